@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .swiftLanguageMode(.v6)]
+
+let package = Package(
+    name: "ackmatrix",
+    products: [.executable(name: "ackmatrix", targets: ["ackmatrix"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    targets: [
+        .target(
+            name: "CVFIOMock",
+            path: "harness/vfio",
+            exclude: ["tests", "shim.c", "Makefile"],
+            publicHeadersPath: "include",
+            cSettings: [.treatAllWarnings(as: .error), .define("_GNU_SOURCE")]
+        ),
+        .target(name: "MigrationTrace", swiftSettings: strict),
+        .target(name: "VFIO", dependencies: ["CVFIOMock"], swiftSettings: strict),
+        .target(
+            name: "Peers",
+            dependencies: [
+                "VFIO", "MigrationTrace", .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
+        .target(name: "Matrix", dependencies: ["Peers", "VFIO", "MigrationTrace", "Verification"], swiftSettings: strict),
+        .executableTarget(
+            name: "ackmatrix",
+            dependencies: [
+                "Matrix", "Peers", "MigrationTrace", "Verification", "VFIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
+        .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "MatrixTests", dependencies: ["Matrix"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,163 @@
+/// Runs cells on real QEMU binaries, one folder and one verdict each.
+import Foundation
+import MigrationTrace
+import Peers
+import VFIO
+import Verification
+
+/// What came of a cell.
+public struct CellResult: Sendable {
+    public enum Verdict: Hashable, Sendable {
+        case asPredicted
+        /// What differs, one sentence each.
+        case finding([String])
+        /// The environment does not allow it; never counted as run.
+        case skipped(String)
+    }
+
+    public let cell: Cell
+    public let verdict: Verdict
+    public let handshake: Handshake?
+    public let record: MigrationRecord?
+    /// The refusal of a cell that predicts one.
+    public let refusal: String?
+    public let seconds: Double
+}
+
+extension CellResult {
+    /// A cell that could not be driven to a verdict.
+    public init(broken cell: Cell, reason: String) {
+        self.init(cell: cell, verdict: .finding([reason]), handshake: nil, record: nil, refusal: nil, seconds: 0)
+    }
+}
+
+/// The binaries of a run, with what they can do.
+public struct ProbedBinary: Sendable {
+    public let binary: QEMUBinary
+    public let features: ProbedFeatures
+
+    public init(binary: QEMUBinary, features: ProbedFeatures) {
+        self.binary = binary
+        self.features = features
+    }
+}
+
+public struct CellRunner: Sendable {
+    public var binaries: [String: ProbedBinary]
+    public var shim: String
+
+    public init(binaries: [String: ProbedBinary], shim: String) {
+        self.binaries = binaries
+        self.shim = shim
+    }
+
+    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs and its trace there.
+    public func run(_ cell: Cell, folder: String) async throws -> CellResult {
+        let began = Deadline.now
+        func result(_ verdict: CellResult.Verdict, _ handshake: Handshake? = nil, _ record: MigrationRecord? = nil, refusal: String? = nil) -> CellResult {
+            CellResult(
+                cell: cell, verdict: verdict, handshake: handshake, record: record, refusal: refusal,
+                seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+        }
+        guard let source = binaries[cell.source], let destination = binaries[cell.destination] else {
+            let missing = [cell.source, cell.destination].first { binaries[$0] == nil } ?? ""
+            return result(.skipped("no QEMU named \(missing) is at hand"))
+        }
+        let plan = MigrationPlan(cell: cell, source: source, destination: destination)
+        let record: MigrationRecord
+        do {
+            record = try await migrate(plan, shim: shim, folder: folder)
+        } catch QMPError.refused(let command, _, let text) {
+            guard case .refused(_, let expected) = cell.prediction else {
+                return result(.finding(["\(command) was refused: \(text)"]))
+            }
+            return result(text.contains(expected) ? .asPredicted : .finding(["expected a refusal that names '\(expected)', found: \(text)"]), refusal: text)
+        }
+        let handshake = try account(record)
+        guard case .completes(let expectation) = cell.prediction else {
+            return result(.finding(["expected a refusal, but the migration went as far as: \(record.outcome.description)"]), handshake, record)
+        }
+        let differences = differences(record: record, handshake: handshake, expectation: expectation, cell: cell)
+        return result(differences.isEmpty ? .asPredicted : .finding(differences), handshake, record)
+    }
+
+    private func account(_ record: MigrationRecord) throws -> Handshake {
+        var source = SourceAccount()
+        var destination = DestinationAccount()
+        try forEachEvent(in: record.sourceFiles.log) { source.take($0) }
+        try forEachEvent(in: record.destinationFiles.log) { destination.take($0) }
+        return Handshake(source: source, destination: destination)
+    }
+}
+
+/// Reads a log to its end.
+func forEachEvent(in path: String, _ body: (Event) -> Void) throws {
+    var reader = try LogReader(path: path)
+    while let line = try reader.nextEvent() { if let event = line.event { body(event) } }
+}
+
+/// What the handshake showed against what was predicted, a sentence each; empty when they agree.
+func differences(record: MigrationRecord, handshake: Handshake, expectation: Cell.Expectation, cell: Cell) -> [String] {
+    var found: [String] = []
+    func compare<Value: Equatable>(_ what: String, _ expected: Value, _ seen: Value?) {
+        if expected != seen { found.append("\(what): expected \(expected), found \(seen.map { "\($0)" } ?? "none")") }
+    }
+    let names = namesByIdstr(cell)
+    func named(_ counts: [String: Int]) -> [String: Int] {
+        Dictionary(counts.map { (names[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }
+    }
+    compare("outcome", "completed", record.outcome.description)
+    compare("mode of the source", expectation.mode.rawValue, handshake.mode?.rawValue)
+    compare("run state of the destination", "running", record.destinationRunState)
+    compare("run state of the source", "postmigrate", record.sourceRunState)
+    if handshake.unnamedRequests > 0 {
+        compare("requests", expectation.requests.values.reduce(0, +), handshake.requestCount)
+    } else {
+        compare("requests", expectation.requests, named(handshake.requests))
+    }
+    compare("approvals", expectation.approvals, named(handshake.approvals))
+    compare("ACKs sent", expectation.acks, handshake.acksSent)
+    compare("ACKs counted", expectation.acks, handshake.acksCounted)
+    if handshake.decision == nil { found.append("the source logged no decision (migration_thread_low_pending)") }
+    if !handshake.isGating { found.append("not gating: at no query was only the ACK missing, so the ACK held nothing back") }
+    for (index, step) in cell.schedule.enumerated() {
+        guard index < record.marks.count else {
+            found.append("schedule step \(index + 1) (\(step)) was never reached")
+            break
+        }
+        if record.marks[index].sourceStatuses.contains("device") {
+            found.append("the source switched over before schedule step \(index + 1) (\(step)) was done")
+        }
+    }
+    return found
+}
+
+/// Section idstrs of a cell's devices: QEMU puts the vfio-pci devices at 01.0, 02.0, ... of the root bus in plug order.
+public func namesByIdstr(_ cell: Cell) -> [String: String] {
+    Dictionary(uniqueKeysWithValues: cell.devices.enumerated().map { index, device in
+        let slot = index + 1
+        return ("0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio", device.name)
+    })
+}
+
+extension MigrationPlan {
+    /// The plan of a cell: capabilities on both sides, and a threshold so wide that only the ACK can hold the decision back.
+    init(cell: Cell, source: ProbedBinary, destination: ProbedBinary) {
+        func side(_ binary: ProbedBinary) -> SideConfiguration {
+            var side = SideConfiguration(binary: binary.binary, machine: cell.machine)
+            side.memoryMiB = 16
+            side.traceEvents = binary.features.traceEvents
+            side.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
+            return side
+        }
+        var from = side(source)
+        var to = side(destination)
+        from.devices = cell.devices.map { MockDevice(name: $0.name, script: $0.source) }
+        to.devices = cell.devices.map { MockDevice(name: $0.name, script: $0.destination) }
+        from.parameters = [
+            "max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
+        ]
+        self.init(source: from, destination: to)
+        schedule = cell.schedule
+    }
+}

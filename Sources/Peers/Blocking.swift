@@ -1,0 +1,42 @@
+/// Where blocking system calls of this room run: on threads of their own, never on the cooperative pool.
+///
+/// Every blocking call takes a deadline, so that a thread is held for a bounded time only.
+import Dispatch
+import Glibc
+
+/// A point on CLOCK_MONOTONIC, in nanoseconds.
+public struct Deadline: Hashable, Sendable, Comparable {
+    public let nanoseconds: UInt64
+
+    public static var now: Deadline { Deadline(nanoseconds: clock_gettime_nsec(CLOCK_MONOTONIC)) }
+
+    public static func after(seconds: Double) -> Deadline {
+        Deadline(nanoseconds: now.nanoseconds + UInt64(seconds * 1e9))
+    }
+
+    public static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    /// Nanoseconds still to go; 0 when it has passed.
+    public var remaining: UInt64 {
+        let now = Deadline.now.nanoseconds
+        return nanoseconds > now ? nanoseconds - now : 0
+    }
+
+    /// As `poll` takes it: whole milliseconds, rounded up.
+    var pollTimeout: Int32 { Int32(min((remaining + 999_999) / 1_000_000, UInt64(Int32.max))) }
+}
+
+private func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+private let threads = DispatchQueue(label: "ackmatrix.blocking", attributes: .concurrent)
+
+/// Runs `body`, which may block up to its deadline, on a thread of its own.
+func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        threads.async { continuation.resume(with: Result(catching: body)) }
+    }
+}

@@ -1,0 +1,32 @@
+/// Remembered answers of probed binaries, so that a binary is asked once.
+import Foundation
+import Glibc
+
+public struct FeatureStore: Sendable {
+    private let folder: String
+
+    public init(cache: String) { folder = cache + "/features" }
+
+    /// What was remembered of exactly this file, or nil. A damaged entry is as good as none.
+    public func features(of binary: QEMUBinary) -> ProbedFeatures? {
+        guard let file = try? file(of: binary), let data = FileManager.default.contents(atPath: file) else { return nil }
+        return try? JSONDecoder().decode(ProbedFeatures.self, from: data)
+    }
+
+    public func remember(_ features: ProbedFeatures, of binary: QEMUBinary) throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try encoder.encode(features).write(to: URL(fileURLWithPath: file(of: binary)), options: .atomic)
+    }
+
+    /// Named by what changes when the file does: device, inode, size and modification time, and the layout of what is stored.
+    private func file(of binary: QEMUBinary) throws -> String {
+        var status = stat()
+        guard stat(binary.path, &status) == 0 else {
+            throw Environment("\(binary.name): \(binary.path): \(String(cString: strerror(errno)))")
+        }
+        let identity = [UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec), UInt64(status.st_mtim.tv_nsec)]
+        return folder + "/" + identity.map { String($0, radix: 16) }.joined(separator: "-") + ".1.json"
+    }
+}

@@ -1,0 +1,158 @@
+/// What a QEMU binary can do, asked of the binary itself.
+///
+/// Version strings label, they never decide: builds between two releases share a version number, and distributions
+/// backport. Each fact here comes from the running binary (QMP's schema, object properties, trace events), and the
+/// effective mode of a machine type from the first pending query of a real migration.
+import Foundation
+import MigrationTrace
+
+/// Which handshake a source runs by default on a machine type.
+public enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
+    /// One ACK for all devices, counted by the destination (QEMU 8.1 and later).
+    case legacy
+    /// An ACK per device request, counted by the source (QEMU 11.1 and later).
+    case perDevice = "per-device"
+    /// The binary has no switchover-ack capability (before 8.1).
+    case none
+}
+
+public struct ProbedFeatures: Hashable, Sendable, Codable {
+    /// `MAJOR.MINOR.MICRO`, as `query-version` says.
+    public var version: String
+    /// The packager's version; empty in a build from source.
+    public var package: String
+    public var hasSwitchoverAck: Bool
+    /// Whether `migration.switchover-ack-legacy` exists: the binary knows both modes.
+    public var hasLegacyProperty: Bool
+    /// Names of MigrationStatus.
+    public var statuses: [String]
+    /// Trace events of the vocabulary that the binary has.
+    public var traceEvents: [String]
+    public var machineTypes: [String]
+    /// Aliases of versioned machine types, such as `q35`.
+    public var aliases: [String: String]
+    /// The mode of each machine type it was measured on.
+    public var modes: [String: SwitchoverAckMode]
+
+    /// Short names of the features that tell generations apart, in a fixed order.
+    public var summary: [String] {
+        var names: [String] = []
+        if hasSwitchoverAck { names.append("switchover-ack") }
+        if hasLegacyProperty { names.append("legacy-property") }
+        if traceEvents.contains("qemu_savevm_query_pending") { names.append("query-pending") }
+        if statuses.contains("postcopy-device") { names.append("postcopy-device") }
+        if statuses.contains("failing") { names.append("failing") }
+        return names
+    }
+
+    /// The mode a machine type runs in; an alias counts as what it stands for, options after a comma do not count.
+    public func mode(machine: String) -> SwitchoverAckMode? {
+        let type = machine.prefix { $0 != "," }
+        guard hasSwitchoverAck else { return SwitchoverAckMode.none }
+        guard hasLegacyProperty else { return .legacy }
+        return modes[aliases[String(type)] ?? String(type)]
+    }
+
+    /// The release whose handshake the binary has, by the features that separate one release from the one before it.
+    public var generation: String {
+        guard hasSwitchoverAck else { return "none (before 8.1)" }
+        if hasLegacyProperty { return "11.1" }
+        if traceEvents.contains("savevm_request_switchover_ack") { return "v1" }
+        if statuses.contains("failing") { return "11.0" }
+        if statuses.contains("postcopy-device") { return "10.2" }
+        if traceEvents.contains("ram_save_complete") { return "10.1" }
+        return "10.0"
+    }
+
+    /// The generations the project knows, oldest first: releases, and the two postings of the per-device series.
+    public static let knownGenerations = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"]
+}
+
+/// Asks a binary; its sockets and logs live in `folder` for the time.
+public func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async throws -> ProbedFeatures {
+    let place = try folder.folder("probe-\(binary.name)")
+    var configuration = SideConfiguration(binary: binary, machine: "none")
+    configuration.memoryMiB = 2
+    var features = try await withQEMU(.source, configuration, shim: shim, folder: place) { try await ask($0.monitor) }
+    guard features.hasLegacyProperty else { return features }
+    // Only a binary that knows both modes chooses between them, by machine type.
+    for machine in machinesToMeasure(features) {
+        features.modes[machine] = try await measureMode(binary, machine: machine, shim: shim, folder: folder.folder("mode-\(binary.name)-\(machine)"))
+    }
+    return features
+}
+
+/// The trace events a side logs: QEMU's part of the vocabulary, each name once, less those that come with every few bytes
+/// sent and say nothing about the handshake.
+private let allowedTraceEvents: [String] = {
+    let chatter: Set = ["migration_transferred_bytes", "vfio_container_query_dirty_bitmap", "vfio_get_dirty_bitmap"]
+    var seen: Set<String> = []
+    return Event.vocabulary.map(\.name).filter { !$0.hasPrefix("device_") && !chatter.contains($0) && seen.insert($0).inserted }
+}()
+
+private func ask(_ monitor: QMPConnection) async throws -> ProbedFeatures {
+    let version = try await monitor.execute("query-version")
+    let number = ["major", "minor", "micro"].map { "\(version["qemu"]?[$0]?.integer ?? -1)" }.joined(separator: ".")
+    let capabilities = try await names(in: monitor.execute("query-migrate-capabilities"), under: "capability")
+    let properties = try await names(in: monitor.execute("qom-list-properties", ["typename": "migration"]), under: "name")
+    let events = Set(try await names(in: monitor.execute("trace-event-get-state", ["name": "*"]), under: "name"))
+    let machines = try await monitor.execute("query-machines").array ?? []
+    let schema = try await monitor.execute("query-qmp-schema")
+    return ProbedFeatures(
+        version: number, package: version["package"]?.string ?? "", hasSwitchoverAck: capabilities.contains("switchover-ack"),
+        hasLegacyProperty: properties.contains("switchover-ack-legacy"), statuses: migrationStatuses(schema),
+        traceEvents: allowedTraceEvents.filter(events.contains),
+        machineTypes: machines.compactMap { $0["name"]?.string }.sorted(),
+        aliases: Dictionary(
+            machines.compactMap { machine in machine["alias"]?.string.flatMap { alias in machine["name"]?.string.map { (alias, $0) } } },
+            uniquingKeysWith: { first, _ in first }),
+        modes: [:])
+}
+
+private func names(in value: JSONValue, under key: String) -> [String] {
+    (value.array ?? []).compactMap { $0[key]?.string }
+}
+
+/// The values of the status that `query-migrate` returns; the schema hides type names, so they are followed.
+private func migrationStatuses(_ schema: JSONValue) -> [String] {
+    var entities: [String: JSONValue] = [:]
+    for entity in schema.array ?? [] { if let name = entity["name"]?.string { entities[name] = entity } }
+    let info = entities["query-migrate"]?["ret-type"]?.string.flatMap { entities[$0] }
+    let member = info?["members"]?.array?.first { $0["name"]?.string == "status" }
+    let type = member?["type"]?.string.flatMap { entities[$0] }
+    return (type?["values"]?.array ?? []).compactMap(\.string)
+}
+
+/// The unversioned types and every versioned q35 since the capability exists (8.1): types below share their compat settings.
+private func machinesToMeasure(_ features: ProbedFeatures) -> [String] {
+    features.machineTypes.filter { machine in
+        guard machine.hasPrefix("pc-q35-") else { return machine == "none" || machine == "microvm" }
+        let number = machine.dropFirst("pc-q35-".count).split(separator: ".").compactMap { Int($0) }
+        return number.count >= 2 && (number[0], number[1]) >= (8, 1)
+    }
+}
+
+/// Migrates an idle guest into nothing, capability off, and reads the counter in the first query line: it starts at 1 in
+/// legacy mode and at 0 in per-device mode (confirmed on 11.1.3).
+private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, folder: String) async throws -> SwitchoverAckMode {
+    var configuration = SideConfiguration(binary: binary, machine: machine)
+    configuration.memoryMiB = 2
+    configuration.traceEvents = ["qemu_savevm_query_pending"]
+    configuration.capabilities = ["events": true]
+    return try await withQEMU(.source, configuration, shim: shim, folder: folder) { side in
+        _ = try await side.configure()
+        try await side.monitor.execute("migrate", ["uri": "exec:cat > /dev/null"])
+        let deadline = Deadline.after(seconds: 20)
+        while true {
+            let event = try await side.monitor.event(deadline: deadline, waitingFor: "the end of a trial migration of \(machine)")
+            guard let status = event.data["status"]?.string, ["completed", "failed"].contains(status) else { continue }
+            guard status == "completed" else { throw SideError("\(binary.name): a trial migration of \(machine) failed") }
+            break
+        }
+        var reader = try LogReader(path: side.files.log)
+        while let line = try reader.next() {
+            if case .qemuSavevmQueryPending(let query) = line.event { return query.pendingAcks == 0 ? .perDevice : .legacy }
+        }
+        throw SideError("\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in \(side.files.log)")
+    }
+}

@@ -1,0 +1,94 @@
+/// A QEMU binary and how to start it: a versioned root of unpacked packages, or the user's own build.
+import Foundation
+
+public struct QEMUBinary: Hashable, Sendable {
+    /// The name of a side: `10.0`, `11.1`, or what the user called it.
+    public let name: String
+    public let start: Start
+
+    public enum Start: Hashable, Sendable {
+        /// A folder that holds a whole package closure; started through its own dynamic loader, unprivileged.
+        case root(String)
+        /// An executable of the user's, started as it is.
+        case executable(String)
+    }
+
+    public init(name: String, start: Start) {
+        self.name = name
+        self.start = start
+    }
+
+    /// The file that is QEMU.
+    public var path: String {
+        switch start {
+        case .root(let root): root + "/usr/bin/qemu-system-x86_64"
+        case .executable(let path): path
+        }
+    }
+
+    /// The command line up to QEMU's own arguments, and the environment it needs, with `shim` preloaded.
+    func launch(shim: String) -> (executable: String, arguments: [String], environment: [String: String]) {
+        switch start {
+        case .root(let root):
+            let libraries = "\(root)/usr/lib/x86_64-linux-gnu"
+            return (
+                "\(root)/lib64/ld-linux-x86-64.so.2",
+                ["--library-path", libraries, "--preload", shim, path, "-L", "\(root)/usr/share/seabios", "-L", "\(root)/usr/share/qemu"],
+                ["QEMU_MODULE_DIR": "\(libraries)/qemu"]
+            )
+        case .executable(let path):
+            return (path, [], ["LD_PRELOAD": shim])
+        }
+    }
+}
+
+/// The binaries at hand: what `harness/qemu/fetch` has unpacked, and the user's own.
+public struct QEMUBinaries: Sendable {
+    public struct Fetched: Hashable, Sendable {
+        public let binary: QEMUBinary
+        /// The suite it came from.
+        public let suite: String
+    }
+
+    public let fetched: [Fetched]
+    public let own: [QEMUBinary]
+
+    public var all: [QEMUBinary] {
+        let names = Set(own.map(\.name))
+        return fetched.map(\.binary).filter { !names.contains($0.name) } + own
+    }
+
+    public subscript(name: String) -> QEMUBinary? { all.first { $0.name == name } }
+
+    /// The cache folder of this user: `$ACKMATRIX_CACHE`, or `ackmatrix` under `$XDG_CACHE_HOME` or `~/.cache`.
+    public static var cache: String {
+        let environment = ProcessInfo.processInfo.environment
+        if let cache = environment["ACKMATRIX_CACHE"], !cache.isEmpty { return cache }
+        if let cache = environment["XDG_CACHE_HOME"], !cache.isEmpty { return cache + "/ackmatrix" }
+        return NSHomeDirectory() + "/.cache/ackmatrix"
+    }
+
+    /// Reads the list that `fetch` keeps: a line per root, `NAME<TAB>VERSION<TAB>SUITE<TAB>ROOT`. No list means nothing was fetched.
+    public init(cache: String = Self.cache, own: [QEMUBinary] = []) throws {
+        let list = cache + "/qemu/binaries"
+        self.own = own
+        guard FileManager.default.fileExists(atPath: list) else {
+            fetched = []
+            return
+        }
+        let text = try String(contentsOfFile: list, encoding: .utf8)
+        fetched = try text.split(separator: "\n").enumerated().map { number, line in
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+            guard fields.count == 4, fields.allSatisfy({ !$0.isEmpty }) else {
+                throw Environment("\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix qemu fetch")
+            }
+            return Fetched(binary: QEMUBinary(name: String(fields[0]), start: .root(String(fields[3]))), suite: String(fields[2]))
+        }
+    }
+}
+
+/// The environment does not allow what was asked: no QEMU, no shim, no room. Never a finding.
+public struct Environment: Error, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,231 @@
+/// A side of a migration that is a real QEMU: what it is started with, and its running process.
+import Foundation
+import Glibc
+import Subprocess
+import SystemPackage
+import VFIO
+
+public enum Role: String, Hashable, Sendable {
+    case source, destination
+}
+
+/// A mock device of a side.
+public struct MockDevice: Hashable, Sendable {
+    /// QEMU's `id=`, and the name in the device log.
+    public let name: String
+    public let script: DeviceScript
+
+    public init(name: String, script: DeviceScript) {
+        self.name = name
+        self.script = script
+    }
+}
+
+/// Everything a QEMU side is started with.
+public struct SideConfiguration: Sendable {
+    public var binary: QEMUBinary
+    /// The machine type as `-M` takes it, with its options.
+    public var machine: String
+    public var memoryMiB = 64
+    public var devices: [MockDevice] = []
+    /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
+    public var legacyProperty: Bool?
+    public var capabilities: [String: Bool] = [:]
+    /// As `migrate-set-parameters` takes them.
+    public var parameters: [String: JSONValue] = [:]
+    /// The trace events to log, by exact name; those the binary lacks must not be here.
+    public var traceEvents: [String] = []
+
+    public init(binary: QEMUBinary, machine: String) {
+        self.binary = binary
+        self.machine = machine
+    }
+}
+
+/// The files of a side in its folder.
+public struct SideFiles: Hashable, Sendable {
+    public let folder: String
+
+    public var log: String { folder + "/qemu.log" }
+    public var standardError: String { folder + "/stderr" }
+    public var deviceLog: String { folder + "/device.log" }
+    public var commandLine: String { folder + "/command" }
+    var monitor: String { folder + "/qmp" }
+    var board: String { folder + "/board" }
+    var devices: String { folder + "/devices" }
+    var traceEvents: String { folder + "/events" }
+    var firmware: String { folder + "/halt.bin" }
+    func script(_ device: String) -> String { "\(device).script" }
+}
+
+/// Firmware that executes `cli; hlt`: the guest runs, as the handshake needs, and dirties nothing.
+private let haltingFirmware: Data = {
+    var image = Data(repeating: 0xf4, count: 64 << 10)
+    // cli; hlt; jmp to hlt, at the reset vector.
+    image.replaceSubrange((64 << 10) - 16..<(64 << 10) - 12, with: [0xfa, 0xf4, 0xeb, 0xfd])
+    return image
+}()
+
+private let iommufdDescriptor = 99
+private let firstDeviceDescriptor = 100
+
+/// A QEMU that runs. Made by `withQEMU`, gone when its closure returns.
+public final class QEMUSide: Sendable {
+    public let role: Role
+    public let configuration: SideConfiguration
+    public let files: SideFiles
+    public let monitor: QMPConnection
+    /// Gates and device progress; nil on a side without devices.
+    public let board: GateBoard?
+
+    init(role: Role, configuration: SideConfiguration, files: SideFiles, monitor: QMPConnection, board: GateBoard?) {
+        self.role = role
+        self.configuration = configuration
+        self.files = files
+        self.monitor = monitor
+        self.board = board
+    }
+
+    /// Sets capabilities and parameters and reads the capabilities back.
+    /// Returns all capabilities in force; throws when QEMU refuses one or keeps another value than asked.
+    public func configure() async throws -> [String: Bool] {
+        let asked: [JSONValue] = configuration.capabilities.sorted { $0.key < $1.key }
+            .map { ["capability": .string($0.key), "state": .bool($0.value)] }
+        if !asked.isEmpty {
+            try await monitor.execute("migrate-set-capabilities", ["capabilities": .array(asked)])
+        }
+        if !configuration.parameters.isEmpty {
+            try await monitor.execute("migrate-set-parameters", .object(configuration.parameters))
+        }
+        var inForce: [String: Bool] = [:]
+        for entry in try await monitor.execute("query-migrate-capabilities").array ?? [] {
+            if let name = entry["capability"]?.string { inForce[name] = entry["state"]?.bool }
+        }
+        for (name, value) in configuration.capabilities where inForce[name] != value {
+            throw SideError(
+                "\(role.rawValue) \(configuration.binary.name): expected capability \(name) \(value ? "on" : "off") after setting it, found "
+                    + (inForce[name].map { $0 ? "on" : "off" } ?? "no such capability"))
+        }
+        return inForce
+    }
+}
+
+/// A side did not do what driving it needs; `description` has QEMU's own words where there are any.
+public struct SideError: Error, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// QEMU's arguments for a side, without the launcher.
+func qemuArguments(_ configuration: SideConfiguration, role: Role, files: SideFiles) -> [String] {
+    var arguments = [
+        "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
+        "-chardev", "socket,id=qmp,path=\(files.monitor)", "-mon", "chardev=qmp,mode=control", "-msg", "timestamp=on", "-D", files.log,
+    ]
+    if configuration.machine != "none" { arguments += ["-bios", files.firmware] }
+    if !configuration.traceEvents.isEmpty { arguments += ["-trace", "events=\(files.traceEvents)"] }
+    if let legacy = configuration.legacyProperty { arguments += ["-global", "migration.switchover-ack-legacy=\(legacy ? "on" : "off")"] }
+    if !configuration.devices.isEmpty { arguments += ["-object", "iommufd,id=iommufd0,fd=\(iommufdDescriptor)"] }
+    for (index, device) in configuration.devices.enumerated() {
+        arguments += ["-device", "vfio-pci,id=\(device.name),iommufd=iommufd0,fd=\(firstDeviceDescriptor + index)"]
+    }
+    if role == .destination { arguments += ["-incoming", "defer"] }
+    return arguments
+}
+
+/// Starts QEMU in `folder` (fresh, exclusively this side's), waits for its monitor, runs `body`, and ends it: by `quit`, and where that
+/// is not obeyed in time by killing its process group. The process is always reaped before this returns or throws.
+public func withQEMU<Value: Sendable>(
+    _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
+    body: (QEMUSide) async throws -> Value
+) async throws -> Value {
+    let files = SideFiles(folder: folder)
+    let board = try prepare(configuration, files: files)
+    let listener = try QMPListener(path: files.monitor)
+    var (executable, arguments, environment) = configuration.binary.launch(shim: shim)
+    arguments += qemuArguments(configuration, role: role, files: files)
+    environment["ACKMATRIX_PARENT"] = "\(getpid())"
+    if board != nil { environment["ACKMATRIX_SIDE"] = folder }
+    try write(shellLine(executable, arguments, environment), to: files.commandLine)
+    let standardError = try FileDescriptor.open(files.standardError, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
+    defer { try? standardError.close() }
+
+    var options = PlatformOptions()
+    options.processGroupID = 0
+    options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .seconds(1))]
+    let result = try await run(
+        .path(FilePath(executable)), arguments: Arguments(arguments),
+        environment: .inherit.updating(Dictionary(uniqueKeysWithValues: environment.map { (.init(stringLiteral: $0.key), $0.value) })),
+        platformOptions: options, input: .none, output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
+        error: .fileDescriptor(standardError, closeAfterSpawningProcess: false)
+    ) { execution -> Result<Value, any Error> in
+        do {
+            let monitor: QMPConnection
+            do {
+                monitor = try await listener.accept(process: execution.processIdentifier.processDescriptor, deadline: .after(seconds: 20))
+                try await monitor.negotiate(deadline: .after(seconds: 20))
+            } catch QMPError.closed {
+                throw SideError("\(role.rawValue) \(configuration.binary.name) ended at start-up: \(lastLines(of: files.standardError))")
+            }
+            let value = try await body(QEMUSide(role: role, configuration: configuration, files: files, monitor: monitor, board: board))
+            board?.openAll()
+            await end(monitor, execution.processIdentifier)
+            return .success(value)
+        } catch {
+            // Nothing is left to ask of it: a held device call would keep it from obeying `quit`.
+            board?.openAll()
+            try? execution.send(signal: .kill, toProcessGroup: true)
+            return .failure(error)
+        }
+    }
+    return try result.closureResult.get()
+}
+
+/// Asks for `quit` and waits for the process to end; kills its group when it does not.
+private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
+    let deadline = Deadline.after(seconds: 5)
+    // A QEMU that has already ended (a failed destination exits by itself) cannot be asked.
+    _ = try? await monitor.execute("quit", deadline: deadline)
+    let descriptor = process.processDescriptor
+    let ended = try? await blocking {
+        var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            let count = poll(&wait, 1, deadline.pollTimeout)
+            if count >= 0 || errno != EINTR { return count > 0 }
+        }
+    }
+    if ended != true { kill(-process.value, SIGKILL) }
+}
+
+private func prepare(_ configuration: SideConfiguration, files: SideFiles) throws -> GateBoard? {
+    try haltingFirmware.write(to: URL(fileURLWithPath: files.firmware))
+    try write(configuration.traceEvents.map { $0 + "\n" }.joined(), to: files.traceEvents)
+    guard !configuration.devices.isEmpty else { return nil }
+    var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
+    for (index, device) in configuration.devices.enumerated() {
+        list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
+        try write(device.script.text, to: "\(files.folder)/\(files.script(device.name))")
+    }
+    try write(list, to: files.devices)
+    return try GateBoard(path: files.board)
+}
+
+private func write(_ text: String, to path: String) throws {
+    try text.write(toFile: path, atomically: false, encoding: .utf8)
+}
+
+/// The command as a shell takes it, environment first.
+func shellLine(_ executable: String, _ arguments: [String], _ environment: [String: String]) -> String {
+    func quoted(_ word: String) -> String {
+        let plain = word.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || "-_./=,:@+".utf8.contains($0) }
+        return plain && !word.isEmpty ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
+    }
+    let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(quoted($0.value))" }
+    return (variables + ([executable] + arguments).map(quoted)).joined(separator: " ") + "\n"
+}
+
+/// The end of a text file, for an error message.
+func lastLines(of path: String, count: Int = 3) -> String {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else { return "it said nothing" }
+    return text.split(separator: "\n").suffix(count).joined(separator: " | ")
+}

@@ -1,0 +1,61 @@
+/// A device script: the text that says what a mock device can do, how fast, and what happens to it when.
+///
+/// The grammar is documented in `harness/vfio/include/device_script.h`. One parser serves everybody: the shim
+/// inside QEMU, the engine's mock backend, and this type, which refuses a wrong script before any side is started.
+import CVFIOMock
+
+public struct DeviceScript: Hashable, Sendable {
+    /// The script as written.
+    public let text: String
+    /// The gates the script mentions, in order of first mention.
+    public let gates: [String]
+    /// Abilities as the device will report them.
+    public let hasPrecopy: Bool
+    public let hasP2P: Bool
+    public let hasReinit: Bool
+
+    /// Why a script was refused.
+    public struct Refusal: Error, Hashable, CustomStringConvertible {
+        /// The file, or whatever name the caller gave.
+        public let file: String
+        /// 1-based; 0 when the script as a whole is meant.
+        public let line: Int
+        public let reason: String
+
+        public var description: String { "\(file):\(line): \(reason)" }
+    }
+
+    /// Parses a script; `file` is only for the refusal's text.
+    public init(_ text: String, file: String) throws(Refusal) {
+        var text = text
+        // The structs are some 15 KB: kept on the heap, once per parse.
+        let script = UnsafeMutablePointer<device_script>.allocate(capacity: 1)
+        defer { script.deallocate() }
+        var refusal = script_refusal()
+        let accepted = text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { chars in
+                // An empty string has no base address; the parser wants one even for 0 bytes.
+                chars.baseAddress.map { device_script_parse($0, chars.count, script, &refusal) }
+                    ?? device_script_parse("", 0, script, &refusal)
+            }
+        }
+        guard accepted else {
+            throw Refusal(file: file, line: Int(refusal.line), reason: string(refusal.reason))
+        }
+        self.text = text
+        self.hasPrecopy = script.pointee.precopy
+        self.hasP2P = script.pointee.p2p
+        self.hasReinit = script.pointee.reinit
+        self.gates = withUnsafeBytes(of: script.pointee.gates) { bytes in
+            (0..<Int(script.pointee.gate_count)).map { gate in
+                let name = bytes[(gate * Int(SCRIPT_NAME_SIZE))..<((gate + 1) * Int(SCRIPT_NAME_SIZE))]
+                return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+            }
+        }
+    }
+}
+
+/// The text of a C character array up to its NUL.
+private func string<Characters>(_ characters: Characters) -> String {
+    withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}

@@ -1,0 +1,71 @@
+/// The gate board of a side, as its runner sees it: opens gates and watches how far each device has come.
+///
+/// The other end is the shim inside QEMU; what is shared is documented in `harness/vfio/include/gate_board.h`.
+import CVFIOMock
+import Glibc
+
+/// How far a mock device has come. Counts of queries and bytes are of the present data session.
+public struct DeviceProgress: Hashable, Sendable {
+    /// The migration state by its uAPI number.
+    public let state: UInt64
+    /// Successful precopy queries (VFIO_MIG_GET_PRECOPY_INFO).
+    public let queries: UInt64
+    /// Of these, the ones since the initial bytes were last drained.
+    public let drainedQueries: UInt64
+    public let drains: UInt64
+    public let bytesRead: UInt64
+    public let bytesWritten: UInt64
+    /// All calls on the device since it was made.
+    public let calls: UInt64
+    /// Calls held at a gate right now, and ever.
+    public let held: UInt64
+    public let holds: UInt64
+}
+
+// Sendable without a lock: every C function of the board is atomic and may be called from any thread.
+public final class GateBoard: @unchecked Sendable {
+    private let board: OpaquePointer
+
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Makes the board's file, which must not exist.
+    public init(path: String) throws(Failure) {
+        guard let board = gate_board_create(path) else {
+            throw Failure(description: "\(path): cannot make a gate board: \(String(cString: strerror(errno)))")
+        }
+        self.board = board
+    }
+
+    deinit { gate_board_unmap(board) }
+
+    /// Opens a gate; it stays open.
+    public func open(_ gate: String) throws(Failure) {
+        let index = gate_board_gate(board, gate)
+        guard index >= 0 else {
+            throw Failure(description: "gate '\(gate)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_GATES) gates a side")
+        }
+        gate_board_open(board, index)
+    }
+
+    /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
+    public func openAll() { gate_board_open_all(board) }
+
+    public func progress(of device: String) throws(Failure) -> DeviceProgress {
+        let index = gate_board_device(board, device)
+        guard index >= 0 else {
+            throw Failure(description: "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side")
+        }
+        let now = gate_board_progress(board, index)
+        return DeviceProgress(
+            state: now.state, queries: now.queries, drainedQueries: now.drained_queries, drains: now.drains,
+            bytesRead: now.bytes_read, bytesWritten: now.bytes_written, calls: now.calls, held: now.held, holds: now.holds)
+    }
+
+    /// A number that changes whenever anything on the board does.
+    public var changes: UInt32 { gate_board_changes(board) }
+
+    /// Blocks the calling thread until the board has changed since `seen`, or `nanoseconds` have passed.
+    public func waitForChange(since seen: UInt32, nanoseconds: UInt64) { _ = gate_board_wait_change(board, seen, nanoseconds) }
+}

@@ -1,0 +1,162 @@
+/// The account of one switchover-ACK handshake: who requested, who approved, how often, and before which decision.
+///
+/// Taken from the events of both sides, each side in its own print order; nothing is concluded from the order of lines
+/// across sides. Devices are named by their section idstr, which is equal on both sides; QEMU's own device names are not.
+import MigrationTrace
+
+public struct Handshake: Hashable, Sendable {
+    /// The decision to switch over, as the source logged it.
+    public struct Decision: Hashable, Sendable {
+        /// Bytes pending at the decision.
+        public var pending: UInt64
+        /// Bytes the threshold allowed; nil before the first window of 100 ms ended, when it is 0.
+        public var threshold: Int64?
+        /// Pending queries made before it.
+        public var queries: Int
+        /// ACKs whose lines were printed before it. A line may be printed late by one.
+        public var acksBefore: Int
+    }
+
+    /// Which mode the source ran, as its log tells; nil when the log has no query.
+    public var mode: Mode?
+    public enum Mode: String, Hashable, Sendable {
+        case legacy
+        case perDevice = "per-device"
+    }
+
+    /// Requests by idstr. Per-device mode: requests the source collected. Legacy mode: devices the destination counted in.
+    public var requests: [String: Int] = [:]
+    /// Legacy mode up to 11.0: how many devices the destination counted in; their names are not logged.
+    public var unnamedRequests = 0
+    /// Markers the destination accepted, by idstr.
+    public var approvals: [String: Int] = [:]
+    public var acksSent = 0
+    public var acksCounted = 0
+    public var decision: Decision?
+    /// Queries at which the pending bytes were within the threshold then in force, the guest ran, and only an ACK was missing.
+    public var gatedQueries = 0
+
+    /// The ACK held a decision back; without that a completed handshake proves nothing.
+    public var isGating: Bool { gatedQueries > 0 }
+
+    /// All requests, named or not.
+    public var requestCount: Int { requests.values.reduce(unnamedRequests, +) }
+}
+
+/// Takes the source's events one by one, in print order.
+public struct SourceAccount: Sendable {
+    private var devices = DeviceNames()
+    private var requests: [String: Int] = [:]
+    private var mode: Handshake.Mode?
+    private var acks = 0
+    private var queries = 0
+    private var gated = 0
+    private var threshold: Int64?
+    private var guestRuns = true
+    private var decision: Handshake.Decision?
+
+    public init() {}
+
+    public mutating func take(_ event: Event) {
+        switch event {
+        case .savevmSectionStart(let idstr, _): devices.enter(idstr)
+        case .savevmSectionEnd: devices.leave()
+        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device): devices.see(device)
+        case .vfioStatePending(let pending) where pending.requestsAck: requests[pending.device, default: 0] += 1
+        case .vmStateNotify(let running, _, _): guestRuns = running
+        case .vfioVMStateChange(_, let running, _, _): guestRuns = running
+        case .migrateTransferred(let window): threshold = window.maxSize
+        case .sourceReturnPathThreadSwitchoverAcked: acks += 1
+        case .qemuSavevmQueryPending(let query):
+            queries += 1
+            // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
+            // destination without devices may have sent its ACK even before.
+            if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
+            note(total: query.total, within: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
+        case .migratePendingEstimate(let total, _, _), .migratePendingExact(let total, _, _):
+            queries += 1
+            mode = .legacy
+            note(total: total, within: total == 0 || total < limit, ackMissing: acks == 0)
+        case .migrationThreadLowPending(let pending):
+            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks)
+        default: break
+        }
+    }
+
+    private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
+
+    private mutating func note(total: UInt64, within: Bool, ackMissing: Bool) {
+        if within && ackMissing && guestRuns && decision == nil && threshold != nil { gated += 1 }
+    }
+
+    fileprivate func add(to handshake: inout Handshake) {
+        handshake.mode = mode
+        handshake.acksCounted = acks
+        handshake.decision = decision
+        handshake.gatedQueries = gated
+        for (device, count) in requests { handshake.requests[devices.idstr(of: device), default: 0] += count }
+    }
+}
+
+/// Takes the destination's events one by one, in print order.
+public struct DestinationAccount: Sendable {
+    private var devices = DeviceNames()
+    private var requests: [String: Int] = [:]
+    private var unnamedRequests = 0
+    private var approvals: [String: Int] = [:]
+    private var acks = 0
+    private var idstrs: [UInt32: String] = [:]
+    private var lastMarker: String?
+
+    public init() {}
+
+    public mutating func take(_ event: Event) {
+        switch event {
+        case .qemuLoadvmStateSectionStartFull(let section, let idstr, _, _):
+            idstrs[section] = idstr
+            devices.enter(idstr)
+        case .qemuLoadvmStateSectionPartEnd(let section): if let idstr = idstrs[section] { devices.enter(idstr) }
+        case .vfioLoadState(let device, let tag):
+            devices.see(device)
+            if tag == .initDataSent { lastMarker = device }
+        case .migrationRequestSwitchoverAckLegacy(let device, _): requests[device, default: 0] += 1
+        case .loadvmStateSwitchoverAckNeeded(let pending): unnamedRequests += Int(pending)
+        case .loadvmApproveSwitchover(let device), .loadvmApproveSwitchoverLegacy(let device, _): approvals[device, default: 0] += 1
+        // Up to 11.0 the line has no name; the device is the one whose marker was just read, by the same thread.
+        case .loadvmApproveSwitchoverCounted: approvals[lastMarker ?? "?", default: 0] += 1
+        case .migrateSendRPMessage(.switchoverAck, _): acks += 1
+        default: break
+        }
+    }
+
+    fileprivate func add(to handshake: inout Handshake) {
+        handshake.acksSent = acks
+        handshake.unnamedRequests = unnamedRequests
+        for (device, count) in requests { handshake.requests[devices.idstr(of: device), default: 0] += count }
+        for (device, count) in approvals { handshake.approvals[devices.idstr(of: device), default: 0] += count }
+    }
+}
+
+extension Handshake {
+    /// The account of a whole migration.
+    public init(source: SourceAccount, destination: DestinationAccount) {
+        self.init()
+        source.add(to: &self)
+        destination.add(to: &self)
+    }
+}
+
+/// Which section idstr belongs to which device name of a side: the device that speaks inside a section is its owner.
+private struct DeviceNames: Sendable {
+    private var byName: [String: String] = [:]
+    private var section: String?
+
+    mutating func enter(_ idstr: String) { section = idstr.hasSuffix("/vfio") ? idstr : nil }
+    mutating func leave() { section = nil }
+    mutating func see(_ device: String) {
+        if let section, byName[device] == nil { byName[device] = section }
+    }
+
+    /// A device that never spoke inside a section keeps its own name.
+    func idstr(of device: String) -> String { byName[device] ?? device }
+}

@@ -1,0 +1,71 @@
+/// Where the harness and the binaries are.
+import ArgumentParser
+import Foundation
+import Matrix
+import Peers
+
+/// Options that say which QEMU binaries there are.
+struct BinaryOptions: ParsableArguments {
+    @Option(name: .customLong("qemu"), help: ArgumentHelp("Your own build, started as it is; may repeat.", valueName: "NAME=PATH"))
+    var own: [String] = []
+
+    func binaries() throws -> QEMUBinaries {
+        let builds = try own.map { argument in
+            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2, FileManager.default.isExecutableFile(atPath: parts[1]) else {
+                throw ValidationError("--qemu: expected NAME=PATH with PATH an executable file, found '\(argument)'")
+            }
+            return QEMUBinary(name: parts[0], start: .executable(URL(fileURLWithPath: parts[1]).path))
+        }
+        return try QEMUBinaries(own: builds)
+    }
+}
+
+enum Harness {
+    /// The folder of the repository: the nearest one above this executable (or the working directory) that holds the shim's source.
+    static func root() throws -> String {
+        let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        for start in [executable, FileManager.default.currentDirectoryPath].compactMap({ $0 }) {
+            var folder = URL(fileURLWithPath: start)
+            while folder.path != "/" {
+                if FileManager.default.fileExists(atPath: folder.path + "/harness/vfio/shim.c") { return folder.path }
+                folder.deleteLastPathComponent()
+            }
+        }
+        throw Environment("no folder above this executable or the working directory holds harness/vfio: run ackmatrix inside its repository")
+    }
+
+    /// The preload shim: `$ACKMATRIX_SHIM`, or the one that `harness/run` builds.
+    static func shim() throws -> String {
+        let path = try ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? root() + "/.build/vfio/libackmatrix-shim.so"
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw Environment("\(path): the preload shim is not there; run: bash harness/run")
+        }
+        return path
+    }
+
+    /// The binaries asked for, probed; answers are remembered under the cache, by the file's identity.
+    static func probed(_ binaries: [QEMUBinary]) async throws -> [String: ProbedBinary] {
+        let shim = try shim()
+        let folder = try RunFolder()
+        var probed: [String: ProbedBinary] = [:]
+        for binary in binaries {
+            let store = FeatureStore(cache: QEMUBinaries.cache)
+            let features: ProbedFeatures
+            if let known = store.features(of: binary) {
+                features = known
+            } else {
+                note("probing \(binary.name) (\(binary.path))")
+                features = try await probe(binary, shim: shim, folder: folder)
+                try store.remember(features, of: binary)
+            }
+            probed[binary.name] = ProbedBinary(binary: binary, features: features)
+        }
+        return probed
+    }
+
+    /// A line about progress, beside the results.
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}

@@ -1,0 +1,144 @@
+/// `ackmatrix run`: drives cells and prints for each who requested, who approved, and before which decision.
+import ArgumentParser
+import Foundation
+import Matrix
+import Peers
+import Verification
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Drive cells on real QEMU binaries.",
+        discussion: "Each cell is one migration over mock devices; `ackmatrix list` names them.")
+
+    @OptionGroup var binaries: BinaryOptions
+
+    @Option(help: ArgumentHelp("Only cells whose name contains this; may repeat.", valueName: "TEXT"))
+    var cell: [String] = []
+
+    @Option(help: "How often each cell runs.")
+    var `repeat` = 1
+
+    @Option(help: ArgumentHelp("Keep every cell's logs, scripts and command lines in this folder, which must not exist.", valueName: "FOLDER"))
+    var keep: String?
+
+    func validate() throws {
+        guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
+        if let keep, FileManager.default.fileExists(atPath: keep) { throw ValidationError("--keep: \(keep) exists already") }
+    }
+
+    func run() async throws {
+        let cells = try firstCells().filter { candidate in cell.isEmpty || cell.contains { candidate.name.contains($0) } }
+        guard !cells.isEmpty else { throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list") }
+        let all = try binaries.binaries()
+        guard !all.all.isEmpty else { throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH") }
+        let needed = Set(cells.flatMap { [$0.source, $0.destination] })
+        let runner = CellRunner(binaries: try await Harness.probed(all.all.filter { needed.contains($0.name) }), shim: try Harness.shim())
+        let folder = try RunFolder()
+        if let keep { try FileManager.default.createDirectory(atPath: keep, withIntermediateDirectories: true) }
+
+        var tally = Tally()
+        for round in 1...`repeat` {
+            for cell in cells {
+                let place = "\(folder.path)/c"
+                let result: CellResult
+                do {
+                    result = try await runner.run(cell, folder: place)
+                } catch let error as Environment {
+                    throw error
+                } catch where !Task.isCancelled {
+                    result = CellResult(broken: cell, reason: "\(error)")
+                }
+                try Task.checkCancellation()
+                if let keep, FileManager.default.fileExists(atPath: place) {
+                    try FileManager.default.copyItem(atPath: place, toPath: "\(keep)/\(cell.name)" + (`repeat` > 1 ? ".\(round)" : ""))
+                }
+                try? FileManager.default.removeItem(atPath: place)
+                print(render(result))
+                tally.add(result)
+            }
+        }
+        print(tally.line)
+        if tally.findings > 0 { throw Finding(description: "\(tally.findings) of \(tally.total) runs differ from the prediction") }
+        if tally.skipped == tally.total { throw Environment("nothing was run: no cell has both of its binaries") }
+    }
+}
+
+/// Counts over a run.
+private struct Tally {
+    var asPredicted = 0
+    var findings = 0
+    var skipped = 0
+    var gating = 0
+    var total: Int { asPredicted + findings + skipped }
+
+    mutating func add(_ result: CellResult) {
+        switch result.verdict {
+        case .asPredicted: asPredicted += 1
+        case .finding: findings += 1
+        case .skipped: skipped += 1
+        }
+        if result.handshake?.isGating == true { gating += 1 }
+    }
+
+    var line: String {
+        "\(total) runs: \(asPredicted) as predicted, \(findings) findings, \(skipped) skipped; the ACK gated the decision in \(gating)"
+    }
+}
+
+/// The lines of one cell.
+func render(_ result: CellResult) -> String {
+    let cell = result.cell
+    let word =
+        switch result.verdict {
+        case .asPredicted: "as predicted"
+        case .finding: "FINDING"
+        case .skipped: "skipped"
+        }
+    var lines = ["\(cell.name)  \(word)  \(String(format: "%.2f", result.seconds)) s"]
+    if let record = result.record, let handshake = result.handshake {
+        lines.append("    sides      \(cell.source) -> \(cell.destination), \(cell.machine), mode \(handshake.mode?.rawValue ?? "unknown"), \(record.outcome.description)")
+        lines += handshakeLines(handshake, names: namesByIdstr(cell))
+        for mark in record.marks {
+            if case .wait(.furtherQueries(_, let device, _)) = mark.step, let queries = mark.queries {
+                lines.append("    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held, source \(mark.sourceStatuses.last ?? "?")")
+            }
+        }
+    }
+    if let refusal = result.refusal { lines.append("    refused    \(cell.source) -> \(cell.destination), \(cell.machine): \(refusal)") }
+    switch result.verdict {
+    case .finding(let differences): lines += differences.map { "    finding    \($0)" }
+    case .skipped(let reason): lines.append("    skipped    \(reason)")
+    case .asPredicted: break
+    }
+    return lines.joined(separator: "\n")
+}
+
+private func handshakeLines(_ handshake: Handshake, names: [String: String]) -> [String] {
+    func list(_ counts: [String: Int], unnamed: Int = 0) -> String {
+        var parts = counts.map { "\(names[$0.key] ?? $0.key) x\($0.value)" }.sorted()
+        if unnamed > 0 { parts.append("\(unnamed) counted by the destination, unnamed up to 11.0") }
+        return parts.isEmpty ? "nobody" : parts.joined(separator: ", ")
+    }
+    var lines = [
+        "    requested  \(list(handshake.requests, unnamed: handshake.unnamedRequests))",
+        "    approved   \(list(handshake.approvals))",
+        "    ACKs       \(handshake.acksSent) sent, \(handshake.acksCounted) counted",
+    ]
+    if let decision = handshake.decision {
+        lines.append(
+            "    decision   after \(decision.acksBefore) ACKs and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
+                + "\(decision.threshold.map(String.init) ?? "0"); "
+                + (handshake.isGating ? "the ACK held it back at \(handshake.gatedQueries) queries" : "not gating"))
+    } else {
+        lines.append("    decision   none")
+    }
+    return lines
+}
+
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "Name the cells, a line each.")
+
+    func run() throws {
+        for cell in try firstCells() { print(cell.name) }
+    }
+}
