@@ -43,6 +43,9 @@ public struct ProbedBinary: Sendable {
 }
 
 public struct CellRunner: Sendable {
+    /// The trace's file in a cell's folder.
+    public static let traceFile = "cell.trace"
+
     public var binaries: [String: ProbedBinary]
     public var shim: String
 
@@ -73,27 +76,15 @@ public struct CellRunner: Sendable {
             }
             return result(text.contains(expected) ? .asPredicted : .finding(["expected a refusal that names '\(expected)', found: \(text)"]), refusal: text)
         }
-        let handshake = try account(record)
+        let trace = try recordTrace(cell, plan: plan, record: record, source: source, destination: destination)
+        try trace.write(path: folder + "/" + Self.traceFile)
+        let handshake = Handshake(trace)
         guard case .completes(let expectation) = cell.prediction else {
             return result(.finding(["expected a refusal, but the migration went as far as: \(record.outcome.description)"]), handshake, record)
         }
         let differences = differences(record: record, handshake: handshake, expectation: expectation, cell: cell)
         return result(differences.isEmpty ? .asPredicted : .finding(differences), handshake, record)
     }
-
-    private func account(_ record: MigrationRecord) throws -> Handshake {
-        var source = SourceAccount()
-        var destination = DestinationAccount()
-        try forEachEvent(in: record.sourceFiles.log) { source.take($0) }
-        try forEachEvent(in: record.destinationFiles.log) { destination.take($0) }
-        return Handshake(source: source, destination: destination)
-    }
-}
-
-/// Reads a log to its end.
-func forEachEvent(in path: String, _ body: (Event) -> Void) throws {
-    var reader = try LogReader(path: path)
-    while let line = try reader.nextEvent() { if let event = line.event { body(event) } }
 }
 
 /// What the handshake showed against what was predicted, a sentence each; empty when they agree.
@@ -118,6 +109,7 @@ func differences(record: MigrationRecord, handshake: Handshake, expectation: Cel
     compare("approvals", expectation.approvals, named(handshake.approvals))
     compare("ACKs sent", expectation.acks, handshake.acksSent)
     compare("ACKs counted", expectation.acks, handshake.acksCounted)
+    if let pending = handshake.decision?.pendingAcks { compare("ACKs pending at the decision", 0, pending) }
     if handshake.decision == nil { found.append("the source logged no decision (migration_thread_low_pending)") }
     if !handshake.isGating { found.append("not gating: at no query was only the ACK missing, so the ACK held nothing back") }
     for (index, step) in cell.schedule.enumerated() {
@@ -125,7 +117,7 @@ func differences(record: MigrationRecord, handshake: Handshake, expectation: Cel
             found.append("schedule step \(index + 1) (\(step)) was never reached")
             break
         }
-        if record.marks[index].sourceStatuses.contains("device") {
+        if !record.marks[index].sourceIterated {
             found.append("the source switched over before schedule step \(index + 1) (\(step)) was done")
         }
     }

@@ -134,17 +134,11 @@ public struct LogReader: ~Copyable {
         }
     }
 
+    /// A line that begins with the name of a QEMU program and a colon.
     private func message(_ line: Substring.UTF8View) -> Message? {
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
-        let program = line[..<colon]
-        let base = program.split(separator: UInt8(ascii: "/")).last ?? program
-        guard base.starts(with: "qemu".utf8) || base.elementsEqual("kvm".utf8), !program.contains(0x20) else { return nil }
-        var text = line[line.index(after: colon)...]
-        guard text.first == 0x20 else { return nil }
-        text = text.dropFirst()
-        let severity: Message.Severity = text.starts(with: "warning: ".utf8) ? .warning : text.starts(with: "info: ".utf8) ? .info : .error
-        text = text.dropFirst(severity.rawValue.utf8.count)
-        return Message(program: String(Substring(program)), severity: severity, text: String(Substring(text)))
+        guard let message = Message(line: String(Substring(line))) else { return nil }
+        let base = message.program.utf8.split(separator: UInt8(ascii: "/")).last ?? message.program.utf8[...]
+        return base.starts(with: "qemu".utf8) || base.elementsEqual("kvm".utf8) ? message : nil
     }
 
     private mutating func note(_ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int) {

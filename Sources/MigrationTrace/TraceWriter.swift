@@ -2,7 +2,13 @@
 extension Trace {
     /// The whole trace as text, handed out in parts of some 64 KiB.
     public func write(_ output: ([UInt8]) throws -> Void) throws {
-        var text = TraceText(output: output)
+        try withoutActuallyEscaping(output) { output in
+            var text = TraceText(output: output)
+            try write(to: &text)
+        }
+    }
+
+    private func write(to text: inout TraceText) throws {
         try text.line("ackmatrix-trace 1")
         try text.line("cell ", header.cell)
         try text.line("outcome ", header.outcome)
@@ -61,13 +67,13 @@ private struct TraceText {
 
     private mutating func escape(_ value: String, spaces: Bool) {
         for byte in value.utf8 {
-            switch byte {
-            case UInt8(ascii: "\\"): printer.bytes += "\\\\".utf8
-            case 0x0A: printer.bytes += "\\n".utf8
-            case 0x00..<0x20 where byte != 0x09, 0x7F, 0x20 where spaces || byte != 0x20, 0x09 where spaces:
+            if byte == UInt8(ascii: "\\") {
+                printer.bytes += "\\\\".utf8
+            } else if byte < 0x20 && byte != 0x09 || byte == 0x7F || spaces && (byte == 0x20 || byte == 0x09) {
                 printer.bytes += "\\x".utf8
                 printer.append(byte, radix: 16, width: 2)
-            default: printer.bytes.append(byte)
+            } else {
+                printer.bytes.append(byte)
             }
         }
     }
@@ -120,11 +126,13 @@ private struct TraceText {
             time(lastTime, since: epoch ?? 0)
             printer.bytes.append(0x20)
         }
+        let start = printer.bytes.count
         switch entry.record {
         case .event(let event): event.print(to: &printer)
         case .message(let message): printer.text(message.line)
         }
-        if printer.bytes.last == 0x20, case .event = entry.record { printer.bytes.removeLast() }
+        // The space behind a name without text would be lost in the first editor.
+        if printer.bytes[start...].firstIndex(of: 0x20) == printer.bytes.count - 1 { printer.bytes.removeLast() }
         try endLine()
     }
 

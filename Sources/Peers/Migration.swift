@@ -59,8 +59,8 @@ public struct ScheduleMark: Hashable, Sendable {
     public let step: ScheduleStep
     /// Precopy queries that the device of a `furtherQueries` step had answered when the wait began and when it was met.
     public let queries: ClosedRange<UInt64>?
-    /// Statuses the source had reported by then.
-    public let sourceStatuses: [String]
+    /// Whether every source device was still in PRE_COPY, read from the board when the step was done and, for a gate, before it opened.
+    public let sourceIterated: Bool
 }
 
 public struct MigrationRecord: Sendable {
@@ -111,7 +111,7 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
             .ended(try await watch(source, statuses: statuses, plan: plan, sides: [source, destination]))
         }
         group.addTask {
-            .scheduled(try await follow(plan.schedule, source: source, destination: destination, statuses: statuses))
+            .scheduled(try await follow(plan.schedule, source: source, destination: destination))
         }
         var marks: [ScheduleMark] = []
         while let progress = try await group.next() {
@@ -183,17 +183,24 @@ private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan
 }
 
 /// Takes the steps in order. Cancelled when the migration is over: the marks are those of the steps that were done.
-private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: QEMUSide, statuses: StatusList) async throws -> [ScheduleMark] {
+private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: QEMUSide) async throws -> [ScheduleMark] {
     func board(_ role: Role) throws -> GateBoard {
         let side = role == .source ? source : destination
         guard let board = side.board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
         return board
     }
+    func sourceIterates() throws -> Bool {
+        guard let board = source.board else { return false }
+        return try source.configuration.devices.allSatisfy { try board.progress(of: $0.name).isInPrecopy }
+    }
     var marks: [ScheduleMark] = []
     for step in schedule {
         var queries: ClosedRange<UInt64>?
+        var iterated = true
         switch step {
-        case .open(let role, let gate): try board(role).open(gate)
+        case .open(let role, let gate):
+            iterated = try sourceIterates()
+            try board(role).open(gate)
         case .wait(.held(let role, let device)):
             guard try await board(role).wait(for: device, until: { $0.held > 0 }) != nil else { return marks }
         case .wait(.furtherQueries(let role, let device, let count)):
@@ -204,7 +211,8 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
             let side = role == .source ? source : destination
             guard try await side.waitForLogged(event, times: times) else { return marks }
         }
-        marks.append(ScheduleMark(step: step, queries: queries, sourceStatuses: await statuses.all))
+        if case .wait = step { iterated = try sourceIterates() }
+        marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
     }
     return marks
 }
@@ -238,60 +246,6 @@ extension QEMUSide {
             }
         }
         return false
-    }
-}
-
-/// Counts the lines of one event in a log that is still being written, at the speed of `strstr`: a source that waits logs
-/// some 20 MB a second.
-private struct LogTail: ~Copyable {
-    private let descriptor: Int32
-    /// The name and the blank after it; before it stands a prefix's last byte, or the line's beginning.
-    private let needle: [CChar]
-    private var buffer = [CChar](repeating: 0, count: (256 << 10) + 1)
-    /// Bytes at the buffer's start that may be the beginning of a name.
-    private var kept = 0
-    private var found = 0
-
-    init(path: String, event: String) throws {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SideError("\(path): cannot be read: \(String(cString: strerror(errno)))") }
-        needle = Array((event + " ").utf8CString)
-    }
-
-    deinit { close(descriptor) }
-
-    mutating func count() throws -> Int {
-        while true {
-            let (kept, room) = (kept, buffer.count - 1 - kept)
-            let length = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + kept, room) }
-            guard length >= 0 else { throw SideError("a log cannot be read: \(String(cString: strerror(errno)))") }
-            guard length > 0 else { return found }
-            search(kept + length)
-        }
-    }
-
-    private mutating func search(_ filled: Int) {
-        buffer[filled] = 0
-        let separators: [CChar] = [0x20, 0x3a, 0x0a]
-        let needle = needle
-        found += buffer.withUnsafeBufferPointer { bytes in
-            var (count, place) = (0, 0)
-            while place < filled {
-                guard let match = strstr(bytes.baseAddress! + place, needle) else {
-                    // A NUL in the log ends the search early: go on behind it.
-                    place += strlen(bytes.baseAddress! + place) + 1
-                    continue
-                }
-                let start = match - UnsafeMutablePointer(mutating: bytes.baseAddress!)
-                if start == 0 || separators.contains(bytes[start - 1]) { count += 1 }
-                place = start + needle.count - 1
-            }
-            return count
-        }
-        // One byte less than the needle, so that nothing is counted twice, and the byte before a name that is cut.
-        let tail = min(needle.count - 2, filled)
-        buffer.withUnsafeMutableBytes { $0.baseAddress!.copyMemory(from: $0.baseAddress! + filled - tail, byteCount: tail) }
-        kept = tail
     }
 }
 

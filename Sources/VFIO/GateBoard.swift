@@ -20,6 +20,9 @@ public struct DeviceProgress: Hashable, Sendable {
     /// Calls held at a gate right now, and ever.
     public let held: UInt64
     public let holds: UInt64
+
+    /// PRE_COPY: the guest runs and its state is being saved.
+    public var isInPrecopy: Bool { state == UInt64(VFIO_DEVICE_STATE_PRE_COPY.rawValue) }
 }
 
 // Sendable without a lock: every C function of the board is atomic and may be called from any thread.

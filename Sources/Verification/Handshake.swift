@@ -15,6 +15,8 @@ public struct Handshake: Hashable, Sendable {
         public var queries: Int
         /// ACKs whose lines were printed before it. A line may be printed late by one.
         public var acksBefore: Int
+        /// The source's counter in its last query before it (11.1); nil up to 11.0, which print none.
+        public var pendingAcks: UInt32?
     }
 
     /// Which mode the source ran, as its log tells; nil when the log has no query.
@@ -50,6 +52,7 @@ public struct SourceAccount: Sendable {
     private var mode: Handshake.Mode?
     private var acks = 0
     private var queries = 0
+    private var pendingAcks: UInt32?
     private var gated = 0
     private var threshold: Int64?
     private var guestRuns = true
@@ -69,6 +72,7 @@ public struct SourceAccount: Sendable {
         case .sourceReturnPathThreadSwitchoverAcked: acks += 1
         case .qemuSavevmQueryPending(let query):
             queries += 1
+            pendingAcks = query.pendingAcks
             // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
             // destination without devices may have sent its ACK even before.
             if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
@@ -78,7 +82,7 @@ public struct SourceAccount: Sendable {
             mode = .legacy
             note(total: total, within: total == 0 || total < limit, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
-            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks)
+            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks, pendingAcks: pendingAcks)
         default: break
         }
     }
@@ -143,6 +147,14 @@ extension Handshake {
         self.init()
         source.add(to: &self)
         destination.add(to: &self)
+    }
+
+    public init(_ trace: Trace) {
+        var source = SourceAccount()
+        var destination = DestinationAccount()
+        for entry in trace.source { if let event = entry.event { source.take(event) } }
+        for entry in trace.destination { if let event = entry.event { destination.take(event) } }
+        self.init(source: source, destination: destination)
     }
 }
 

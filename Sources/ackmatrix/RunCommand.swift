@@ -100,7 +100,7 @@ func render(_ result: CellResult) -> String {
         lines += handshakeLines(handshake, names: namesByIdstr(cell))
         for mark in record.marks {
             if case .wait(.furtherQueries(_, let device, _)) = mark.step, let queries = mark.queries {
-                lines.append("    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held, source \(mark.sourceStatuses.last ?? "?")")
+                lines.append("    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held; the source \(mark.sourceIterated ? "was still iterating" : "HAD SWITCHED OVER")")
             }
         }
     }

@@ -1,11 +1,159 @@
+/// How fast the log reader is, measured in one run against what users have: `wc -l` and `grep -c switchover`.
+///
+///     trace-benchmark [--size 1GiB] LOG...
+///
+/// A log of the given size is made of the given logs, whole, one after the other, again and again. It has no name
+/// while it is used, so nothing is left behind however the run ends. Exit code: 0 measured, 2 wrong usage or broken environment.
+import Glibc
 import MigrationTrace
-var events = 0
-for path in CommandLine.arguments.dropFirst() {
-    var reader = try LogReader(path: path)
+
+struct Failure: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+let usage = "usage: trace-benchmark [--size BYTES|KiB|MiB|GiB] LOG..."
+
+/// `512MiB` and the like.
+func size(_ text: String) -> Int? {
+    for (unit, shift) in [("KiB", 10), ("MiB", 20), ("GiB", 30)] where text.hasSuffix(unit) {
+        guard let number = Int(text.dropLast(unit.count)), 1..<(1 << 20) ~= number else { return nil }
+        return number << shift
+    }
+    return Int(text)
+}
+
+/// A file in the temporary folder that is already without a name.
+func namelessFile() throws -> Int32 {
+    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    var path = Array("\(folder)/trace-benchmark-XXXXXX".utf8CString)
+    let file = mkstemp(&path)
+    guard file >= 0 else { throw Failure("cannot create a temporary file in \(folder): \(String(cString: strerror(errno)))") }
+    unlink(&path)
+    return file
+}
+
+/// Appends whole logs to `file` until it has `size` bytes or more; returns how many it has.
+func fill(_ file: Int32, size: Int, with paths: [String]) throws -> Int {
+    var written = 0
+    var buffer = [UInt8](repeating: 0, count: 1 << 20)
+    while written < size {
+        let before = written
+        for path in paths where written < size {
+            let log = open(path, O_RDONLY | O_CLOEXEC)
+            guard log >= 0 else { throw Failure("cannot open \(path): \(String(cString: strerror(errno)))") }
+            defer { close(log) }
+            while true {
+                let count = read(log, &buffer, buffer.count)
+                guard count >= 0 else { throw Failure("cannot read \(path): \(String(cString: strerror(errno)))") }
+                if count == 0 { break }
+                var done = 0
+                while done < count {
+                    let part = buffer[done..<count].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+                    guard part > 0 else { throw Failure("cannot write the temporary file: \(String(cString: strerror(errno)))") }
+                    done += part
+                }
+                written += count
+            }
+        }
+        if written == before { throw Failure("the logs are empty; give at least one with a migration in it") }
+    }
+    return written
+}
+
+/// Seconds that `body` takes.
+func seconds(_ body: () throws -> Void) rethrows -> Double {
     let clock = ContinuousClock()
     let start = clock.now
-    while let line = try reader.next() { if line.event != nil { events += 1 } }
-    let t = start.duration(to: clock.now)
-    print(path, reader.summary.bytes, events, t, Double(reader.summary.bytes) / 1e6 / (Double(t.components.attoseconds) / 1e18 + Double(t.components.seconds)), reader.summary.unknown.total)
-    for e in reader.summary.examples where e.kind == .malformedEvent { print(e.position, e.excerpt) }
+    try body()
+    let (seconds, attoseconds) = start.duration(to: clock.now).components
+    return Double(seconds) + Double(attoseconds) / 1e18
+}
+
+func number(_ value: Double, _ digits: Int = 0) -> String {
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = Int((value * scale).rounded())
+    guard digits > 0 else { return "\(scaled)" }
+    let fraction = String(scaled % Int(scale))
+    return "\(scaled / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
+}
+
+/// Runs a command with `file` as its input, from the beginning, its output thrown away.
+func run(_ arguments: [String], input file: Int32) throws {
+    lseek(file, 0, SEEK_SET)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, file, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+    defer { argv.forEach { free($0) } }
+    var child: pid_t = 0
+    let code = posix_spawnp(&child, arguments[0], &actions, nil, &argv, environ)
+    guard code == 0 else { throw Failure("cannot start \(arguments[0]): \(String(cString: strerror(code)))") }
+    var status: Int32 = 0
+    while waitpid(child, &status, 0) < 0 && errno == EINTR {}
+    guard status == 0 else { throw Failure("\(arguments.joined(separator: " ")) failed (status \(status))") }
+}
+
+func peakResidentMiB() -> Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_maxrss) / 1024
+}
+
+func measure(_ paths: [String], size: Int) throws {
+    let file = try namelessFile()
+    defer { close(file) }
+    let bytes = try fill(file, size: size, with: paths)
+    func rate(_ seconds: Double) -> Double { Double(bytes) / 1e6 / seconds }
+
+    lseek(file, 0, SEEK_SET)
+    var summary = LogSummary()
+    let ours = try seconds {
+        var reader = LogReader(descriptor: file)
+        while try reader.next() != nil {}
+        summary = reader.summary
+    }
+    guard summary.bytes == bytes, summary.events > 0 else { throw Failure("read \(summary.bytes) of \(bytes) bytes, \(summary.events) events") }
+    let peak = peakResidentMiB()
+    let wc = try seconds { try run(["wc", "-l"], input: file) }
+    let grep = try seconds { try run(["grep", "-c", "switchover"], input: file) }
+
+    print("log       \(bytes) bytes, \(summary.lines) lines, \(summary.episodes) migrations")
+    print("reader    \(number(rate(ours))) MB/s, \(summary.events) typed events, \(summary.unknown.total) other lines")
+    print("          \(number(peak, 1)) MiB resident at most, one core")
+    print("wc -l     \(number(rate(wc))) MB/s; the reader has \(number(wc / ours, 2)) of its speed")
+    print("grep -c   \(number(rate(grep))) MB/s; the reader has \(number(grep / ours, 2)) of its speed")
+}
+
+func showFolding(_ paths: [String]) throws {
+    print("\nfolded: entries, folds, bytes of the log and of the trace")
+    for path in paths {
+        var reader = try LogReader(path: path)
+        var trace = Trace()
+        trace.source = try FoldedStream(&reader)
+        var size = 0
+        try trace.write { size += $0.count }
+        let share = number(Double(size) * 100 / Double(max(reader.summary.bytes, 1)), 1)
+        print("\(trace.source.count) \(trace.source.folds.count) \(reader.summary.bytes) \(size) (\(share) %) \(path)")
+    }
+}
+
+do {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    var wanted = 1 << 30
+    if arguments.first == "--size" {
+        guard arguments.count > 1, let given = size(arguments[1]), given > 0 else { throw Failure(usage) }
+        wanted = given
+        arguments.removeFirst(2)
+    }
+    guard !arguments.isEmpty, !arguments.contains(where: { $0.hasPrefix("--") }) else { throw Failure(usage) }
+    try measure(arguments, size: wanted)
+    try showFolding(arguments)
+} catch {
+    var text = "trace-benchmark: \(error)\n"
+    text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+    exit(2)
 }

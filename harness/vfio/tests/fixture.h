@@ -178,17 +178,17 @@ static inline struct bench *bench_of(const char *script) {
     return bench;
 }
 
-/* A bound device in `state`, its log emptied. */
+/* A bound device in `state`, INFOv2 asked for where it is offered, its log emptied. */
 static inline struct bench *bench_in(enum vfio_device_mig_state state, const char *script) {
     struct bench *bench = bench_of(script);
-    assert_int_equal(opt_in(bench) == 0, bench->last.error == 0);
+    if (mock_device_script(bench->device)->info_v2) assert_int_equal(opt_in(bench), 0);
     assert_int_equal(set_state(bench, state, NULL), 0);
     assert_int_equal(get_state(bench), state);
     bench->length = 0;
     return bench;
 }
 
-/* The log since it was last emptied, which this does again at the next event. */
+/* The log since it was last emptied; it is emptied by this, and stays readable until the next event. */
 static inline const char *take_log(struct bench *bench) {
     if (bench->length == 0) return "";
     bench->length = 0;

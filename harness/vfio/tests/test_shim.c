@@ -186,11 +186,11 @@ static void answers_bad_pointers_with_efault(void **state)
     (void)state;
     start_with(ABILITIES, NULL);
     uint64_t bad[] = { 0, 1, 4096, UINT64_MAX - 8, UINT64_C(0xffff800000000000) };
+    bind_device(FIRST);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(ioctl(FIRST, VFIO_DEVICE_GET_INFO, (void *)(uintptr_t)bad[i]), -1);
         assert_int_equal(errno, EFAULT);
     }
-    bind_device(FIRST);
     int saving = -1;
     assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY, &saving), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -1,0 +1,73 @@
+/// Makes a trace of a driven cell: what each side was, what it printed, and what its devices did.
+import Foundation
+import MigrationTrace
+import Peers
+import VFIO
+import Verification
+
+/// The trace of a cell's migration.
+func recordTrace(_ cell: Cell, plan: MigrationPlan, record: MigrationRecord, source: ProbedBinary, destination: ProbedBinary) throws -> Trace {
+    var header = TraceHeader()
+    header.cell = cell.name
+    header.outcome = record.outcome.description
+    header.duration = UInt64(record.seconds * 1e9)
+    let from = try SideLogs(record.sourceFiles)
+    let to = try SideLogs(record.destinationFiles)
+    header.source = describe(source, plan.source, record.sourceFiles, record.sourceCapabilities, from, cell: cell)
+    header.destination = describe(destination, plan.destination, record.destinationFiles, record.destinationCapabilities, to, cell: cell)
+    return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
+}
+
+/// Both logs of a side, folded.
+private struct SideLogs {
+    var qemu = FoldedStream()
+    var devices = FoldedStream()
+    var unknown = UnknownLineCounts()
+
+    init(_ files: SideFiles) throws {
+        var reader = try LogReader(path: files.log)
+        qemu = try FoldedStream(&reader)
+        add(reader.summary.unknown)
+        // A side without devices has no shim log.
+        guard FileManager.default.fileExists(atPath: files.deviceLog) else { return }
+        var shim = try LogReader(path: files.deviceLog)
+        devices = try FoldedStream(&shim)
+        add(shim.summary.unknown)
+    }
+
+    private mutating func add(_ counts: UnknownLineCounts) {
+        for kind in UnknownLine.allCases { unknown[kind] += counts[kind] }
+    }
+}
+
+private func describe(
+    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ files: SideFiles, _ capabilities: [String: Bool], _ logs: SideLogs, cell: Cell
+) -> TraceSide {
+    var side = TraceSide()
+    let features = binary.features
+    side.name = binary.binary.name
+    side.version = features.package.isEmpty ? features.version : "\(features.version) (\(features.package))"
+    side.machine = configuration.machine
+    side.features = [Setting("generation", features.generation)] + features.summary.map { Setting($0, "yes") }
+    if let mode = features.mode(machine: configuration.machine) { side.features.append(Setting("mode", mode.rawValue)) }
+    side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
+    if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
+    side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
+    side.commandLine = (try? String(contentsOfFile: files.commandLine, encoding: .utf8)).map { [$0.trimmingCharacters(in: .newlines)] } ?? []
+    let idstrs = Dictionary(uniqueKeysWithValues: namesByIdstr(cell).map { ($0.value, $0.key) })
+    side.devices = configuration.devices.map { device in
+        let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        return TraceDevice(name: device.name, idstr: idstrs[device.name] ?? "", script: lines.last == "" ? Array(lines.dropLast()) : lines)
+    }
+    side.unknown = logs.unknown
+    return side
+}
+
+private func text(_ value: JSONValue) -> String {
+    switch value {
+    case .integer(let number): "\(number)"
+    case .string(let text): text
+    case .bool(let flag): flag ? "on" : "off"
+    default: "\(value)"
+    }
+}

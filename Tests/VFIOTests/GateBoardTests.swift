@@ -1,0 +1,66 @@
+import CVFIOMock
+import Foundation
+import Testing
+import VFIO
+
+@Suite struct GateBoardTests {
+    private let path = FileManager.default.temporaryDirectory.path + "/ackmatrix-board-\(UUID().uuidString)"
+
+    @Test func aGateOpenedHereIsOpenForTheOtherSide() throws {
+        let board = try GateBoard(path: path)
+        defer { unlink(path) }
+        let other = try #require(gate_board_map(path))
+        defer { gate_board_unmap(other) }
+        let gate = gate_board_gate(other, "load")
+        #expect(gate_board_is_open(other, gate) == 0)
+        try board.open("load")
+        #expect(gate_board_is_open(other, gate) == 1)
+        let later = gate_board_gate(other, "later")
+        #expect(gate_board_is_open(other, later) == 0)
+        board.openAll()
+        #expect(gate_board_is_open(other, later) == 1)
+    }
+
+    @Test func progressPublishedThereIsSeenHereByManyThreads() async throws {
+        let board = try GateBoard(path: path)
+        defer { unlink(path) }
+        // The shim's end; its functions may be called from any thread.
+        nonisolated(unsafe) let other = try #require(gate_board_map(path))
+        defer { gate_board_unmap(other) }
+        let device = gate_board_device(other, "v0")
+        let rounds: UInt64 = 5000
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for round in 1...rounds {
+                    var progress = board_progress()
+                    progress.queries = round
+                    progress.bytes_read = round * 3
+                    gate_board_publish(other, device, &progress)
+                }
+            }
+            for _ in 0..<2 {
+                group.addTask {
+                    var last: UInt64 = 0
+                    while last < rounds {
+                        let seen = board.changes
+                        let progress = try board.progress(of: "v0")
+                        #expect(progress.queries >= last)
+                        #expect(progress.bytesRead == progress.queries * 3)
+                        last = progress.queries
+                        if last < rounds { board.waitForChange(since: seen, nanoseconds: 100_000_000) }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func namesAndFilesAreChecked() throws {
+        let board = try GateBoard(path: path)
+        defer { unlink(path) }
+        #expect(throws: GateBoard.Failure.self) { try board.open("") }
+        #expect(throws: GateBoard.Failure.self) { try board.open(String(repeating: "x", count: 48)) }
+        #expect(throws: GateBoard.Failure.self) { _ = try GateBoard(path: path) }
+        #expect(throws: GateBoard.Failure.self) { _ = try GateBoard(path: "/nowhere/board") }
+    }
+}
