@@ -41,6 +41,8 @@ let package = Package(
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "VerificationTests", dependencies: ["Verification"], swiftSettings: strict),
         .testTarget(name: "MatrixTests", dependencies: ["Matrix"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers"], swiftSettings: strict),
     ]
 )

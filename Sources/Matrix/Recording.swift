@@ -13,8 +13,8 @@ func recordTrace(_ cell: Cell, plan: MigrationPlan, record: MigrationRecord, sou
     header.duration = UInt64(record.seconds * 1e9)
     let from = try SideLogs(record.sourceFiles)
     let to = try SideLogs(record.destinationFiles)
-    header.source = describe(source, plan.source, record.sourceFiles, record.sourceCapabilities, from, cell: cell)
-    header.destination = describe(destination, plan.destination, record.destinationFiles, record.destinationCapabilities, to, cell: cell)
+    header.source = describe(source, plan.source, .source, record.sourceCapabilities, from, cell: cell)
+    header.destination = describe(destination, plan.destination, .destination, record.destinationCapabilities, to, cell: cell)
     return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
 }
 
@@ -41,7 +41,7 @@ private struct SideLogs {
 }
 
 private func describe(
-    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ files: SideFiles, _ capabilities: [String: Bool], _ logs: SideLogs, cell: Cell
+    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool], _ logs: SideLogs, cell: Cell
 ) -> TraceSide {
     var side = TraceSide()
     let features = binary.features
@@ -53,7 +53,8 @@ private func describe(
     side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
-    side.commandLine = (try? String(contentsOfFile: files.commandLine, encoding: .utf8)).map { [$0.trimmingCharacters(in: .newlines)] } ?? []
+    // Relative to the side's folder: where a run happened to live says nothing.
+    side.commandLine = qemuArguments(configuration, role: role, files: SideFiles(folder: "."))
     let idstrs = Dictionary(uniqueKeysWithValues: namesByIdstr(cell).map { ($0.value, $0.key) })
     side.devices = configuration.devices.map { device in
         let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -32,7 +32,4 @@ public struct Entry: Hashable, Sendable {
     }
 
     public var event: Event? { record.event }
-
-    /// Whether both say the same, whenever they said it.
-    func says(theSameAs other: Entry) -> Bool { thread == other.thread && record == other.record }
 }

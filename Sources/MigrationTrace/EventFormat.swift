@@ -89,7 +89,7 @@ extension Event {
             self = .savevmSendRecvBitmap(block: block)
         case .savevmCommandSend(var command, var length):
             c.event("savevm_command_send", .migration)
-            c.code(&command) { $0.hex("com=0x", &$1) }
+            c.code("com=0x", &command, hexadecimal: true)
             c.number(" len=", &length)
             self = .savevmCommandSend(command, length: length)
         case .savevmStateSetup: c.event("savevm_state_setup", .migration)
@@ -243,7 +243,7 @@ extension Event {
             self = .loadvmStateSwitchoverAckNeeded(pending: pending)
         case .qemuLoadvmStateSection(var type):
             c.event("qemu_loadvm_state_section", .any)
-            c.code(&type) { $0.number("", &$1) }
+            c.code("", &type)
             self = .qemuLoadvmStateSection(type)
         case .qemuLoadvmStateSectionStartFull(var section, var idstr, var instance, var version):
             c.event("qemu_loadvm_state_section_startfull", .any)
@@ -309,7 +309,7 @@ extension Event {
             self = .loadvmApproveSwitchoverLegacy(approver: approver, pending: pending)
         case .migrateSendRPMessage(var message, var length):
             c.event("migrate_send_rp_message", .any)
-            c.code(&message) { $0.number("", &$1) }
+            c.code("", &message)
             c.number(": len ", &length)
             self = .migrateSendRPMessage(message, length: length)
         case .migrateSendRPRecvBitmap(var block, var size):
@@ -500,7 +500,7 @@ extension Event {
         case .vfioLoadState(var device, var tag):
             c.event("vfio_load_state", .any)
             c.device(&device)
-            c.hex(" data 0x", &tag.rawValue)
+            c.code(" data 0x", &tag, hexadecimal: true)
             self = .vfioLoadState(device: device, tag)
         case .vfioLoadStateDeviceData(var device, var size, var result):
             c.event("vfio_load_state_device_data", .any)

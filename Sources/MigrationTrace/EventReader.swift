@@ -89,6 +89,19 @@ struct FieldReader: FieldCodec {
         value = magnitude
     }
 
+    mutating func boolean(_ value: inout Bool) {
+        guard !failed, cursor < end, cursor.pointee == 0x30 || cursor.pointee == 0x31 else {
+            failed = true
+            return
+        }
+        value = cursor.pointee == 0x31
+        cursor += 1
+    }
+
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {
+        if hexadecimal { self.hexadecimal(&value) } else { decimal(&value) }
+    }
+
     mutating func text(_ value: inout String, upTo delimiter: StaticString) {
         if failed { return }
         let length = lengthOfText(upTo: delimiter)

@@ -10,6 +10,10 @@ protocol FieldCodec {
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number)
     /// Hexadecimal, lower case, without leading zeros.
     mutating func hexadecimal(_ value: inout UInt64)
+    /// A C `bool` printed with `%d`.
+    mutating func boolean(_ value: inout Bool)
+    /// A number that stands for a word.
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool)
     /// Text up to the first `delimiter`, which is left to be read; an empty delimiter means the rest of the line.
     mutating func text(_ value: inout String, upTo delimiter: StaticString)
     mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString)
@@ -34,14 +38,10 @@ extension FieldCodec {
         literal(after)
     }
 
-    /// A C `bool` printed with `%d`.
     @inline(__always)
     mutating func flag(_ before: StaticString, _ value: inout Bool) {
         literal(before)
-        var digit: UInt8 = value ? 1 : 0
-        decimal(&digit)
-        if digit > 1 { refuse() }
-        value = digit == 1
+        boolean(&value)
     }
 
     @inline(__always)
@@ -75,11 +75,12 @@ extension FieldCodec {
         value = number
     }
 
-    /// A closed set of numbers.
-    mutating func code<Code: RawRepresentable>(_ value: inout Code, _ field: (inout Self, inout UInt64) -> Void)
+    @inline(__always)
+    mutating func code<Code: RawRepresentable>(_ before: StaticString, _ value: inout Code, hexadecimal: Bool = false)
     where Code.RawValue: FixedWidthInteger {
+        literal(before)
         var number = UInt64(value.rawValue)
-        field(&self, &number)
+        code(&number, hexadecimal: hexadecimal)
         if let raw = Code.RawValue(exactly: number), let code = Code(rawValue: raw) {
             value = code
         } else {
@@ -104,6 +105,10 @@ struct FieldPrinter: FieldCodec {
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) { append(value, radix: 10) }
 
     mutating func hexadecimal(_ value: inout UInt64) { append(value, radix: 16) }
+
+    mutating func boolean(_ value: inout Bool) { bytes.append(value ? 0x31 : 0x30) }
+
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { append(value, radix: hexadecimal ? 16 : 10) }
 
     /// A line cannot hold a line end: in a text it is printed as a space.
     mutating func text(_ value: inout String, upTo delimiter: StaticString) {
@@ -146,11 +151,63 @@ struct FieldDescriber: FieldCodec {
 
     mutating func literal(_ text: StaticString) { format += text.description }
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
-        format += Number.isSigned || Number.self == UInt8.self ? "%d" : "%u"
+        format += Number.isSigned ? "%d" : "%u"
     }
     mutating func hexadecimal(_ value: inout UInt64) { format += "%x" }
+    mutating func boolean(_ value: inout Bool) { format += "%d" }
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { format += hexadecimal ? "%x" : "%d" }
     mutating func text(_ value: inout String, upTo delimiter: StaticString) { format += "%s" }
     mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) { format += "%s" }
     mutating func hasRest(_ present: Bool) -> Bool { present }
     mutating func refuse() {}
+}
+
+/// The numbers of an event in the order of its text, to be taken out or put in; codes and flags are none.
+struct NumberCodec: FieldCodec {
+    /// As many as any event has.
+    var numbers = EventNumbers.zero
+    var count = 0
+    /// Whether the event gets these numbers, instead of giving its own.
+    var replaces = false
+
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
+        if replaces {
+            value = Number(truncatingIfNeeded: numbers[count])
+        } else {
+            numbers[count] = Int64(truncatingIfNeeded: value)
+        }
+        count += 1
+    }
+
+    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
+    mutating func literal(_ text: StaticString) {}
+    mutating func boolean(_ value: inout Bool) {}
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
+/// An event's numbers as 64-bit patterns; what is not used is 0.
+public typealias EventNumbers = SIMD8<Int64>
+
+extension Event {
+    /// The numbers of the text, in its order, and how many there are.
+    var numbers: (values: EventNumbers, count: Int) {
+        var copy = self
+        var codec = NumberCodec()
+        copy.format(&codec)
+        return (codec.numbers, codec.count)
+    }
+
+    /// The same event with other numbers, each cut to its field's width.
+    func replacing(_ numbers: EventNumbers) -> Event {
+        var copy = self
+        var codec = NumberCodec(numbers: numbers, replaces: true)
+        copy.format(&codec)
+        return copy
+    }
 }

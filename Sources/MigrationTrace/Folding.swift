@@ -1,22 +1,34 @@
 /// Folding: a repeated block of entries is kept once, with its count.
 ///
-/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines. Folding keeps
-/// what was said, without loss, and of the times the first and the last. Folds do not nest.
+/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines; one that drains a
+/// device prints the same lines with each number smaller by a step. Folding keeps what was said, without loss, and of
+/// the times the first and the last. Folds do not nest.
 
-/// An entry of a repeated block, with the times of its first and last repetition.
+/// An entry of a repeated block.
 public struct FoldedEntry: Hashable, Sendable {
+    /// As first said, with its time.
     public var first: Entry
+    /// The time of its last repetition.
     public var lastTime: Int64?
+    /// What each number of the event grows by from one repetition to the next, in the order of its text.
+    public var step: EventNumbers
 
-    public init(first: Entry, lastTime: Int64?) {
+    public init(first: Entry, lastTime: Int64?, step: EventNumbers = .zero) {
         self.first = first
         self.lastTime = lastTime
+        self.step = step
+    }
+
+    /// What the repetition says, from 0; without a time.
+    public func record(_ repetition: Int) -> Record {
+        guard step != .zero, case .event(let event) = first.record else { return first.record }
+        return .event(event.replacing(event.numbers.values &+ step &* EventNumbers(repeating: Int64(repetition))))
     }
 }
 
 public enum Fold: Hashable, Sendable {
     case once(Entry)
-    /// `count` is 2 or more.
+    /// `count` is 2 or more; 3 or more where a number has a step.
     case times(Int, [FoldedEntry])
 
     /// How many entries it stands for.
@@ -30,9 +42,9 @@ public enum Fold: Hashable, Sendable {
 
 /// Folds entries as they come, in the order they were printed.
 ///
-/// Memory is bounded by twice the longest period, work per entry by a constant: the entries waiting are compared
-/// with the places where their first one occurs again, nothing is looked at further back. An entry is held back until
-/// enough of what follows is known; `finish` gives the rest.
+/// Memory is bounded by four times the longest block, and the work of an entry by a constant: the entries that wait are
+/// compared with the places where the oldest of them occurs again. An entry waits until enough of what follows is
+/// known; `finish` gives the rest.
 public struct Folder: Sendable {
     /// The longest block, in entries.
     public static let longestBlock = 512
@@ -40,26 +52,73 @@ public struct Folder: Sendable {
     public static let leastSaved = 3
 
     private static let window = 2 * longestBlock
+    /// At how many of the next similar places a block with steps is looked for. Identical places need no limit: many of
+    /// them make a fold. Similar ones need not.
+    private static let similarPlaces = 8
 
-    /// Blocks that repeat on: the entries of the repetition in progress wait in `partial`.
-    private struct Run {
-        var block: [FoldedEntry]
-        var count: Int
-        var partial: [Entry]
+    private struct Waiting {
+        var entry: Entry
+        /// The record without its numbers.
+        var shape: Record
+        var numbers: EventNumbers
+        /// The next entry that says the same, and the next that says something similar; 0 when there is none yet.
+        var nextSame = 0
+        var nextSimilar = 0
+
+        init(_ entry: Entry) {
+            self.entry = entry
+            shape = entry.record
+            numbers = .zero
+            if case .event(let event) = entry.record {
+                let (values, count) = event.numbers
+                if count > 0 {
+                    numbers = values
+                    shape = .event(event.replacing(.zero))
+                }
+            }
+        }
+
+        func isSimilar(to other: Waiting) -> Bool { entry.thread == other.entry.thread && shape == other.shape }
     }
 
-    private var waiting: [Entry] = []
-    private var hashes: [Int] = []
-    /// For each waiting entry the next one with the same hash, or 0.
-    private var following: [Int] = []
-    private var latest: [Int: Int] = [:]
+    /// A block that repeats on; the entries of the repetition in progress wait in `partial`.
+    private struct Run {
+        var block: [Waiting]
+        var steps: [EventNumbers]
+        var lastTimes: [Int64?]
+        var count: Int
+        var partial: [Waiting] = []
+
+        /// Whether `entry` is what the repetition in progress says next.
+        mutating func extend(_ waiting: Waiting) -> Bool {
+            let place = partial.count
+            let expected = block[place].numbers &+ steps[place] &* EventNumbers(repeating: Int64(count))
+            guard waiting.numbers == expected, waiting.isSimilar(to: block[place]) else { return false }
+            partial.append(waiting)
+            if partial.count == block.count {
+                count += 1
+                for (place, repeated) in partial.enumerated() { lastTimes[place] = repeated.entry.time }
+                partial.removeAll(keepingCapacity: true)
+            }
+            return true
+        }
+
+        var fold: Fold {
+            .times(count, block.indices.map { FoldedEntry(first: block[$0].entry, lastTime: lastTimes[$0], step: steps[$0]) })
+        }
+    }
+
+    private var waiting: [Waiting] = []
+    private var latestSame: [Int: Int] = [:]
+    private var latestSimilar: [Int: Int] = [:]
     private var run: Run?
 
     public init() {}
 
     public mutating func append(_ entry: Entry, to folds: inout [Fold]) {
+        let entry = Waiting(entry)
         if run != nil {
-            if extend(entry) { return }
+            if run!.extend(entry) { return }
             endRun(&folds)
         }
         wait(entry)
@@ -68,37 +127,29 @@ public struct Folder: Sendable {
 
     public mutating func finish(into folds: inout [Fold]) {
         repeat {
-            if run != nil { endRun(&folds) }
+            endRun(&folds)
             settle(keeping: 0, &folds)
         } while run != nil
     }
 
-    private mutating func wait(_ entry: Entry) {
+    private mutating func wait(_ entry: Waiting) {
+        var entry = entry
+        entry.nextSame = 0
+        entry.nextSimilar = 0
         var hasher = Hasher()
-        hasher.combine(entry.thread)
-        hasher.combine(entry.record)
-        let hash = hasher.finalize()
-        if let earlier = latest.updateValue(waiting.count, forKey: hash) { following[earlier] = waiting.count }
+        hasher.combine(entry.entry.thread)
+        hasher.combine(entry.shape)
+        let similar = hasher.finalize()
+        let same = similar &* 31 &+ entry.numbers.hashValue
+        if let earlier = latestSame.updateValue(waiting.count, forKey: same) { waiting[earlier].nextSame = waiting.count }
+        if let earlier = latestSimilar.updateValue(waiting.count, forKey: similar) { waiting[earlier].nextSimilar = waiting.count }
         waiting.append(entry)
-        hashes.append(hash)
-        following.append(0)
-    }
-
-    private mutating func extend(_ entry: Entry) -> Bool {
-        guard run!.block[run!.partial.count].first.says(theSameAs: entry) else { return false }
-        run!.partial.append(entry)
-        if run!.partial.count == run!.block.count {
-            run!.count += 1
-            for (place, repeated) in run!.partial.enumerated() { run!.block[place].lastTime = repeated.time }
-            run!.partial.removeAll(keepingCapacity: true)
-        }
-        return true
     }
 
     /// The block is complete; what was begun of one more repetition waits again.
     private mutating func endRun(_ folds: inout [Fold]) {
         guard let run else { return }
-        folds.append(.times(run.count, run.block))
+        folds.append(run.fold)
         self.run = nil
         for entry in run.partial { wait(entry) }
     }
@@ -108,19 +159,24 @@ public struct Folder: Sendable {
         var head = 0
         while waiting.count - head > keeping {
             guard let (period, matched) = bestPeriod(at: head) else {
-                folds.append(.once(waiting[head]))
+                folds.append(.once(waiting[head].entry))
                 head += 1
                 continue
             }
             let count = matched / period + 1
             let end = head + count * period
-            let block = (0..<period).map { FoldedEntry(first: waiting[head + $0], lastTime: waiting[end - period + $0].time) }
+            var run = Run(
+                block: Array(waiting[head..<head + period]),
+                steps: (head..<head + period).map { waiting[$0 + period].numbers &- waiting[$0].numbers },
+                lastTimes: waiting[end - period..<end].map { $0.entry.time },
+                count: count)
             if head + period + matched == waiting.count {
-                run = Run(block: block, count: count, partial: Array(waiting[end...]))
+                run.partial = Array(waiting[end...])
+                self.run = run
                 forget(waiting.count)
                 return
             }
-            folds.append(.times(count, block))
+            folds.append(run.fold)
             head = end
         }
         forget(head)
@@ -129,17 +185,16 @@ public struct Folder: Sendable {
     private mutating func forget(_ count: Int) {
         let kept = Array(waiting[count...])
         waiting.removeAll(keepingCapacity: true)
-        hashes.removeAll(keepingCapacity: true)
-        following.removeAll(keepingCapacity: true)
-        latest.removeAll(keepingCapacity: true)
+        latestSame.removeAll(keepingCapacity: true)
+        latestSimilar.removeAll(keepingCapacity: true)
         for entry in kept { wait(entry) }
     }
 
-    /// The period that saves most at `head`, and for how many entries what follows repeats it.
+    /// The period that saves most at `head`, and how many of the entries behind the first block repeat it.
     private func bestPeriod(at head: Int) -> (period: Int, matched: Int)? {
         var best: (period: Int, matched: Int)?
         var bestSaved = Self.leastSaved - 1
-        var place = following[head]
+        var place = waiting[head].nextSame
         while place > 0, place - head <= Self.longestBlock {
             let period = place - head
             var matched = 0
@@ -148,15 +203,42 @@ public struct Folder: Sendable {
             if saved > bestSaved {
                 bestSaved = saved
                 best = (period, matched)
-                if place + matched == waiting.count { break }
+                if place + matched == waiting.count { return best }
             }
-            place = following[place]
+            place = waiting[place].nextSame
+        }
+        place = waiting[head].nextSimilar
+        for _ in 0..<Self.similarPlaces where place > 0 && place - head <= Self.longestBlock {
+            let period = place - head
+            let matched = matchedWithSteps(head, period)
+            let saved = matched / period * period
+            // Two blocks always differ by some step; only a third shows that it is one.
+            if saved >= 2 * period, saved > bestSaved {
+                bestSaved = saved
+                best = (period, matched)
+            }
+            place = waiting[place].nextSimilar
         }
         return best
     }
 
     private func isSame(_ a: Int, _ b: Int) -> Bool {
-        hashes[a] == hashes[b] && waiting[a].says(theSameAs: waiting[b])
+        waiting[a].numbers == waiting[b].numbers && waiting[a].isSimilar(to: waiting[b])
+    }
+
+    /// How many entries behind the block at `head` repeat it with constant steps.
+    private func matchedWithSteps(_ head: Int, _ period: Int) -> Int {
+        guard head + 2 * period < waiting.count else { return 0 }
+        func step(_ place: Int) -> EventNumbers { waiting[place + period].numbers &- waiting[place].numbers }
+        guard step(head) == step(head + period) else { return 0 }
+        var matched = 0
+        while head + period + matched < waiting.count {
+            let place = head + matched
+            guard waiting[place + period].isSimilar(to: waiting[place]) else { break }
+            if matched >= period, step(place) != step(head + matched % period) { break }
+            matched += 1
+        }
+        return matched
     }
 }
 
@@ -211,7 +293,10 @@ extension FoldedStream: Sequence {
                 return entry
             case .times(let count, let block):
                 var entry = block[place].first
-                if repetition > 0 { entry.time = repetition == count - 1 ? block[place].lastTime : nil }
+                if repetition > 0 {
+                    entry.record = block[place].record(repetition)
+                    entry.time = repetition == count - 1 ? block[place].lastTime : nil
+                }
                 place += 1
                 if place == block.count {
                     place = 0

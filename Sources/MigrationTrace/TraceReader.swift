@@ -252,7 +252,7 @@ public struct TraceReader: ~Copyable {
         if fields.begins(with: "repeat ") {
             fold = try repeated()
         } else {
-            fold = .once(try entry(folded: false).first)
+            fold = .once(try entry(repetitions: nil).first)
             try nextLine(expecting: "an entry, a stream or the edges")
         }
         counts[index] += fold.count
@@ -275,19 +275,22 @@ public struct TraceReader: ~Copyable {
         for _ in 0..<length {
             try nextLine(expecting: "an entry of the repeated block")
             if fields.begins(with: "repeat ") { throw error(.nested, "expected an entry of the repeated block, found another fold; folds do not nest") }
-            block.append(try entry(folded: true))
+            let entry = try entry(repetitions: count)
+            if entry.step != .zero, count < 3 { throw error("expected 3 repetitions or more of a block with steps, found \(count)") }
+            block.append(entry)
         }
         try nextLine(expecting: "an entry, a stream or the edges")
         return .times(count, block)
     }
 
-    private mutating func entry(folded: Bool) throws -> FoldedEntry {
+    private mutating func entry(repetitions: Int?) throws -> FoldedEntry {
         guard let keyword = fields.word, keyword == "e" || keyword == "i" || keyword == "m" else {
             throw error("expected an entry (`e`, `i` or `m`), found \(fields.shown)")
         }
         let thread = try thread()
         let first = try time(relative: true)
-        let last = folded ? try time(relative: true) : nil
+        let last = repetitions == nil ? nil : try time(relative: true)
+        let steps = repetitions == nil ? "=" : fields.word ?? ""
         let record: Record
         if keyword == "m" {
             guard let text = fields.rest, let message = Message(line: text) else { throw error("expected `PROGRAM: TEXT`, found \(fields.shown)") }
@@ -302,7 +305,26 @@ public struct TraceReader: ~Copyable {
             }
             record = .event(event)
         }
-        return FoldedEntry(first: Entry(thread: thread, time: first, record: record), lastTime: last)
+        let entry = Entry(thread: thread, time: first, record: record)
+        return try FoldedEntry(first: entry, lastTime: last, step: step(steps, of: record, repetitions: repetitions ?? 1))
+    }
+
+    /// `=`, or a step for each number of the event.
+    private func step(_ text: String, of record: Record, repetitions: Int) throws -> EventNumbers {
+        if text == "=" { return .zero }
+        guard case .event(let event) = record else { throw error("expected the step `=` for a message, found \(Fields.quoted(text))") }
+        let (values, count) = event.numbers
+        let steps = text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).map { Int64(Substring($0)) }
+        guard steps.count == count, !steps.contains(nil) else {
+            throw error("expected `=` or a step for each of the \(count) numbers of \(event.name), found \(Fields.quoted(text))")
+        }
+        var step = EventNumbers.zero
+        for (place, value) in steps.enumerated() { step[place] = value ?? 0 }
+        let last = values &+ step &* EventNumbers(repeating: Int64(repetitions - 1))
+        guard step != .zero, event.replacing(last).numbers.values == last else {
+            throw error("expected steps that lead to numbers \(event.name) can hold, found \(Fields.quoted(text)) \(repetitions) times")
+        }
+        return step
     }
 
     private mutating func event() throws -> Event {

@@ -53,8 +53,9 @@ private struct TraceText {
         if printer.bytes.count >= 64 * 1024 { try flush() }
     }
 
+    /// A keyword with a value; without one the space between them goes too.
     mutating func line(_ plain: String, _ value: String = "") throws {
-        printer.bytes += plain.utf8
+        printer.bytes += value.isEmpty && plain.last == " " ? plain.utf8.dropLast() : plain.utf8[...]
         escape(value, spaces: false)
         try endLine()
     }
@@ -102,15 +103,15 @@ private struct TraceText {
         for fold in stream.folds {
             switch fold {
             case .once(let entry):
-                try self.entry(entry, since: epoch, lastTime: .none)
+                try self.entry(entry, since: epoch)
             case .times(let count, let block):
                 try line("repeat \(count) \(block.count)")
-                for folded in block { try entry(folded.first, since: epoch, lastTime: .some(folded.lastTime)) }
+                for folded in block { try entry(folded.first, since: epoch, folded: folded) }
             }
         }
     }
 
-    private mutating func entry(_ entry: Entry, since epoch: Int64?, lastTime: Int64??) throws {
+    private mutating func entry(_ entry: Entry, since epoch: Int64?, folded: FoldedEntry? = nil) throws {
         switch entry.record {
         case .event(let event): printer.bytes += (event.isInjected ? "i " : "e ").utf8
         case .message: printer.bytes += "m ".utf8
@@ -122,8 +123,10 @@ private struct TraceText {
         printer.bytes.append(0x20)
         time(entry.time, since: epoch ?? 0)
         printer.bytes.append(0x20)
-        if let lastTime {
-            time(lastTime, since: epoch ?? 0)
+        if let folded {
+            time(folded.lastTime, since: epoch ?? 0)
+            printer.bytes.append(0x20)
+            step(folded)
             printer.bytes.append(0x20)
         }
         let start = printer.bytes.count
@@ -134,6 +137,18 @@ private struct TraceText {
         // The space behind a name without text would be lost in the first editor.
         if printer.bytes[start...].firstIndex(of: 0x20) == printer.bytes.count - 1 { printer.bytes.removeLast() }
         try endLine()
+    }
+
+    /// `=` where each repetition says the same, else the step of each number.
+    private mutating func step(_ folded: FoldedEntry) {
+        guard folded.step != .zero, let event = folded.first.event else {
+            printer.bytes.append(UInt8(ascii: "="))
+            return
+        }
+        for place in 0..<event.numbers.count {
+            if place > 0 { printer.bytes.append(UInt8(ascii: ",")) }
+            printer.append(folded.step[place], radix: 10)
+        }
     }
 
     /// Seconds with nine digits behind the point, or `-`.

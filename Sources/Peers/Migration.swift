@@ -24,6 +24,8 @@ public struct MigrationPlan: Sendable {
     public var schedule: [ScheduleStep] = []
     /// Seconds from `migrate` until the source must have reached a final status.
     public var limit = 30.0
+    /// At the limit, QMP `stop` the source's guest and watch for as long again: a stopped guest waits for no ACK.
+    public var stopsAtLimit = false
     /// Bytes a side's logs may grow to: an endless migration writes some 20 MB a second.
     public var logLimit = 64 << 20
 
@@ -163,13 +165,15 @@ private actor StatusList {
 
 /// Reads the source's events up to its final status, its end, or a limit.
 private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan, sides: [QEMUSide]) async throws -> MigrationOutcome {
-    let deadline = Deadline.after(seconds: plan.limit)
+    var deadline = Deadline.after(seconds: plan.limit)
+    var mayStop = plan.stopsAtLimit
     while true {
         do {
             let event = try await source.monitor.event(deadline: min(deadline, .after(seconds: 0.25)))
-            guard event.name == "MIGRATION", let status = event.data["status"]?.string else { continue }
-            await statuses.append(status)
-            if finalStatuses.contains(status) { return .ended(status) }
+            if event.name == "MIGRATION", let status = event.data["status"]?.string {
+                await statuses.append(status)
+                if finalStatuses.contains(status) { return .ended(status) }
+            }
         } catch QMPError.silent {
             // No event in this slice: look at what else may end the watch.
         } catch QMPError.closed {
@@ -178,7 +182,11 @@ private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan
         for side in sides where size(of: side.files.log) + size(of: side.files.deviceLog) > plan.logLimit {
             return .logLimitReached(side.role)
         }
-        if deadline.remaining == 0 { return .limitReached(status: await statuses.all.last ?? "none") }
+        guard deadline.remaining == 0 else { continue }
+        guard mayStop else { return .limitReached(status: await statuses.all.last ?? "none") }
+        mayStop = false
+        try await source.monitor.execute("stop")
+        deadline = .after(seconds: plan.limit)
     }
 }
 

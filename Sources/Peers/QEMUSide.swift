@@ -46,6 +46,8 @@ public struct SideConfiguration: Sendable {
 public struct SideFiles: Hashable, Sendable {
     public let folder: String
 
+    public init(folder: String) { self.folder = folder }
+
     public var log: String { folder + "/qemu.log" }
     public var standardError: String { folder + "/stderr" }
     public var deviceLog: String { folder + "/device.log" }
@@ -117,7 +119,7 @@ public struct SideError: Error, CustomStringConvertible {
 }
 
 /// QEMU's arguments for a side, without the launcher.
-func qemuArguments(_ configuration: SideConfiguration, role: Role, files: SideFiles) -> [String] {
+public func qemuArguments(_ configuration: SideConfiguration, role: Role, files: SideFiles) -> [String] {
     var arguments = [
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
         "-chardev", "socket,id=qmp,path=\(files.monitor)", "-mon", "chardev=qmp,mode=control", "-msg", "timestamp=on", "-D", files.log,

@@ -15,6 +15,10 @@ struct BinaryOptions: ParsableArguments {
             guard parts.count == 2, FileManager.default.isExecutableFile(atPath: parts[1]) else {
                 throw ValidationError("--qemu: expected NAME=PATH with PATH an executable file, found '\(argument)'")
             }
+            // The shim is for QEMU alone: a script would take the devices and lose them at its exec.
+            guard FileHandle(forReadingAtPath: parts[1])?.readData(ofLength: 4) == Data([0x7f, 0x45, 0x4c, 0x46]) else {
+                throw ValidationError("--qemu: expected the QEMU binary itself (ELF), found another kind of file: \(parts[1])")
+            }
             return QEMUBinary(name: parts[0], start: .executable(URL(fileURLWithPath: parts[1]).path))
         }
         return try QEMUBinaries(own: builds)

@@ -5,6 +5,8 @@ import Synchronization
 
 final class Signals: Sendable {
     private let received = Mutex<Int32?>(nil)
+    /// Kept: a source that is let go of is silent.
+    private let sources = Mutex<[any DispatchSourceSignal]>([])
 
     /// From now on SIGINT, SIGTERM and SIGHUP cancel the task instead of ending the process.
     static func cancel<Success: Sendable, Failure: Error>(_ task: Task<Success, Failure>) -> Signals {
@@ -17,6 +19,7 @@ final class Signals: Sendable {
                 task.cancel()
             }
             source.activate()
+            signals.sources.withLock { $0.append(source) }
         }
         return signals
     }

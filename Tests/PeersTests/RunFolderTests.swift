@@ -32,7 +32,7 @@ import Testing
     @Test func linesAreCountedAcrossReadsPrefixesAndPieces() throws {
         let folder = try RunFolder()
         let path = folder.path + "/log"
-        FileManager.default.createFile(atPath: path, contents: nil)
+        try Data().write(to: URL(fileURLWithPath: path))
         let handle = try #require(FileHandle(forWritingAtPath: path))
         var tail = try LogTail(path: path, event: "migrate_transferred")
         #expect(try tail.count() == 0)

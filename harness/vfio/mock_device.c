@@ -218,12 +218,10 @@ static void occur_total(struct mock_device *device, struct call *call, enum scri
 
 static void occur_query(struct mock_device *device, struct call *call) {
     uint64_t drained_query = device->drained_queries_made, session_query = device->queries_made;
-    bool drained = device->drained;
     FOR_EACH_RULE(rule, device) {
-        bool now = rule->trigger == TRIGGER_QUERY           ? drained && rule->threshold == drained_query
-                   : rule->trigger == TRIGGER_SESSION_QUERY ? rule->threshold == session_query
-                                                            : false;
-        if (now) occur(device, call, rule);
+        bool of_drain = rule->trigger == TRIGGER_QUERY && rule->threshold == drained_query;
+        bool of_session = rule->trigger == TRIGGER_SESSION_QUERY && rule->threshold == session_query;
+        if (of_drain || of_session) occur(device, call, rule);
     }
 }
 
@@ -331,7 +329,7 @@ static int enter(struct mock_device *device, struct call *call, enum vfio_device
     enum vfio_device_mig_state from = device->state;
     enum session_kind kind = session_of(to);
     bool same_session = kind == session_of(from);
-    if (from == VFIO_DEVICE_STATE_RESUMING && (device->receiver.offset > 0 || !device->receiver.final_received)) return -EINVAL;
+    if (from == VFIO_DEVICE_STATE_RESUMING && !device->receiver.final_received) return -EINVAL;
     occur_state(device, call, to, true);
     if (call->failure != 0) return -call->failure;
     if (kind != SESSION_NONE && !same_session) {
@@ -926,7 +924,7 @@ struct mock_progress mock_device_progress(const struct mock_device *device) {
     return (struct mock_progress){
         .state = device->state,
         .queries = device->queries,
-        .drained_queries = device->drained ? device->drained_queries : 0,
+        .drained_queries = device->drained_queries,
         .drains = device->drains,
         .bytes_read = device->bytes_read,
         .bytes_written = device->bytes_written,

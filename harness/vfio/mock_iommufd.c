@@ -131,7 +131,7 @@ static int ioas_map_file(struct mock_iommufd *iommufd, void *argument) {
     return map(iommufd, request->ioas_id, request->flags, request->start, request->length, request->iova);
 }
 
-/* Mappings are removed whole: a range that cuts one is refused. */
+/* Mappings are removed whole: a range that cuts one is refused. From 0 with the largest length means all there are, be it none. */
 static int ioas_unmap(struct mock_iommufd *iommufd, void *argument) {
     struct iommu_ioas_unmap *request = argument;
     uint32_t ioas = request->ioas_id;
@@ -150,7 +150,7 @@ static int ioas_unmap(struct mock_iommufd *iommufd, void *argument) {
         unmapped += mapping->last - mapping->iova + 1;
         mapping->ioas = 0;
     }
-    bool everything = first == 0 && last == UINT64_MAX;
+    bool everything = request->iova == 0 && request->length == UINT64_MAX;
     request->length = unmapped;
     return unmapped == 0 && !everything ? -ENOENT : 0;
 }

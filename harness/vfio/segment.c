@@ -84,7 +84,7 @@ static bool segment_matches(const struct segment *segment, uint64_t offset, cons
     return true;
 }
 
-/* Whether the header is one that may come now: the next number, a known kind, nothing after the final segment. */
+/* Whether the header is one that may come now: a known kind, the next number, a length that holds it. */
 static bool begin_segment(struct segment_receiver *receiver) {
     uint32_t found, kind_and_number;
     struct segment *segment = &receiver->segment;
@@ -94,13 +94,14 @@ static bool begin_segment(struct segment_receiver *receiver) {
     uint32_t kind = kind_and_number >> 24;
     segment->kind = (enum segment_kind)kind;
     segment->number = kind_and_number & number_mask;
-    return found == magic && kind >= SEGMENT_INITIAL && kind <= SEGMENT_FINAL && !receiver->final_received
+    return found == magic && kind >= SEGMENT_INITIAL && kind <= SEGMENT_FINAL
         && segment->number == (receiver->number & number_mask) && segment->length >= SEGMENT_HEADER;
 }
 
 size_t segment_receive(struct segment_receiver *receiver, const uint8_t *bytes, size_t count, bool verify, bool *whole) {
     size_t taken = 0;
     *whole = false;
+    if (receiver->final_received) return 0;
     if (receiver->offset < SEGMENT_HEADER) {
         taken = SEGMENT_HEADER - (size_t)receiver->offset;
         if (taken > count) taken = count;

@@ -32,7 +32,7 @@ struct segment_receiver {
     struct segment segment; /* known once the header is whole */
     uint64_t offset;        /* bytes of the present segment received; 0 between segments */
     uint32_t number;        /* of the next segment to begin */
-    bool final_received;
+    bool final_received;    /* all has come; no byte may follow */
 };
 
 /* Takes bytes up to the end of the present segment at most, and says how many; 0 when a byte is not the

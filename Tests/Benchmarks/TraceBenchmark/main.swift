@@ -79,22 +79,37 @@ func number(_ value: Double, _ digits: Int = 0) -> String {
     return "\(scaled / Int(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
 }
 
-/// Runs a command with `file` as its input, from the beginning, its output thrown away.
-func run(_ arguments: [String], input file: Int32) throws {
+/// Runs a command with `file` as its input, from the beginning; returns what it prints. The output is a pipe: grep
+/// stops at the first match when it is /dev/null.
+func run(_ arguments: [String], input file: Int32) throws -> String {
     lseek(file, 0, SEEK_SET)
+    var ends: [Int32] = [0, 0]
+    guard pipe(&ends) == 0 else { throw Failure("cannot make a pipe: \(String(cString: strerror(errno)))") }
+    defer { close(ends[0]) }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_adddup2(&actions, file, 0)
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    posix_spawn_file_actions_addclose(&actions, ends[0])
+    posix_spawn_file_actions_addclose(&actions, ends[1])
     var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     defer { argv.forEach { free($0) } }
     var child: pid_t = 0
     let code = posix_spawnp(&child, arguments[0], &actions, nil, &argv, environ)
+    close(ends[1])
     guard code == 0 else { throw Failure("cannot start \(arguments[0]): \(String(cString: strerror(code)))") }
+    var output = [UInt8](repeating: 0, count: 64)
+    var length = 0
+    while length < output.count {
+        let count = output[length...].withUnsafeMutableBytes { read(ends[0], $0.baseAddress, $0.count) }
+        if count <= 0 { break }
+        length += count
+    }
     var status: Int32 = 0
     while waitpid(child, &status, 0) < 0 && errno == EINTR {}
     guard status == 0 else { throw Failure("\(arguments.joined(separator: " ")) failed (status \(status))") }
+    return String(decoding: output[..<length].filter { $0 > 0x20 }, as: UTF8.self)
 }
 
 func peakResidentMiB() -> Double {
@@ -118,14 +133,17 @@ func measure(_ paths: [String], size: Int) throws {
     }
     guard summary.bytes == bytes, summary.events > 0 else { throw Failure("read \(summary.bytes) of \(bytes) bytes, \(summary.events) events") }
     let peak = peakResidentMiB()
-    let wc = try seconds { try run(["wc", "-l"], input: file) }
-    let grep = try seconds { try run(["grep", "-c", "switchover"], input: file) }
+    var lines = ""
+    let wc = try seconds { lines = try run(["wc", "-l"], input: file) }
+    guard Int(lines) == summary.lines else { throw Failure("wc counts \(lines) lines, the reader \(summary.lines)") }
+    var matches = ""
+    let grep = try seconds { matches = try run(["grep", "-c", "switchover"], input: file) }
 
     print("log       \(bytes) bytes, \(summary.lines) lines, \(summary.episodes) migrations")
     print("reader    \(number(rate(ours))) MB/s, \(summary.events) typed events, \(summary.unknown.total) other lines")
     print("          \(number(peak, 1)) MiB resident at most, one core")
     print("wc -l     \(number(rate(wc))) MB/s; the reader has \(number(wc / ours, 2)) of its speed")
-    print("grep -c   \(number(rate(grep))) MB/s; the reader has \(number(grep / ours, 2)) of its speed")
+    print("grep -c   \(number(rate(grep))) MB/s (\(matches) lines); the reader has \(number(grep / ours, 2)) of its speed")
 }
 
 func showFolding(_ paths: [String]) throws {

@@ -31,6 +31,7 @@ struct bench {
     uint64_t last_sequence;
     int open_error;         /* errno for the next data sessions, 0: they open */
     uint32_t session;       /* the last that was opened */
+    uint64_t fault;         /* an address that faults */
     struct mock_outcome last;
 };
 
@@ -52,8 +53,9 @@ static inline void bench_event(void *context, const struct mock_event *event) {
 }
 
 static inline void *bench_pin(void *context, uint64_t address, size_t length, bool writable) {
-    (void)context, (void)length, (void)writable;
-    return address < UNMAPPED ? NULL : (void *)(uintptr_t)address;
+    const struct bench *bench = context;
+    (void)length, (void)writable;
+    return address < UNMAPPED || address == bench->fault ? NULL : (void *)(uintptr_t)address;
 }
 
 static inline int bench_open_data(void *context, uint32_t session) {
@@ -111,9 +113,9 @@ static inline int64_t bind_device(struct bench *bench) {
 /* FEATURE with `size` bytes of data, in and out. */
 static inline int64_t feature(struct bench *bench, uint32_t flags, void *data, size_t size) {
     struct {
-        struct vfio_device_feature header;
+        uint32_t argsz, flags;
         uint8_t data[64];
-    } argument = {.header = {.argsz = (uint32_t)(8 + size), .flags = flags}};
+    } argument = {.argsz = (uint32_t)(8 + size), .flags = flags};
     assert_true(size <= sizeof argument.data);
     if (size > 0) memcpy(argument.data, data, size);
     int64_t result = device_ioctl(bench, VFIO_DEVICE_FEATURE, &argument);

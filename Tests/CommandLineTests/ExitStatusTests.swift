@@ -1,0 +1,68 @@
+import Foundation
+import Testing
+
+/// What the command says and how it exits, as a user meets it. Status 1 is a finding; everything else that goes wrong is 2.
+@Suite struct ExitStatusTests {
+    @Test(arguments: [
+        (["--help"], 0, "switchover-ACK handshake"),
+        (["run", "--help"], 0, "--cell"),
+        (["list"], 0, "11.1-11.1+q35-11.1+reinit-gate"),
+        (["no-such-command"], 2, "no-such-command"),
+        (["run", "--cell", "no such cell"], 2, "ackmatrix list"),
+        (["run", "--repeat", "0"], 2, "expected 1 or more"),
+        (["run", "--keep", "/tmp"], 2, "/tmp exists already"),
+        (["run", "--qemu", "11.1"], 2, "NAME=PATH"),
+        (["run", "--qemu", "11.1=/nowhere"], 2, "executable file"),
+        (["run", "--qemu", "11.1=/etc/init.d/../../usr/bin/ldd"], 2, "ELF"),
+        (["script", "check", "/nowhere.script"], 2, "cannot be read"),
+        (["log", "/nowhere.log"], 2, "/nowhere.log"),
+        (["log", "/dev/null"], 2, "empty input"),
+        (["log", "/proc/self/exe"], 2, "expected trace events"),
+        (["trace", "check", "/dev/null"], 2, "refused"),
+        (["trace", "check", "/etc/passwd"], 2, "line 1"),
+    ])
+    func theCommandTeachesAndExits(arguments: [String], status: Int32, words: String) throws {
+        let (text, exit) = try output(arguments)
+        #expect(exit == status, "\(text)")
+        #expect(text.contains(words), "\(text)")
+    }
+
+    @Test func noQEMUIsABrokenEnvironmentAndNeverGreen() throws {
+        let empty = FileManager.default.temporaryDirectory.path + "/ackmatrix-empty-\(UUID().uuidString)"
+        for arguments in [["run"], ["qemu", "list"]] {
+            let (text, exit) = try output(arguments, environment: ["ACKMATRIX_CACHE": empty])
+            #expect(exit == 2)
+            #expect(text.contains("ackmatrix qemu fetch"))
+        }
+    }
+
+    @Test func aMissingShimIsABrokenEnvironment() throws {
+        let (text, exit) = try output(["run"], environment: ["ACKMATRIX_SHIM": "/nowhere/shim.so"])
+        #expect(exit == 2)
+        #expect(text.contains("harness/run") || text.contains("qemu fetch"))
+    }
+
+    @Test func aWrongScriptIsRefusedWithFileLineAndReason() throws {
+        let path = FileManager.default.temporaryDirectory.path + "/ackmatrix-\(UUID().uuidString).script"
+        try "ackmatrix-device 1\nhas precopy p2p\non state RUNING do error\n".write(toFile: path, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let (text, exit) = try output(["script", "check", path])
+        #expect(exit == 2)
+        #expect(text.contains("\(path):3: "))
+        #expect(text.contains("RUNING"))
+    }
+
+    private func output(_ arguments: [String], environment: [String: String] = [:]) throws -> (String, Int32) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: command)
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (String(decoding: data, as: UTF8.self), process.terminationStatus)
+    }
+}

@@ -1,0 +1,106 @@
+import MigrationTrace
+import Testing
+
+@testable import Verification
+
+/// The account, taken from short logs: right ones, and ones that are wrong in a way the account must show.
+@Suite struct HandshakeTests {
+    private func handshake(source: [String], destination: [String] = []) throws -> Handshake {
+        var from = SourceAccount()
+        var to = DestinationAccount()
+        var reader = LogReader(Array(source.map { $0 + "\n" }.joined().utf8))
+        while let line = try reader.nextEvent() { from.take(try #require(line.event)) }
+        #expect(reader.summary.events == source.count, "\(reader.summary.examples)")
+        var other = LogReader(Array(destination.map { $0 + "\n" }.joined().utf8))
+        while let line = try other.nextEvent() { to.take(try #require(line.event)) }
+        #expect(other.summary.events == destination.count, "\(other.summary.examples)")
+        return Handshake(source: from, destination: to)
+    }
+
+    private func query(total: Int, collected: Int, pending: Int, exact: Int = 0) -> String {
+        "qemu_savevm_query_pending exact=\(exact), final=0, precopy=0, stopcopy=\(total), postcopy=0, total=\(total), collected switchover ack pending=\(collected), total switchover ack pending=\(pending)"
+    }
+
+    private func request(_ device: String) -> String {
+        "vfio_state_pending  (\(device)) stopcopy size 0, precopy initial size 0, precopy dirty size 0, request switchover ack 1, exact 0, final 0"
+    }
+
+    private let window = "migrate_transferred transferred 124030 time_spent 120 bandwidth 8 switchover_bw 1033 max_size 310075"
+    private let running = "vm_state_notify running 1 reason 9 (running)"
+    private let section = ["savevm_section_start 0000:00:01.0/vfio, section_id 37", "vfio_save_iterate  (a) precopy initial size 0 precopy dirty size 0", "savevm_section_end 0000:00:01.0/vfio, section_id 37 -> 1"]
+
+    @Test func aPerDeviceHandshakeNamesDevicesByIdstrOnBothSides() throws {
+        let account = try handshake(
+            source: [running, request("a"), query(total: 1 << 30, collected: 1, pending: 1)] + section + [
+                window, query(total: 100, collected: 0, pending: 1), "source_return_path_thread_switchover_acked switchover_ack_pending_num 0",
+                query(total: 100, collected: 0, pending: 0, exact: 1), "migration_thread_low_pending 100",
+            ],
+            destination: [
+                "qemu_loadvm_state_section_startfull 37(0000:00:01.0/vfio) 0 1", "vfio_load_state  (b) data 0xffffffffef100005",
+                "loadvm_approve_switchover Approver b", "migrate_send_rp_message 7: len 0",
+            ])
+        #expect(account.mode == .perDevice)
+        #expect(account.requests == ["0000:00:01.0/vfio": 1])
+        #expect(account.approvals == ["0000:00:01.0/vfio": 1])
+        #expect((account.acksSent, account.acksCounted) == (1, 1))
+        #expect(account.gatedQueries == 1)
+        #expect(account.decision == .init(pending: 100, threshold: 310_075, queries: 3, acksBefore: 1, pendingAcks: 0))
+    }
+
+    @Test func aLegacyHandshakeOf10_0HasUnnamedRequestsAndNamedApprovals() throws {
+        let account = try handshake(
+            source: [
+                running, "migrate_pending_estimate estimate pending size 500 (pre = 500 post=0)", window,
+                "migrate_pending_estimate estimate pending size 100 (pre = 100 post=0)", "source_return_path_thread_switchover_acked ",
+                "migrate_pending_estimate estimate pending size 100 (pre = 100 post=0)", "migration_thread_low_pending 100",
+            ],
+            destination: [
+                "loadvm_state_switchover_ack_needed Switchover ack pending num=1", "qemu_loadvm_state_section_startfull 37(0000:00:01.0/vfio) 0 1",
+                "vfio_load_state  (VFIO_FD100) data 0xffffffffef100005", "loadvm_approve_switchover Switchover ack pending num=0",
+                "migrate_send_rp_message 7: len 0",
+            ])
+        #expect(account.mode == .legacy)
+        #expect(account.requestCount == 1)
+        #expect(account.approvals == ["0000:00:01.0/vfio": 1])
+        #expect(account.decision?.pendingAcks == nil)
+        #expect(account.gatedQueries == 1)
+    }
+
+    @Test func anEarlyDecisionShowsTheACKItDidNotWaitFor() throws {
+        let account = try handshake(source: [
+            running, request("a"), query(total: 100, collected: 1, pending: 1), window, query(total: 100, collected: 0, pending: 1), "migration_thread_low_pending 100",
+            "source_return_path_thread_switchover_acked switchover_ack_pending_num 0",
+        ])
+        #expect(account.decision?.pendingAcks == 1)
+        #expect(account.decision?.acksBefore == 0)
+        #expect(account.acksCounted == 1)
+    }
+
+    @Test(arguments: [
+        // The ACK was there before anything could switch over.
+        ["vm_state_notify running 1 reason 9 (running)", "source_return_path_thread_switchover_acked switchover_ack_pending_num 0", "W", "Q0"],
+        // There was no threshold yet.
+        ["vm_state_notify running 1 reason 9 (running)", "Q1", "source_return_path_thread_switchover_acked switchover_ack_pending_num 0"],
+        // A stopped guest waits for no ACK.
+        ["vm_state_notify running 0 reason 4 (paused)", "W", "Q1"],
+        // Too much was pending for any ACK to matter.
+        ["vm_state_notify running 1 reason 9 (running)", "W", "Q1big"],
+    ])
+    func whatHeldNothingBackIsNotGating(lines: [String]) throws {
+        let account = try handshake(source: lines.map {
+            switch $0 {
+            case "W": window
+            case "Q0": query(total: 100, collected: 0, pending: 0)
+            case "Q1": query(total: 100, collected: 0, pending: 1)
+            case "Q1big": query(total: 310_076, collected: 0, pending: 1)
+            default: $0
+            }
+        })
+        #expect(!account.isGating)
+    }
+
+    @Test func anEmptyLogSaysNothing() throws {
+        let account = try handshake(source: [])
+        #expect(account == Handshake())
+    }
+}
