@@ -109,7 +109,9 @@ func differences(record: MigrationRecord, handshake: Handshake, expectation: Cel
     compare("approvals", expectation.approvals, named(handshake.approvals))
     compare("ACKs sent", expectation.acks, handshake.acksSent)
     compare("ACKs counted", expectation.acks, handshake.acksCounted)
-    if let pending = handshake.decision?.pendingAcks { compare("ACKs pending at the decision", 0, pending) }
+    if let decision = handshake.decision, handshake.decidedAfterAllAcks == false {
+        found.append("the source decided with \(decision.outstanding) ACKs outstanding, after \(decision.acksBefore)")
+    }
     if handshake.decision == nil { found.append("the source logged no decision (migration_thread_low_pending)") }
     if !handshake.isGating { found.append("not gating: at no query was only the ACK missing, so the ACK held nothing back") }
     for (index, step) in cell.schedule.enumerated() {

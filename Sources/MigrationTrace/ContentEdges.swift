@@ -74,7 +74,9 @@ public func contentEdges(source: some Sequence<Entry>, destination: some Sequenc
         edges += zip(received.pings[value] ?? [], pongs).map { ContentEdge(.pong, from: $0, to: $1) }
     }
     return edges.sorted {
-        ($0.to.stream == .source ? 1 : 0, $0.to.ordinal, $0.from.ordinal) < ($1.to.stream == .source ? 1 : 0, $1.to.ordinal, $1.from.ordinal)
+        ($0.to.stream == .source ? 1 : 0, $0.to.ordinal, $0.from.ordinal) < (
+            $1.to.stream == .source ? 1 : 0, $1.to.ordinal, $1.from.ordinal
+        )
     }
 }
 

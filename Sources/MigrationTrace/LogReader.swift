@@ -64,7 +64,7 @@ public struct LogReader: ~Copyable {
         let name = prefix.cursor
         var cursor = name
         while cursor < lineEnd, isNameByte(cursor.pointee) { cursor += 1 }
-        if cursor > name, cursor == lineEnd || cursor.pointee == 0x20, !inCommandLine {
+        if cursor > name, cursor == lineEnd || cursor.pointee == 0x20 {
             // A missing space after a name without text is what editors leave of it.
             let text = cursor == lineEnd ? cursor : cursor + 1
             switch table.read(name: name, length: cursor - name, text: text, end: lineEnd, names: names) {
@@ -78,6 +78,7 @@ public struct LogReader: ~Copyable {
                     episode = summary.episodes
                 }
                 summary.events += 1
+                inCommandLine = false
                 return finish(position, stamp, .record(.event(event)), terminated)
             case .malformed:
                 note(.malformedEvent, position, start, length)
@@ -115,7 +116,7 @@ public struct LogReader: ~Copyable {
         if whole.hasPrefix("#") { return .unknown(.comment) }
         if isLibvirtBanner(whole) {
             // A new process writes to the same file: what follows is its set-up.
-            if whole.utf8.dropFirst(29).starts(with: ": starting up ".utf8) { episode = 0 }
+            if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) { episode = 0 }
             return .unknown(.libvirt)
         }
         let line = whole.utf8.dropFirst(text - start)
@@ -144,7 +145,9 @@ public struct LogReader: ~Copyable {
     private mutating func note(_ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int) {
         summary.unknown[kind] += 1
         guard summary.unknown[kind] <= LogSummary.examplesOfEach else { return }
-        let shown = UnsafeBufferPointer(start: start, count: Swift.min(length, 120)).map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0 }
+        let shown = UnsafeBufferPointer(start: start, count: Swift.min(length, 120)).map {
+            $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0
+        }
         summary.examples.append(.init(kind: kind, position: position, excerpt: String(decoding: shown, as: UTF8.self)))
     }
 }

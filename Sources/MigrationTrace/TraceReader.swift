@@ -112,19 +112,26 @@ public struct TraceReader: ~Copyable {
         }
         let version = fields.rest
         guard version == "1" else {
-            throw error(.unknownVersion, "expected format version 1, found \(Fields.quoted(version ?? "")); read it with the ackmatrix that wrote it")
+            throw error(
+                .unknownVersion,
+                "expected format version 1, found \(Fields.quoted(version ?? "")); read it with the ackmatrix that wrote it")
         }
         try check(first)
 
         var header = TraceHeader()
         try nextLine(expecting: "cell")
         header.cell = try value("cell")
+        try nextHeaderLine()
         header.outcome = try value("outcome")
+        try nextHeaderLine()
         let duration = try value("duration")
         if duration != "-" {
-            guard let nanoseconds = UInt64(duration) else { throw error("expected a duration in nanoseconds or `-`, found \(Fields.quoted(duration))") }
+            guard let nanoseconds = UInt64(duration) else {
+                throw error("expected a duration in nanoseconds or `-`, found \(Fields.quoted(duration))")
+            }
             header.duration = nanoseconds
         }
+        try nextHeaderLine()
         try expect("side source")
         try endOfLine()
         try nextLine(expecting: "name")
@@ -137,27 +144,31 @@ public struct TraceReader: ~Copyable {
         return header
     }
 
-    /// The value of a header line; the next line is then the present one.
+    /// The value of a header line.
     private mutating func value(_ keyword: StaticString) throws -> String {
         try expect(keyword)
-        guard fields.skip(" ") || fields.isAtEnd, let raw = fields.rest else { throw error("expected `\(keyword) TEXT`, found \(fields.shown)") }
-        let value = try unescaped(raw)
-        try nextHeaderLine()
-        return value
+        guard fields.skip(" ") || fields.isAtEnd, let raw = fields.rest else {
+            throw error("expected `\(keyword) TEXT`, found \(fields.shown)")
+        }
+        return try unescaped(raw)
     }
 
     private mutating func nextHeaderLine() throws {
         try nextLine(expecting: "the rest of the header")
         if position.line > Self.mostHeaderLines {
-            throw error(.oversized, "expected the first stream within \(Self.mostHeaderLines) lines of header, found more; the file is damaged")
+            throw error(
+                .oversized, "expected the first stream within \(Self.mostHeaderLines) lines of header, found more; the file is damaged")
         }
     }
 
     private mutating func side(until next: StaticString) throws -> TraceSide {
         var side = TraceSide()
         side.name = try value("name")
+        try nextHeaderLine()
         side.version = try value("version")
+        try nextHeaderLine()
         side.machine = try value("machine")
+        try nextHeaderLine()
         while !fields.begins(with: next) {
             guard let keyword = fields.word else { throw error("expected a line of a side, found \(fields.shown)") }
             switch keyword {
@@ -191,7 +202,9 @@ public struct TraceReader: ~Copyable {
     }
 
     private mutating func setting() throws -> Setting {
-        guard let name = fields.word, !name.isEmpty, let value = fields.rest else { throw error("expected a name and a value, found \(fields.shown)") }
+        guard let name = fields.word, !name.isEmpty, let value = fields.rest else {
+            throw error("expected a name and a value, found \(fields.shown)")
+        }
         return try Setting(unescaped(name), unescaped(value))
     }
 
@@ -222,7 +235,9 @@ public struct TraceReader: ~Copyable {
     private mutating func beginStream(_ index: Int) throws {
         let name = StreamName.allCases[index]
         try expect("stream")
-        guard fields.skip(" "), fields.word == name.rawValue else { throw error("expected `stream \(name.rawValue) COUNT EPOCH`, found \(fields.shown)") }
+        guard fields.skip(" "), fields.word == name.rawValue else {
+            throw error("expected `stream \(name.rawValue) COUNT EPOCH`, found \(fields.shown)")
+        }
         declared = try number("a count of entries", atMost: Self.mostEntries)
         epoch = nil
         epoch = try time(relative: false)
@@ -242,12 +257,16 @@ public struct TraceReader: ~Copyable {
         }
         if fields.begins(with: "stream ") || fields.begins(with: "edges ") {
             guard counts[index] == declared else {
-                throw error(.wrongCount, "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing or were added")
+                throw error(
+                    .wrongCount,
+                    "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing or were added"
+                )
             }
             part = .stream(index + 1)
             if index + 1 < StreamName.allCases.count { try beginStream(index + 1) }
             return try next()
         }
+        let place = position
         let fold: Fold
         if fields.begins(with: "repeat ") {
             fold = try repeated()
@@ -257,7 +276,8 @@ public struct TraceReader: ~Copyable {
         }
         counts[index] += fold.count
         guard counts[index] <= declared else {
-            throw error(.wrongCount, "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found more before this line")
+            let reason = "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found more; they end here"
+            throw TraceError(kind: .wrongCount, position: place, reason: reason)
         }
         return .fold(fold)
     }
@@ -274,7 +294,9 @@ public struct TraceReader: ~Copyable {
         var block: [FoldedEntry] = []
         for _ in 0..<length {
             try nextLine(expecting: "an entry of the repeated block")
-            if fields.begins(with: "repeat ") { throw error(.nested, "expected an entry of the repeated block, found another fold; folds do not nest") }
+            if fields.begins(with: "repeat ") {
+                throw error(.nested, "expected an entry of the repeated block, found another fold; folds do not nest")
+            }
             let entry = try entry(repetitions: count)
             if entry.step != .zero, count < 3 { throw error("expected 3 repetitions or more of a block with steps, found \(count)") }
             block.append(entry)
@@ -293,12 +315,16 @@ public struct TraceReader: ~Copyable {
         let steps = repetitions == nil ? "=" : fields.word ?? ""
         let record: Record
         if keyword == "m" {
-            guard let text = fields.rest, let message = Message(line: text) else { throw error("expected `PROGRAM: TEXT`, found \(fields.shown)") }
+            guard let text = fields.rest, let message = Message(line: text) else {
+                throw error("expected `PROGRAM: TEXT`, found \(fields.shown)")
+            }
             record = .message(message)
         } else {
             let event = try event()
             guard event.isInjected == (keyword == "i") else {
-                throw error("expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; only what a device script did is injected")
+                throw error(
+                    "expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; only what a device script did is injected"
+                )
             }
             if case .role(let role) = thread, role != event.thread {
                 throw error("expected thread \(event.thread.rawValue) for \(event.name), found \(role.rawValue)")
@@ -352,7 +378,8 @@ public struct TraceReader: ~Copyable {
         let negative = word.hasPrefix("-")
         let parts = word.utf8.dropFirst(negative ? 1 : 0).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         let allDigits = parts.allSatisfy { $0.allSatisfy { $0 &- 0x30 <= 9 } }
-        guard allDigits, parts.count == 2, parts[1].count == 9, let seconds = Int64(Substring(parts[0])), let part = Int64(Substring(parts[1])),
+        guard allDigits, parts.count == 2, parts[1].count == 9, let seconds = Int64(Substring(parts[0])),
+            let part = Int64(Substring(parts[1])),
             seconds < 9_223_372_036
         else { throw error("expected seconds with nine digits behind the point, found \(Fields.quoted(word))") }
         let time = (seconds * 1_000_000_000 + part) * (negative ? -1 : 1)
@@ -374,14 +401,18 @@ public struct TraceReader: ~Copyable {
         let to = try reference()
         try endOfLine()
         guard (from.stream, to.stream) == kind.streams else {
-            throw error("expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), found \(from.stream.rawValue) to \(to.stream.rawValue)")
+            throw error(
+                "expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), found \(from.stream.rawValue) to \(to.stream.rawValue)"
+            )
         }
         try nextLine(expecting: "edge or end")
         return ContentEdge(kind, from: from, to: to)
     }
 
     private mutating func reference() throws -> EntryReference {
-        guard let word = fields.word, let stream = StreamName(rawValue: word) else { throw error("expected a stream, found \(fields.shown)") }
+        guard let word = fields.word, let stream = StreamName(rawValue: word) else {
+            throw error("expected a stream, found \(fields.shown)")
+        }
         let count = counts[StreamName.allCases.firstIndex(of: stream)!]
         let ordinal = try number("an entry's number", atMost: Self.mostEntries)
         guard 1...max(count, 1) ~= ordinal, ordinal <= count else {
@@ -397,7 +428,9 @@ public struct TraceReader: ~Copyable {
         let found = [position.line, counts.reduce(0, +), edgeCount]
         for (what, count) in zip(["lines", "entries", "edges"], found) {
             let declared = try number("a count of \(what)", atMost: 4 * Self.mostEntries)
-            guard declared == count else { throw error(.wrongCount, "expected \(declared) \(what), found \(count); the trace was cut or edited") }
+            guard declared == count else {
+                throw error(.wrongCount, "expected \(declared) \(what), found \(count); the trace was cut or edited")
+            }
         }
         try endOfLine()
         if let more = try lines.next() {
@@ -424,7 +457,9 @@ public struct TraceReader: ~Copyable {
     }
 
     private mutating func expect(_ keyword: StaticString) throws {
-        guard fields.skip(keyword), fields.isAtEnd || fields.cursor.pointee == 0x20 else { throw error("expected `\(keyword)`, found \(fields.shown)") }
+        guard fields.skip(keyword), fields.isAtEnd || fields.cursor.pointee == 0x20 else {
+            throw error("expected `\(keyword)`, found \(fields.shown)")
+        }
     }
 
     private mutating func number(_ what: String, atMost limit: Int) throws -> Int {

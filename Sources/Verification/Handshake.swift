@@ -15,8 +15,8 @@ public struct Handshake: Hashable, Sendable {
         public var queries: Int
         /// ACKs whose lines were printed before it. A line may be printed late by one.
         public var acksBefore: Int
-        /// The source's counter in its last query before it (11.1); nil up to 11.0, which print none.
-        public var pendingAcks: UInt32?
+        /// Requests collected by then (legacy mode: 1) less the ACK lines printed by then.
+        public var outstanding: Int
     }
 
     /// Which mode the source ran, as its log tells; nil when the log has no query.
@@ -41,6 +41,12 @@ public struct Handshake: Hashable, Sendable {
     /// The ACK held a decision back; without that a completed handshake proves nothing.
     public var isGating: Bool { gatedQueries > 0 }
 
+    /// Whether every requested ACK had been counted when the source decided. The line of one ACK may be printed late, since another
+    /// thread prints it; then it must follow.
+    public var decidedAfterAllAcks: Bool? {
+        decision.map { $0.outstanding == 0 || ($0.outstanding == 1 && acksCounted > $0.acksBefore) }
+    }
+
     /// All requests, named or not.
     public var requestCount: Int { requests.values.reduce(unnamedRequests, +) }
 }
@@ -52,7 +58,7 @@ public struct SourceAccount: Sendable {
     private var mode: Handshake.Mode?
     private var acks = 0
     private var queries = 0
-    private var pendingAcks: UInt32?
+    private var collected = 0
     private var gated = 0
     private var threshold: Int64?
     private var guestRuns = true
@@ -72,7 +78,7 @@ public struct SourceAccount: Sendable {
         case .sourceReturnPathThreadSwitchoverAcked: acks += 1
         case .qemuSavevmQueryPending(let query):
             queries += 1
-            pendingAcks = query.pendingAcks
+            collected += Int(query.collectedAcks)
             // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
             // destination without devices may have sent its ACK even before.
             if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
@@ -82,7 +88,7 @@ public struct SourceAccount: Sendable {
             mode = .legacy
             note(total: total, within: total == 0 || total < limit, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
-            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks, pendingAcks: pendingAcks)
+            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks, outstanding: (mode == .perDevice ? 0 : 1) + collected - acks)
         default: break
         }
     }

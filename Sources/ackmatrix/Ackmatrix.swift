@@ -27,6 +27,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 print("finding: \(finding)")
                 return Int32(1)
+            } catch is CancellationError {
+                FileHandle.standardError.write(Data("interrupted; every QEMU has ended\n".utf8))
+                return Int32(2)
             } catch {
                 let status = exitCode(for: error)
                 if status == .success {
@@ -37,7 +40,7 @@ struct Ackmatrix: AsyncParsableCommand {
                 return Int32(2)
             }
         }
-        let interrupted = Signals.cancel(work)
+        let interrupted = Signals(cancel: work)
         let status = await work.value
         // The run is over and everything is reaped: now the signal may do what it does.
         interrupted.reraise()

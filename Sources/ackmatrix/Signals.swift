@@ -3,31 +3,40 @@ import Dispatch
 import Glibc
 import Synchronization
 
-final class Signals: Sendable {
-    private let received = Mutex<Int32?>(nil)
+final class Signals {
+    private let received: Received
     /// Kept: a source that is let go of is silent.
-    private let sources = Mutex<[any DispatchSourceSignal]>([])
+    private let sources: [any DispatchSourceSignal]
+
+    private final class Received: Sendable {
+        let number = Mutex<Int32?>(nil)
+    }
 
     /// From now on SIGINT, SIGTERM and SIGHUP cancel the task instead of ending the process.
-    static func cancel<Success: Sendable, Failure: Error>(_ task: Task<Success, Failure>) -> Signals {
-        let signals = Signals()
-        for number in [SIGINT, SIGTERM, SIGHUP] {
+    init<Success: Sendable, Failure: Error>(cancel task: Task<Success, Failure>) {
+        let received = Received()
+        self.received = received
+        sources = [SIGINT, SIGTERM, SIGHUP].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
-                signals.received.withLock { $0 = $0 ?? number }
+                received.number.withLock { $0 = $0 ?? number }
                 task.cancel()
             }
             source.activate()
-            signals.sources.withLock { $0.append(source) }
+            return source
         }
-        return signals
     }
 
     /// Ends the process by the signal that came, if one did.
     func reraise() {
-        guard let number = received.withLock({ $0 }) else { return }
+        guard let number = received.number.withLock({ $0 }) else { return }
         signal(number, SIG_DFL)
+        // Dispatch's threads block signals, and this may be one of them.
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, number)
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
         raise(number)
     }
 }

@@ -162,7 +162,9 @@ import Testing
     }
 
     /// What a waiting or draining source prints folds to a few lines.
-    @Test(arguments: [("kernel-lab/lm-slowdst/src.trace", 40), ("kernel-lab/mtty-legacy-ack/src.trace", 30), ("qemu/lm-final-2dev.src.log", 3)])
+    @Test(arguments: [
+        ("kernel-lab/lm-slowdst/src.trace", 40), ("kernel-lab/mtty-legacy-ack/src.trace", 30), ("qemu/lm-final-2dev.src.log", 3),
+    ])
     func realLogsFoldWell(name: String, times: Int) throws {
         var reader = LogReader(try LogFiles.log(name))
         let stream = try FoldedStream(&reader)

@@ -10,7 +10,7 @@
 #include "system_calls.h"
 
 enum { BOARD_VERSION = 1 };
-static const char BOARD_MAGIC[8] = "ACKBOARD";
+static const char BOARD_MAGIC[8] = { 'A', 'C', 'K', 'B', 'O', 'A', 'R', 'D' };
 
 /* A name is claimed by whoever moves `taken` from 0 to 1, written, and published by moving it to 2. */
 struct board_name {

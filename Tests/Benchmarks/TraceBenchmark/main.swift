@@ -131,7 +131,9 @@ func measure(_ paths: [String], size: Int) throws {
         while try reader.next() != nil {}
         summary = reader.summary
     }
-    guard summary.bytes == bytes, summary.events > 0 else { throw Failure("read \(summary.bytes) of \(bytes) bytes, \(summary.events) events") }
+    guard summary.bytes == bytes, summary.events > 0 else {
+        throw Failure("read \(summary.bytes) of \(bytes) bytes, \(summary.events) events")
+    }
     let peak = peakResidentMiB()
     var lines = ""
     let wc = try seconds { lines = try run(["wc", "-l"], input: file) }
