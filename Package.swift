@@ -17,7 +17,7 @@ let package = Package(
             path: "harness/vfio",
             exclude: ["tests", "shim.c", "Makefile"],
             publicHeadersPath: "include",
-            cSettings: [.treatAllWarnings(as: .error), .define("_GNU_SOURCE")]
+            cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
         .target(name: "MigrationTrace", swiftSettings: strict),
         .target(name: "VFIO", dependencies: ["CVFIOMock"], swiftSettings: strict),
@@ -34,10 +34,13 @@ let package = Package(
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Peers", "MigrationTrace", "Verification", "VFIO", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Matrix", "Peers", "MigrationTrace", "Verification", "VFIO",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),

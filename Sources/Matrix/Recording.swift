@@ -6,7 +6,9 @@ import VFIO
 import Verification
 
 /// The trace of a cell's migration.
-func recordTrace(_ cell: Cell, plan: MigrationPlan, record: MigrationRecord, source: ProbedBinary, destination: ProbedBinary) throws -> Trace {
+func recordTrace(_ cell: Cell, plan: MigrationPlan, record: MigrationRecord, source: ProbedBinary, destination: ProbedBinary) throws
+    -> Trace
+{
     var header = TraceHeader()
     header.cell = cell.name
     header.outcome = record.outcome.description

@@ -20,7 +20,7 @@ public struct CellResult: Sendable {
     public let handshake: Handshake?
     public let record: MigrationRecord?
     /// The refusal of a cell that predicts one.
-    public let refusal: String?
+    public let refusal: SideRefusal?
     public let seconds: Double
 }
 
@@ -57,7 +57,11 @@ public struct CellRunner: Sendable {
     /// Runs one cell in `folder`, which must not exist yet, and leaves its logs and its trace there.
     public func run(_ cell: Cell, folder: String) async throws -> CellResult {
         let began = Deadline.now
-        func result(_ verdict: CellResult.Verdict, _ handshake: Handshake? = nil, _ record: MigrationRecord? = nil, refusal: String? = nil) -> CellResult {
+        func result(
+            _ verdict: CellResult.Verdict, _ handshake: Handshake? = nil, _ record: MigrationRecord? = nil, refusal: SideRefusal? = nil
+        )
+            -> CellResult
+        {
             CellResult(
                 cell: cell, verdict: verdict, handshake: handshake, record: record, refusal: refusal,
                 seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
@@ -70,17 +74,19 @@ public struct CellRunner: Sendable {
         let record: MigrationRecord
         do {
             record = try await migrate(plan, shim: shim, folder: folder)
-        } catch QMPError.refused(let command, _, let text) {
-            guard case .refused(_, let expected) = cell.prediction else {
-                return result(.finding(["\(command) was refused: \(text)"]))
-            }
-            return result(text.contains(expected) ? .asPredicted : .finding(["expected a refusal that names '\(expected)', found: \(text)"]), refusal: text)
+        } catch let refusal as SideRefusal {
+            guard case .refused(let role, let words) = cell.prediction else { return result(.finding([refusal.description])) }
+            let isPredicted = refusal.role == role && refusal.text.contains(words)
+            return result(
+                isPredicted ? .asPredicted : .finding(["expected the \(role.rawValue) to refuse with '\(words)', found: \(refusal)"]),
+                refusal: refusal)
         }
         let trace = try recordTrace(cell, plan: plan, record: record, source: source, destination: destination)
         try trace.write(path: folder + "/" + Self.traceFile)
         let handshake = Handshake(trace)
         guard case .completes(let expectation) = cell.prediction else {
-            return result(.finding(["expected a refusal, but the migration went as far as: \(record.outcome.description)"]), handshake, record)
+            return result(
+                .finding(["expected a refusal, but the migration went as far as: \(record.outcome.description)"]), handshake, record)
         }
         let differences = differences(record: record, handshake: handshake, expectation: expectation, cell: cell)
         return result(differences.isEmpty ? .asPredicted : .finding(differences), handshake, record)
@@ -128,10 +134,11 @@ func differences(record: MigrationRecord, handshake: Handshake, expectation: Cel
 
 /// Section idstrs of a cell's devices: QEMU puts the vfio-pci devices at 01.0, 02.0, ... of the root bus in plug order.
 public func namesByIdstr(_ cell: Cell) -> [String: String] {
-    Dictionary(uniqueKeysWithValues: cell.devices.enumerated().map { index, device in
-        let slot = index + 1
-        return ("0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio", device.name)
-    })
+    Dictionary(
+        uniqueKeysWithValues: cell.devices.enumerated().map { index, device in
+            let slot = index + 1
+            return ("0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio", device.name)
+        })
 }
 
 extension MigrationPlan {

@@ -8,7 +8,7 @@ import Glibc
 public struct Deadline: Hashable, Sendable, Comparable {
     public let nanoseconds: UInt64
 
-    public static var now: Deadline { Deadline(nanoseconds: clock_gettime_nsec(CLOCK_MONOTONIC)) }
+    public static var now: Deadline { Deadline(nanoseconds: monotonicNanoseconds()) }
 
     public static func after(seconds: Double) -> Deadline {
         Deadline(nanoseconds: now.nanoseconds + UInt64(seconds * 1e9))
@@ -26,9 +26,9 @@ public struct Deadline: Hashable, Sendable, Comparable {
     var pollTimeout: Int32 { Int32(min((remaining + 999_999) / 1_000_000, UInt64(Int32.max))) }
 }
 
-private func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+private func monotonicNanoseconds() -> UInt64 {
     var time = timespec()
-    clock_gettime(clock, &time)
+    clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 

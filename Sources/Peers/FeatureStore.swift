@@ -26,7 +26,10 @@ public struct FeatureStore: Sendable {
         guard stat(binary.path, &status) == 0 else {
             throw Environment("\(binary.name): \(binary.path): \(String(cString: strerror(errno)))")
         }
-        let identity = [UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec), UInt64(status.st_mtim.tv_nsec)]
+        let identity = [
+            UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec),
+            UInt64(status.st_mtim.tv_nsec),
+        ]
         return folder + "/" + identity.map { String($0, radix: 16) }.joined(separator: "-") + ".1.json"
     }
 }

@@ -45,7 +45,7 @@ struct LogTail: ~Copyable {
                 }
                 let start = match - UnsafeMutablePointer(mutating: bytes.baseAddress!)
                 // At the start of a later read stands what the read before has judged, or a name's preceding byte.
-            if start == 0 ? atFileStart : separators.contains(bytes[start - 1]) { count += 1 }
+                if start == 0 ? atFileStart : separators.contains(bytes[start - 1]) { count += 1 }
                 place = start + needle.count - 1
             }
             return count

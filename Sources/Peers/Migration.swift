@@ -105,7 +105,7 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
     let sourceCapabilities = try await source.configure()
     let uri = try await listen(destination)
     let began = Deadline.now
-    try await source.monitor.execute("migrate", ["uri": .string(uri)])
+    try await source.execute("migrate", ["uri": .string(uri)])
 
     let statuses = StatusList()
     let (outcome, marks) = try await withThrowingTaskGroup(of: Progress.self) { group in
@@ -146,7 +146,7 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
 /// TCP, not a unix socket: while a device holds the destination up, the source's small writes must find room. The kernel joins
 /// them in a TCP buffer, where a unix socket is full after some 280 of them and would stop the source instead of the ACK.
 private func listen(_ destination: QEMUSide) async throws -> String {
-    try await destination.monitor.execute("migrate-incoming", ["uri": "tcp:127.0.0.1:0"])
+    try await destination.execute("migrate-incoming", ["uri": "tcp:127.0.0.1:0"])
     guard let port = try await destination.monitor.execute("query-migrate")["socket-address"]?.array?.first?["port"]?.string else {
         throw SideError("the destination listens, but query-migrate names no socket-address with a port")
     }
@@ -227,7 +227,8 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
 
 extension GateBoard {
     /// Waits until the device's progress meets `condition`; nil when the task was cancelled first.
-    fileprivate func wait(for device: String, until condition: @escaping @Sendable (DeviceProgress) -> Bool) async throws -> DeviceProgress? {
+    fileprivate func wait(for device: String, until condition: @escaping @Sendable (DeviceProgress) -> Bool) async throws -> DeviceProgress?
+    {
         while !Task.isCancelled {
             let seen = changes
             let progress = try progress(of: device)

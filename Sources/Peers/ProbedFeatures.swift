@@ -77,7 +77,8 @@ public func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async t
     guard features.hasLegacyProperty else { return features }
     // Only a binary that knows both modes chooses between them, by machine type.
     for machine in machinesToMeasure(features) {
-        features.modes[machine] = try await measureMode(binary, machine: machine, shim: shim, folder: folder.folder("mode-\(binary.name)-\(machine)"))
+        features.modes[machine] = try await measureMode(
+            binary, machine: machine, shim: shim, folder: folder.folder("mode-\(binary.name)-\(machine)"))
     }
     return features
 }
@@ -153,6 +154,8 @@ private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, fo
         while let line = try reader.next() {
             if case .qemuSavevmQueryPending(let query) = line.event { return query.pendingAcks == 0 ? .perDevice : .legacy }
         }
-        throw SideError("\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in \(side.files.log)")
+        throw SideError(
+            "\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in \(side.files.log)"
+        )
     }
 }

@@ -80,7 +80,9 @@ public struct QEMUBinaries: Sendable {
         fetched = try text.split(separator: "\n").enumerated().map { number, line in
             let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard fields.count == 4, fields.allSatisfy({ !$0.isEmpty }) else {
-                throw Environment("\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix qemu fetch")
+                throw Environment(
+                    "\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix qemu fetch"
+                )
             }
             return Fetched(binary: QEMUBinary(name: String(fields[0]), start: .root(String(fields[3]))), suite: String(fields[2]))
         }

@@ -88,19 +88,31 @@ public final class QEMUSide: Sendable {
         self.board = board
     }
 
+    /// Runs a command; a refusal says which side refused.
+    @discardableResult
+    public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
+        -> JSONValue
+    {
+        do {
+            return try await monitor.execute(command, arguments, deadline: deadline)
+        } catch QMPError.refused(let command, _, let text) {
+            throw SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
+        }
+    }
+
     /// Sets capabilities and parameters and reads the capabilities back.
     /// Returns all capabilities in force; throws when QEMU refuses one or keeps another value than asked.
     public func configure() async throws -> [String: Bool] {
         let asked: [JSONValue] = configuration.capabilities.sorted { $0.key < $1.key }
             .map { ["capability": .string($0.key), "state": .bool($0.value)] }
         if !asked.isEmpty {
-            try await monitor.execute("migrate-set-capabilities", ["capabilities": .array(asked)])
+            try await execute("migrate-set-capabilities", ["capabilities": .array(asked)])
         }
         if !configuration.parameters.isEmpty {
-            try await monitor.execute("migrate-set-parameters", .object(configuration.parameters))
+            try await execute("migrate-set-parameters", .object(configuration.parameters))
         }
         var inForce: [String: Bool] = [:]
-        for entry in try await monitor.execute("query-migrate-capabilities").array ?? [] {
+        for entry in try await execute("query-migrate-capabilities").array ?? [] {
             if let name = entry["capability"]?.string { inForce[name] = entry["state"]?.bool }
         }
         for (name, value) in configuration.capabilities where inForce[name] != value {
@@ -110,6 +122,17 @@ public final class QEMUSide: Sendable {
         }
         return inForce
     }
+}
+
+/// A side refused a command.
+public struct SideRefusal: Error, Hashable, CustomStringConvertible {
+    public let role: Role
+    public let binary: String
+    public let command: String
+    /// QEMU's own words.
+    public let text: String
+
+    public var description: String { "the \(role.rawValue) \(binary) refused \(command): \(text)" }
 }
 
 /// A side did not do what driving it needs; `description` has QEMU's own words where there are any.
@@ -149,7 +172,8 @@ public func withQEMU<Value: Sendable>(
     environment["ACKMATRIX_PARENT"] = "\(getpid())"
     if board != nil { environment["ACKMATRIX_SIDE"] = folder }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)
-    let standardError = try FileDescriptor.open(files.standardError, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
+    let standardError = try FileDescriptor.open(
+        files.standardError, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
     defer { try? standardError.close() }
 
     var options = PlatformOptions()
@@ -219,7 +243,9 @@ private func write(_ text: String, to path: String) throws {
 /// The command as a shell takes it, environment first.
 func shellLine(_ executable: String, _ arguments: [String], _ environment: [String: String]) -> String {
     func quoted(_ word: String) -> String {
-        let plain = word.utf8.allSatisfy { ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || "-_./=,:@+".utf8.contains($0) }
+        let plain = word.utf8.allSatisfy {
+            ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || "-_./=,:@+".utf8.contains($0)
+        }
         return plain && !word.isEmpty ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }
     let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(quoted($0.value))" }

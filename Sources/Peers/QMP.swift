@@ -44,7 +44,10 @@ final class QMPListener: Sendable {
         address.sun_family = sa_family_t(AF_UNIX)
         let room = MemoryLayout.size(ofValue: address.sun_path)
         guard path.utf8.count < room else {
-            throw .socket(path: path, reason: "expected fewer than \(room) bytes for a unix socket path, found \(path.utf8.count): set TMPDIR to a shorter folder")
+            throw .socket(
+                path: path,
+                reason: "expected fewer than \(room) bytes for a unix socket path, found \(path.utf8.count): set TMPDIR to a shorter folder"
+            )
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -76,7 +79,9 @@ final class QMPListener: Sendable {
             while poll(&waits, 2, deadline.pollTimeout) < 0 && errno == EINTR {}
             if waits[0].revents != 0 {
                 let connection = Glibc.accept(descriptor, nil, nil)
-                guard connection >= 0, fcntl(connection, F_SETFD, FD_CLOEXEC) == 0 else { throw QMPError.socket(path: "accept", reason: String(cString: strerror(errno))) }
+                guard connection >= 0, fcntl(connection, F_SETFD, FD_CLOEXEC) == 0 else {
+                    throw QMPError.socket(path: "accept", reason: String(cString: strerror(errno)))
+                }
                 return connection
             }
             if waits[1].revents != 0 { throw QMPError.closed(waitingFor: "the monitor to connect") }
@@ -112,7 +117,9 @@ public actor QMPConnection {
 
     /// Runs a command and returns what it returns. Throws `QMPError.refused` with QEMU's own words.
     @discardableResult
-    public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws -> JSONValue {
+    public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
+        -> JSONValue
+    {
         let id = nextID
         nextID += 1
         var request: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
@@ -193,7 +200,10 @@ public actor QMPConnection {
 
     private static let passEvent = Data("\"event\": \"MIGRATION_PASS\"".utf8)
 
-    private enum Reading { case bytes([UInt8]), end, nothing }
+    private enum Reading {
+        case bytes([UInt8])
+        case end, nothing
+    }
 
     private func readSome(_ deadline: Deadline) async throws -> Reading {
         let descriptor = descriptor
@@ -217,7 +227,9 @@ public actor QMPConnection {
                 guard poll(&wait, 1, deadline.pollTimeout) > 0 else {
                     throw QMPError.silent(waitingFor: "\(command) to be taken", seconds: 0)
                 }
-                let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) }
+                let count = bytes[sent...].withUnsafeBytes {
+                    Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                }
                 if count < 0 && errno != EAGAIN && errno != EINTR { throw QMPError.closed(waitingFor: "\(command) to be taken") }
                 sent += max(count, 0)
             }

@@ -47,7 +47,9 @@ public final class GateBoard: @unchecked Sendable {
     public func open(_ gate: String) throws(Failure) {
         let index = gate_board_gate(board, gate)
         guard index >= 0 else {
-            throw Failure(description: "gate '\(gate)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_GATES) gates a side")
+            throw Failure(
+                description:
+                    "gate '\(gate)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_GATES) gates a side")
         }
         gate_board_open(board, index)
     }
@@ -58,7 +60,10 @@ public final class GateBoard: @unchecked Sendable {
     public func progress(of device: String) throws(Failure) -> DeviceProgress {
         let index = gate_board_device(board, device)
         guard index >= 0 else {
-            throw Failure(description: "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side")
+            throw Failure(
+                description:
+                    "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side"
+            )
         }
         let now = gate_board_progress(board, index)
         return DeviceProgress(

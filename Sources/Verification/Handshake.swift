@@ -88,7 +88,9 @@ public struct SourceAccount: Sendable {
             mode = .legacy
             note(total: total, within: total == 0 || total < limit, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
-            decision = .init(pending: pending, threshold: threshold, queries: queries, acksBefore: acks, outstanding: (mode == .perDevice ? 0 : 1) + collected - acks)
+            decision = .init(
+                pending: pending, threshold: threshold, queries: queries, acksBefore: acks,
+                outstanding: (mode == .perDevice ? 0 : 1) + collected - acks)
         default: break
         }
     }

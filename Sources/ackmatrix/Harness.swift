@@ -36,7 +36,8 @@ enum Harness {
                 folder.deleteLastPathComponent()
             }
         }
-        throw Environment("no folder above this executable or the working directory holds harness/vfio: run ackmatrix inside its repository")
+        throw Environment(
+            "no folder above this executable or the working directory holds harness/vfio: run ackmatrix inside its repository")
     }
 
     /// The preload shim: `$ACKMATRIX_SHIM`, or the one that `harness/run` builds.

@@ -8,7 +8,9 @@ import Verification
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log", abstract: "Read QEMU trace logs, shim logs or libvirt's per-domain logs, and say what is in them.",
-        discussion: "Every line is typed or counted; folding and unfolding must give the same events. Lines of a known event that cannot be read are a finding.")
+        discussion:
+            "Every line is typed or counted; folding and unfolding must give the same events. Lines of a known event that cannot be read are a finding."
+    )
 
     @Argument(help: "Logs.") var files: [String]
 
@@ -22,7 +24,8 @@ struct LogCommand: ParsableCommand {
             guard summary.verdict == .usable else { throw Environment("\(file): \(summary.verdict)") }
             var again = try LogReader(path: file)
             while let line = try again.next() { if let entry = Entry(line) { entries.append(entry) } }
-            let isLossless = folded.count == entries.count && zip(folded, entries).allSatisfy { $0.record == $1.record && $0.thread == $1.thread }
+            let isLossless =
+                folded.count == entries.count && zip(folded, entries).allSatisfy { $0.record == $1.record && $0.thread == $1.thread }
             var trace = Trace()
             trace.source = folded
             print(
@@ -31,7 +34,9 @@ struct LogCommand: ParsableCommand {
             for kind in UnknownLine.allCases where summary.unknown[kind] > 0 {
                 print("    \(summary.unknown[kind]) lines \(kind.rawValue)")
             }
-            for example in summary.examples where example.kind == .malformedEvent { print("    at \(example.position): \(example.excerpt)") }
+            for example in summary.examples where example.kind == .malformedEvent {
+                print("    at \(example.position): \(example.excerpt)")
+            }
             malformed += summary.unknown[.malformedEvent]
             guard isLossless else { throw Finding(description: "\(file): folding and unfolding does not give the same events") }
         }

@@ -42,22 +42,31 @@ struct QEMUCommand: ParsableCommand {
 
         func run() async throws {
             let all = try binaries.binaries()
-            guard !all.all.isEmpty else { throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH") }
+            guard !all.all.isEmpty else {
+                throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
+            }
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
             let probed = try await Harness.probed(all.all)
             var judged: [String: [String]] = [:]
             for binary in all.all {
                 guard let features = probed[binary.name]?.features else { continue }
-                print("\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")")
+                print(
+                    "\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")"
+                )
                 print("    path        \(binary.path)")
-                print("    features    \(features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", "))")
+                print(
+                    "    features    \(features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", "))"
+                )
                 print("    generation  \(features.generation)")
                 for line in modes(features) { print("    mode        \(line)") }
                 judged[features.generation, default: []].append(binary.name)
             }
             print("generations")
             for generation in ProbedFeatures.knownGenerations {
-                print("    \(generation.padding(toLength: 6, withPad: " ", startingAt: 0))  " + (judged[generation].map { "judged by " + $0.joined(separator: ", ") } ?? "no binary here: only your own build can judge it (--qemu NAME=PATH)"))
+                print(
+                    "    \(generation.padding(toLength: 6, withPad: " ", startingAt: 0))  "
+                        + (judged[generation].map { "judged by " + $0.joined(separator: ", ") }
+                            ?? "no binary here: only your own build can judge it (--qemu NAME=PATH)"))
             }
         }
 

@@ -18,7 +18,8 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How often each cell runs.")
     var `repeat` = 1
 
-    @Option(help: ArgumentHelp("Keep every cell's logs, scripts and command lines in this folder, which must not exist.", valueName: "FOLDER"))
+    @Option(
+        help: ArgumentHelp("Keep every cell's logs, scripts and command lines in this folder, which must not exist.", valueName: "FOLDER"))
     var keep: String?
 
     func validate() throws {
@@ -28,9 +29,13 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let cells = try firstCells().filter { candidate in cell.isEmpty || cell.contains { candidate.name.contains($0) } }
-        guard !cells.isEmpty else { throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list") }
+        guard !cells.isEmpty else {
+            throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list")
+        }
         let all = try binaries.binaries()
-        guard !all.all.isEmpty else { throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH") }
+        guard !all.all.isEmpty else {
+            throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
+        }
         let needed = Set(cells.flatMap { [$0.source, $0.destination] })
         let runner = CellRunner(binaries: try await Harness.probed(all.all.filter { needed.contains($0.name) }), shim: try Harness.shim())
         let folder = try RunFolder()
@@ -45,7 +50,7 @@ struct RunCommand: AsyncParsableCommand {
                     result = try await runner.run(cell, folder: place)
                 } catch let error as Environment {
                     throw error
-                } catch where !Task.isCancelled {
+                } catch  where !Task.isCancelled {
                     result = CellResult(broken: cell, reason: "\(error)")
                 }
                 try Task.checkCancellation()
@@ -96,11 +101,15 @@ func render(_ result: CellResult) -> String {
         }
     var lines = ["\(cell.name)  \(word)  \(String(format: "%.2f", result.seconds)) s"]
     if let record = result.record, let handshake = result.handshake {
-        lines.append("    sides      \(cell.source) -> \(cell.destination), \(cell.machine), mode \(handshake.mode?.rawValue ?? "unknown"), \(record.outcome.description)")
+        lines.append(
+            "    sides      \(cell.source) -> \(cell.destination), \(cell.machine), mode \(handshake.mode?.rawValue ?? "unknown"), \(record.outcome.description)"
+        )
         lines += handshakeLines(handshake, names: namesByIdstr(cell))
         for mark in record.marks {
             if case .wait(.furtherQueries(_, let device, _)) = mark.step, let queries = mark.queries {
-                lines.append("    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held; the source \(mark.sourceIterated ? "was still iterating" : "HAD SWITCHED OVER")")
+                lines.append(
+                    "    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held; the source \(mark.sourceIterated ? "was still iterating" : "HAD SWITCHED OVER")"
+                )
             }
         }
     }

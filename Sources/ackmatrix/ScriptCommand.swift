@@ -10,7 +10,8 @@ struct ScriptCommand: ParsableCommand {
         discussion: "The grammar stands in harness/vfio/include/device_script.h.", subcommands: [Check.self])
 
     struct Check: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Say of each script what device it makes, or file, line and reason of its refusal.")
+        static let configuration = CommandConfiguration(
+            abstract: "Say of each script what device it makes, or file, line and reason of its refusal.")
 
         @Argument(help: "Device scripts.") var files: [String]
 
@@ -20,8 +21,11 @@ struct ScriptCommand: ParsableCommand {
                 guard let data = FileManager.default.contents(atPath: file) else { throw Environment("\(file): cannot be read") }
                 do {
                     let script = try DeviceScript(String(decoding: data, as: UTF8.self), file: file)
-                    let abilities = [("precopy", script.hasPrecopy), ("p2p", script.hasP2P), ("reinit", script.hasReinit)].filter(\.1).map(\.0)
-                    print("\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(script.gates.isEmpty ? "" : "; gates " + script.gates.joined(separator: ", "))")
+                    let abilities = [("precopy", script.hasPrecopy), ("p2p", script.hasP2P), ("reinit", script.hasReinit)].filter(\.1).map(
+                        \.0)
+                    print(
+                        "\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(script.gates.isEmpty ? "" : "; gates " + script.gates.joined(separator: ", "))"
+                    )
                 } catch {
                     print(error)
                     refused += 1

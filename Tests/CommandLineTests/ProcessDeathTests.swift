@@ -4,10 +4,13 @@ import Peers
 import Testing
 
 /// The command itself, as built beside these tests.
-let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent("ackmatrix").path
+let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent(
+    "ackmatrix"
+).path
 private let shim = ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? ""
 private let fetched = (try? QEMUBinaries().all) ?? []
-private let atHand = FileManager.default.fileExists(atPath: shim) && ["10.0", "11.1"].allSatisfy { name in fetched.contains { $0.name == name } }
+private let atHand =
+    FileManager.default.fileExists(atPath: shim) && ["10.0", "11.1"].allSatisfy { name in fetched.contains { $0.name == name } }
 
 /// Living processes that were started for a run in this folder, by their command line.
 private func processes(under folder: String) -> [Int32] {
@@ -17,7 +20,9 @@ private func processes(under folder: String) -> [Int32] {
     }
 }
 
-@Suite(.serialized, .enabled(if: atHand, "needs QEMU 10.0 and 11.1 (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
+@Suite(
+    .serialized,
+    .enabled(if: atHand, "needs QEMU 10.0 and 11.1 (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
 struct ProcessDeathTests {
     /// SIGKILL at random points of a run: no child lives one second later, and the next run sweeps the files.
     @Test func noChildSurvivesAKilledRun() throws {
@@ -42,7 +47,9 @@ struct ProcessDeathTests {
         let last = try start(["run", "--cell", "reinit-gate"], temporary: folder)
         last.waitUntilExit()
         #expect(last.terminationStatus == 0)
-        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap { try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0) }
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap {
+            try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0)
+        }
         #expect(left == [])
     }
 
@@ -60,7 +67,9 @@ struct ProcessDeathTests {
         #expect(process.terminationReason == .uncaughtSignal)
         #expect(process.terminationStatus == number)
         #expect(processes(under: folder) == [])
-        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap { try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0) }
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap {
+            try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0)
+        }
         #expect(left == [])
     }
 

@@ -40,7 +40,7 @@ private func conversation(_ body: (QMPConnection, PlayedQEMU) async throws -> Vo
     let qemu = try PlayedQEMU(connectingTo: listener.path)
     var lifetime: [Int32] = [0, 0]
     try #require(pipe(&lifetime) == 0)
-    defer { lifetime.forEach { close($0) } }
+    defer { for end in lifetime { close(end) } }
     let connection = try await listener.accept(process: lifetime[0], deadline: .after(seconds: 5))
     try await body(connection, qemu)
 }
@@ -71,7 +71,9 @@ private func conversation(_ body: (QMPConnection, PlayedQEMU) async throws -> Vo
 
     @Test func aRefusalHasQEMUsWords() async throws {
         try await conversation { connection, qemu in
-            qemu.say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"Capability 'switchover-ack' requires capability 'return-path'\"}, \"id\": 1}\n")
+            qemu.say(
+                "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Capability 'switchover-ack' requires capability 'return-path'\"}, \"id\": 1}\n"
+            )
             await #expect(
                 throws: QMPError.refused(
                     command: "migrate-set-capabilities", class: "GenericError",

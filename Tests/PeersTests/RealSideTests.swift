@@ -33,10 +33,11 @@ struct RealSideTests {
         var configuration = try configuration()
         configuration.capabilities = ["switchover-ack": true]
         let folder = try RunFolder()
-        let error = await #expect(throws: QMPError.self) {
+        let refusal = await #expect(throws: SideRefusal.self) {
             try await withQEMU(.source, configuration, shim: shim, folder: try folder.folder("s")) { try await $0.configure() }
         }
-        #expect(error?.description.contains("requires capability 'return-path'") == true)
+        #expect(refusal?.role == .source)
+        #expect(refusal?.text.contains("requires capability 'return-path'") == true)
     }
 
     @Test(arguments: [
@@ -59,9 +60,12 @@ struct RealSideTests {
         var destination = source
         source.memoryMiB = 16
         destination.memoryMiB = 16
-        source.devices = [MockDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\ninitial 64K\n", file: "v0"))]
+        source.devices = [
+            MockDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\ninitial 64K\n", file: "v0"))
+        ]
         destination.devices = [
-            MockDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\non written 64K do hold never\n", file: "v0"))
+            MockDevice(
+                name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\non written 64K do hold never\n", file: "v0"))
         ]
         source.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
         destination.capabilities = source.capabilities

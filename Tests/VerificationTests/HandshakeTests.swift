@@ -27,12 +27,16 @@ import Testing
 
     private let window = "migrate_transferred transferred 124030 time_spent 120 bandwidth 8 switchover_bw 1033 max_size 310075"
     private let running = "vm_state_notify running 1 reason 9 (running)"
-    private let section = ["savevm_section_start 0000:00:01.0/vfio, section_id 37", "vfio_save_iterate  (a) precopy initial size 0 precopy dirty size 0", "savevm_section_end 0000:00:01.0/vfio, section_id 37 -> 1"]
+    private let section = [
+        "savevm_section_start 0000:00:01.0/vfio, section_id 37", "vfio_save_iterate  (a) precopy initial size 0 precopy dirty size 0",
+        "savevm_section_end 0000:00:01.0/vfio, section_id 37 -> 1",
+    ]
 
     @Test func aPerDeviceHandshakeNamesDevicesByIdstrOnBothSides() throws {
         let account = try handshake(
             source: [running, request("a"), query(total: 1 << 30, collected: 1, pending: 1)] + section + [
-                window, query(total: 100, collected: 0, pending: 1), "source_return_path_thread_switchover_acked switchover_ack_pending_num 0",
+                window, query(total: 100, collected: 0, pending: 1),
+                "source_return_path_thread_switchover_acked switchover_ack_pending_num 0",
                 query(total: 100, collected: 0, pending: 0, exact: 1), "migration_thread_low_pending 100",
             ],
             destination: [
@@ -56,7 +60,8 @@ import Testing
                 "migrate_pending_estimate estimate pending size 100 (pre = 100 post=0)", "migration_thread_low_pending 100",
             ],
             destination: [
-                "loadvm_state_switchover_ack_needed Switchover ack pending num=1", "qemu_loadvm_state_section_startfull 37(0000:00:01.0/vfio) 0 1",
+                "loadvm_state_switchover_ack_needed Switchover ack pending num=1",
+                "qemu_loadvm_state_section_startfull 37(0000:00:01.0/vfio) 0 1",
                 "vfio_load_state  (VFIO_FD100) data 0xffffffffef100005", "loadvm_approve_switchover Switchover ack pending num=0",
                 "migrate_send_rp_message 7: len 0",
             ])
@@ -68,11 +73,15 @@ import Testing
     }
 
     /// One ACK line may be printed late, and must then follow; two missing, or one that never comes, is a decision without its ACK.
-    @Test(arguments: [(requests: 1, before: 0, after: 1, true), (1, 0, 0, false), (2, 0, 2, false), (2, 1, 1, true), (2, 1, 0, false), (2, 2, 0, true)])
+    @Test(arguments: [
+        (requests: 1, before: 0, after: 1, true), (1, 0, 0, false), (2, 0, 2, false), (2, 1, 1, true), (2, 1, 0, false), (2, 2, 0, true),
+    ])
     func anEarlyDecisionShowsTheACKItDidNotWaitFor(requests: Int, before: Int, after: Int, isRight: Bool) throws {
         let ack = "source_return_path_thread_switchover_acked switchover_ack_pending_num 0"
         let account = try handshake(
-            source: [running] + (0..<requests).map { request("d\($0)") } + [query(total: 100, collected: requests, pending: requests), window]
+            source: [running] + (0..<requests).map { request("d\($0)") } + [
+                query(total: 100, collected: requests, pending: requests), window,
+            ]
                 + Array(repeating: ack, count: before) + ["migration_thread_low_pending 100"] + Array(repeating: ack, count: after))
         #expect(account.decision?.outstanding == requests - before)
         #expect(account.decidedAfterAllAcks == isRight)
@@ -81,7 +90,10 @@ import Testing
 
     @Test(arguments: [
         // The ACK was there before anything could switch over.
-        ["vm_state_notify running 1 reason 9 (running)", "source_return_path_thread_switchover_acked switchover_ack_pending_num 0", "W", "Q0"],
+        [
+            "vm_state_notify running 1 reason 9 (running)", "source_return_path_thread_switchover_acked switchover_ack_pending_num 0", "W",
+            "Q0",
+        ],
         // There was no threshold yet.
         ["vm_state_notify running 1 reason 9 (running)", "Q1", "source_return_path_thread_switchover_acked switchover_ack_pending_num 0"],
         // A stopped guest waits for no ACK.
@@ -90,15 +102,16 @@ import Testing
         ["vm_state_notify running 1 reason 9 (running)", "W", "Q1big"],
     ])
     func whatHeldNothingBackIsNotGating(lines: [String]) throws {
-        let account = try handshake(source: lines.map {
-            switch $0 {
-            case "W": window
-            case "Q0": query(total: 100, collected: 0, pending: 0)
-            case "Q1": query(total: 100, collected: 0, pending: 1)
-            case "Q1big": query(total: 310_076, collected: 0, pending: 1)
-            default: $0
-            }
-        })
+        let account = try handshake(
+            source: lines.map {
+                switch $0 {
+                case "W": window
+                case "Q0": query(total: 100, collected: 0, pending: 0)
+                case "Q1": query(total: 100, collected: 0, pending: 1)
+                case "Q1big": query(total: 310_076, collected: 0, pending: 1)
+                default: $0
+                }
+            })
         #expect(!account.isGating)
     }
 
