@@ -15,7 +15,7 @@ let package = Package(
         .target(
             name: "CVFIOMock",
             path: "harness/vfio",
-            exclude: ["tests", "shim.c", "Makefile"],
+            exclude: ["bench", "tests", "shim.c", "Makefile"],
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),

@@ -81,6 +81,14 @@ public struct LogLine: Hashable, Sendable {
     /// The input ended without a line end: the line may be cut.
     public var isUnterminated: Bool
 
+    public init(position: Position, stamp: Stamp? = nil, content: Content, episode: Int = 0, isUnterminated: Bool = false) {
+        self.position = position
+        self.stamp = stamp
+        self.content = content
+        self.episode = episode
+        self.isUnterminated = isUnterminated
+    }
+
     public var event: Event? {
         if case .record(.event(let event)) = content { event } else { nil }
     }

@@ -61,6 +61,10 @@ public struct LogReader: ~Copyable {
 
         var prefix = StampReader(cursor: start, end: lineEnd)
         let stamp = prefix.read()
+        if let sequence = stamp?.sequence {
+            if let last = lastSequence, sequence != last &+ 1 { summary.sequenceBreaks += 1 }
+            lastSequence = sequence
+        }
         let name = prefix.cursor
         var cursor = name
         while cursor < lineEnd, isNameByte(cursor.pointee) { cursor += 1 }
@@ -69,10 +73,6 @@ public struct LogReader: ~Copyable {
             let text = cursor == lineEnd ? cursor : cursor + 1
             switch table.read(name: name, length: cursor - name, text: text, end: lineEnd, names: names) {
             case .event(let event):
-                if let sequence = stamp?.sequence {
-                    if let last = lastSequence, sequence != last &+ 1 { summary.sequenceBreaks += 1 }
-                    lastSequence = sequence
-                }
                 if case .migrateSetState(.setup) = event {
                     summary.episodes += 1
                     episode = summary.episodes

@@ -7,7 +7,7 @@ final class NameTable {
     /// How many names are kept.
     static let capacity = 1024
 
-    /// A byte longer texts are cut at; the cut is marked.
+    /// Longer texts are cut to this many bytes, the mark at their end included.
     static let longestText = 4096
     static let cutMark = "…[cut]"
 

@@ -43,7 +43,8 @@ public struct TraceReader: ~Copyable {
 
     private enum Part {
         case start
-        /// In the stream of this index.
+        /// At the beginning of the stream of this index, and within it.
+        case streamBegins(Int)
         case stream(Int)
         case edges(left: Int)
         case end
@@ -73,16 +74,11 @@ public struct TraceReader: ~Copyable {
     public mutating func next() throws -> Item? {
         switch part {
         case .start: return try .header(header())
-        case .stream(let index):
-            if index == StreamName.allCases.count {
-                try expect("edges")
-                edgeCount = try number("the count of edges", atMost: Self.mostEntries)
-                try endOfLine()
-                try nextLine(expecting: "edge or end")
-                part = .edges(left: edgeCount)
-                return try next()
-            }
-            return try streamItem(index)
+        case .streamBegins(let index):
+            try nextLine(expecting: "an entry, a stream or the edges")
+            part = .stream(index)
+            return .stream(StreamName.allCases[index], count: declared)
+        case .stream(let index): return try streamItem(index)
         case .edges(let left):
             if left == 0 {
                 part = .end
@@ -242,19 +238,10 @@ public struct TraceReader: ~Copyable {
         epoch = nil
         epoch = try time(relative: false)
         try endOfLine()
-        part = .stream(index)
-        pendingStream = true
+        part = .streamBegins(index)
     }
 
-    private var pendingStream = false
-
     private mutating func streamItem(_ index: Int) throws -> Item? {
-        if pendingStream {
-            pendingStream = false
-            let count = declared
-            try nextLine(expecting: "an entry, a stream or the edges")
-            return .stream(StreamName.allCases[index], count: count)
-        }
         if fields.begins(with: "stream ") || fields.begins(with: "edges ") {
             guard counts[index] == declared else {
                 throw error(
@@ -262,8 +249,7 @@ public struct TraceReader: ~Copyable {
                     "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing or were added"
                 )
             }
-            part = .stream(index + 1)
-            if index + 1 < StreamName.allCases.count { try beginStream(index + 1) }
+            if index + 1 < StreamName.allCases.count { try beginStream(index + 1) } else { try beginEdges() }
             return try next()
         }
         let place = position
@@ -391,6 +377,14 @@ public struct TraceReader: ~Copyable {
     }
 
     // MARK: Edges and end
+
+    private mutating func beginEdges() throws {
+        try expect("edges")
+        edgeCount = try number("the count of edges", atMost: Self.mostEntries)
+        try endOfLine()
+        try nextLine(expecting: "edge or end")
+        part = .edges(left: edgeCount)
+    }
 
     private mutating func edge() throws -> ContentEdge {
         try expect("edge")
