@@ -11,8 +11,6 @@ public struct CellResult: Sendable {
         case asPredicted
         /// What differs, one sentence each.
         case finding([String])
-        /// The environment does not allow it; never counted as run.
-        case skipped(String)
     }
 
     public let cell: Cell
@@ -67,8 +65,8 @@ public struct CellRunner: Sendable {
                 seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
         }
         guard let source = binaries[cell.source], let destination = binaries[cell.destination] else {
-            let missing = [cell.source, cell.destination].first { binaries[$0] == nil } ?? ""
-            return result(.skipped("no QEMU named \(missing) is at hand"))
+            let name = binaries[cell.source] == nil ? cell.source : cell.destination
+            throw Environment("\(cell.name): no QEMU named \(name) is at hand")
         }
         let plan = MigrationPlan(cell: cell, source: source, destination: destination)
         let record: MigrationRecord

@@ -134,9 +134,10 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
 
     let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
     let destinationStatuses = await drainStatuses(destination, settled: outcome == .ended("completed"))
+    let hasEnded = if case .ended = outcome { true } else { false }
     return MigrationRecord(
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
-        sourceRunState: await runState(source), destinationRunState: await runState(destination),
+        sourceRunState: await runState(source, settled: hasEnded), destinationRunState: await runState(destination, settled: hasEnded),
         sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities, sourceError: error,
         marks: marks, seconds: seconds, sourceFiles: source.files, destinationFiles: destination.files)
 }
@@ -268,8 +269,15 @@ private func drainStatuses(_ destination: QEMUSide, settled: Bool) async -> [Str
     return statuses
 }
 
-private func runState(_ side: QEMUSide) async -> String? {
-    try? await side.monitor.execute("query-status", deadline: .after(seconds: 2))["status"]?.string
+/// The run state a side comes to rest in; nil when its process has ended. QEMU reports `completed` a moment before the source
+/// leaves finish-migrate (10.0.13 and 11.1.3), so it is asked again while it is on the way; after the deadline the state on the
+/// way is the answer.
+private func runState(_ side: QEMUSide, settled: Bool) async -> String? {
+    let deadline = Deadline.after(seconds: 5)
+    while true {
+        let state = try? await side.monitor.execute("query-status", deadline: .after(seconds: 2))["status"]?.string
+        guard settled, let state, state == "finish-migrate" || state == "inmigrate", deadline.remaining > 0 else { return state }
+    }
 }
 
 private func size(of path: String) -> Int {

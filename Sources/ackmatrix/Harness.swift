@@ -49,13 +49,16 @@ enum Harness {
         return path
     }
 
-    /// The binaries asked for, probed; answers are remembered under the cache, by the file's identity.
-    static func probed(_ binaries: [QEMUBinary]) async throws -> [String: ProbedBinary] {
+    /// The binaries at hand, probed, the user's own last. Answers are remembered under the cache, by the file's identity.
+    static func probed(_ binaries: QEMUBinaries) async throws -> [ProbedBinary] {
+        guard !binaries.all.isEmpty else {
+            throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
+        }
         let shim = try shim()
         let folder = try RunFolder()
-        var probed: [String: ProbedBinary] = [:]
-        for binary in binaries {
-            let store = FeatureStore(cache: QEMUBinaries.cache)
+        let store = FeatureStore(cache: QEMUBinaries.cache)
+        var probed: [ProbedBinary] = []
+        for binary in binaries.all {
             let features: ProbedFeatures
             if let known = store.features(of: binary) {
                 features = known
@@ -64,7 +67,7 @@ enum Harness {
                 features = try await probe(binary, shim: shim, folder: folder)
                 try store.remember(features, of: binary)
             }
-            probed[binary.name] = ProbedBinary(binary: binary, features: features)
+            probed.append(ProbedBinary(binary: binary, features: features))
         }
         return probed
     }

@@ -42,14 +42,10 @@ struct QEMUCommand: ParsableCommand {
 
         func run() async throws {
             let all = try binaries.binaries()
-            guard !all.all.isEmpty else {
-                throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
-            }
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
-            let probed = try await Harness.probed(all.all)
+            let probed = try await Harness.probed(all)
             var judged: [String: [String]] = [:]
-            for binary in all.all {
-                guard let features = probed[binary.name]?.features else { continue }
+            for (binary, features) in probed.map({ ($0.binary, $0.features) }) {
                 print(
                     "\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")"
                 )

@@ -28,16 +28,16 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let cells = try firstCells().filter { candidate in cell.isEmpty || cell.contains { candidate.name.contains($0) } }
+        let binaries = try await Harness.probed(self.binaries.binaries())
+        let matrix = try FirstCells(binaries)
+        for sentence in matrix.missing { Harness.note("missing: \(sentence)") }
+        guard !matrix.cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
+        let cells = matrix.cells.filter { candidate in cell.isEmpty || cell.contains { candidate.name.contains($0) } }
         guard !cells.isEmpty else {
             throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list")
         }
-        let all = try binaries.binaries()
-        guard !all.all.isEmpty else {
-            throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
-        }
-        let needed = Set(cells.flatMap { [$0.source, $0.destination] })
-        let runner = CellRunner(binaries: try await Harness.probed(all.all.filter { needed.contains($0.name) }), shim: try Harness.shim())
+        let runner = CellRunner(
+            binaries: Dictionary(binaries.map { ($0.binary.name, $0) }) { _, later in later }, shim: try Harness.shim())
         let folder = try RunFolder()
         if let keep { try FileManager.default.createDirectory(atPath: keep, withIntermediateDirectories: true) }
 
@@ -64,7 +64,6 @@ struct RunCommand: AsyncParsableCommand {
         }
         print(tally.line)
         if tally.findings > 0 { throw Finding(description: "\(tally.findings) of \(tally.total) runs differ from the prediction") }
-        if tally.skipped == tally.total { throw Environment("nothing was run: no cell has both of its binaries") }
     }
 }
 
@@ -72,21 +71,19 @@ struct RunCommand: AsyncParsableCommand {
 private struct Tally {
     var asPredicted = 0
     var findings = 0
-    var skipped = 0
     var gating = 0
-    var total: Int { asPredicted + findings + skipped }
+    var total: Int { asPredicted + findings }
 
     mutating func add(_ result: CellResult) {
         switch result.verdict {
         case .asPredicted: asPredicted += 1
         case .finding: findings += 1
-        case .skipped: skipped += 1
         }
         if result.handshake?.isGating == true { gating += 1 }
     }
 
     var line: String {
-        "\(total) runs: \(asPredicted) as predicted, \(findings) findings, \(skipped) skipped; the ACK gated the decision in \(gating)"
+        "\(total) runs: \(asPredicted) as predicted, \(findings) findings; the ACK gated the decision in \(gating)"
     }
 }
 
@@ -97,7 +94,6 @@ func render(_ result: CellResult) -> String {
         switch result.verdict {
         case .asPredicted: "as predicted"
         case .finding: "FINDING"
-        case .skipped: "skipped"
         }
     var lines = ["\(cell.name)  \(word)  \(String(format: "%.2f", result.seconds)) s"]
     if let record = result.record, let handshake = result.handshake {
@@ -116,7 +112,6 @@ func render(_ result: CellResult) -> String {
     if let refusal = result.refusal { lines.append("    refused    \(cell.source) -> \(cell.destination), \(cell.machine): \(refusal)") }
     switch result.verdict {
     case .finding(let differences): lines += differences.map { "    finding    \($0)" }
-    case .skipped(let reason): lines.append("    skipped    \(reason)")
     case .asPredicted: break
     }
     return lines.joined(separator: "\n")
@@ -144,10 +139,15 @@ private func handshakeLines(_ handshake: Handshake, names: [String: String]) -> 
     return lines
 }
 
-struct ListCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "Name the cells, a line each.")
+struct ListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each.")
 
-    func run() throws {
-        for cell in try firstCells() { print(cell.name) }
+    @OptionGroup var binaries: BinaryOptions
+
+    func run() async throws {
+        let matrix = try FirstCells(try await Harness.probed(binaries.binaries()))
+        for sentence in matrix.missing { Harness.note("missing: \(sentence)") }
+        for cell in matrix.cells { print(cell.name) }
     }
 }

@@ -7,10 +7,10 @@ import Testing
 let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent(
     "ackmatrix"
 ).path
-private let shim = ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? ""
+let shimPath = ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? ""
 private let fetched = (try? QEMUBinaries().all) ?? []
-private let atHand =
-    FileManager.default.fileExists(atPath: shim) && ["10.0", "11.1"].allSatisfy { name in fetched.contains { $0.name == name } }
+let qemuAtHand =
+    FileManager.default.fileExists(atPath: shimPath) && ["10.0", "11.1"].allSatisfy { name in fetched.contains { $0.name == name } }
 
 /// Living processes that were started for a run in this folder, by their command line.
 private func processes(under folder: String) -> [Int32] {
@@ -22,7 +22,7 @@ private func processes(under folder: String) -> [Int32] {
 
 @Suite(
     .serialized,
-    .enabled(if: atHand, "needs QEMU 10.0 and 11.1 (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
+    .enabled(if: qemuAtHand, "needs QEMU 10.0 and 11.1 (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
 struct ProcessDeathTests {
     /// SIGKILL at random points of a run: no child lives one second later, and the next run sweeps the files.
     @Test func noChildSurvivesAKilledRun() throws {

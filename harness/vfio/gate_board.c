@@ -42,8 +42,7 @@ struct gate_board {
     struct board_device devices[BOARD_MAX_DEVICES];
 };
 
-static struct gate_board *map(int fd)
-{
+static struct gate_board *map(int fd) {
     int error = 0;
     struct gate_board *board = sys_map_shared(fd, sizeof *board, &error);
     sys_close(fd);
@@ -52,8 +51,7 @@ static struct gate_board *map(int fd)
     return board;
 }
 
-struct gate_board *gate_board_create(const char *path)
-{
+struct gate_board *gate_board_create(const char *path) {
     int fd = sys_open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     int result = fd < 0 ? fd : sys_truncate(fd, sizeof(struct gate_board));
     if (result < 0) {
@@ -70,8 +68,7 @@ struct gate_board *gate_board_create(const char *path)
     return board;
 }
 
-struct gate_board *gate_board_map(const char *path)
-{
+struct gate_board *gate_board_map(const char *path) {
     int fd = sys_open(path, O_RDWR, 0);
     if (fd < 0) {
         errno = -fd;
@@ -91,19 +88,16 @@ struct gate_board *gate_board_map(const char *path)
     return board;
 }
 
-void gate_board_unmap(struct gate_board *board)
-{
+void gate_board_unmap(struct gate_board *board) {
     sys_unmap(board, sizeof *board);
 }
 
-static uint32_t *word(const _Atomic uint32_t *value)
-{
+static uint32_t *word(const _Atomic uint32_t *value) {
     return (uint32_t *)(uintptr_t)value;
 }
 
 /* 1 when the slot is `name`'s (claiming it if it was free), 0 when it is another's. */
-static int claim(struct board_name *slot, const char *name)
-{
+static int claim(struct board_name *slot, const char *name) {
     uint32_t expected = 0;
     if (atomic_compare_exchange_strong(&slot->taken, &expected, 1)) {
         strncpy(slot->text, name, sizeof slot->text - 1);
@@ -118,62 +112,53 @@ static int claim(struct board_name *slot, const char *name)
     return strncmp(slot->text, name, sizeof slot->text) == 0;
 }
 
-static int is_name(const char *name)
-{
+static int is_name(const char *name) {
     size_t length = strnlen(name, BOARD_NAME_SIZE);
     return length > 0 && length < BOARD_NAME_SIZE;
 }
 
-int gate_board_gate(struct gate_board *board, const char *name)
-{
+int gate_board_gate(struct gate_board *board, const char *name) {
     for (int i = 0; is_name(name) && i < BOARD_MAX_GATES; i++)
         if (claim(&board->gates[i].name, name))
             return i;
     return -1;
 }
 
-int gate_board_device(struct gate_board *board, const char *name)
-{
+int gate_board_device(struct gate_board *board, const char *name) {
     for (int i = 0; is_name(name) && i < BOARD_MAX_DEVICES; i++)
         if (claim(&board->devices[i].name, name))
             return i;
     return -1;
 }
 
-int gate_board_is_open(const struct gate_board *board, int gate)
-{
+int gate_board_is_open(const struct gate_board *board, int gate) {
     return atomic_load(&board->all_open) || atomic_load(&board->gates[gate].open);
 }
 
-static void announce(struct gate_board *board)
-{
+static void announce(struct gate_board *board) {
     atomic_fetch_add(&board->changes, 1);
     if (atomic_load(&board->watchers))
         sys_futex_wake_all(word(&board->changes));
 }
 
-void gate_board_open(struct gate_board *board, int gate)
-{
+void gate_board_open(struct gate_board *board, int gate) {
     atomic_store(&board->gates[gate].open, 1);
     sys_futex_wake_all(word(&board->gates[gate].open));
     announce(board);
 }
 
-void gate_board_open_all(struct gate_board *board)
-{
+void gate_board_open_all(struct gate_board *board) {
     atomic_store(&board->all_open, 1);
     for (int i = 0; i < BOARD_MAX_GATES; i++)
         gate_board_open(board, i);
 }
 
-void gate_board_wait(struct gate_board *board, int gate)
-{
+void gate_board_wait(struct gate_board *board, int gate) {
     while (!gate_board_is_open(board, gate))
         sys_futex_wait(word(&board->gates[gate].open), 0, 0);
 }
 
-void gate_board_publish(struct gate_board *board, int device, const struct board_progress *progress)
-{
+void gate_board_publish(struct gate_board *board, int device, const struct board_progress *progress) {
     struct board_device *slot = &board->devices[device];
     uint64_t words[PROGRESS_WORDS];
     memcpy(words, progress, sizeof words);
@@ -184,8 +169,7 @@ void gate_board_publish(struct gate_board *board, int device, const struct board
     announce(board);
 }
 
-struct board_progress gate_board_progress(const struct gate_board *board, int device)
-{
+struct board_progress gate_board_progress(const struct gate_board *board, int device) {
     const struct board_device *slot = &board->devices[device];
     uint64_t words[PROGRESS_WORDS];
     uint32_t before;
@@ -199,13 +183,11 @@ struct board_progress gate_board_progress(const struct gate_board *board, int de
     return progress;
 }
 
-uint32_t gate_board_changes(const struct gate_board *board)
-{
+uint32_t gate_board_changes(const struct gate_board *board) {
     return atomic_load(&board->changes);
 }
 
-uint32_t gate_board_wait_change(struct gate_board *board, uint32_t seen, uint64_t timeout_ns)
-{
+uint32_t gate_board_wait_change(struct gate_board *board, uint32_t seen, uint64_t timeout_ns) {
     atomic_fetch_add(&board->watchers, 1);
     if (atomic_load(&board->changes) == seen && timeout_ns)
         sys_futex_wait(word(&board->changes), seen, timeout_ns);

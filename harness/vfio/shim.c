@@ -50,13 +50,11 @@ enum {
 /* What a descriptor number stands for: kind in the low byte, device index, session. 0: not ours. */
 static _Atomic uint64_t descriptors[MAX_DESCRIPTORS];
 
-static uint64_t meaning(unsigned kind, unsigned index, uint32_t session)
-{
+static uint64_t meaning(unsigned kind, unsigned index, uint32_t session) {
     return kind | (uint64_t)index << 8 | (uint64_t)session << 32;
 }
 
-static uint64_t lookup(int fd)
-{
+static uint64_t lookup(int fd) {
     return fd >= 0 && fd < MAX_DESCRIPTORS ? atomic_load_explicit(&descriptors[fd], memory_order_acquire) : NOT_OURS;
 }
 
@@ -85,8 +83,7 @@ static struct {
 
 /* ---- the log ---- */
 
-static void write_whole(int fd, const char *text, size_t length)
-{
+static void write_whole(int fd, const char *text, size_t length) {
     while (length > 0) {
         int64_t written = sys_write(fd, text, length);
         if (written == -EINTR)
@@ -102,8 +99,7 @@ static void write_whole(int fd, const char *text, size_t length)
     }
 }
 
-static void log_event(const struct mock_event *event)
-{
+static void log_event(const struct mock_event *event) {
     char line[MOCK_EVENT_TEXT_SIZE + 128], text[MOCK_EVENT_TEXT_SIZE];
     mock_event_text(event, text, sizeof text);
     int thread = sys_thread_id();
@@ -118,28 +114,26 @@ static void log_event(const struct mock_event *event)
 
 /* ---- the model's world ---- */
 
-static void device_event(void *context, const struct mock_event *event)
-{
+static void device_event(void *context, const struct mock_event *event) {
     struct mocked_device *device = context;
-    if (event->kind == MOCK_EVENT_STATE && device->entered_count < MAX_STATES)
-        device->entered[device->entered_count++] = (enum vfio_device_mig_state)event->b;
+    /* A reset is told as such, not as an arc, and enters RUNNING. */
+    if ((event->kind == MOCK_EVENT_STATE || event->kind == MOCK_EVENT_RESET) && device->entered_count < MAX_STATES)
+        device->entered[device->entered_count++] =
+            event->kind == MOCK_EVENT_RESET ? VFIO_DEVICE_STATE_RUNNING : (enum vfio_device_mig_state)event->b;
     log_event(event);
 }
 
-static void iommufd_event(void *context, const struct mock_event *event)
-{
+static void iommufd_event(void *context, const struct mock_event *event) {
     (void)context;
     log_event(event);
 }
 
-static void *pin(void *context, uint64_t address, size_t length, bool writable)
-{
+static void *pin(void *context, uint64_t address, size_t length, bool writable) {
     (void)context;
     return sys_accessible(address, length, writable) ? (void *)(uintptr_t)address : NULL;
 }
 
-static int open_data(void *context, uint32_t session)
-{
+static int open_data(void *context, uint32_t session) {
     struct mocked_device *device = context;
     int fd = sys_placeholder("ackmatrix-data");
     if (fd >= MAX_DESCRIPTORS) {
@@ -153,8 +147,7 @@ static int open_data(void *context, uint32_t session)
 
 /* ---- a call, from begin to return ---- */
 
-static void publish(struct mocked_device *device)
-{
+static void publish(struct mocked_device *device) {
     struct mock_progress now = mock_device_progress(device->model);
     struct board_progress progress = {
         .state = (uint64_t)now.state,
@@ -172,8 +165,7 @@ static void publish(struct mocked_device *device)
     gate_board_publish(side.board, device->board_index, &progress);
 }
 
-static void begin(struct mocked_device *device)
-{
+static void begin(struct mocked_device *device) {
     pthread_mutex_lock(&device->lock);
     device->entered_count = 0;
     unsigned count = mock_device_script(device->model)->gate_count;
@@ -187,8 +179,7 @@ static void begin(struct mocked_device *device)
 }
 
 /* A peer may react to a state by entering one itself (`error`), so its own arcs are not passed on: no ping-pong. */
-static void tell_peers(const struct mocked_device *device, const enum vfio_device_mig_state *entered, unsigned count)
-{
+static void tell_peers(const struct mocked_device *device, const enum vfio_device_mig_state *entered, unsigned count) {
     for (unsigned i = 0; i < side.device_count; i++) {
         struct mocked_device *peer = &side.devices[i];
         if (peer == device)
@@ -201,8 +192,7 @@ static void tell_peers(const struct mocked_device *device, const enum vfio_devic
     }
 }
 
-static void hold(struct mocked_device *device, unsigned gate)
-{
+static void hold(struct mocked_device *device, unsigned gate) {
     int board_gate = device->board_gates[gate];
     if (gate_board_is_open(side.board, board_gate))
         return;
@@ -223,8 +213,7 @@ static void hold(struct mocked_device *device, unsigned gate)
 }
 
 /* Everything that takes time happens after the lock is gone: peers, the cost, the gates. */
-static int64_t finish(struct mocked_device *device, struct mock_outcome outcome)
-{
+static int64_t finish(struct mocked_device *device, struct mock_outcome outcome) {
     enum vfio_device_mig_state entered[MAX_STATES];
     unsigned count = device->entered_count;
     memcpy(entered, device->entered, sizeof entered);
@@ -244,24 +233,20 @@ static int64_t finish(struct mocked_device *device, struct mock_outcome outcome)
     return outcome.result;
 }
 
-static struct mocked_device *device_of(uint64_t what)
-{
+static struct mocked_device *device_of(uint64_t what) {
     return &side.devices[what >> 8 & 0xff];
 }
 
-static uint32_t session_of(uint64_t what)
-{
+static uint32_t session_of(uint64_t what) {
     return (uint32_t)(what >> 32);
 }
 
-static int64_t refuse(int error)
-{
+static int64_t refuse(int error) {
     errno = error;
     return -1;
 }
 
-static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argument)
-{
+static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argument) {
     if ((what & 0xff) == IOMMUFD) {
         pthread_mutex_lock(&side.iommufd_lock);
         struct mock_outcome outcome = mock_iommufd_ioctl(side.iommufd, request, argument);
@@ -276,8 +261,7 @@ static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argum
                                                   : mock_data_ioctl(device->model, session_of(what), request, argument));
 }
 
-static int64_t mocked_read(uint64_t what, void *buffer, size_t length)
-{
+static int64_t mocked_read(uint64_t what, void *buffer, size_t length) {
     if ((what & 0xff) != DATA)
         return refuse(EINVAL);
     struct mocked_device *device = device_of(what);
@@ -285,8 +269,7 @@ static int64_t mocked_read(uint64_t what, void *buffer, size_t length)
     return finish(device, mock_data_read(device->model, session_of(what), (uintptr_t)buffer, length));
 }
 
-static int64_t mocked_write(uint64_t what, const void *buffer, size_t length)
-{
+static int64_t mocked_write(uint64_t what, const void *buffer, size_t length) {
     if ((what & 0xff) != DATA)
         return refuse(EINVAL);
     struct mocked_device *device = device_of(what);
@@ -294,8 +277,7 @@ static int64_t mocked_write(uint64_t what, const void *buffer, size_t length)
     return finish(device, mock_data_write(device->model, session_of(what), (uintptr_t)buffer, length));
 }
 
-static int64_t mocked_pread(uint64_t what, void *buffer, size_t length, int64_t offset)
-{
+static int64_t mocked_pread(uint64_t what, void *buffer, size_t length, int64_t offset) {
     if ((what & 0xff) != DEVICE)
         return refuse(ESPIPE);
     struct mocked_device *device = device_of(what);
@@ -303,8 +285,7 @@ static int64_t mocked_pread(uint64_t what, void *buffer, size_t length, int64_t 
     return finish(device, mock_device_pread(device->model, (uintptr_t)buffer, length, (uint64_t)offset));
 }
 
-static int64_t mocked_pwrite(uint64_t what, const void *buffer, size_t length, int64_t offset)
-{
+static int64_t mocked_pwrite(uint64_t what, const void *buffer, size_t length, int64_t offset) {
     if ((what & 0xff) != DEVICE)
         return refuse(ESPIPE);
     struct mocked_device *device = device_of(what);
@@ -312,8 +293,7 @@ static int64_t mocked_pwrite(uint64_t what, const void *buffer, size_t length, i
     return finish(device, mock_device_pwrite(device->model, (uintptr_t)buffer, length, (uint64_t)offset));
 }
 
-static void mocked_close(int fd, uint64_t what)
-{
+static void mocked_close(int fd, uint64_t what) {
     atomic_store(&descriptors[fd], NOT_OURS);
     if ((what & 0xff) == IOMMUFD)
         return;
@@ -328,13 +308,11 @@ static void mocked_close(int fd, uint64_t what)
 
 /* ---- libc's names ---- */
 
-static int64_t with_errno(int64_t result)
-{
+static int64_t with_errno(int64_t result) {
     return result < 0 ? refuse((int)-result) : result;
 }
 
-EXPORT int ioctl(int fd, unsigned long request, ...)
-{
+EXPORT int ioctl(int fd, unsigned long request, ...) {
     va_list arguments;
     va_start(arguments, request);
     void *argument = va_arg(arguments, void *);
@@ -343,42 +321,35 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     return (int)(what ? mocked_ioctl(what, request, (uintptr_t)argument) : with_errno(sys_ioctl(fd, request, argument)));
 }
 
-EXPORT ssize_t read(int fd, void *buffer, size_t length)
-{
+EXPORT ssize_t read(int fd, void *buffer, size_t length) {
     uint64_t what = lookup(fd);
     return what ? mocked_read(what, buffer, length) : with_errno(sys_read(fd, buffer, length));
 }
 
-EXPORT ssize_t write(int fd, const void *buffer, size_t length)
-{
+EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
     uint64_t what = lookup(fd);
     return what ? mocked_write(what, buffer, length) : with_errno(sys_write(fd, buffer, length));
 }
 
-EXPORT ssize_t pread64(int fd, void *buffer, size_t length, off64_t offset)
-{
+EXPORT ssize_t pread64(int fd, void *buffer, size_t length, off64_t offset) {
     uint64_t what = lookup(fd);
     return what ? mocked_pread(what, buffer, length, offset) : with_errno(sys_pread(fd, buffer, length, offset));
 }
 
-EXPORT ssize_t pwrite64(int fd, const void *buffer, size_t length, off64_t offset)
-{
+EXPORT ssize_t pwrite64(int fd, const void *buffer, size_t length, off64_t offset) {
     uint64_t what = lookup(fd);
     return what ? mocked_pwrite(what, buffer, length, offset) : with_errno(sys_pwrite(fd, buffer, length, offset));
 }
 
-EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset)
-{
+EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
     return pread64(fd, buffer, length, offset);
 }
 
-EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset)
-{
+EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
     return pwrite64(fd, buffer, length, offset);
 }
 
-EXPORT int close(int fd)
-{
+EXPORT int close(int fd) {
     uint64_t what = lookup(fd);
     if (what)
         mocked_close(fd, what);
@@ -386,8 +357,7 @@ EXPORT int close(int fd)
 }
 
 /* The fortified twins (QEMU 10.0 is built to call them): the same, once the buffer is known to be large enough. */
-static void check_fits(size_t length, size_t room)
-{
+static void check_fits(size_t length, size_t room) {
     if (length <= room)
         return;
     static const char message[] = "ackmatrix-shim: buffer overflow detected: a read asks for more than its buffer holds\n";
@@ -399,20 +369,17 @@ ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);
 ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room);
 ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room);
 
-EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room)
-{
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room) {
     check_fits(length, room);
     return read(fd, buffer, length);
 }
 
-EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room)
-{
+EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room) {
     check_fits(length, room);
     return pread(fd, buffer, length, offset);
 }
 
-EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room)
-{
+EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room) {
     check_fits(length, room);
     return pread64(fd, buffer, length, offset);
 }
@@ -425,8 +392,7 @@ struct place {
     size_t size;
 };
 
-__attribute__((format(printf, 2, 3))) static int wrong(const struct place *place, const char *format, ...)
-{
+__attribute__((format(printf, 2, 3))) static int wrong(const struct place *place, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(place->reason, place->size, format, arguments);
@@ -434,15 +400,13 @@ __attribute__((format(printf, 2, 3))) static int wrong(const struct place *place
     return -1;
 }
 
-static int join(const struct place *place, char *path, const char *file)
-{
+static int join(const struct place *place, char *path, const char *file) {
     int length = snprintf(path, MAX_PATH, "%s/%s", place->folder, file);
     return length < MAX_PATH ? 0 : wrong(place, "%s/%s: expected a path of fewer than %d bytes, found %d", place->folder, file, MAX_PATH, length);
 }
 
 /* The whole file into `text`, NUL terminated; its length, or -1. */
-static int64_t read_file(const struct place *place, const char *file, char *text, size_t size)
-{
+static int64_t read_file(const struct place *place, const char *file, char *text, size_t size) {
     char path[MAX_PATH];
     if (join(place, path, file) < 0)
         return -1;
@@ -465,8 +429,7 @@ static int64_t read_file(const struct place *place, const char *file, char *text
     return (int64_t)length;
 }
 
-static int occupy(const struct place *place, unsigned line, int fd, const char *name, uint64_t what)
-{
+static int occupy(const struct place *place, unsigned line, int fd, const char *name, uint64_t what) {
     if (fd < 3 || fd >= MAX_DESCRIPTORS)
         return wrong(place, "%s/devices:%u: expected a descriptor number from 3 to %d, found %d", place->folder, line, MAX_DESCRIPTORS - 1, fd);
     int placeholder = sys_placeholder(name);
@@ -480,8 +443,7 @@ static int occupy(const struct place *place, unsigned line, int fd, const char *
     return 0;
 }
 
-static int add_iommufd(const struct place *place, unsigned line, int fd)
-{
+static int add_iommufd(const struct place *place, unsigned line, int fd) {
     if (side.iommufd)
         return wrong(place, "%s/devices:%u: expected one iommufd line, found a second", place->folder, line);
     struct mock_world world = { .event = iommufd_event, .pin = pin, .open_data = open_data };
@@ -489,8 +451,7 @@ static int add_iommufd(const struct place *place, unsigned line, int fd)
     return side.iommufd ? occupy(place, line, fd, "ackmatrix-iommufd", meaning(IOMMUFD, 0, 0)) : wrong(place, "out of memory");
 }
 
-static int add_device(const struct place *place, unsigned line, int fd, const char *name, const char *file)
-{
+static int add_device(const struct place *place, unsigned line, int fd, const char *name, const char *file) {
     static char text[SCRIPT_MAX_TEXT + 2]; /* before main there is one thread */
     static struct device_script script;
     struct script_refusal refusal;
@@ -522,8 +483,7 @@ static int add_device(const struct place *place, unsigned line, int fd, const ch
     return occupy(place, line, fd, "ackmatrix-device", meaning(DEVICE, side.device_count - 1, 0));
 }
 
-static int read_devices(const struct place *place)
-{
+static int read_devices(const struct place *place) {
     char text[MAX_DEVICES_FILE];
     if (read_file(place, "devices", text, sizeof text) < 0)
         return -1;
@@ -551,8 +511,7 @@ static int read_devices(const struct place *place)
     return 0;
 }
 
-int shim_start(const char *folder, char *reason, size_t size)
-{
+int shim_start(const char *folder, char *reason, size_t size) {
     struct place place = { .folder = folder, .reason = reason, .size = size };
     char path[MAX_PATH];
     if (join(&place, path, "board") < 0)
@@ -568,8 +527,7 @@ int shim_start(const char *folder, char *reason, size_t size)
     return read_devices(&place);
 }
 
-void shim_stop(void)
-{
+void shim_stop(void) {
     for (int fd = 0; fd < MAX_DESCRIPTORS; fd++)
         if (lookup(fd)) {
             atomic_store(&descriptors[fd], NOT_OURS);
@@ -590,8 +548,7 @@ void shim_stop(void)
     side.sequence = 0;
 }
 
-static _Noreturn void give_up(const char *reason)
-{
+static _Noreturn void give_up(const char *reason) {
     char text[SHIM_REASON_SIZE + 32];
     int length = snprintf(text, sizeof text, "ackmatrix-shim: %s\n", reason);
     sys_write(2, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
@@ -599,8 +556,7 @@ static _Noreturn void give_up(const char *reason)
 }
 
 /* Children of QEMU must not take the side for theirs, so the variables end here. */
-__attribute__((constructor)) static void load(void)
-{
+__attribute__((constructor)) static void load(void) {
     const char *parent = getenv("ACKMATRIX_PARENT");
     if (parent) {
         if (sys_die_with_parent() < 0)

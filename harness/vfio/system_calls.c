@@ -15,63 +15,51 @@
 
 enum { PAGE = 4096, PROBES = 256 };
 
-static int64_t outcome(long result)
-{
+static int64_t outcome(long result) {
     return result < 0 ? -(int64_t)errno : result;
 }
 
-int sys_open(const char *path, int flags, unsigned mode)
-{
+int sys_open(const char *path, int flags, unsigned mode) {
     return (int)outcome(syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
 }
 
-int sys_close(int fd)
-{
+int sys_close(int fd) {
     return (int)outcome(syscall(SYS_close, fd));
 }
 
-int64_t sys_read(int fd, void *buffer, size_t length)
-{
+int64_t sys_read(int fd, void *buffer, size_t length) {
     return outcome(syscall(SYS_read, fd, buffer, length));
 }
 
-int64_t sys_write(int fd, const void *buffer, size_t length)
-{
+int64_t sys_write(int fd, const void *buffer, size_t length) {
     return outcome(syscall(SYS_write, fd, buffer, length));
 }
 
-int64_t sys_pread(int fd, void *buffer, size_t length, int64_t offset)
-{
+int64_t sys_pread(int fd, void *buffer, size_t length, int64_t offset) {
     return outcome(syscall(SYS_pread64, fd, buffer, length, offset));
 }
 
-int64_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset)
-{
+int64_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
     return outcome(syscall(SYS_pwrite64, fd, buffer, length, offset));
 }
 
-int sys_ioctl(int fd, unsigned long request, void *argument)
-{
+int sys_ioctl(int fd, unsigned long request, void *argument) {
     return (int)outcome(syscall(SYS_ioctl, fd, request, argument));
 }
 
-int sys_truncate(int fd, uint64_t length)
-{
+int sys_truncate(int fd, uint64_t length) {
     return (int)outcome(syscall(SYS_ftruncate, fd, (long)length));
 }
 
-int64_t sys_file_size(int fd)
-{
+int64_t sys_file_size(int fd) {
     return outcome(syscall(SYS_lseek, fd, 0L, SEEK_END));
 }
 
-int sys_placeholder(const char *name)
-{
+int sys_placeholder(const char *name) {
     return (int)outcome(syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */));
 }
 
-int sys_move(int fd, int target)
-{
+int sys_move(int fd, int target) {
     if (syscall(SYS_fcntl, target, F_GETFD) >= 0)
         return -EBUSY;
     int result = (int)outcome(syscall(SYS_dup3, fd, target, O_CLOEXEC));
@@ -80,8 +68,7 @@ int sys_move(int fd, int target)
     return result;
 }
 
-void *sys_map_shared(int fd, size_t length, int *error)
-{
+void *sys_map_shared(int fd, size_t length, int *error) {
     void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (address == MAP_FAILED) {
         *error = errno;
@@ -90,69 +77,57 @@ void *sys_map_shared(int fd, size_t length, int *error)
     return address;
 }
 
-void sys_unmap(void *address, size_t length)
-{
+void sys_unmap(void *address, size_t length) {
     munmap(address, length);
 }
 
-int sys_thread_id(void)
-{
+int sys_thread_id(void) {
     return (int)syscall(SYS_gettid);
 }
 
-int sys_die_with_parent(void)
-{
+int sys_die_with_parent(void) {
     return (int)outcome(syscall(SYS_prctl, PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0ul, 0ul, 0ul));
 }
 
-int sys_parent(void)
-{
+int sys_parent(void) {
     return (int)syscall(SYS_getppid);
 }
 
-void sys_exit(int status)
-{
+void sys_exit(int status) {
     for (;;)
         syscall(SYS_exit_group, status);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
+static uint64_t clock_ns(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t sys_monotonic_ns(void)
-{
+uint64_t sys_monotonic_ns(void) {
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t sys_realtime_ns(void)
-{
+uint64_t sys_realtime_ns(void) {
     return clock_ns(CLOCK_REALTIME);
 }
 
-static struct timespec duration(uint64_t ns)
-{
+static struct timespec duration(uint64_t ns) {
     return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
 }
 
-void sys_sleep_ns(uint64_t length)
-{
+void sys_sleep_ns(uint64_t length) {
     struct timespec end = duration(sys_monotonic_ns() + length);
     while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) < 0 && errno == EINTR)
         ;
 }
 
-void sys_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
-{
+void sys_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
     struct timespec limit = duration(timeout_ns);
     syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout_ns ? &limit : NULL, NULL, 0);
 }
 
-void sys_futex_wake_all(uint32_t *word)
-{
+void sys_futex_wake_all(uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 }
 
@@ -160,8 +135,7 @@ void sys_futex_wake_all(uint32_t *word)
  * The kernel answers EFAULT for a bad pointer; a model inside the process would crash instead. So one
  * byte of each page is read through the kernel first, and written back where the call would write.
  */
-bool sys_accessible(uint64_t address, size_t length, bool writable)
-{
+bool sys_accessible(uint64_t address, size_t length, bool writable) {
     uint64_t end = address + length;
     if (address == 0 || end < address)
         return false;

@@ -13,43 +13,37 @@
 
 enum { CHUNK = 1 << 20, CHUNKS = 2048, QUERIES = 2000000 };
 
-static double seconds(void)
-{
+static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void ignore(void *context, const struct mock_event *event)
-{
+static void ignore(void *context, const struct mock_event *event) {
     (void)context;
     (void)event;
 }
 
-static void *as_it_is(void *context, uint64_t address, size_t length, bool writable)
-{
+static void *as_it_is(void *context, uint64_t address, size_t length, bool writable) {
     (void)context;
     (void)length;
     (void)writable;
     return (void *)(uintptr_t)address;
 }
 
-static int numbered(void *context, uint32_t session)
-{
+static int numbered(void *context, uint32_t session) {
     (void)context;
     return (int)session + 10;
 }
 
-static void must(bool ok, const char *what)
-{
+static void must(bool ok, const char *what) {
     if (!ok) {
         fprintf(stderr, "bench_data: %s failed\n", what);
         exit(1);
     }
 }
 
-static struct mock_device *device(const struct device_script *script)
-{
+static struct mock_device *device(const struct device_script *script) {
     struct mock_world world = { .event = ignore, .pin = as_it_is, .open_data = numbered };
     struct mock_device *made = mock_device_create("v0", script, &world);
     must(made != NULL, "mock_device_create");
@@ -58,8 +52,7 @@ static struct mock_device *device(const struct device_script *script)
     return made;
 }
 
-static uint32_t enter(struct mock_device *made, unsigned state)
-{
+static uint32_t enter(struct mock_device *made, unsigned state) {
     struct {
         struct vfio_device_feature header;
         struct vfio_device_feature_mig_state value;
@@ -69,8 +62,7 @@ static uint32_t enter(struct mock_device *made, unsigned state)
     return (uint32_t)feature.value.data_fd - 10;
 }
 
-int main(void)
-{
+int main(void) {
     static const char text[] = "ackmatrix-device 1\nhas precopy p2p reinit\ninitial 2G\n";
     struct device_script script;
     struct script_refusal refusal;

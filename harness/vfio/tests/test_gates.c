@@ -19,8 +19,7 @@
 static char path[64];
 static struct gate_board *board;
 
-static int make_board(void **state)
-{
+static int make_board(void **state) {
     (void)state;
     strcpy(path, "/tmp/ackmatrix-gate-test.XXXXXX");
     int fd = mkstemp(path);
@@ -30,15 +29,13 @@ static int make_board(void **state)
     return board ? 0 : -1;
 }
 
-static int remove_board(void **state)
-{
+static int remove_board(void **state) {
     (void)state;
     gate_board_unmap(board);
     return unlink(path);
 }
 
-static void names_keep_their_slot_across_mappings(void **state)
-{
+static void names_keep_their_slot_across_mappings(void **state) {
     (void)state;
     struct gate_board *other = gate_board_map(path);
     assert_non_null(other);
@@ -52,8 +49,7 @@ static void names_keep_their_slot_across_mappings(void **state)
     gate_board_unmap(other);
 }
 
-static void refuses_bad_names_full_boards_and_foreign_files(void **state)
-{
+static void refuses_bad_names_full_boards_and_foreign_files(void **state) {
     (void)state;
     char name[BOARD_NAME_SIZE + 8];
     memset(name, 'x', sizeof name);
@@ -76,8 +72,7 @@ static void refuses_bad_names_full_boards_and_foreign_files(void **state)
     assert_int_equal(errno, EINVAL);
 }
 
-static void a_waiting_process_goes_on_when_the_gate_opens(void **state)
-{
+static void a_waiting_process_goes_on_when_the_gate_opens(void **state) {
     (void)state;
     int gate = gate_board_gate(board, "load"), ready[2];
     assert_int_equal(pipe(ready), 0);
@@ -101,8 +96,7 @@ static void a_waiting_process_goes_on_when_the_gate_opens(void **state)
     close(ready[1]);
 }
 
-static void tear_down_opens_gates_not_yet_named(void **state)
-{
+static void tear_down_opens_gates_not_yet_named(void **state) {
     (void)state;
     gate_board_open_all(board);
     int gate = gate_board_gate(board, "later");
@@ -112,8 +106,7 @@ static void tear_down_opens_gates_not_yet_named(void **state)
 
 enum { ROUNDS = 20000 };
 
-static void *publish_rounds(void *argument)
-{
+static void *publish_rounds(void *argument) {
     int device = *(int *)argument;
     for (uint64_t round = 1; round <= ROUNDS; round++) {
         struct board_progress progress = { .queries = round, .bytes_read = round * 3, .calls = round * 7 };
@@ -122,8 +115,7 @@ static void *publish_rounds(void *argument)
     return NULL;
 }
 
-static void progress_is_never_a_mixture_of_two_states(void **state)
-{
+static void progress_is_never_a_mixture_of_two_states(void **state) {
     (void)state;
     int device = gate_board_device(board, "v0");
     pthread_t writer;
@@ -142,16 +134,14 @@ static void progress_is_never_a_mixture_of_two_states(void **state)
     assert_int_equal(pthread_join(writer, NULL), 0);
 }
 
-static void waiting_for_a_change_ends_with_its_time(void **state)
-{
+static void waiting_for_a_change_ends_with_its_time(void **state) {
     (void)state;
     uint32_t seen = gate_board_changes(board);
     assert_int_equal(gate_board_wait_change(board, seen, 1000000), seen);
     assert_int_equal(gate_board_wait_change(board, seen, 0), seen);
 }
 
-int main(void)
-{
+int main(void) {
 #define ON_A_BOARD(test) cmocka_unit_test_setup_teardown(test, make_board, remove_board)
     const struct CMUnitTest tests[] = {
         ON_A_BOARD(names_keep_their_slot_across_mappings),

@@ -31,8 +31,7 @@ static const char *self;
 static char folder[64];
 static struct gate_board *board;
 
-static void write_file(const char *name, const char *text)
-{
+static void write_file(const char *name, const char *text) {
     char path[128];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
@@ -41,8 +40,7 @@ static void write_file(const char *name, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-static void read_log(char *text, size_t size)
-{
+static void read_log(char *text, size_t size) {
     char path[128];
     snprintf(path, sizeof path, "%s/device.log", folder);
     FILE *file = fopen(path, "r");
@@ -52,8 +50,7 @@ static void read_log(char *text, size_t size)
     fclose(file);
 }
 
-static int make_folder(void **state)
-{
+static int make_folder(void **state) {
     (void)state;
     char path[128];
     strcpy(folder, "/tmp/ackmatrix-shim-test.XXXXXX");
@@ -64,8 +61,7 @@ static int make_folder(void **state)
     return board ? 0 : -1;
 }
 
-static int remove_folder(void **state)
-{
+static int remove_folder(void **state) {
     (void)state;
     shim_stop();
     gate_board_unmap(board);
@@ -76,8 +72,7 @@ static int remove_folder(void **state)
 
 #define ABILITIES "ackmatrix-device 1\nhas precopy p2p reinit\ninitial 4K\nstop-copy 4K\n"
 
-static void start_with(const char *first, const char *second)
-{
+static void start_with(const char *first, const char *second) {
     char reason[SHIM_REASON_SIZE] = "";
     write_file("devices", second ? "ackmatrix-side 1\niommufd 99\ndevice 100 v0 v0.script\ndevice 101 v1 v1.script\n"
                                  : "ackmatrix-side 1\niommufd 99\ndevice 100 v0 v0.script\n");
@@ -88,14 +83,12 @@ static void start_with(const char *first, const char *second)
         fail_msg("shim_start: %s", reason);
 }
 
-static void bind_device(int fd)
-{
+static void bind_device(int fd) {
     struct vfio_device_bind_iommufd bind = { .argsz = sizeof bind, .iommufd = IOMMUFD_FD };
     assert_int_equal(ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind), 0);
 }
 
-static int set_state(int fd, unsigned state, int *data)
-{
+static int set_state(int fd, unsigned state, int *data) {
     struct {
         struct vfio_device_feature header;
         struct vfio_device_feature_mig_state value;
@@ -107,8 +100,7 @@ static int set_state(int fd, unsigned state, int *data)
     return result;
 }
 
-static void answers_every_name_on_a_mocked_descriptor(void **state)
-{
+static void answers_every_name_on_a_mocked_descriptor(void **state) {
     (void)state;
     start_with(ABILITIES, NULL);
     bind_device(FIRST);
@@ -159,8 +151,7 @@ static void answers_every_name_on_a_mocked_descriptor(void **state)
     assert_int_equal(close(FIRST), 0);
 }
 
-static void refuses_what_a_descriptor_cannot_do(void **state)
-{
+static void refuses_what_a_descriptor_cannot_do(void **state) {
     (void)state;
     start_with(ABILITIES, NULL);
     char byte = 0;
@@ -181,8 +172,7 @@ static void refuses_what_a_descriptor_cannot_do(void **state)
     assert_non_null(strstr(log, "device_unknown_ioctl  (v0) request 0x3bff\n"));
 }
 
-static void answers_bad_pointers_with_efault(void **state)
-{
+static void answers_bad_pointers_with_efault(void **state) {
     (void)state;
     start_with(ABILITIES, NULL);
     uint64_t bad[] = { 0, 1, 4096, UINT64_MAX - 8, UINT64_C(0xffff800000000000) };
@@ -204,8 +194,7 @@ static void answers_bad_pointers_with_efault(void **state)
     assert_int_equal(close(saving), 0);
 }
 
-static void passes_other_descriptors_through(void **state)
-{
+static void passes_other_descriptors_through(void **state) {
     (void)state;
     start_with(ABILITIES, NULL);
     char path[128], bytes[8] = "";
@@ -242,8 +231,7 @@ static void passes_other_descriptors_through(void **state)
     assert_int_equal(errno, EBADF);
 }
 
-static int status_of(void (*body)(void))
-{
+static int status_of(void (*body)(void)) {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -255,29 +243,25 @@ static int status_of(void (*body)(void))
     return status;
 }
 
-static void overflow_read(void)
-{
+static void overflow_read(void) {
     char bytes[4];
     signal(SIGABRT, SIG_DFL);
     __read_chk(0, bytes, 8, sizeof bytes);
 }
 
-static void overflow_pread(void)
-{
+static void overflow_pread(void) {
     char bytes[4];
     signal(SIGABRT, SIG_DFL);
     __pread_chk(0, bytes, 8, 0, sizeof bytes);
 }
 
-static void overflow_pread64(void)
-{
+static void overflow_pread64(void) {
     char bytes[4];
     signal(SIGABRT, SIG_DFL);
     __pread64_chk(0, bytes, 8, 0, sizeof bytes);
 }
 
-static void fortified_names_stop_an_overflow(void **state)
-{
+static void fortified_names_stop_an_overflow(void **state) {
     (void)state;
     void (*calls[])(void) = { overflow_read, overflow_pread, overflow_pread64 };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
@@ -287,16 +271,14 @@ static void fortified_names_stop_an_overflow(void **state)
     }
 }
 
-static void *write_held(void *argument)
-{
+static void *write_held(void *argument) {
     int *fds = argument;
     unsigned char bytes[4096];
     ssize_t got = read(fds[0], bytes, sizeof bytes);
     return (void *)(intptr_t)(got > 0 ? write(fds[1], bytes, (size_t)got) : got);
 }
 
-static void holds_a_call_until_its_gate_opens(void **state)
-{
+static void holds_a_call_until_its_gate_opens(void **state) {
     (void)state;
     start_with(ABILITIES, ABILITIES "on written 4K do hold load\n");
     bind_device(FIRST);
@@ -331,8 +313,7 @@ static void holds_a_call_until_its_gate_opens(void **state)
     close(fds[1]);
 }
 
-static void opens_gates_and_passes_peer_states_to_the_model(void **state)
-{
+static void opens_gates_and_passes_peer_states_to_the_model(void **state) {
     (void)state;
     start_with(ABILITIES "on gate go do reinit 8K\n", ABILITIES "on peer v0 PRE_COPY_P2P do dirty 4K\n");
     bind_device(FIRST);
@@ -355,8 +336,7 @@ static void opens_gates_and_passes_peer_states_to_the_model(void **state)
     close(second);
 }
 
-static void numbers_and_stamps_every_line(void **state)
-{
+static void numbers_and_stamps_every_line(void **state) {
     (void)state;
     start_with(ABILITIES, ABILITIES);
     bind_device(FIRST);
@@ -378,8 +358,7 @@ static void numbers_and_stamps_every_line(void **state)
     assert_true(expected >= 4);
 }
 
-static void refuses_a_wrong_side_folder_with_its_place(void **state)
-{
+static void refuses_a_wrong_side_folder_with_its_place(void **state) {
     (void)state;
     static const struct {
         const char *devices, *script, *reason;
@@ -406,26 +385,22 @@ static void refuses_a_wrong_side_folder_with_its_place(void **state)
     }
 }
 
-static void exec_with_dead_parent(void)
-{
+static void exec_with_dead_parent(void) {
     char *environment[] = { "ACKMATRIX_PARENT=1", NULL }, *arguments[] = { (char *)self, "--started", NULL };
     execve(self, arguments, environment);
 }
 
-static void exec_with_bad_folder(void)
-{
+static void exec_with_bad_folder(void) {
     char *environment[] = { "ACKMATRIX_SIDE=/nowhere", NULL }, *arguments[] = { (char *)self, "--started", NULL };
     execve(self, arguments, environment);
 }
 
-static void exec_alone(void)
-{
+static void exec_alone(void) {
     char *environment[] = { NULL }, *arguments[] = { (char *)self, "--started", NULL };
     execve(self, arguments, environment);
 }
 
-static void constructor_refuses_a_gone_parent_and_a_bad_folder(void **state)
-{
+static void constructor_refuses_a_gone_parent_and_a_bad_folder(void **state) {
     (void)state;
     static const struct {
         void (*body)(void);
@@ -438,8 +413,7 @@ static void constructor_refuses_a_gone_parent_and_a_bad_folder(void **state)
     }
 }
 
-int main(int count, char **arguments)
-{
+int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "--started") == 0)
         return 0;
     self = "/proc/self/exe";
