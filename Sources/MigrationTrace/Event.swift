@@ -289,8 +289,6 @@ public struct DevicePrecopyInfo: Hashable, Sendable {
     public var initial: UInt64 = 0
     public var dirty: UInt64 = 0
     public var reinit = false
-    /// Which query of the saving session it is, from 1.
-    public var query: UInt64 = 0
     public var result: Int64 = 0
 
     public init() {}

@@ -593,7 +593,6 @@ extension Event {
             c.number(" init ", &info.initial)
             c.number(", dirty ", &info.dirty)
             c.flag(", reinit ", &info.reinit)
-            c.number(", query ", &info.query)
             c.number(", ret ", &info.result)
             self = .devicePrecopyInfo(info)
         case .deviceRead(var device, var size, var result):

@@ -1,6 +1,6 @@
 /// One event of each form, with empty arguments: what the reader fills in, and the list of all it knows.
 ///
-/// The compiler checks that `Event.format` has every case, but not this list; the tests read each form once.
+/// The compiler checks that `Event.format` has every case, but not this list: the tests read each form at least once.
 extension Event {
     static let prototypes: [Event] = [
         // MARK: State, both sides

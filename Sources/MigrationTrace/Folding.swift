@@ -197,6 +197,12 @@ public struct Folder: Sendable {
         var place = waiting[head].nextSame
         while place > 0, place - head <= Self.longestBlock {
             let period = place - head
+            defer { place = waiting[place].nextSame }
+            if let best {
+                // Where the best so far breaks off, this period must go on to save more: one look spares most of them.
+                let end = head + best.period + best.matched
+                if end - place <= bestSaved, place <= end, !isSame(end - period, end) { continue }
+            }
             var matched = 0
             while place + matched < waiting.count, isSame(head + matched, place + matched) { matched += 1 }
             let saved = matched / period * period
@@ -205,7 +211,6 @@ public struct Folder: Sendable {
                 best = (period, matched)
                 if place + matched == waiting.count { return best }
             }
-            place = waiting[place].nextSame
         }
         place = waiting[head].nextSimilar
         for _ in 0..<Self.similarPlaces where place > 0 && place - head <= Self.longestBlock {

@@ -554,14 +554,18 @@ private struct Fields {
 extension Trace {
     /// Reads a whole trace.
     public init(_ reader: consuming TraceReader) throws {
-        var stream = StreamName.source
+        var name = StreamName.source
+        var stream = FoldedStream()
         while let item = try reader.next() {
             switch item {
             case .header(let header): self.header = header
-            case .stream(let name, _): stream = name
-            case .fold(let fold): self[stream].append(fold)
+            case .stream(let next, _):
+                self[name] = stream
+                (name, stream) = (next, FoldedStream())
+            case .fold(let fold): stream.append(fold)
             case .edge(let edge): edges.append(edge)
             }
         }
+        self[name] = stream
     }
 }

@@ -779,8 +779,8 @@ static bool is_live(const struct mock_device *device, uint32_t session) {
     return device->session_kind != SESSION_NONE && session == device->session && !device->session_closed;
 }
 
-/* Answers a precopy query into *info; *flag and *number are for the event. */
-static int precopy_info(struct mock_device *device, struct call *call, uint32_t session, uint64_t argument, struct vfio_precopy_info *info, bool *flag, uint64_t *number) {
+/* Answers a precopy query into *info; *flag is for the event. */
+static int precopy_info(struct mock_device *device, struct call *call, uint32_t session, uint64_t argument, struct vfio_precopy_info *info, bool *flag) {
     struct vfio_precopy_info reply;
     if (!is_live(device, session)) return -ENODEV;
     if (device->session_kind != SESSION_SAVING) return -ENOTTY;
@@ -790,7 +790,7 @@ static int precopy_info(struct mock_device *device, struct call *call, uint32_t 
     uint8_t *out = mock_pin(&device->world, argument, sizeof reply, true);
     if (out == NULL) return -EFAULT;
 
-    *number = ++device->queries_made;
+    device->queries_made++;
     if (device->drained) device->drained_queries_made++;
     occur_query(device, call);
     if (call->failure != 0) return -call->failure;
@@ -814,11 +814,10 @@ struct mock_outcome mock_data_ioctl(struct mock_device *device, uint32_t session
     if (request != VFIO_MIG_GET_PRECOPY_INFO) return unknown_request(device, request);
     struct vfio_precopy_info info = {0};
     bool flag = false;
-    uint64_t number = 0;
     struct call call = begin_call(device, CALL_PRECOPY_INFO);
-    int result = call.failure != 0 ? -call.failure : precopy_info(device, &call, session, argument, &info, &flag, &number);
+    int result = call.failure != 0 ? -call.failure : precopy_info(device, &call, session, argument, &info, &flag);
     tell(device, (struct mock_event){
-        .kind = MOCK_EVENT_PRECOPY_INFO, .a = info.initial_bytes, .b = info.dirty_bytes, .c = flag, .d = number, .ret = result});
+        .kind = MOCK_EVENT_PRECOPY_INFO, .a = info.initial_bytes, .b = info.dirty_bytes, .c = flag, .ret = result});
     call.told = true;
     return end_call(device, &call, result);
 }

@@ -19,7 +19,7 @@ size_t mock_event_text(const struct mock_event *event, char *text, size_t size) 
     case MOCK_EVENT_SESSION_BEGIN: TEXT("session_begin", "%s session %" PRIu64, word, a);
     case MOCK_EVENT_SESSION_END: TEXT("session_end", "session %" PRIu64, a);
     case MOCK_EVENT_PRECOPY_INFO:
-        TEXT("precopy_info", "init %" PRIu64 ", dirty %" PRIu64 ", reinit %" PRIu64 ", query %" PRIu64 ", ret %" PRId64, a, b, event->c, event->d, event->ret);
+        TEXT("precopy_info", "init %" PRIu64 ", dirty %" PRIu64 ", reinit %" PRIu64 ", ret %" PRId64, a, b, event->c, event->ret);
     case MOCK_EVENT_READ: TEXT("read", "size %" PRIu64 ", ret %" PRId64, a, event->ret);
     case MOCK_EVENT_WRITE: TEXT("write", "size %" PRIu64 ", ret %" PRId64, a, event->ret);
     case MOCK_EVENT_DRAINED: TEXT("drained", "total %" PRIu64, a);

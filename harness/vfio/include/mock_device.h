@@ -26,7 +26,7 @@ enum mock_event_kind {
     MOCK_EVENT_STATE,         /* device_state  (NAME) from %s to %s  (one line per single arc, or into ERROR) */
     MOCK_EVENT_SESSION_BEGIN, /* device_session_begin  (NAME) saving|resuming session %u */
     MOCK_EVENT_SESSION_END,   /* device_session_end  (NAME) session %u */
-    MOCK_EVENT_PRECOPY_INFO,  /* device_precopy_info  (NAME) init %u, dirty %u, reinit %d, query %u, ret %d
+    MOCK_EVENT_PRECOPY_INFO,  /* device_precopy_info  (NAME) init %u, dirty %u, reinit %d, ret %d
                                  (as reported; query counts the session's, 0 when the call did not get so far) */
     MOCK_EVENT_READ,          /* device_read  (NAME) size %u, ret %d */
     MOCK_EVENT_WRITE,         /* device_write  (NAME) size %u, ret %d */
@@ -48,7 +48,7 @@ struct mock_event {
     enum mock_event_kind kind;
     const char *device; /* lives as long as the model */
     const char *word;   /* call, kind, action or gate name of the text; NULL where the text has none */
-    uint64_t a, b, c, d; /* the text's numbers in their order; states as enum vfio_device_mig_state */
+    uint64_t a, b, c; /* the text's numbers in their order; states as enum vfio_device_mig_state */
     int64_t ret;         /* >= 0, or -errno */
 };
 
