@@ -124,7 +124,7 @@ import Testing
             .devicePrecopyInfo(
                 {
                     var info = DevicePrecopyInfo()
-                    (info.device, info.initial, info.reinit, info.query) = ("v0", 65536, true, 2)
+                    (info.device, info.initial, info.reinit) = ("v0", 65536, true)
                     return info
                 }())
         ),
