@@ -35,6 +35,11 @@ private struct SideLogs {
         var shim = try LogReader(path: files.deviceLog)
         devices = try FoldedStream(&shim)
         add(shim.summary.unknown)
+        // The shim numbers its lines: a log with a hole in it must not be taken for what happened.
+        guard shim.summary.sequenceBreaks == 0 else {
+            throw SideError(
+                "\(files.deviceLog): expected consecutive line numbers, found \(shim.summary.sequenceBreaks) gaps: lines are missing")
+        }
     }
 
     private mutating func add(_ counts: UnknownLineCounts) {
