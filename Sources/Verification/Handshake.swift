@@ -35,7 +35,8 @@ public struct Handshake: Hashable, Sendable {
     public var acksSent = 0
     public var acksCounted = 0
     public var decision: Decision?
-    /// Queries at which the pending bytes were within the threshold then in force, the guest ran, and only an ACK was missing.
+    /// Queries at which the pending bytes were within the threshold then in force, the guest ran, and only an ACK was missing, and
+    /// after which the source went on iterating. A source that ignores the ACK decides at the first such query and has none.
     public var gatedQueries = 0
 
     /// The ACK held a decision back; without that a completed handshake proves nothing.
@@ -60,6 +61,8 @@ public struct SourceAccount: Sendable {
     private var queries = 0
     private var collected = 0
     private var gated = 0
+    /// Queries of the step in progress at which only an ACK was missing: whether it held anything back shows when the step ends.
+    private var ripe = 0
     private var threshold: Int64?
     private var guestRuns = true
     private var decision: Handshake.Decision?
@@ -75,6 +78,9 @@ public struct SourceAccount: Sendable {
         case .vmStateNotify(let running, _, _): guestRuns = running
         case .vfioVMStateChange(_, let running, _, _): guestRuns = running
         case .migrateTransferred(let window): threshold = window.maxSize
+        case .savevmStateIterate:
+            gated += ripe
+            ripe = 0
         case .sourceReturnPathThreadSwitchoverAcked: acks += 1
         case .qemuSavevmQueryPending(let query):
             queries += 1
@@ -98,7 +104,7 @@ public struct SourceAccount: Sendable {
     private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
 
     private mutating func note(total: UInt64, within: Bool, ackMissing: Bool) {
-        if within && ackMissing && guestRuns && decision == nil && threshold != nil { gated += 1 }
+        if within && ackMissing && guestRuns && decision == nil && threshold != nil { ripe += 1 }
     }
 
     fileprivate func add(to handshake: inout Handshake) {
