@@ -38,12 +38,11 @@ public struct FirstCells: Sendable {
             return
         }
         let once = Dictionary(uniqueKeysWithValues: devices.map { ($0, 1) })
-        var mocked: [Cell.Device] = []
-        for name in devices { mocked.append(try device(name)) }
+        let (mocked, schedule) = try devices.count == 1 ? ([device(devices[0])], []) : lastHeld(devices)
         cells.append(
             Cell(
                 title: title(machine) + (devices.count > 1 ? "+\(devices.count)-devices" : ""), source: source.binary.name,
-                destination: destination.binary.name, machine: machine, devices: mocked,
+                destination: destination.binary.name, machine: machine, devices: mocked, schedule: schedule,
                 prediction: .completes(.init(mode: .legacy, requests: once, approvals: once, acks: 1))))
     }
 
@@ -53,10 +52,10 @@ public struct FirstCells: Sendable {
             return
         }
         let name = binary.binary.name
+        let (devices, schedule) = try lastHeld(["v0", "v1"])
         cells.append(
             Cell(
-                title: title(machine) + "+2-devices", source: name, destination: name, machine: machine,
-                devices: [try device("v0"), try device("v1")],
+                title: title(machine) + "+2-devices", source: name, destination: name, machine: machine, devices: devices, schedule: schedule,
                 prediction: .completes(.init(mode: .perDevice, requests: ["v0": 1, "v1": 1], approvals: ["v0": 1, "v1": 1], acks: 2))))
         cells.append(try .reinitHeldByGate(name, machine: machine, title: title(machine) + "+reinit-gate"))
     }
@@ -98,6 +97,25 @@ private func device(_ name: String, source: String = "", destination: String = s
     Cell.Device(
         name: name, source: try DeviceScript(abilities + source, file: "\(name) source"),
         destination: try DeviceScript(abilities + destination, file: "\(name) destination"))
+}
+
+/// Devices of which the last one's load is held, with all others acknowledged, until the source has made 200 further queries: a source
+/// that takes the first ACK for the last would switch over before.
+private func lastHeld(_ names: [String]) throws(DeviceScript.Refusal) -> ([Cell.Device], [ScheduleStep]) {
+    var devices: [Cell.Device] = []
+    for name in names.dropLast() { devices.append(try device(name, destination: "")) }
+    guard let last = names.last else { return ([], []) }
+    devices.append(try device(last, destination: "on written 64K do hold load\n"))
+    return (
+        devices,
+        [
+            .wait(.held(.destination, device: last)),
+            // The first window has ended: from here on there is a threshold.
+            .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+            .wait(.furtherQueries(.source, device: last, 200)),
+            .open(.destination, gate: "load"),
+        ]
+    )
 }
 
 extension Cell {

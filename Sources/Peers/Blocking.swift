@@ -32,11 +32,11 @@ private func monotonicNanoseconds() -> UInt64 {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-private let threads = DispatchQueue(label: "ackmatrix.blocking", attributes: .concurrent)
-
 /// Runs `body`, which may block up to its deadline, on a thread of its own.
 func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-        threads.async { continuation.resume(with: Result(catching: body)) }
+        // A queue of its own for each call: the workers of a shared concurrent queue are as few as the processors, and calls that
+        // wait would make each other wait.
+        DispatchQueue(label: "ackmatrix.blocking").async { continuation.resume(with: Result(catching: body)) }
     }
 }

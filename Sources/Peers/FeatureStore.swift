@@ -20,7 +20,8 @@ public struct FeatureStore: Sendable {
         try encoder.encode(features).write(to: URL(fileURLWithPath: file(of: binary)), options: .atomic)
     }
 
-    /// Named by what changes when the file does: device, inode, size and modification time, and the layout of what is stored.
+    /// Named by what changes when the file does: device, inode, size and modification time; and by what was asked: the trace events of
+    /// the vocabulary.
     private func file(of binary: QEMUBinary) throws -> String {
         var status = stat()
         guard stat(binary.path, &status) == 0 else {
@@ -30,6 +31,8 @@ public struct FeatureStore: Sendable {
             UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec),
             UInt64(status.st_mtim.tv_nsec),
         ]
-        return folder + "/" + identity.map { String($0, radix: 16) }.joined(separator: "-") + ".1.json"
+        // FNV-1a, since a Hasher differs from run to run.
+        let asked = allowedTraceEvents.joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return folder + "/" + (identity + [asked]).map { String($0, radix: 16) }.joined(separator: "-") + ".json"
     }
 }

@@ -50,9 +50,9 @@ struct LogTail: ~Copyable {
             }
             return count
         }
-        self.atFileStart = false
         // A name that is cut, with the byte before it.
         let tail = min(needle.count - 1, filled)
+        if filled >= needle.count - 1 { self.atFileStart = false }
         buffer.withUnsafeMutableBytes { $0.baseAddress!.copyMemory(from: $0.baseAddress! + filled - tail, byteCount: tail) }
         kept = tail
     }

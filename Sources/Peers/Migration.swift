@@ -129,12 +129,15 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
         throw SideError("the source was not watched to its end")
     }
     let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
-    destination.board?.openAll()
-    source.board?.openAll()
+    let hasEnded = if case .ended = outcome { true } else { false }
+    // What is still held or waiting must stay so to the end of the logs: so both sides end by a kill.
+    if !hasEnded {
+        source.abandon()
+        destination.abandon()
+    }
 
     let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
     let destinationStatuses = await drainStatuses(destination, settled: outcome == .ended("completed"))
-    let hasEnded = if case .ended = outcome { true } else { false }
     return MigrationRecord(
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
         sourceRunState: await runState(source, settled: hasEnded), destinationRunState: await runState(destination, settled: hasEnded),
@@ -200,7 +203,7 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
     }
     func sourceIterates() throws -> Bool {
         guard let board = source.board else { return false }
-        return try source.configuration.devices.allSatisfy { try board.progress(of: $0.name).isInPrecopy }
+        return try source.configuration.devices.allSatisfy { try board.progress(of: $0.name)?.isInPrecopy == true }
     }
     var marks: [ScheduleMark] = []
     for step in schedule {
@@ -213,7 +216,8 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
         case .wait(.held(let role, let device)):
             guard try await board(role).wait(for: device, until: { $0.held > 0 }) != nil else { return marks }
         case .wait(.furtherQueries(let role, let device, let count)):
-            let first = try board(role).progress(of: device).queries
+            let began = try await board(role).wait(for: device, until: { _ in true })
+            guard let first = began?.queries else { return marks }
             guard let met = try await board(role).wait(for: device, until: { $0.queries >= first + count }) else { return marks }
             queries = first...met.queries
         case .wait(.logged(let role, let event, let times)):
@@ -232,8 +236,7 @@ extension GateBoard {
     {
         while !Task.isCancelled {
             let seen = changes
-            let progress = try progress(of: device)
-            if condition(progress) { return progress }
+            if let progress = try progress(of: device), condition(progress) { return progress }
             try await blocking { self.waitForChange(since: seen, nanoseconds: 50_000_000) }
         }
         return nil
@@ -243,17 +246,12 @@ extension GateBoard {
 extension QEMUSide {
     /// Follows the trace log until it holds `times` lines of the event; false when the task was cancelled first.
     fileprivate func waitForLogged(_ event: String, times: Int) async throws -> Bool {
+        guard let board else { throw SideError("the schedule follows the log of the \(role.rawValue), which has no device") }
         var tail = try LogTail(path: files.log, event: event)
         while !Task.isCancelled {
             if try tail.count() >= times { return true }
             // The log has no way to wake anybody; a device that is being queried does, and is the clock here.
-            try await blocking { [board] in
-                if let board {
-                    board.waitForChange(since: board.changes, nanoseconds: 5_000_000)
-                } else {
-                    usleep(5_000)
-                }
-            }
+            try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }
         }
         return false
     }

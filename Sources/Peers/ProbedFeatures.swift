@@ -64,8 +64,9 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
         return "10.0"
     }
 
-    /// The generations the project knows, oldest first: releases, and the two postings of the per-device series.
-    public static let knownGenerations = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"]
+    /// The generations a probe can tell, oldest first: releases, and the first posting of the per-device series. The second posting
+    /// has every feature of 11.1 that can be asked for, and counts as 11.1.
+    public static let knownGenerations = ["10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
 }
 
 /// Asks a binary; its sockets and logs live in `folder` for the time.
@@ -85,7 +86,7 @@ public func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async t
 
 /// The trace events a side logs: QEMU's part of the vocabulary, each name once, less those that come with every few bytes
 /// sent and say nothing about the handshake.
-private let allowedTraceEvents: [String] = {
+let allowedTraceEvents: [String] = {
     let chatter: Set = ["migration_transferred_bytes", "vfio_container_query_dirty_bitmap", "vfio_get_dirty_bitmap"]
     var seen: Set<String> = []
     return Event.vocabulary.map(\.name).filter { !$0.hasPrefix("device_") && !chatter.contains($0) && seen.insert($0).inserted }

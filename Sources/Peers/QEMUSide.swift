@@ -2,6 +2,7 @@
 import Foundation
 import Glibc
 import Subprocess
+import Synchronization
 import SystemPackage
 import VFIO
 
@@ -79,6 +80,7 @@ public final class QEMUSide: Sendable {
     public let monitor: QMPConnection
     /// Gates and device progress; nil on a side without devices.
     public let board: GateBoard?
+    private let abandoned = Mutex(false)
 
     init(role: Role, configuration: SideConfiguration, files: SideFiles, monitor: QMPConnection, board: GateBoard?) {
         self.role = role
@@ -87,6 +89,10 @@ public final class QEMUSide: Sendable {
         self.monitor = monitor
         self.board = board
     }
+
+    /// Ends this side by a kill, its gates as they are: nothing that was held may go on and be logged.
+    func abandon() { abandoned.withLock { $0 = true } }
+    var isAbandoned: Bool { abandoned.withLock { $0 } }
 
     /// Runs a command; a refusal says which side refused.
     @discardableResult
@@ -145,7 +151,7 @@ public struct SideError: Error, CustomStringConvertible {
 public func qemuArguments(_ configuration: SideConfiguration, role: Role, files: SideFiles) -> [String] {
     var arguments = [
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
-        "-chardev", "socket,id=qmp,path=\(files.monitor)", "-mon", "chardev=qmp,mode=control", "-msg", "timestamp=on", "-D", files.log,
+        "-qmp", "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
     ]
     if configuration.machine != "none" { arguments += ["-bios", files.firmware] }
     if !configuration.traceEvents.isEmpty { arguments += ["-trace", "events=\(files.traceEvents)"] }
@@ -168,10 +174,11 @@ public func withQEMU<Value: Sendable>(
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)
     var (executable, arguments, environment) = configuration.binary.launch(shim: shim)
-    arguments += qemuArguments(configuration, role: role, files: files)
-    environment["ACKMATRIX_PARENT"] = "\(getpid())"
-    if board != nil { environment["ACKMATRIX_SIDE"] = folder }
+    // QEMU runs in its folder and knows it as `.`, so that what it is started with does not depend on where that is.
+    arguments += qemuArguments(configuration, role: role, files: SideFiles(folder: "."))
+    if board != nil { environment["ACKMATRIX_SIDE"] = "." }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)
+    environment["ACKMATRIX_PARENT"] = "\(getpid())"
     let standardError = try FileDescriptor.open(
         files.standardError, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
     defer { try? standardError.close() }
@@ -182,7 +189,7 @@ public func withQEMU<Value: Sendable>(
     let result = try await run(
         .path(FilePath(executable)), arguments: Arguments(arguments),
         environment: .inherit.updating(Dictionary(uniqueKeysWithValues: environment.map { (.init(stringLiteral: $0.key), $0.value) })),
-        platformOptions: options, input: .none, output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
+        workingDirectory: FilePath(folder), platformOptions: options, input: .none, output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
         error: .fileDescriptor(standardError, closeAfterSpawningProcess: false)
     ) { execution -> Result<Value, any Error> in
         do {
@@ -191,20 +198,31 @@ public func withQEMU<Value: Sendable>(
                 monitor = try await listener.accept(process: execution.processIdentifier.processDescriptor, deadline: .after(seconds: 20))
                 try await monitor.negotiate(deadline: .after(seconds: 20))
             } catch QMPError.closed {
-                throw SideError("\(role.rawValue) \(configuration.binary.name) ended at start-up: \(lastLines(of: files.standardError))")
+                throw startUpFailure("\(role.rawValue) \(configuration.binary.name)", lastWords: lastLines(of: files.standardError))
             }
-            let value = try await body(QEMUSide(role: role, configuration: configuration, files: files, monitor: monitor, board: board))
-            board?.openAll()
-            await end(monitor, execution.processIdentifier)
+            let side = QEMUSide(role: role, configuration: configuration, files: files, monitor: monitor, board: board)
+            let value = try await body(side)
+            if side.isAbandoned {
+                try? execution.send(signal: .kill, toProcessGroup: true)
+            } else {
+                // A held device call would keep it from obeying `quit`.
+                board?.openAll()
+                await end(monitor, execution.processIdentifier)
+            }
             return .success(value)
         } catch {
-            // Nothing is left to ask of it: a held device call would keep it from obeying `quit`.
-            board?.openAll()
             try? execution.send(signal: .kill, toProcessGroup: true)
             return .failure(error)
         }
     }
     return try result.closureResult.get()
+}
+
+/// Why a QEMU ended before its monitor was there: what the shim or the dynamic loader refuse is the environment's fault, the rest QEMU's.
+private func startUpFailure(_ side: String, lastWords: String) -> any Error {
+    let description = "\(side) ended at start-up: \(lastWords)"
+    let isEnvironment = ["ackmatrix-shim: ", "error while loading shared libraries"].contains { lastWords.contains($0) }
+    return isEnvironment ? Environment(description) : SideError(description)
 }
 
 /// Asks for `quit` and waits for the process to end; kills its group when it does not.
@@ -237,7 +255,11 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
 }
 
 private func write(_ text: String, to path: String) throws {
-    try text.write(toFile: path, atomically: false, encoding: .utf8)
+    do {
+        try text.write(toFile: path, atomically: false, encoding: .utf8)
+    } catch {
+        throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+    }
 }
 
 /// The command as a shell takes it, environment first.
@@ -255,5 +277,7 @@ func shellLine(_ executable: String, _ arguments: [String], _ environment: [Stri
 /// The end of a text file, for an error message.
 func lastLines(of path: String, count: Int = 3) -> String {
     guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else { return "it said nothing" }
-    return text.split(separator: "\n").suffix(count).joined(separator: " | ")
+    let lines = text.split(separator: "\n")
+    let telling = lines.filter { !$0.contains(": warning: ") }
+    return (telling.isEmpty ? lines : telling).suffix(count).joined(separator: " | ")
 }

@@ -16,6 +16,11 @@ public enum QMPError: Error, Hashable, CustomStringConvertible {
     case malformed(String)
     case socket(path: String, reason: String)
 
+    /// Whether it tells something of QEMU; otherwise the environment did not allow the conversation.
+    public var isOfQEMU: Bool {
+        if case .socket = self { false } else { true }
+    }
+
     public var description: String {
         switch self {
         case .refused(let command, let errorClass, let text): "QMP \(command): \(errorClass): \(text)"

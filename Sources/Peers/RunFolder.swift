@@ -8,10 +8,9 @@ import Glibc
 public final class RunFolder: Sendable {
     public let path: String
     private let lock: Int32
-    private let keep: Bool
 
-    /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds. With `keep` it stays at the end.
-    public init(keep: Bool = false) throws {
+    /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds. 
+    public init() throws {
         let parent = try Self.openParent()
         defer { Glibc.close(parent.descriptor) }
         // One start at a time makes or sweeps folders, so that none is swept between its making and its locking.
@@ -22,11 +21,10 @@ public final class RunFolder: Sendable {
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw Environment("\(path): cannot be locked: \(reason())") }
-        self.keep = keep
     }
 
     deinit {
-        if !keep { try? FileManager.default.removeItem(atPath: path) }
+        try? FileManager.default.removeItem(atPath: path)
         Glibc.close(lock)
     }
 

@@ -57,7 +57,8 @@ public final class GateBoard: @unchecked Sendable {
     /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
     public func openAll() { gate_board_open_all(board) }
 
-    public func progress(of device: String) throws(Failure) -> DeviceProgress {
+    /// Nil when there is no whole state to read: the process that published it died, or was stopped, half-way.
+    public func progress(of device: String) throws(Failure) -> DeviceProgress? {
         let index = gate_board_device(board, device)
         guard index >= 0 else {
             throw Failure(
@@ -65,7 +66,8 @@ public final class GateBoard: @unchecked Sendable {
                     "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side"
             )
         }
-        let now = gate_board_progress(board, index)
+        var now = board_progress()
+        guard gate_board_progress(board, index, &now) == 0 else { return nil }
         return DeviceProgress(
             state: now.state, queries: now.queries, drainedQueries: now.drained_queries, drains: now.drains,
             bytesRead: now.bytes_read, bytesWritten: now.bytes_written, calls: now.calls, held: now.held, holds: now.holds)

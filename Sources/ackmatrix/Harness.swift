@@ -10,8 +10,14 @@ struct BinaryOptions: ParsableArguments {
     var own: [String] = []
 
     func binaries() throws -> QEMUBinaries {
+        var names: Set<String> = []
         let builds = try own.map { argument in
             let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            // A name becomes part of file names.
+            guard let name = parts.first, name.utf8.count <= 40, name.first != ".",
+                name.utf8.allSatisfy({ ($0 | 0x20) &- 0x61 < 26 || $0 &- 0x30 < 10 || "._-".utf8.contains($0) })
+            else { throw ValidationError("--qemu: expected a NAME of at most 40 letters, digits, '.', '_' and '-', found '\(argument)'") }
+            guard names.insert(name).inserted else { throw ValidationError("--qemu: expected each name once, found '\(name)' twice") }
             guard parts.count == 2, FileManager.default.isExecutableFile(atPath: parts[1]) else {
                 throw ValidationError("--qemu: expected NAME=PATH with PATH an executable file, found '\(argument)'")
             }
@@ -23,6 +29,12 @@ struct BinaryOptions: ParsableArguments {
         }
         return try QEMUBinaries(own: builds)
     }
+}
+
+/// A line of results, there at once also in a file or a pipe.
+func say(_ text: String) {
+    print(text)
+    fflush(nil)
 }
 
 enum Harness {
@@ -46,7 +58,7 @@ enum Harness {
         guard FileManager.default.fileExists(atPath: path) else {
             throw Environment("\(path): the preload shim is not there; run: bash harness/run")
         }
-        return path
+        return URL(fileURLWithPath: path).path
     }
 
     /// The binaries at hand, probed, the user's own last. Answers are remembered under the cache, by the file's identity.

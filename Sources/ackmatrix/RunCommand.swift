@@ -42,28 +42,36 @@ struct RunCommand: AsyncParsableCommand {
         if let keep { try FileManager.default.createDirectory(atPath: keep, withIntermediateDirectories: true) }
 
         var tally = Tally()
-        for round in 1...`repeat` {
-            for cell in cells {
-                let place = "\(folder.path)/c"
-                let result: CellResult
-                do {
-                    result = try await runner.run(cell, folder: place)
-                } catch let error as Environment {
-                    throw error
-                } catch  where !Task.isCancelled {
-                    result = CellResult(broken: cell, reason: "\(error)")
+        do {
+            for round in 1...`repeat` {
+                for cell in cells {
+                    let place = "\(folder.path)/c"
+                    let result = try await self.result(of: cell, runner: runner, place: place)
+                    if let keep, FileManager.default.fileExists(atPath: place) {
+                        try FileManager.default.copyItem(atPath: place, toPath: "\(keep)/\(cell.name)" + (`repeat` > 1 ? ".\(round)" : ""))
+                    }
+                    try? FileManager.default.removeItem(atPath: place)
+                    say(render(result))
+                    tally.add(result)
                 }
-                try Task.checkCancellation()
-                if let keep, FileManager.default.fileExists(atPath: place) {
-                    try FileManager.default.copyItem(atPath: place, toPath: "\(keep)/\(cell.name)" + (`repeat` > 1 ? ".\(round)" : ""))
-                }
-                try? FileManager.default.removeItem(atPath: place)
-                print(render(result))
-                tally.add(result)
             }
+        } catch {
+            say("stopped after \(tally.line)")
+            throw error
         }
-        print(tally.line)
+        say(tally.line)
         if tally.findings > 0 { throw Finding(description: "\(tally.findings) of \(tally.total) runs differ from the prediction") }
+    }
+
+    /// A QEMU that does not do its part is a finding; everything else that goes wrong is the environment and ends the run.
+    private func result(of cell: Cell, runner: CellRunner, place: String) async throws -> CellResult {
+        do {
+            return try await runner.run(cell, folder: place)
+        } catch let error as SideError where !Task.isCancelled {
+            return CellResult(broken: cell, reason: error.description)
+        } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
+            return CellResult(broken: cell, reason: error.description)
+        }
     }
 }
 

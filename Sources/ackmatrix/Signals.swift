@@ -16,7 +16,10 @@ final class Signals {
     init<Success: Sendable, Failure: Error>(cancel task: Task<Success, Failure>) {
         let received = Received()
         self.received = received
-        sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+        sources = [SIGINT, SIGTERM, SIGHUP].compactMap { number in
+            // What was ignored from the start, as under nohup, stays ignored.
+            var inherited = sigaction()
+            guard sigaction(number, nil, &inherited) == 0, !isIgnored(inherited) else { return nil }
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
@@ -31,6 +34,7 @@ final class Signals {
     /// Ends the process by the signal that came, if one did.
     func reraise() {
         guard let number = received.number.withLock({ $0 }) else { return }
+        fflush(nil)
         signal(number, SIG_DFL)
         // Dispatch's threads block signals, and this may be one of them.
         var set = sigset_t()
@@ -39,4 +43,8 @@ final class Signals {
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
         raise(number)
     }
+}
+
+private func isIgnored(_ action: sigaction) -> Bool {
+    unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
 }

@@ -9,7 +9,7 @@
 
 #include "system_calls.h"
 
-enum { BOARD_VERSION = 1 };
+enum { BOARD_VERSION = 1, CLAIM_NS = 1000000000, READ_TRIES = 1 << 16 };
 static const char BOARD_MAGIC[8] = { 'A', 'C', 'K', 'B', 'O', 'A', 'R', 'D' };
 
 /* A name is claimed by whoever moves `taken` from 0 to 1, written, and published by moving it to 2. */
@@ -105,11 +105,12 @@ static int claim(struct board_name *slot, const char *name) {
         sys_futex_wake_all(word(&slot->taken));
         return 1;
     }
-    while (expected == 1) {
-        sys_futex_wait(word(&slot->taken), 1, 0);
+    /* Whoever claims a slot names it at once; one that stays nameless was claimed by a process that died, and is nobody's. */
+    if (expected == 1) {
+        sys_futex_wait(word(&slot->taken), 1, CLAIM_NS);
         expected = atomic_load(&slot->taken);
     }
-    return strncmp(slot->text, name, sizeof slot->text) == 0;
+    return expected == 2 && strncmp(slot->text, name, sizeof slot->text) == 0;
 }
 
 static int is_name(const char *name) {
@@ -169,18 +170,19 @@ void gate_board_publish(struct gate_board *board, int device, const struct board
     announce(board);
 }
 
-struct board_progress gate_board_progress(const struct gate_board *board, int device) {
+int gate_board_progress(const struct gate_board *board, int device, struct board_progress *progress) {
     const struct board_device *slot = &board->devices[device];
-    uint64_t words[PROGRESS_WORDS];
-    uint32_t before;
-    do {
-        before = atomic_load(&slot->version);
+    for (int try = 0; try < READ_TRIES; try++) {
+        uint64_t words[PROGRESS_WORDS];
+        uint32_t before = atomic_load(&slot->version);
         for (int i = 0; i < PROGRESS_WORDS; i++)
             words[i] = atomic_load(&slot->words[i]);
-    } while ((before & 1) || atomic_load(&slot->version) != before);
-    struct board_progress progress;
-    memcpy(&progress, words, sizeof progress);
-    return progress;
+        if (!(before & 1) && atomic_load(&slot->version) == before) {
+            memcpy(progress, words, sizeof *progress);
+            return 0;
+        }
+    }
+    return -1;
 }
 
 uint32_t gate_board_changes(const struct gate_board *board) {

@@ -463,6 +463,9 @@ static int add_device(const struct place *place, unsigned line, int fd, const ch
     if (!device_script_parse(text, (size_t)length, &script, &refusal))
         return wrong(place, "%s/%s:%u: %s", place->folder, file, refusal.line, refusal.reason);
 
+    for (unsigned i = 0; i < side.device_count; i++)
+        if (strcmp(side.devices[i].name, name) == 0)
+            return wrong(place, "%s/devices:%u: expected each device once, found '%s' a second time", place->folder, line, name);
     struct mocked_device *device = &side.devices[side.device_count];
     *device = (struct mocked_device){ .lock = PTHREAD_MUTEX_INITIALIZER };
     snprintf(device->name, sizeof device->name, "%s", name);

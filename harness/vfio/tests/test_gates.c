@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,8 @@ static void progress_is_never_a_mixture_of_two_states(void **state) {
     uint64_t last = 0;
     uint32_t seen = gate_board_changes(board);
     while (last < ROUNDS) {
-        struct board_progress progress = gate_board_progress(board, device);
+        struct board_progress progress;
+        assert_int_equal(gate_board_progress(board, device, &progress), 0);
         assert_true(progress.queries >= last);
         assert_int_equal(progress.bytes_read, progress.queries * 3);
         assert_int_equal(progress.calls, progress.queries * 7);
@@ -132,6 +134,35 @@ static void progress_is_never_a_mixture_of_two_states(void **state) {
             seen = gate_board_wait_change(board, seen, 1000000000);
     }
     assert_int_equal(pthread_join(writer, NULL), 0);
+}
+
+/* Publishes without a pause until it is killed, so that the kill often falls into the middle. */
+static void publish_for_ever(int device) {
+    for (uint64_t round = 1;; round++) {
+        struct board_progress progress = { .queries = round, .bytes_read = round * 3 };
+        gate_board_publish(board, device, &progress);
+    }
+}
+
+static void a_publisher_killed_half_way_hangs_nobody(void **state) {
+    (void)state;
+    int device = gate_board_device(board, "v0"), torn = 0;
+    for (int round = 0; round < 2000 && torn == 0; round++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0)
+            publish_for_ever(device);
+        uint32_t seen = gate_board_changes(board);
+        gate_board_wait_change(board, seen, 1000000000);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        struct board_progress progress;
+        if (gate_board_progress(board, device, &progress) != 0)
+            torn++;
+        else
+            assert_int_equal(progress.bytes_read, progress.queries * 3);
+    }
+    assert_true(torn > 0);
 }
 
 static void waiting_for_a_change_ends_with_its_time(void **state) {
@@ -149,6 +180,7 @@ int main(void) {
         ON_A_BOARD(a_waiting_process_goes_on_when_the_gate_opens),
         ON_A_BOARD(tear_down_opens_gates_not_yet_named),
         ON_A_BOARD(progress_is_never_a_mixture_of_two_states),
+        ON_A_BOARD(a_publisher_killed_half_way_hangs_nobody),
         ON_A_BOARD(waiting_for_a_change_ends_with_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

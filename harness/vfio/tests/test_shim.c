@@ -278,6 +278,12 @@ static void *write_held(void *argument) {
     return (void *)(intptr_t)(got > 0 ? write(fds[1], bytes, (size_t)got) : got);
 }
 
+static struct board_progress progress_of(int device) {
+    struct board_progress progress;
+    assert_int_equal(gate_board_progress(board, device, &progress), 0);
+    return progress;
+}
+
 static void holds_a_call_until_its_gate_opens(void **state) {
     (void)state;
     start_with(ABILITIES, ABILITIES "on written 4K do hold load\n");
@@ -290,19 +296,19 @@ static void holds_a_call_until_its_gate_opens(void **state) {
     pthread_t writer;
     assert_int_equal(pthread_create(&writer, NULL, write_held, fds), 0);
     uint32_t seen = gate_board_changes(board);
-    while (gate_board_progress(board, device).held == 0)
+    while (progress_of(device).held == 0)
         seen = gate_board_wait_change(board, seen, 100000000);
     /* Held with its effect done; other calls on the device go on. */
-    assert_int_equal(gate_board_progress(board, device).bytes_written, 4096);
+    assert_int_equal(progress_of(device).bytes_written, 4096);
     struct vfio_device_info info = { .argsz = sizeof info };
     assert_int_equal(ioctl(SECOND, VFIO_DEVICE_GET_INFO, &info), 0);
-    assert_int_equal(gate_board_progress(board, device).held, 1);
+    assert_int_equal(progress_of(device).held, 1);
     gate_board_open(board, gate_board_gate(board, "load"));
     void *written = NULL;
     assert_int_equal(pthread_join(writer, &written), 0);
     assert_int_equal((intptr_t)written, 4096);
-    assert_int_equal(gate_board_progress(board, device).held, 0);
-    assert_int_equal(gate_board_progress(board, device).holds, 1);
+    assert_int_equal(progress_of(device).held, 0);
+    assert_int_equal(progress_of(device).holds, 1);
     char log[32768];
     read_log(log, sizeof log);
     const char *begin = strstr(log, "device_hold_begin  (v1) gate load\n"), *end = strstr(log, "device_hold_end  (v1) gate load\n");
@@ -370,6 +376,7 @@ static void refuses_a_wrong_side_folder_with_its_place(void **state) {
         { "ackmatrix-side 1\ndevice 2 v0 v0.script\n", ABILITIES, "devices:2: expected a descriptor number from 3 to" },
         { "ackmatrix-side 1\ndevice 99999 v0 v0.script\n", ABILITIES, "devices:2: expected a descriptor number from 3 to" },
         { "ackmatrix-side 1\niommufd 99\niommufd 98\n", ABILITIES, "devices:3: expected one iommufd line" },
+        { "ackmatrix-side 1\ndevice 100 v0 v0.script\ndevice 101 v0 v0.script\n", ABILITIES, "devices:3: expected each device once, found 'v0' a second time" },
         { "ackmatrix-side 1\niommufd 99\ndevice 99 v0 v0.script\n", ABILITIES, "devices:3: descriptor 99 cannot be taken" },
         { "ackmatrix-side 1\n\n\ndevice 100 v0 none.script\n", ABILITIES, "none.script: cannot be opened" },
         { "ackmatrix-side 1\ndevice 100 v0 v0.script\n", "ackmatrix-device 1\nhas wings\n", "v0.script:2: " },
