@@ -55,7 +55,8 @@ public struct FirstCells: Sendable {
         let (devices, schedule) = try lastHeld(["v0", "v1"])
         cells.append(
             Cell(
-                title: title(machine) + "+2-devices", source: name, destination: name, machine: machine, devices: devices, schedule: schedule,
+                title: title(machine) + "+2-devices", source: name, destination: name, machine: machine, devices: devices,
+                schedule: schedule,
                 prediction: .completes(.init(mode: .perDevice, requests: ["v0": 1, "v1": 1], approvals: ["v0": 1, "v1": 1], acks: 2))))
         cells.append(try .reinitHeldByGate(name, machine: machine, title: title(machine) + "+reinit-gate"))
     }

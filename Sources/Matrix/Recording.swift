@@ -37,7 +37,8 @@ private struct SideLogs {
         add(shim.summary.unknown)
         // The shim numbers its lines: a log with a hole in it must not be taken for what happened.
         guard shim.summary.sequenceBreaks == 0 else {
-            throw Environment("\(files.deviceLog): expected consecutive line numbers, found \(shim.summary.sequenceBreaks) gaps: lines are missing")
+            throw Environment(
+                "\(files.deviceLog): expected consecutive line numbers, found \(shim.summary.sequenceBreaks) gaps: lines are missing")
         }
     }
 

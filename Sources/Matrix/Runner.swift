@@ -29,17 +29,6 @@ extension CellResult {
     }
 }
 
-/// The binaries of a run, with what they can do.
-public struct ProbedBinary: Sendable {
-    public let binary: QEMUBinary
-    public let features: ProbedFeatures
-
-    public init(binary: QEMUBinary, features: ProbedFeatures) {
-        self.binary = binary
-        self.features = features
-    }
-}
-
 public struct CellRunner: Sendable {
     /// The trace's file in a cell's folder.
     public static let traceFile = "cell.trace"

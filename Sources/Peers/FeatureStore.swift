@@ -32,7 +32,40 @@ public struct FeatureStore: Sendable {
             UInt64(status.st_mtim.tv_nsec),
         ]
         // FNV-1a, since a Hasher differs from run to run.
-        let asked = allowedTraceEvents.joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let asked = allowedTraceEvents.joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
         return folder + "/" + (identity + [asked]).map { String($0, radix: 16) }.joined(separator: "-") + ".json"
+    }
+}
+
+/// A binary with what it can do.
+public struct ProbedBinary: Sendable {
+    public let binary: QEMUBinary
+    public let features: ProbedFeatures
+
+    public init(binary: QEMUBinary, features: ProbedFeatures) {
+        self.binary = binary
+        self.features = features
+    }
+}
+
+extension FeatureStore {
+    /// The binaries with their features: remembered ones as they are, others probed and remembered. `willProbe` hears of each before.
+    public func probed(
+        _ binaries: [QEMUBinary], shim: String, folder: RunFolder, willProbe: (QEMUBinary) -> Void = { _ in }
+    ) async throws -> [ProbedBinary] {
+        var probed: [ProbedBinary] = []
+        for binary in binaries {
+            if let known = features(of: binary) {
+                probed.append(ProbedBinary(binary: binary, features: known))
+                continue
+            }
+            willProbe(binary)
+            let features = try await probe(binary, shim: shim, folder: folder)
+            try remember(features, of: binary)
+            probed.append(ProbedBinary(binary: binary, features: features))
+        }
+        return probed
     }
 }

@@ -189,7 +189,8 @@ public func withQEMU<Value: Sendable>(
     let result = try await run(
         .path(FilePath(executable)), arguments: Arguments(arguments),
         environment: .inherit.updating(Dictionary(uniqueKeysWithValues: environment.map { (.init(stringLiteral: $0.key), $0.value) })),
-        workingDirectory: FilePath(folder), platformOptions: options, input: .none, output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
+        workingDirectory: FilePath(folder), platformOptions: options, input: .none,
+        output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
         error: .fileDescriptor(standardError, closeAfterSpawningProcess: false)
     ) { execution -> Result<Value, any Error> in
         do {

@@ -9,7 +9,7 @@ public final class RunFolder: Sendable {
     public let path: String
     private let lock: Int32
 
-    /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds. 
+    /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds.
     public init() throws {
         let parent = try Self.openParent()
         defer { Glibc.close(parent.descriptor) }

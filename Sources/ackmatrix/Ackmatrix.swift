@@ -27,7 +27,7 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 print("finding: \(finding)")
                 return Int32(1)
-            } catch where Task.isCancelled {
+            } catch  where Task.isCancelled {
                 // Whatever error came of it, this is what happened.
                 FileHandle.standardError.write(Data("interrupted; every QEMU has ended\n".utf8))
                 return Int32(2)

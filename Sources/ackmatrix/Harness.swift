@@ -66,22 +66,9 @@ enum Harness {
         guard !binaries.all.isEmpty else {
             throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
         }
-        let shim = try shim()
-        let folder = try RunFolder()
-        let store = FeatureStore(cache: QEMUBinaries.cache)
-        var probed: [ProbedBinary] = []
-        for binary in binaries.all {
-            let features: ProbedFeatures
-            if let known = store.features(of: binary) {
-                features = known
-            } else {
-                note("probing \(binary.name) (\(binary.path))")
-                features = try await probe(binary, shim: shim, folder: folder)
-                try store.remember(features, of: binary)
-            }
-            probed.append(ProbedBinary(binary: binary, features: features))
+        return try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries.all, shim: shim(), folder: RunFolder()) {
+            note("probing \($0.name) (\($0.path))")
         }
-        return probed
     }
 
     /// A line about progress, beside the results.

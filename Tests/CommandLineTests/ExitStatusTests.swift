@@ -26,10 +26,13 @@ import Testing
     }
 
     @Test(
-        .enabled(if: qemuAtHand, "needs QEMU 10.0 and 11.1 (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"),
+        .enabled(
+            if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"),
         arguments: [
             (["list"], 0, "+reinit-gate"),
             (["run", "--cell", "no such cell"], 2, "ackmatrix list"),
+            (["run", "--qemu", "a/b=/bin/true"], 2, "NAME of at most 40"),
+            (["run", "--qemu", "a=/bin/true", "--qemu", "a=/bin/true"], 2, "twice"),
             (["qemu", "list"], 0, "only your own build can judge it"),
         ])
     func withQEMUAtHand(arguments: [String], status: Int32, words: String) throws {
@@ -45,6 +48,18 @@ import Testing
             #expect(exit == 2)
             #expect(text.contains("ackmatrix qemu fetch"))
         }
+    }
+
+    @Test(
+        .enabled(
+            if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
+    func aFolderThatIsTooLongForASocketIsTheEnvironment() throws {
+        let long = FileManager.default.temporaryDirectory.path + "/" + String(repeating: "x", count: 90)
+        try FileManager.default.createDirectory(atPath: long, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: long) }
+        let (text, exit) = try output(["run", "--cell", "reinit-gate"], environment: ["TMPDIR": long])
+        #expect(exit == 2, "\(text)")
+        #expect(text.contains("set TMPDIR to a shorter folder"), "\(text)")
     }
 
     @Test func aMissingShimIsABrokenEnvironment() throws {
