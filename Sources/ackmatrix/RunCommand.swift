@@ -119,7 +119,9 @@ func render(_ result: CellResult) -> String {
     }
     if let refusal = result.refusal { lines.append("    refused    \(cell.source) -> \(cell.destination), \(cell.machine): \(refusal)") }
     switch result.verdict {
-    case .finding(let differences): lines += differences.map { "    finding    \($0)" }
+    case .finding(let differences):
+        lines += differences.map { "    finding    \($0)" }
+        lines.append("    again      ackmatrix run --cell '\(cell.name)' --keep FOLDER")
     case .asPredicted: break
     }
     return lines.joined(separator: "\n")
