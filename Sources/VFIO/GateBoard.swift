@@ -57,7 +57,7 @@ public final class GateBoard: @unchecked Sendable {
     /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
     public func openAll() { gate_board_open_all(board) }
 
-    /// Nil when there is no whole state to read: the process that published it died, or was stopped, half-way.
+    /// Nil when for half a second there was no whole state to read: the process that publishes it died, or was stopped, half-way.
     public func progress(of device: String) throws(Failure) -> DeviceProgress? {
         let index = gate_board_device(board, device)
         guard index >= 0 else {

@@ -9,7 +9,7 @@
 
 #include "system_calls.h"
 
-enum { BOARD_VERSION = 1, CLAIM_NS = 1000000000, READ_TRIES = 1 << 16 };
+enum { BOARD_VERSION = 1, CLAIM_NS = 1000000000, READ_TRIES = 64, READ_PAUSES = 5000, READ_PAUSE_NS = 100000 };
 static const char BOARD_MAGIC[8] = { 'A', 'C', 'K', 'B', 'O', 'A', 'R', 'D' };
 
 /* A name is claimed by whoever moves `taken` from 0 to 1, written, and published by moving it to 2. */
@@ -172,7 +172,10 @@ void gate_board_publish(struct gate_board *board, int device, const struct board
 
 int gate_board_progress(const struct gate_board *board, int device, struct board_progress *progress) {
     const struct board_device *slot = &board->devices[device];
-    for (int try = 0; try < READ_TRIES; try++) {
+    for (int try = 0; try < READ_TRIES * READ_PAUSES; try++) {
+        /* A publisher that was preempted half-way goes on once it gets a processor; this one may be the one it needs. */
+        if (try % READ_TRIES == READ_TRIES - 1)
+            sys_sleep_ns(READ_PAUSE_NS);
         uint64_t words[PROGRESS_WORDS];
         uint32_t before = atomic_load(&slot->version);
         for (int i = 0; i < PROGRESS_WORDS; i++)

@@ -42,7 +42,7 @@ void gate_board_open_all(struct gate_board *board); /* also gates claimed later:
 void gate_board_wait(struct gate_board *board, int gate);
 
 void gate_board_publish(struct gate_board *board, int device, const struct board_progress *progress);
-/* 0, or -1 when there is no whole state to read: the publishing process died half-way, or is stopped there. */
+/* 0, or -1 when for half a second there was no whole state to read: the publishing process died half-way, or is stopped there. */
 int gate_board_progress(const struct gate_board *board, int device, struct board_progress *progress);
 /* Sleeps until the board has changed since `seen` or `timeout_ns` has passed; returns the change count. Begin with gate_board_changes(). */
 uint32_t gate_board_changes(const struct gate_board *board);
