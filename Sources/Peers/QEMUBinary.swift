@@ -65,7 +65,8 @@ public struct QEMUBinaries: Sendable {
         let environment = ProcessInfo.processInfo.environment
         if let cache = environment["ACKMATRIX_CACHE"], !cache.isEmpty { return cache }
         if let cache = environment["XDG_CACHE_HOME"], !cache.isEmpty { return cache + "/ackmatrix" }
-        return NSHomeDirectory() + "/.cache/ackmatrix"
+        // As the scripts that fill the cache do: the account's own folder may be another than $HOME.
+        return (environment["HOME"] ?? NSHomeDirectory()) + "/.cache/ackmatrix"
     }
 
     /// Reads the list that `fetch` keeps: a line per root, `NAME<TAB>VERSION<TAB>SUITE<TAB>ROOT`. No list means nothing was fetched.
