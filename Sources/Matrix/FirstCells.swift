@@ -107,16 +107,18 @@ private func lastHeld(_ names: [String]) throws(DeviceScript.Refusal) -> ([Cell.
     for name in names.dropLast() { devices.append(try device(name, destination: "")) }
     guard let last = names.last else { return ([], []) }
     devices.append(try device(last, destination: "on written 64K do hold load\n"))
-    return (
-        devices,
-        [
-            .wait(.held(.destination, device: last)),
-            // The first window has ended: from here on there is a threshold.
-            .wait(.logged(.source, event: "migrate_transferred", times: 1)),
-            .wait(.furtherQueries(.source, device: last, 200)),
-            .open(.destination, gate: "load"),
-        ]
-    )
+    return (devices, heldForQueries(last))
+}
+
+/// Waits until the device's load is held, and opens the gate `load` once the source has made 200 further queries with a threshold in force.
+private func heldForQueries(_ device: String) -> [ScheduleStep] {
+    [
+        .wait(.held(.destination, device: device)),
+        // The first window has ended: from here on there is a threshold.
+        .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+        .wait(.furtherQueries(.source, device: device, 200)),
+        .open(.destination, gate: "load"),
+    ]
 }
 
 extension Cell {
@@ -137,12 +139,7 @@ extension Cell {
             schedule: [
                 .wait(.logged(.source, event: "source_return_path_thread_switchover_acked", times: 1)),
                 .open(.source, gate: "reinit"),
-                .wait(.held(.destination, device: "v0")),
-                // The first window has ended: from here on there is a threshold.
-                .wait(.logged(.source, event: "migrate_transferred", times: 1)),
-                .wait(.furtherQueries(.source, device: "v0", 200)),
-                .open(.destination, gate: "load"),
-            ],
+            ] + heldForQueries("v0"),
             prediction: .completes(.init(mode: .perDevice, requests: ["v0": 2], approvals: ["v0": 2], acks: 2)))
     }
 }

@@ -60,8 +60,7 @@ private func describe(
     side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
-    // Relative to the side's folder: where a run happened to live says nothing.
-    side.commandLine = qemuArguments(configuration, role: role, files: SideFiles(folder: "."))
+    side.commandLine = qemuArguments(configuration, role: role)
     let idstrs = Dictionary(uniqueKeysWithValues: namesByIdstr(cell).map { ($0.value, $0.key) })
     side.devices = configuration.devices.map { device in
         let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -47,8 +47,6 @@ public struct SideConfiguration: Sendable {
 public struct SideFiles: Hashable, Sendable {
     public let folder: String
 
-    public init(folder: String) { self.folder = folder }
-
     public var log: String { folder + "/qemu.log" }
     public var standardError: String { folder + "/stderr" }
     public var deviceLog: String { folder + "/device.log" }
@@ -147,8 +145,10 @@ public struct SideError: Error, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// QEMU's arguments for a side, without the launcher.
-public func qemuArguments(_ configuration: SideConfiguration, role: Role, files: SideFiles) -> [String] {
+/// QEMU's arguments for a side, without the launcher. QEMU runs in its folder and knows it as `.`, so that what it is started with does
+/// not depend on where that is.
+public func qemuArguments(_ configuration: SideConfiguration, role: Role) -> [String] {
+    let files = SideFiles(folder: ".")
     var arguments = [
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
         "-qmp", "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
@@ -174,8 +174,7 @@ public func withQEMU<Value: Sendable>(
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)
     var (executable, arguments, environment) = configuration.binary.launch(shim: shim)
-    // QEMU runs in its folder and knows it as `.`, so that what it is started with does not depend on where that is.
-    arguments += qemuArguments(configuration, role: role, files: SideFiles(folder: "."))
+    arguments += qemuArguments(configuration, role: role)
     if board != nil { environment["ACKMATRIX_SIDE"] = "." }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)
     environment["ACKMATRIX_PARENT"] = "\(getpid())"

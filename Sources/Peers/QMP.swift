@@ -100,8 +100,6 @@ final class QMPListener: Sendable {
 public actor QMPConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
-    /// Bytes at the front of `received` that are done with.
-    private var passedOver = 0
     private var nextID: Int64 = 1
     /// Events that came and nobody has waited for yet.
     private var pending: [QMPEvent] = []
@@ -184,7 +182,7 @@ public actor QMPConnection {
     /// MIGRATION_PASS is passed over unread: QEMU 11.1 sends one with every round of a source that waits for an ACK, up to
     /// 8,000 a second, and the trace log has every round anyway.
     private func nextLine() -> Data? {
-        let found = received.withUnsafeBytes { bytes -> (line: Data, end: Int)? in
+        let (line, end) = received.withUnsafeBytes { bytes -> (Data?, Int) in
             var start = 0
             while let base = bytes.baseAddress, start < bytes.count,
                 let newline = memchr(base + start, 0x0a, bytes.count - start)
@@ -194,13 +192,11 @@ public actor QMPConnection {
                 start = end + 1
                 let isBlank = line.isEmpty || line.elementsEqual([0x0d])
                 if !isBlank && line.range(of: Self.passEvent) == nil { return (line, start) }
-                passedOver = start
             }
-            return nil
+            return (nil, start)
         }
-        received.removeSubrange(..<(found?.end ?? passedOver))
-        passedOver = 0
-        return found?.line
+        received.removeSubrange(..<end)
+        return line
     }
 
     private static let passEvent = Data("\"event\": \"MIGRATION_PASS\"".utf8)

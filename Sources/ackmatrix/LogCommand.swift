@@ -18,14 +18,17 @@ struct LogCommand: ParsableCommand {
         var malformed = 0
         for file in files {
             var reader = try LogReader(path: file)
-            var entries: [Entry] = []
             let folded = try FoldedStream(&reader)
             let summary = reader.summary
             guard summary.verdict == .usable else { throw Environment("\(file): \(summary.verdict)") }
             var again = try LogReader(path: file)
-            while let line = try again.next() { if let entry = Entry(line) { entries.append(entry) } }
-            let isLossless =
-                folded.count == entries.count && zip(folded, entries).allSatisfy { $0.record == $1.record && $0.thread == $1.thread }
+            var unfolded = folded.makeIterator()
+            var isLossless = true
+            while isLossless, let line = try again.next() {
+                guard let entry = Entry(line) else { continue }
+                isLossless = unfolded.next().map { $0.record == entry.record && $0.thread == entry.thread } ?? false
+            }
+            isLossless = isLossless && unfolded.next() == nil
             var trace = Trace()
             trace.source = folded
             print(
