@@ -8,8 +8,10 @@ let package = Package(
     products: [.executable(name: "ackmatrix", targets: ["ackmatrix"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .target(
@@ -29,8 +31,16 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "Prediction", swiftSettings: strict),
         .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
-        .target(name: "Matrix", dependencies: ["Peers", "VFIO", "MigrationTrace", "Verification"], swiftSettings: strict),
+        .target(
+            name: "Matrix",
+            dependencies: [
+                "Peers", "VFIO", "MigrationTrace", "Verification", "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
@@ -44,8 +54,9 @@ let package = Package(
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
-        .testTarget(name: "VerificationTests", dependencies: ["Verification"], swiftSettings: strict),
-        .testTarget(name: "MatrixTests", dependencies: ["Matrix"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers"], swiftSettings: strict),
+        .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
+        .testTarget(name: "MatrixTests", dependencies: ["Matrix"], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Matrix"], swiftSettings: strict),
     ]
 )

@@ -6,17 +6,22 @@ import VFIO
 import Verification
 
 /// The trace of a cell's migration.
-func recordTrace(_ cell: Cell, plan: MigrationPlan, record: MigrationRecord, source: ProbedBinary, destination: ProbedBinary) throws
-    -> Trace
-{
+func recordTrace(_ cell: Cell, record: MigrationRecord, binaries: [String: ProbedBinary]) throws -> Trace {
+    let plan = cell.plan
+    guard let source = binaries[plan.source.binary.name], let destination = binaries[plan.destination.binary.name] else {
+        throw Environment("\(cell.name): no QEMU named \(plan.source.binary.name) or \(plan.destination.binary.name) is at hand")
+    }
     var header = TraceHeader()
     header.cell = cell.name
     header.outcome = record.outcome.description
     header.duration = UInt64(record.seconds * 1e9)
+    if record.marks.count < plan.schedule.count {
+        header.armed = "schedule step \(record.marks.count + 1) of \(plan.schedule.count): \(plan.schedule[record.marks.count])"
+    }
     let from = try SideLogs(record.sourceFiles)
     let to = try SideLogs(record.destinationFiles)
-    header.source = describe(source, plan.source, .source, record.sourceCapabilities, from, cell: cell)
-    header.destination = describe(destination, plan.destination, .destination, record.destinationCapabilities, to, cell: cell)
+    header.source = describe(source, plan.source, .source, record.sourceCapabilities, from)
+    header.destination = describe(destination, plan.destination, .destination, record.destinationCapabilities, to)
     return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
 }
 
@@ -48,7 +53,7 @@ private struct SideLogs {
 }
 
 private func describe(
-    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool], _ logs: SideLogs, cell: Cell
+    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool], _ logs: SideLogs
 ) -> TraceSide {
     var side = TraceSide()
     let features = binary.features
@@ -61,10 +66,9 @@ private func describe(
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
     side.commandLine = qemuArguments(configuration, role: role)
-    let idstrs = Dictionary(uniqueKeysWithValues: namesByIdstr(cell).map { ($0.value, $0.key) })
     side.devices = configuration.devices.map { device in
         let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        return TraceDevice(name: device.name, idstr: idstrs[device.name] ?? "", script: lines.last == "" ? Array(lines.dropLast()) : lines)
+        return TraceDevice(name: device.name, idstr: device.idstr, script: lines.last == "" ? Array(lines.dropLast()) : lines)
     }
     side.unknown = logs.unknown
     return side

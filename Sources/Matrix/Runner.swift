@@ -1,33 +1,9 @@
-/// Runs cells on real QEMU binaries, one folder and one verdict each.
+/// Runs cells on real QEMU binaries, one folder each, and has them judged.
 import Foundation
 import MigrationTrace
 import Peers
 import VFIO
 import Verification
-
-/// What came of a cell.
-public struct CellResult: Sendable {
-    public enum Verdict: Hashable, Sendable {
-        case asPredicted
-        /// What differs, one sentence each.
-        case finding([String])
-    }
-
-    public let cell: Cell
-    public let verdict: Verdict
-    public let handshake: Handshake?
-    public let record: MigrationRecord?
-    /// The refusal of a cell that predicts one.
-    public let refusal: SideRefusal?
-    public let seconds: Double
-}
-
-extension CellResult {
-    /// A cell that could not be driven to a verdict.
-    public init(broken cell: Cell, reason: String) {
-        self.init(cell: cell, verdict: .finding([reason]), handshake: nil, record: nil, refusal: nil, seconds: 0)
-    }
-}
 
 public struct CellRunner: Sendable {
     /// The trace's file in a cell's folder.
@@ -35,117 +11,123 @@ public struct CellRunner: Sendable {
 
     public var binaries: [String: ProbedBinary]
     public var shim: String
+    public var deviations: DeviationFile
+    public var policy: DeviationPolicy
+    /// Makes the trace of each cell wrong before it is judged.
+    public var tampering: Tampering?
 
-    public init(binaries: [String: ProbedBinary], shim: String) {
-        self.binaries = binaries
+    public init(
+        binaries: [ProbedBinary], shim: String, deviations: DeviationFile, policy: DeviationPolicy = .expected, tampering: Tampering? = nil
+    ) {
+        self.binaries = Dictionary(binaries.map { ($0.binary.name, $0) }) { _, later in later }
         self.shim = shim
+        self.deviations = deviations
+        self.policy = policy
+        self.tampering = tampering
     }
 
-    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs and its trace there.
+    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs, scripts and trace there. A QEMU that does not do its part
+    /// is a result; everything else that goes wrong is the environment's and is thrown.
     public func run(_ cell: Cell, folder: String) async throws -> CellResult {
         let began = Deadline.now
-        func result(
-            _ verdict: CellResult.Verdict, _ handshake: Handshake? = nil, _ record: MigrationRecord? = nil, refusal: SideRefusal? = nil
-        )
-            -> CellResult
-        {
-            CellResult(
-                cell: cell, verdict: verdict, handshake: handshake, record: record, refusal: refusal,
-                seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
-        }
-        guard let source = binaries[cell.source], let destination = binaries[cell.destination] else {
-            let name = binaries[cell.source] == nil ? cell.source : cell.destination
-            throw Environment("\(cell.name): no QEMU named \(name) is at hand")
-        }
-        let plan = MigrationPlan(cell: cell, source: source, destination: destination)
-        let record: MigrationRecord
+        var plan = cell.plan
+        plan.watcher = EndlessWatcher(cell)
         do {
-            record = try await migrate(plan, shim: shim, folder: folder)
-        } catch let refusal as SideRefusal {
-            guard case .refused(let role, let words) = cell.prediction else { return result(.finding([refusal.description])) }
-            let isPredicted = refusal.role == role && refusal.text.contains(words)
-            return result(
-                isPredicted ? .asPredicted : .finding(["expected the \(role.rawValue) to refuse with '\(words)', found: \(refusal)"]),
-                refusal: refusal)
+            let record = try await migrate(plan, shim: shim, folder: folder)
+            var trace = try recordTrace(cell, record: record, binaries: binaries)
+            if let tampering, let tampered = tampering.tamper(trace) { trace = tampered }
+            let judgement = judge(trace)
+            trace.header.verdict = judgement.verdict.rawValue
+            trace.header.broken = judgement.findings.map(\.rule.id).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+            try trace.write(path: folder + "/" + Self.traceFile)
+            return result(cell, .verdict(judgement.verdict), judgement, record, began)
+        } catch let refusal as SideRefusal where !Task.isCancelled {
+            return result(cell, .refused(refusal), nil, nil, began)
+        } catch let error as SideError where !Task.isCancelled {
+            return result(cell, .broken(error.description), nil, nil, began)
+        } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
+            return result(cell, .broken(error.description), nil, nil, began)
         }
-        let trace = try recordTrace(cell, plan: plan, record: record, source: source, destination: destination)
-        try trace.write(path: folder + "/" + Self.traceFile)
-        let handshake = Handshake(trace)
-        guard case .completes(let expectation) = cell.prediction else {
-            return result(
-                .finding(["expected a refusal, but the migration went as far as: \(record.outcome.description)"]), handshake, record)
-        }
-        let differences = differences(record: record, handshake: handshake, expectation: expectation, cell: cell)
-        return result(differences.isEmpty ? .asPredicted : .finding(differences), handshake, record)
+    }
+
+    private func result(
+        _ cell: Cell, _ ending: CellResult.Ending, _ judgement: Judgement?, _ record: MigrationRecord?, _ began: Deadline
+    ) -> CellResult {
+        CellResult(
+            cell: cell, ending: ending, judgement: judgement, record: record,
+            differences: Comparison(cell, ending: ending, judgement: judgement, record: record).differences,
+            deviations: DeviationAccount(
+                broken: (judgement?.findings.map(\.rule.id) ?? []).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+                verdict: ending.text,
+                deviations: deviations.deviations(
+                    for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion
+                ),
+                policy: policy),
+            judges: judges(cell, ending: ending, record: record),
+            seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
     }
 }
 
-/// What the handshake showed against what was predicted, a sentence each; empty when they agree.
-func differences(record: MigrationRecord, handshake: Handshake, expectation: Cell.Expectation, cell: Cell) -> [String] {
-    var found: [String] = []
-    func compare<Value: Equatable>(_ what: String, _ expected: Value, _ seen: Value?) {
-        if expected != seen { found.append("\(what): expected \(expected), found \(seen.map { "\($0)" } ?? "none")") }
+/// The verifier, watching a migration that still runs.
+private struct EndlessWatcher: MigrationWatcher {
+    private var verifier: Verifier
+
+    init(_ cell: Cell) {
+        var circumstances = Circumstances()
+        circumstances.sourceCapability = cell.scenario.source.capability
+        circumstances.destinationCapability = cell.scenario.destination.capability
+        circumstances.sourceMode = Handshake.Mode(rawValue: cell.scenario.source.mode.rawValue)
+        circumstances.destinationMode = Handshake.Mode(rawValue: cell.scenario.destination.mode.rawValue)
+        verifier = Verifier(circumstances)
     }
-    let names = namesByIdstr(cell)
-    func named(_ counts: [String: Int]) -> [String: Int] {
-        Dictionary(counts.map { (names[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }
+
+    mutating func take(_ event: Event, from stream: StreamName, line: Int) {
+        verifier.take(event, at: Place(stream: stream, line: line))
     }
-    compare("outcome", "completed", record.outcome.description)
-    compare("mode of the source", expectation.mode.rawValue, handshake.mode?.rawValue)
-    compare("run state of the destination", "running", record.destinationRunState)
-    compare("run state of the source", "postmigrate", record.sourceRunState)
-    if handshake.unnamedRequests > 0 {
-        compare("requests", expectation.requests.values.reduce(0, +), handshake.requestCount)
-    } else {
-        compare("requests", expectation.requests, named(handshake.requests))
+
+    func endlessProof(armed: String?) -> String? {
+        verifier.endlessProof(armed: armed).map { "\($0.verdict.rawValue): \($0.proof)" }
     }
-    compare("approvals", expectation.approvals, named(handshake.approvals))
-    compare("ACKs sent", expectation.acks, handshake.acksSent)
-    compare("ACKs counted", expectation.acks, handshake.acksCounted)
-    if let decision = handshake.decision, handshake.decidedAfterAllAcks == false {
-        found.append("the source decided with \(decision.outstanding) ACKs outstanding, after \(decision.acksBefore)")
-    }
-    if handshake.decision == nil { found.append("the source logged no decision (migration_thread_low_pending)") }
-    if !handshake.isGating { found.append("not gating: at no query was only the ACK missing, so the ACK held nothing back") }
-    for (index, step) in cell.schedule.enumerated() {
-        guard index < record.marks.count else {
-            found.append("schedule step \(index + 1) (\(step)) was never reached")
-            break
-        }
-        if !record.marks[index].sourceIterated {
-            found.append("the source switched over before schedule step \(index + 1) (\(step)) was done")
-        }
-    }
-    return found
 }
 
-/// Section idstrs of a cell's devices: QEMU puts the vfio-pci devices at 01.0, 02.0, ... of the root bus in plug order.
-public func namesByIdstr(_ cell: Cell) -> [String: String] {
-    Dictionary(
-        uniqueKeysWithValues: cell.devices.enumerated().map { index, device in
-            let slot = index + 1
-            return ("0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio", device.name)
-        })
-}
+/// Runs many cells, some at a time.
+public struct MatrixRun: Sendable {
+    public let runner: CellRunner
+    /// How many cells run at once.
+    public let jobs: Int
+    /// Where each cell has its folder while it runs.
+    public let folder: RunFolder
 
-extension MigrationPlan {
-    /// The plan of a cell: capabilities on both sides, and a threshold so wide that only the ACK can hold the decision back.
-    init(cell: Cell, source: ProbedBinary, destination: ProbedBinary) {
-        func side(_ binary: ProbedBinary) -> SideConfiguration {
-            var side = SideConfiguration(binary: binary.binary, machine: cell.machine)
-            side.memoryMiB = 16
-            side.traceEvents = binary.features.traceEvents
-            side.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
-            return side
+    public init(runner: CellRunner, jobs: Int, folder: RunFolder) {
+        self.runner = runner
+        self.jobs = jobs
+        self.folder = folder
+    }
+
+    public enum Progress: Sendable {
+        case began(Cell)
+        /// With the cell's folder, which is removed when this was taken.
+        case ended(CellResult, folder: String)
+    }
+
+    /// Runs the cells in order, and tells of each as it comes; stops at the first that the environment does not allow.
+    public func run(_ cells: [Cell], report: (Progress) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: (CellResult, String).self) { group in
+            var next = 0
+            func start() async throws {
+                guard next < cells.count else { return }
+                let (cell, place) = (cells[next], "\(folder.path)/\(next)")
+                next += 1
+                try await report(.began(cell))
+                group.addTask { (try await runner.run(cell, folder: place), place) }
+            }
+            for _ in 0..<max(jobs, 1) { try await start() }
+            while let (result, place) = try await group.next() {
+                // The next one starts before this one is reported, so that no processor waits for the report.
+                try await start()
+                try await report(.ended(result, folder: place))
+                try? FileManager.default.removeItem(atPath: place)
+            }
         }
-        var from = side(source)
-        var to = side(destination)
-        from.devices = cell.devices.map { MockDevice(name: $0.name, script: $0.source) }
-        to.devices = cell.devices.map { MockDevice(name: $0.name, script: $0.destination) }
-        from.parameters = [
-            "max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
-        ]
-        self.init(source: from, destination: to)
-        schedule = cell.schedule
     }
 }

@@ -17,6 +17,8 @@ struct LineScanner: ~Copyable {
     private(set) var bytesRead = 0
     private(set) var lineCount = 0
     private let longestLine: Int
+    /// More may come behind the end: a line without its end waits, and reading goes on when it is asked for again.
+    private let isGrowing: Bool
     private let input: LogReader.Input
     private let buffer: UnsafeMutablePointer<UInt8>
     private var place = 0
@@ -26,9 +28,10 @@ struct LineScanner: ~Copyable {
     private var atEnd = false
 
     /// `longestLine` must leave room in the buffer.
-    init(longestLine: Int, _ input: @escaping LogReader.Input) {
+    init(longestLine: Int, isGrowing: Bool = false, _ input: @escaping LogReader.Input) {
         precondition(longestLine <= Self.capacity / 2)
         self.longestLine = longestLine
+        self.isGrowing = isGrowing
         self.input = input
         buffer = .allocate(capacity: Self.capacity)
     }
@@ -50,6 +53,10 @@ struct LineScanner: ~Copyable {
         while true {
             if let end = lineEnd(from: scanned, to: limit) { return line(to: end, next: end + 1, isTerminated: true) }
             scanned = limit
+            if atEnd && isGrowing {
+                atEnd = false
+                return nil
+            }
             if atEnd { return place < limit ? line(to: limit, next: limit, isTerminated: false) : nil }
             if limit - place > longestLine { return try overlongLine() }
             try fill()

@@ -27,6 +27,11 @@ public struct LogReader: ~Copyable {
         lines = LineScanner(longestLine: Self.longestLine, input)
     }
 
+    /// With `isGrowing` a log that is still being written: `next` returns nil when no further line is whole, and goes on when it is called again.
+    public init(isGrowing: Bool, _ input: @escaping Input) {
+        lines = LineScanner(longestLine: Self.longestLine, isGrowing: isGrowing, input)
+    }
+
     /// A log that is already in memory.
     public init(_ bytes: [UInt8]) {
         lines = LineScanner(longestLine: Self.longestLine, bytes)

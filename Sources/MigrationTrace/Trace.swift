@@ -48,9 +48,16 @@ public struct TraceSide: Hashable, Sendable {
 /// All of a trace but its entries.
 public struct TraceHeader: Hashable, Sendable {
     public var cell = ""
+    /// How driving it ended.
     public var outcome = ""
     /// Nanoseconds of the whole cell; nil when not measured.
     public var duration: UInt64?
+    /// What was still to happen by itself when the recording ended, in words; empty: nothing.
+    public var armed = ""
+    /// The verifier's verdict when it was recorded; empty where it was not judged.
+    public var verdict = ""
+    /// Identifiers of the rules that were broken then, each once.
+    public var broken: [String] = []
     public var source = TraceSide()
     public var destination = TraceSide()
 

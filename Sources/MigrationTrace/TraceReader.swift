@@ -128,6 +128,7 @@ public struct TraceReader: ~Copyable {
             header.duration = nanoseconds
         }
         try nextHeaderLine()
+        try judgement(into: &header)
         try expect("side source")
         try endOfLine()
         try nextLine(expecting: "name")
@@ -138,6 +139,24 @@ public struct TraceReader: ~Copyable {
         header.destination = try side(until: "stream")
         try beginStream(0)
         return header
+    }
+
+    /// What is there only where something was still armed, or where the migration was judged.
+    private mutating func judgement(into header: inout TraceHeader) throws {
+        if fields.begins(with: "armed") {
+            header.armed = try value("armed")
+            try nextHeaderLine()
+        }
+        if fields.begins(with: "verdict") {
+            header.verdict = try value("verdict")
+            try nextHeaderLine()
+        }
+        while fields.begins(with: "broken") {
+            let rule = try value("broken")
+            guard !header.broken.contains(rule) else { throw error("expected each broken rule once, found \(Fields.quoted(rule)) again") }
+            header.broken.append(rule)
+            try nextHeaderLine()
+        }
     }
 
     /// The value of a header line.

@@ -13,6 +13,9 @@ extension Trace {
         try text.line("cell ", header.cell)
         try text.line("outcome ", header.outcome)
         try text.line("duration \(header.duration.map(String.init) ?? "-")")
+        if !header.armed.isEmpty { try text.line("armed ", header.armed) }
+        if !header.verdict.isEmpty { try text.line("verdict ", header.verdict) }
+        for rule in header.broken { try text.line("broken ", rule) }
         try text.side("source", header.source)
         try text.side("destination", header.destination)
         for name in StreamName.allCases { try text.stream(name, self[name]) }

@@ -1,5 +1,7 @@
 /// One migration between two QEMU sides, driven from start to reaped processes.
 import Foundation
+import MigrationTrace
+import Synchronization
 import VFIO
 
 /// A condition on a device's progress, seen on the board of its side.
@@ -16,6 +18,29 @@ public enum ProgressCondition: Hashable, Sendable {
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
+    /// A QMP command that must not be refused.
+    case execute(Role, command: String, JSONValue?)
+}
+
+extension ScheduleStep: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .wait(.held(let role, let device)): "wait until \(device) is held at the \(role.rawValue)"
+        case .wait(.furtherQueries(let role, let device, let count)):
+            "wait for \(count) further queries of \(device) at the \(role.rawValue)"
+        case .wait(.logged(let role, let event, let times)):
+            "wait until the \(role.rawValue) has logged \(event)" + (times > 1 ? " \(times) times" : "")
+        case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
+        case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
+        }
+    }
+}
+
+/// Watches a migration's events while it runs, and knows when it can never end.
+public protocol MigrationWatcher: Sendable {
+    mutating func take(_ event: Event, from stream: StreamName, line: Int)
+    /// The proof that the migration will never end by itself; nil while it may. `armed` says what the schedule still has in store.
+    func endlessProof(armed: String?) -> String?
 }
 
 public struct MigrationPlan: Sendable {
@@ -24,8 +49,8 @@ public struct MigrationPlan: Sendable {
     public var schedule: [ScheduleStep] = []
     /// Seconds from `migrate` until the source must have reached a final status.
     public var limit = 30.0
-    /// At the limit, QMP `stop` the source's guest and watch for as long again: a stopped guest waits for no ACK.
-    public var stopsAtLimit = false
+    /// Ends a migration that is proved endless; nil: only the limits do.
+    public var watcher: (any MigrationWatcher)?
     /// Bytes a side's logs may grow to: an endless migration writes some 20 MB a second.
     public var logLimit = 64 << 20
 
@@ -39,6 +64,8 @@ public struct MigrationPlan: Sendable {
 public enum MigrationOutcome: Hashable, Sendable {
     /// The source reported this final status: `completed`, `failed` or `cancelled`.
     case ended(String)
+    /// The watcher has proved that it never ends; its proof.
+    case endless(String)
     /// The limit passed first; the source was in this status.
     case limitReached(status: String)
     /// A log of this side outgrew the plan's limit.
@@ -49,6 +76,7 @@ public enum MigrationOutcome: Hashable, Sendable {
     public var description: String {
         switch self {
         case .ended(let status): status
+        case .endless(let proof): "endless: \(proof)"
         case .limitReached(let status): "limit-reached in \(status)"
         case .logLimitReached(let role): "log-limit-reached at the \(role.rawValue)"
         case .sourceEnded: "source-process-ended"
@@ -91,10 +119,84 @@ public func migrate(_ plan: MigrationPlan, shim: String, folder: String) async t
     for path in [folder, folders.source, folders.destination] {
         guard mkdir(path, 0o700) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
     }
-    return try await withQEMU(.destination, plan.destination, shim: shim, folder: folders.destination) { destination in
-        try await withQEMU(.source, plan.source, shim: shim, folder: folders.source) { source in
-            try await drive(plan, source: source, destination: destination)
+    // Both start at once: most of a short cell is their start.
+    let meeting = Meeting()
+    return try await withThrowingTaskGroup(of: MigrationRecord?.self) { group in
+        group.addTask {
+            try await withQEMU(.destination, plan.destination, shim: shim, folder: folders.destination) { destination in
+                try await meeting.attend(destination)
+            }
+            return nil
         }
+        group.addTask {
+            let record = try await withQEMU(.source, plan.source, shim: shim, folder: folders.source) { source in
+                let record = try await drive(plan, source: source, destination: meeting.host())
+                // Said while the source lives: both are taken down at once, too.
+                await meeting.end()
+                return record
+            }
+            return record
+        }
+        var record: MigrationRecord?
+        do {
+            while let part = try await group.next() { record = part ?? record }
+        } catch {
+            // Whoever waits for the other side waits no longer.
+            group.cancelAll()
+            await meeting.cancel()
+            while (try? await group.next()) != nil {}
+            throw error
+        }
+        guard let record else { throw SideError("the migration left no record") }
+        return record
+    }
+}
+
+/// Where the two sides, started apart, come together: the destination waits there for the migration's end, the source for the destination.
+private actor Meeting {
+    private var side: QEMUSide?
+    private var isOver = false
+    private var isCancelled = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    /// The destination is there; returns when the migration is over.
+    func attend(_ destination: QEMUSide) async throws {
+        side = destination
+        wake()
+        while !isOver { try await wait() }
+    }
+
+    /// The destination, once it is there.
+    func host() async throws -> QEMUSide {
+        while true {
+            if let side { return side }
+            try await wait()
+        }
+    }
+
+    func end() {
+        isOver = true
+        wake()
+    }
+
+    func cancel() {
+        isCancelled = true
+        wake()
+    }
+
+    private func wait() async throws {
+        if isCancelled { throw CancellationError() }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { waiting.append($0) }
+        } onCancel: {
+            Task { await self.cancel() }
+        }
+        if isCancelled { throw CancellationError() }
+    }
+
+    private func wake() {
+        for continuation in waiting { continuation.resume() }
+        waiting = []
     }
 }
 
@@ -108,39 +210,46 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
     try await source.execute("migrate", ["uri": .string(uri)])
 
     let statuses = StatusList()
-    let (outcome, marks) = try await withThrowingTaskGroup(of: Progress.self) { group in
+    let diary = Diary(steps: plan.schedule.count)
+    let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
+        group.addTask { try await watch(source, statuses: statuses, plan: plan, sides: [source, destination]) }
         group.addTask {
-            .ended(try await watch(source, statuses: statuses, plan: plan, sides: [source, destination]))
+            try await follow(plan.schedule, source: source, destination: destination, diary: diary)
+            return nil
         }
-        group.addTask {
-            .scheduled(try await follow(plan.schedule, source: source, destination: destination))
+        if let watcher = plan.watcher {
+            group.addTask { try await prove(watcher, source: source, destination: destination, diary: diary, schedule: plan.schedule) }
         }
-        var marks: [ScheduleMark] = []
-        while let progress = try await group.next() {
-            switch progress {
-            case .scheduled(let done): marks = done
-            case .ended(let outcome):
-                // Whatever is still scheduled waits for a migration that is over.
-                group.cancelAll()
-                while let rest = try await group.next() { if case .scheduled(let done) = rest { marks = done } }
-                return (outcome, marks)
+        while let outcome = try await group.next() {
+            guard let outcome else { continue }
+            // Whatever is still scheduled or watched for belongs to a migration that is over.
+            group.cancelAll()
+            while !group.isEmpty {
+                do { _ = try await group.next() } catch is CancellationError { if Task.isCancelled { throw CancellationError() } }
             }
+            return outcome
         }
         throw SideError("the source was not watched to its end")
     }
+    let marks = diary.marks
     let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
     let hasEnded = if case .ended = outcome { true } else { false }
-    // What is still held or waiting must stay so to the end of the logs: so both sides end by a kill.
+    if hasEnded {
+        // The destination must come to its own end, and may still be held.
+        source.board?.openAll()
+        destination.board?.openAll()
+    }
+    let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
+    let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
+    let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
+    // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
     if !hasEnded {
         source.abandon()
         destination.abandon()
     }
-
-    let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
-    let destinationStatuses = await drainStatuses(destination, settled: outcome == .ended("completed"))
     return MigrationRecord(
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
-        sourceRunState: await runState(source, settled: hasEnded), destinationRunState: await runState(destination, settled: hasEnded),
+        sourceRunState: runStates.source, destinationRunState: runStates.destination,
         sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities, sourceError: error,
         marks: marks, seconds: seconds, sourceFiles: source.files, destinationFiles: destination.files)
 }
@@ -157,9 +266,21 @@ private func listen(_ destination: QEMUSide) async throws -> String {
     return "tcp:127.0.0.1:\(port)"
 }
 
-private enum Progress: Sendable {
-    case ended(MigrationOutcome)
-    case scheduled([ScheduleMark])
+/// What the schedule has seen so far. Its lock guards an array that grows by a step.
+private final class Diary: Sendable {
+    private let entries = Mutex<[ScheduleMark]>([])
+    private let steps: Int
+
+    init(steps: Int) { self.steps = steps }
+
+    var marks: [ScheduleMark] { entries.withLock { $0 } }
+    func add(_ mark: ScheduleMark) { entries.withLock { $0.append(mark) } }
+
+    /// What is still to be done, in words; nil when nothing is.
+    func armed(_ schedule: [ScheduleStep]) -> String? {
+        let done = marks.count
+        return done < steps ? "schedule step \(done + 1) of \(steps): \(schedule[done])" : nil
+    }
 }
 
 private actor StatusList {
@@ -169,8 +290,7 @@ private actor StatusList {
 
 /// Reads the source's events up to its final status, its end, or a limit.
 private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan, sides: [QEMUSide]) async throws -> MigrationOutcome {
-    var deadline = Deadline.after(seconds: plan.limit)
-    var mayStop = plan.stopsAtLimit
+    let deadline = Deadline.after(seconds: plan.limit)
     while true {
         do {
             let event = try await source.monitor.event(deadline: min(deadline, .after(seconds: 0.25)))
@@ -186,26 +306,62 @@ private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan
         for side in sides where size(of: side.files.log) + size(of: side.files.deviceLog) > plan.logLimit {
             return .logLimitReached(side.role)
         }
-        guard deadline.remaining == 0 else { continue }
-        guard mayStop else { return .limitReached(status: await statuses.all.last ?? "none") }
-        mayStop = false
-        try await source.monitor.execute("stop")
-        deadline = .after(seconds: plan.limit)
+        if deadline.remaining == 0 { return .limitReached(status: await statuses.all.last ?? "none") }
     }
 }
 
-/// Takes the steps in order. Cancelled when the migration is over: the marks are those of the steps that were done.
-private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: QEMUSide) async throws -> [ScheduleMark] {
+/// Healthy migrations are over by then: the logs of the others are followed from here on.
+private let proofBegins = 0.3
+
+/// Follows all four logs until the watcher has its proof; nil when cancelled first, because the migration is over.
+private func prove(_ watcher: any MigrationWatcher, source: QEMUSide, destination: QEMUSide, diary: Diary, schedule: [ScheduleStep])
+    async throws -> MigrationOutcome?
+{
+    do { try await Task.sleep(for: .seconds(proofBegins)) } catch { return nil }
+    let isOver = Flag()
+    let (from, to) = (source.files, destination.files)
+    return try await withTaskCancellationHandler {
+        try await blocking {
+            var watcher = watcher
+            let logs = [
+                GrowingLog(.source, path: from.log), GrowingLog(.sourceDevices, path: from.deviceLog),
+                GrowingLog(.destination, path: to.log), GrowingLog(.destinationDevices, path: to.deviceLog),
+            ]
+            while !isOver.isSet {
+                // What is armed is asked before the logs are read: what it did is in them then.
+                let armed = diary.armed(schedule)
+                for log in logs { try log.read { watcher.take($0, from: log.stream, line: $1) } }
+                if let proof = watcher.endlessProof(armed: armed) { return .endless(proof) }
+                // A log has no way to wake anybody.
+                usleep(20_000)
+            }
+            return nil
+        }
+    } onCancel: {
+        isOver.set()
+    }
+}
+
+/// Set once, by whoever ends a wait.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+    var isSet: Bool { value.load(ordering: .acquiring) }
+    func set() { value.store(true, ordering: .releasing) }
+}
+
+/// Takes the steps in order and notes each in the diary. Cancelled when the migration is over.
+private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: QEMUSide, diary: Diary) async throws {
+    func side(_ role: Role) -> QEMUSide { role == .source ? source : destination }
     func board(_ role: Role) throws -> GateBoard {
-        let side = role == .source ? source : destination
-        guard let board = side.board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
+        guard let board = side(role).board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
         return board
     }
     func sourceIterates() throws -> Bool {
         guard let board = source.board else { return false }
-        return try source.configuration.devices.allSatisfy { try board.progress(of: $0.name)?.isInPrecopy == true }
+        return try source.configuration.devices.allSatisfy {
+            try !$0.script.hasPrecopy || board.progress(of: $0.name)?.isInPrecopy == true
+        }
     }
-    var marks: [ScheduleMark] = []
     for step in schedule {
         var queries: ClosedRange<UInt64>?
         var iterated = true
@@ -213,21 +369,22 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
         case .open(let role, let gate):
             iterated = try sourceIterates()
             try board(role).open(gate)
+        case .execute(let role, let command, let arguments):
+            iterated = try sourceIterates()
+            try await side(role).execute(command, arguments)
         case .wait(.held(let role, let device)):
-            guard try await board(role).wait(for: device, until: { $0.held > 0 }) != nil else { return marks }
+            guard try await board(role).wait(for: device, until: { $0.held > 0 }) != nil else { return }
         case .wait(.furtherQueries(let role, let device, let count)):
             let began = try await board(role).wait(for: device, until: { _ in true })
-            guard let first = began?.queries else { return marks }
-            guard let met = try await board(role).wait(for: device, until: { $0.queries >= first + count }) else { return marks }
+            guard let first = began?.queries else { return }
+            guard let met = try await board(role).wait(for: device, until: { $0.queries >= first + count }) else { return }
             queries = first...met.queries
         case .wait(.logged(let role, let event, let times)):
-            let side = role == .source ? source : destination
-            guard try await side.waitForLogged(event, times: times) else { return marks }
+            guard try await side(role).waitForLogged(event, times: times) else { return }
         }
         if case .wait = step { iterated = try sourceIterates() }
-        marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
+        diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
     }
-    return marks
 }
 
 extension GateBoard {
@@ -246,12 +403,15 @@ extension GateBoard {
 extension QEMUSide {
     /// Follows the trace log until it holds `times` lines of the event; false when the task was cancelled first.
     fileprivate func waitForLogged(_ event: String, times: Int) async throws -> Bool {
-        guard let board else { throw SideError("the schedule follows the log of the \(role.rawValue), which has no device") }
         var tail = try LogTail(path: files.log, event: event)
         while !Task.isCancelled {
             if try tail.count() >= times { return true }
-            // The log has no way to wake anybody; a device that is being queried does, and is the clock here.
-            try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }
+            // The log has no way to wake anybody; a device that is being queried does, and is the clock where there is one.
+            if let board {
+                try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }
+            } else {
+                try? await Task.sleep(for: .milliseconds(2))
+            }
         }
         return false
     }

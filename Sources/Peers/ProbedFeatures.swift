@@ -46,11 +46,19 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
     }
 
     /// The mode a machine type runs in; an alias counts as what it stands for, options after a comma do not count.
+    ///
+    /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
+    /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.
     public func mode(machine: String) -> SwitchoverAckMode? {
-        let type = machine.prefix { $0 != "," }
+        let name = machine.prefix { $0 != "," }
+        let type = aliases[String(name)] ?? String(name)
         guard hasSwitchoverAck else { return SwitchoverAckMode.none }
         guard hasLegacyProperty else { return .legacy }
-        return modes[aliases[String(type)] ?? String(type)]
+        if let measured = modes[type] { return measured }
+        guard let release = machineRelease(type) else { return nil }
+        let known = modes.compactMap { type, mode in machineRelease(type).map { (release: $0, mode: mode) } }
+            .sorted { $0.release.lexicographicallyPrecedes($1.release) }
+        return known.first { !$0.release.lexicographicallyPrecedes(release) }?.mode
     }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
@@ -125,12 +133,18 @@ private func migrationStatuses(_ schema: JSONValue) -> [String] {
     return (type?["values"]?.array ?? []).compactMap(\.string)
 }
 
+/// The numbers a versioned type's name ends with, `[10, 0]` of `pc-q35-10.0`; nil for other types.
+public func machineRelease(_ type: String) -> [Int]? {
+    guard let last = type.split(separator: "-").last, last.count < type.count else { return nil }
+    let numbers = last.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+    return numbers.count >= 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil
+}
+
 /// The unversioned types and every versioned q35 since the capability exists (8.1): types below share their compat settings.
 private func machinesToMeasure(_ features: ProbedFeatures) -> [String] {
     features.machineTypes.filter { machine in
-        guard machine.hasPrefix("pc-q35-") else { return machine == "none" || machine == "microvm" }
-        let number = machine.dropFirst("pc-q35-".count).split(separator: ".").compactMap { Int($0) }
-        return number.count >= 2 && (number[0], number[1]) >= (8, 1)
+        guard machine.hasPrefix("pc-q35-"), let release = machineRelease(machine) else { return machine == "none" || machine == "microvm" }
+        return !release.lexicographicallyPrecedes([8, 1])
     }
 }
 

@@ -15,11 +15,17 @@ public struct MockDevice: Hashable, Sendable {
     /// QEMU's `id=`, and the name in the device log.
     public let name: String
     public let script: DeviceScript
+    /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
+    public let slot: Int
 
-    public init(name: String, script: DeviceScript) {
+    public init(name: String, script: DeviceScript, slot: Int = 0x10) {
         self.name = name
         self.script = script
+        self.slot = slot
     }
+
+    /// The idstr of its section, `0000:00:10.0/vfio`.
+    public var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio" }
 }
 
 /// Everything a QEMU side is started with.
@@ -28,7 +34,10 @@ public struct SideConfiguration: Sendable {
     /// The machine type as `-M` takes it, with its options.
     public var machine: String
     public var memoryMiB = 64
+    /// In the order of plugging.
     public var devices: [MockDevice] = []
+    /// `-S`: the guest does not start by itself.
+    public var startsPaused = false
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
     public var legacyProperty: Bool?
     public var capabilities: [String: Bool] = [:]
@@ -51,6 +60,8 @@ public struct SideFiles: Hashable, Sendable {
     public var standardError: String { folder + "/stderr" }
     public var deviceLog: String { folder + "/device.log" }
     public var commandLine: String { folder + "/command" }
+    /// The QMP commands it was given, one a line, as sent.
+    public var commands: String { folder + "/commands" }
     var monitor: String { folder + "/qmp" }
     var board: String { folder + "/board" }
     var devices: String { folder + "/devices" }
@@ -79,8 +90,13 @@ public final class QEMUSide: Sendable {
     /// Gates and device progress; nil on a side without devices.
     public let board: GateBoard?
     private let abandoned = Mutex(false)
+    private let process: ProcessIdentifier
 
-    init(role: Role, configuration: SideConfiguration, files: SideFiles, monitor: QMPConnection, board: GateBoard?) {
+    init(
+        role: Role, configuration: SideConfiguration, files: SideFiles, monitor: QMPConnection, board: GateBoard?,
+        process: ProcessIdentifier
+    ) {
+        self.process = process
         self.role = role
         self.configuration = configuration
         self.files = files
@@ -88,8 +104,12 @@ public final class QEMUSide: Sendable {
         self.board = board
     }
 
-    /// Ends this side by a kill, its gates as they are: nothing that was held may go on and be logged.
-    func abandon() { abandoned.withLock { $0 = true } }
+    /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
+    /// that the other side's end causes may be logged.
+    func abandon() {
+        abandoned.withLock { $0 = true }
+        kill(-process.value, SIGSTOP)
+    }
     var isAbandoned: Bool { abandoned.withLock { $0 } }
 
     /// Runs a command; a refusal says which side refused.
@@ -97,11 +117,22 @@ public final class QEMUSide: Sendable {
     public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
         -> JSONValue
     {
+        try note(command, arguments)
         do {
             return try await monitor.execute(command, arguments, deadline: deadline)
         } catch QMPError.refused(let command, _, let text) {
             throw SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
         }
+    }
+
+    private func note(_ command: String, _ arguments: JSONValue?) throws {
+        var object: [String: JSONValue] = ["execute": .string(command)]
+        object["arguments"] = arguments
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let file = try FileDescriptor.open(
+            files.commands, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
+        _ = try file.closeAfter { try file.writeAll(encoder.encode(JSONValue.object(object)) + [UInt8(ascii: "\n")]) }
     }
 
     /// Sets capabilities and parameters and reads the capabilities back.
@@ -158,8 +189,12 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role) -> [St
     if let legacy = configuration.legacyProperty { arguments += ["-global", "migration.switchover-ack-legacy=\(legacy ? "on" : "off")"] }
     if !configuration.devices.isEmpty { arguments += ["-object", "iommufd,id=iommufd0,fd=\(iommufdDescriptor)"] }
     for (index, device) in configuration.devices.enumerated() {
-        arguments += ["-device", "vfio-pci,id=\(device.name),iommufd=iommufd0,fd=\(firstDeviceDescriptor + index)"]
+        arguments += [
+            "-device",
+            "vfio-pci,id=\(device.name),iommufd=iommufd0,fd=\(firstDeviceDescriptor + index),addr=0x\(String(device.slot, radix: 16))",
+        ]
     }
+    if configuration.startsPaused { arguments.append("-S") }
     if role == .destination { arguments += ["-incoming", "defer"] }
     return arguments
 }
@@ -200,7 +235,9 @@ public func withQEMU<Value: Sendable>(
             } catch QMPError.closed {
                 throw startUpFailure("\(role.rawValue) \(configuration.binary.name)", lastWords: lastLines(of: files.standardError))
             }
-            let side = QEMUSide(role: role, configuration: configuration, files: files, monitor: monitor, board: board)
+            let side = QEMUSide(
+                role: role, configuration: configuration, files: files, monitor: monitor, board: board,
+                process: execution.processIdentifier)
             let value = try await body(side)
             if side.isAbandoned {
                 try? execution.send(signal: .kill, toProcessGroup: true)

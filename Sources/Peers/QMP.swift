@@ -96,13 +96,21 @@ final class QMPListener: Sendable {
     }
 }
 
-/// One monitor connection, used by one task at a time.
+/// One monitor connection. Several tasks may use it at once: whoever finds nobody reading reads for all.
 public actor QMPConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
     private var nextID: Int64 = 1
     /// Events that came and nobody has waited for yet.
-    private var pending: [QMPEvent] = []
+    private var events: [QMPEvent] = []
+    /// Answers that came, by the command's number; only of commands that somebody still waits for.
+    private var answers: [Int64: JSONValue] = [:]
+    private var awaited: Set<Int64> = []
+    private var greeting: JSONValue?
+    private var isReading = false
+    private var isClosed = false
+    /// Those who wait for what the reading task finds.
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// The longest line believed; `query-qmp-schema` answers with some 300 KB.
     private static let longestLine = 16 << 20
@@ -113,8 +121,7 @@ public actor QMPConnection {
 
     /// Reads the greeting and leaves negotiation mode.
     func negotiate(deadline: Deadline) async throws {
-        let greeting = try await message(waitingFor: "the greeting", deadline: deadline)
-        guard greeting["QMP"] != nil else { throw QMPError.malformed("\(greeting)") }
+        _ = try await read(waitingFor: "the greeting", deadline: deadline) { self.greeting }
         try await execute("qmp_capabilities", deadline: deadline)
     }
 
@@ -127,53 +134,72 @@ public actor QMPConnection {
         nextID += 1
         var request: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
         request["arguments"] = arguments
-        try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
-        while true {
-            let answer = try await message(waitingFor: "the answer to \(command)", deadline: deadline)
-            if let name = answer["event"]?.string {
-                pending.append(QMPEvent(name: name, data: answer["data"] ?? .null))
-            } else if answer["id"]?.integer == id {
-                if let error = answer["error"] {
-                    throw QMPError.refused(
-                        command: command, class: error["class"]?.string ?? "?", description: error["desc"]?.string ?? "no description")
-                }
-                return answer["return"] ?? .null
-            }
-            // Anything else answers an earlier command that ran past its deadline.
+        awaited.insert(id)
+        defer {
+            awaited.remove(id)
+            answers[id] = nil
         }
+        try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
+        let answer = try await read(waitingFor: "the answer to \(command)", deadline: deadline) { self.answers[id] }
+        if let error = answer["error"] {
+            throw QMPError.refused(
+                command: command, class: error["class"]?.string ?? "?", description: error["desc"]?.string ?? "no description")
+        }
+        return answer["return"] ?? .null
     }
 
     /// The next event, among those that have already come or are still to come.
     public func event(deadline: Deadline, waitingFor what: String = "an event") async throws -> QMPEvent {
-        if !pending.isEmpty { return pending.removeFirst() }
-        while true {
-            let message = try await message(waitingFor: what, deadline: deadline)
-            if let name = message["event"]?.string { return QMPEvent(name: name, data: message["data"] ?? .null) }
-        }
+        try await read(waitingFor: what, deadline: deadline) { self.events.isEmpty ? nil : self.events.removeFirst() }
     }
 
-    private func message(waitingFor what: String, deadline: Deadline) async throws -> JSONValue {
+    /// Reads until `take` finds what it looks for among all that came.
+    private func read<Value: Sendable>(waitingFor what: String, deadline: Deadline, take: () -> Value?) async throws -> Value {
         let began = Deadline.now
         var hasRead = false
         while true {
-            if let line = nextLine() {
-                guard let value = try? JSONDecoder().decode(JSONValue.self, from: line), case .object = value else {
-                    throw QMPError.malformed(String(decoding: line, as: UTF8.self))
-                }
-                return value
-            }
+            try sort()
+            if let value = take() { return value }
+            if isClosed { throw QMPError.closed(waitingFor: what) }
             if hasRead && deadline.remaining == 0 {
                 throw QMPError.silent(waitingFor: what, seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
             }
             guard received.count < Self.longestLine else { throw QMPError.malformed("a line of more than \(Self.longestLine) bytes") }
             try Task.checkCancellation()
-            // In slices, so that a cancelled task is not held for the whole of a long deadline.
-            switch try await readSome(min(deadline, .after(seconds: 0.1))) {
-            case .bytes(let bytes): received += bytes
-            case .end: throw QMPError.closed(waitingFor: what)
-            case .nothing: break
+            if isReading {
+                await withCheckedContinuation { waiting.append($0) }
+            } else {
+                isReading = true
+                defer {
+                    isReading = false
+                    for continuation in waiting { continuation.resume() }
+                    waiting = []
+                }
+                // In slices, so that neither a cancelled task nor another's deadline is held for the whole of a long one.
+                switch try await readSome(min(deadline, .after(seconds: 0.1))) {
+                case .bytes(let bytes): received += bytes
+                case .end: isClosed = true
+                case .nothing: break
+                }
             }
             hasRead = true
+        }
+    }
+
+    /// Puts every whole message that came where it is waited for.
+    private func sort() throws {
+        while let line = nextLine() {
+            guard let message = try? JSONDecoder().decode(JSONValue.self, from: line), case .object = message else {
+                throw QMPError.malformed(String(decoding: line, as: UTF8.self))
+            }
+            if let name = message["event"]?.string {
+                events.append(QMPEvent(name: name, data: message["data"] ?? .null))
+            } else if let id = message["id"]?.integer {
+                // Nobody waits any more for what answers a command that ran past its deadline.
+                if awaited.contains(id) || id >= nextID { answers[id] = message }
+            } else if message["QMP"] != nil {
+                greeting = message
+            }
         }
     }
 

@@ -26,21 +26,23 @@ public struct Handshake: Hashable, Sendable {
         case perDevice = "per-device"
     }
 
-    /// Requests by idstr. Per-device mode: requests the source collected. Legacy mode: devices the destination counted in.
+    /// By idstr: requests that a per-device source collected.
     public var requests: [String: Int] = [:]
-    /// Legacy mode up to 11.0: how many devices the destination counted in; their names are not logged.
-    public var unnamedRequests = 0
+    /// By idstr: devices that a legacy destination counted in.
+    public var countedIn: [String: Int] = [:]
+    /// Up to 11.0: how many devices the destination counted in; their names are not logged.
+    public var unnamedCountedIn = 0
     /// Markers the destination accepted, by idstr.
     public var approvals: [String: Int] = [:]
     public var acksSent = 0
     public var acksCounted = 0
     public var decision: Decision?
-    /// Queries at which the pending bytes were within the threshold then in force, the guest ran, and only an ACK was missing, and
-    /// after which the source went on iterating. A source that ignores the ACK decides at the first such query and has none.
-    public var gatedQueries = 0
+    /// Steps whose last query found the pending bytes within the threshold then in force, with the guest running and only an ACK missing,
+    /// and after which the source went on iterating. A source that ignores the ACK decides at the first such step and has none.
+    public var gatedSteps = 0
 
     /// The ACK held a decision back; without that a completed handshake proves nothing.
-    public var isGating: Bool { gatedQueries > 0 }
+    public var isGating: Bool { gatedSteps > 0 }
 
     /// Whether every requested ACK had been counted when the source decided. The line of one ACK may be printed late, since another
     /// thread prints it; then it must follow.
@@ -48,26 +50,34 @@ public struct Handshake: Hashable, Sendable {
         decision.map { $0.outstanding == 0 || ($0.outstanding == 1 && acksCounted > $0.acksBefore) }
     }
 
-    /// All requests, named or not.
-    public var requestCount: Int { requests.values.reduce(unnamedRequests, +) }
+    /// Whoever asked for an ACK, on either side, named or not.
+    public var requestCount: Int { requests.values.reduce(0, +) + countedIn.values.reduce(unnamedCountedIn, +) }
 }
 
 /// Takes the source's events one by one, in print order.
 public struct SourceAccount: Sendable {
-    private var devices = DeviceNames()
+    private(set) var devices = DeviceNames()
     private var requests: [String: Int] = [:]
     private var mode: Handshake.Mode?
     private var acks = 0
     private var queries = 0
     private var collected = 0
-    private var gated = 0
-    /// Queries of the step in progress at which only an ACK was missing: whether it held anything back shows when the step ends.
-    private var ripe = 0
-    private var threshold: Int64?
+    /// Steps that only an ACK held back, so far.
+    public private(set) var gatedSteps = 0
+    /// Only an ACK is missing for the step in progress to decide: whether it holds anything back shows when the step ends.
+    private var isRipe = false
+    private(set) var threshold: Int64?
     private var guestRuns = true
     private var decision: Handshake.Decision?
 
     public init() {}
+
+    /// With what is known from outside: the mode, and idstrs by device name.
+    init(mode: Handshake.Mode?, idstrs: [String: String], guestRuns: Bool) {
+        self.mode = mode
+        devices = DeviceNames(idstrs)
+        self.guestRuns = guestRuns
+    }
 
     public mutating func take(_ event: Event) {
         switch event {
@@ -79,8 +89,8 @@ public struct SourceAccount: Sendable {
         case .vfioVMStateChange(_, let running, _, _): guestRuns = running
         case .migrateTransferred(let window): threshold = window.maxSize
         case .savevmStateIterate:
-            gated += ripe
-            ripe = 0
+            if isRipe { gatedSteps += 1 }
+            isRipe = false
         case .sourceReturnPathThreadSwitchoverAcked: acks += 1
         case .qemuSavevmQueryPending(let query):
             queries += 1
@@ -88,11 +98,11 @@ public struct SourceAccount: Sendable {
             // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
             // destination without devices may have sent its ACK even before.
             if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
-            note(total: query.total, within: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
+            note(within: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
         case .migratePendingEstimate(let total, _, _), .migratePendingExact(let total, _, _):
             queries += 1
             mode = .legacy
-            note(total: total, within: total == 0 || total < limit, ackMissing: acks == 0)
+            note(within: total == 0 || total < limit, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
             decision = .init(
                 pending: pending, threshold: threshold, queries: queries, acksBefore: acks,
@@ -103,30 +113,34 @@ public struct SourceAccount: Sendable {
 
     private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
 
-    private mutating func note(total: UInt64, within: Bool, ackMissing: Bool) {
-        if within && ackMissing && guestRuns && decision == nil && threshold != nil { ripe += 1 }
+    /// The last query of a step is the one that decides: an exact one replaces the estimate before it.
+    private mutating func note(within: Bool, ackMissing: Bool) {
+        isRipe = within && ackMissing && guestRuns && decision == nil && threshold != nil
     }
 
     fileprivate func add(to handshake: inout Handshake) {
         handshake.mode = mode
         handshake.acksCounted = acks
         handshake.decision = decision
-        handshake.gatedQueries = gated
+        handshake.gatedSteps = gatedSteps
         for (device, count) in requests { handshake.requests[devices.idstr(of: device), default: 0] += count }
     }
 }
 
 /// Takes the destination's events one by one, in print order.
 public struct DestinationAccount: Sendable {
-    private var devices = DeviceNames()
-    private var requests: [String: Int] = [:]
-    private var unnamedRequests = 0
+    private(set) var devices = DeviceNames()
+    private var countedIn: [String: Int] = [:]
+    private var unnamedCountedIn = 0
     private var approvals: [String: Int] = [:]
     private var acks = 0
     private var idstrs: [UInt32: String] = [:]
     private var lastMarker: String?
 
     public init() {}
+
+    /// With idstrs by device name.
+    init(idstrs: [String: String]) { devices = DeviceNames(idstrs) }
 
     public mutating func take(_ event: Event) {
         switch event {
@@ -137,8 +151,8 @@ public struct DestinationAccount: Sendable {
         case .vfioLoadState(let device, let tag):
             devices.see(device)
             if tag == .initDataSent { lastMarker = device }
-        case .migrationRequestSwitchoverAckLegacy(let device, _): requests[device, default: 0] += 1
-        case .loadvmStateSwitchoverAckNeeded(let pending): unnamedRequests += Int(pending)
+        case .migrationRequestSwitchoverAckLegacy(let device, _): countedIn[device, default: 0] += 1
+        case .loadvmStateSwitchoverAckNeeded(let pending): unnamedCountedIn += Int(pending)
         case .loadvmApproveSwitchover(let device), .loadvmApproveSwitchoverLegacy(let device, _): approvals[device, default: 0] += 1
         // Up to 11.0 the line has no name; the device is the one whose marker was just read, by the same thread.
         case .loadvmApproveSwitchoverCounted: approvals[lastMarker ?? "?", default: 0] += 1
@@ -149,8 +163,8 @@ public struct DestinationAccount: Sendable {
 
     fileprivate func add(to handshake: inout Handshake) {
         handshake.acksSent = acks
-        handshake.unnamedRequests = unnamedRequests
-        for (device, count) in requests { handshake.requests[devices.idstr(of: device), default: 0] += count }
+        handshake.unnamedCountedIn = unnamedCountedIn
+        for (device, count) in countedIn { handshake.countedIn[devices.idstr(of: device), default: 0] += count }
         for (device, count) in approvals { handshake.approvals[devices.idstr(of: device), default: 0] += count }
     }
 }
@@ -173,16 +187,20 @@ extension Handshake {
 }
 
 /// Which section idstr belongs to which device name of a side: the device that speaks inside a section is its owner.
-private struct DeviceNames: Sendable {
+struct DeviceNames: Sendable {
     private var byName: [String: String] = [:]
     private var section: String?
+
+    init(_ known: [String: String] = [:]) { byName = known }
 
     mutating func enter(_ idstr: String) { section = idstr.hasSuffix("/vfio") ? idstr : nil }
     mutating func leave() { section = nil }
     mutating func see(_ device: String) {
-        if let section, byName[device] == nil { byName[device] = section }
+        guard let section, byName.count < SourceDevices.most, byName[device] == nil else { return }
+        byName[device] = section
     }
 
     /// A device that never spoke inside a section keeps its own name.
     func idstr(of device: String) -> String { byName[device] ?? device }
+    func isNamed(_ device: String) -> Bool { byName[device] != nil }
 }

@@ -11,7 +11,10 @@ struct Ackmatrix: AsyncParsableCommand {
         discussion: """
             Exit status: 0 everything as predicted, 1 a finding, 2 wrong usage or a broken environment.
             """,
-        subcommands: [RunCommand.self, ListCommand.self, QEMUCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self])
+        subcommands: [
+            RunCommand.self, ListCommand.self, CheckCommand.self, ExplainCommand.self, QEMUCommand.self, ScriptCommand.self,
+            LogCommand.self, TraceCommand.self,
+        ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
     static func main() async {

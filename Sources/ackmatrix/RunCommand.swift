@@ -1,4 +1,4 @@
-/// `ackmatrix run`: drives cells and prints for each who requested, who approved, and before which decision.
+/// `ackmatrix run`: drives the matrix, judges every cell, and says what it found.
 import ArgumentParser
 import Foundation
 import Matrix
@@ -7,157 +7,107 @@ import Verification
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Drive cells on real QEMU binaries.",
-        discussion: "Each cell is one migration over mock devices; `ackmatrix list` names them.")
+        commandName: "run", abstract: "Drive the cells of the matrix on real QEMU binaries, and judge each.",
+        discussion: """
+            Each cell is one migration over mock devices; `ackmatrix list` names them. A cell is as predicted when its ending and the counts \
+            of requests, approvals and ACKs are those of the closed form, when no rule is broken that no known deviation of exactly these \
+            versions explains, and when the ACK was seen to hold the decision back wherever it should. One cell with a log made wrong on \
+            purpose runs with every run, and must be found.
+
+            Results are appended to FOLDER/results.jsonl as they come; FOLDER/junit.xml is written at the end; FOLDER/cells holds trace, logs, \
+            scripts and command lines of the cells with findings (--keep-all: of every cell).
+            """)
 
     @OptionGroup var binaries: BinaryOptions
+    @OptionGroup var matrix: MatrixOptions
+    @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: ArgumentHelp("Only cells whose name contains this; may repeat.", valueName: "TEXT"))
-    var cell: [String] = []
+    @Option(help: "How many cells run at once. (default: one for each processor)")
+    var jobs: Int?
 
     @Option(help: "How often each cell runs.")
     var `repeat` = 1
 
+    @Option(help: ArgumentHelp("Where the results go; what an earlier run left there goes. (default: .build/results)", valueName: "FOLDER"))
+    var results: String?
+
+    @Flag(help: "Keep trace, logs, scripts and command lines of every cell, not only of those with findings.")
+    var keepAll = false
+
     @Option(
-        help: ArgumentHelp("Keep every cell's logs, scripts and command lines in this folder, which must not exist.", valueName: "FOLDER"))
-    var keep: String?
+        help: ArgumentHelp(
+            "Make the log of every cell wrong before it is judged, to see it found: "
+                + "decision-before-ack moves the decision to where a source that ignores the ACK makes it.",
+            valueName: "HOW"))
+    var tamper: Tampering?
+
+    @Option(help: "Write traces to the golden corpus in Traces: all, failed, missing, or never. Never in CI.")
+    var record = RecordMode.never
+
+    @Flag(help: "Print the account of every cell, not only a line.")
+    var verbose = false
 
     func validate() throws {
         guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
-        if let keep, FileManager.default.fileExists(atPath: keep) { throw ValidationError("--keep: \(keep) exists already") }
+        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        if record != .never, ProcessInfo.processInfo.environment["CI"] != nil {
+            throw ValidationError("--record \(record.rawValue): the golden corpus is not written in CI (CI is set in the environment)")
+        }
     }
 
     func run() async throws {
         let binaries = try await Harness.probed(self.binaries.binaries())
-        let matrix = try FirstCells(binaries)
-        for sentence in matrix.missing { Harness.note("missing: \(sentence)") }
-        guard !matrix.cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
-        let cells = matrix.cells.filter { candidate in cell.isEmpty || cell.contains { candidate.name.contains($0) } }
-        guard !cells.isEmpty else {
-            throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list")
-        }
+        let (cells, missing) = try matrix.cells(binaries)
+        for sentence in missing { Harness.note("missing: \(sentence)") }
+        let matrixFile = try matrix.file()
+        let known = try deviations.file(matrixFile)
         let runner = CellRunner(
-            binaries: Dictionary(binaries.map { ($0.binary.name, $0) }) { _, later in later }, shim: try Harness.shim())
+            binaries: binaries, shim: try Harness.shim(), deviations: known, policy: deviations.deviations, tampering: tamper)
         let folder = try RunFolder()
-        if let keep { try FileManager.default.createDirectory(atPath: keep, withIntermediateDirectories: true) }
-
-        var tally = Tally()
+        let all = (1...`repeat`).flatMap { _ in cells }
+        var report = try RunReport(
+            cells: all, axes: matrixFile.axes, deviations: known.deviations, isWhole: matrix.cell.isEmpty, qemu: self.binaries.own,
+            verbose: verbose, place: try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll),
+            corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record))
+        let canary: Canary?
         do {
-            for round in 1...`repeat` {
-                for cell in cells {
-                    let place = "\(folder.path)/c"
-                    let result = try await self.result(of: cell, runner: runner, place: place)
-                    if let keep, FileManager.default.fileExists(atPath: place) {
-                        try FileManager.default.copyItem(atPath: place, toPath: "\(keep)/\(cell.name)" + (`repeat` > 1 ? ".\(round)" : ""))
-                    }
-                    try? FileManager.default.removeItem(atPath: place)
-                    say(render(result))
-                    tally.add(result)
-                }
+            try await MatrixRun(runner: runner, jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount, folder: folder).run(all) {
+                try report.take($0)
             }
+            canary = tamper == nil ? try await Canary(cells, runner: runner, folder: folder) : nil
         } catch {
-            say("stopped after \(tally.line)")
+            try report.interrupted()
             throw error
         }
-        say(tally.line)
-        if tally.findings > 0 { throw Finding(description: "\(tally.findings) of \(tally.total) runs differ from the prediction") }
-    }
-
-    /// A QEMU that does not do its part is a finding; everything else that goes wrong is the environment and ends the run.
-    private func result(of cell: Cell, runner: CellRunner, place: String) async throws -> CellResult {
-        do {
-            return try await runner.run(cell, folder: place)
-        } catch let error as SideError where !Task.isCancelled {
-            return CellResult(broken: cell, reason: error.description)
-        } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
-            return CellResult(broken: cell, reason: error.description)
-        }
+        if let failure = canary?.failure { report.add(wholeRunFinding: failure) }
+        try report.finish(missing: missing, canary: canary?.text)
+        let findings = report.summary.findings.count + report.summary.wholeRunFindings.count
+        if findings > 0 { throw Finding(description: "\(findings) in \(all.count) cells; see above, and: ackmatrix explain CELL") }
     }
 }
 
-/// Counts over a run.
-private struct Tally {
-    var asPredicted = 0
-    var findings = 0
-    var gating = 0
-    var total: Int { asPredicted + findings }
+/// A cell whose log is made wrong on purpose. When that is not found, nothing that the run says of decisions counts.
+private struct Canary {
+    let text: String
+    /// Why it is a finding; nil when it was found as it must be.
+    let failure: String?
 
-    mutating func add(_ result: CellResult) {
-        switch result.verdict {
-        case .asPredicted: asPredicted += 1
-        case .finding: findings += 1
+    private static let rule = "decision-awaits-acks"
+
+    /// nil when none of the cells holds a decision back.
+    init?(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
+        guard let cell = cells.first(where: { $0.outcomes.allSatisfy(\.isGating) }) else { return nil }
+        var runner = runner
+        runner.tampering = .decisionBeforeAck
+        let result = try await runner.run(cell, folder: folder.path + "/canary")
+        let found = result.judgement?.findings.first { $0.rule.id == Self.rule }
+        let what = "\(cell.name) with its decision moved before the ACK"
+        guard let found, result.isFinding else {
+            failure = "canary: expected \(what) to break \(Self.rule), found it accepted"
+            text = failure!
+            return
         }
-        if result.handshake?.isGating == true { gating += 1 }
-    }
-
-    var line: String {
-        "\(total) runs: \(asPredicted) as predicted, \(findings) findings; the ACK gated the decision in \(gating)"
-    }
-}
-
-/// The lines of one cell.
-func render(_ result: CellResult) -> String {
-    let cell = result.cell
-    let word =
-        switch result.verdict {
-        case .asPredicted: "as predicted"
-        case .finding: "FINDING"
-        }
-    var lines = ["\(cell.name)  \(word)  \(String(format: "%.2f", result.seconds)) s"]
-    if let record = result.record, let handshake = result.handshake {
-        lines.append(
-            "    sides      \(cell.source) -> \(cell.destination), \(cell.machine), mode \(handshake.mode?.rawValue ?? "unknown"), \(record.outcome.description)"
-        )
-        lines += handshakeLines(handshake, names: namesByIdstr(cell))
-        for mark in record.marks {
-            if case .wait(.furtherQueries(_, let device, _)) = mark.step, let queries = mark.queries {
-                lines.append(
-                    "    held       \(queries.upperBound - queries.lowerBound) further queries of \(device) while its load was held; the source \(mark.sourceIterated ? "was still iterating" : "HAD SWITCHED OVER")"
-                )
-            }
-        }
-    }
-    if let refusal = result.refusal { lines.append("    refused    \(cell.source) -> \(cell.destination), \(cell.machine): \(refusal)") }
-    switch result.verdict {
-    case .finding(let differences):
-        lines += differences.map { "    finding    \($0)" }
-        lines.append("    again      ackmatrix run --cell '\(cell.name)' --keep FOLDER")
-    case .asPredicted: break
-    }
-    return lines.joined(separator: "\n")
-}
-
-private func handshakeLines(_ handshake: Handshake, names: [String: String]) -> [String] {
-    func list(_ counts: [String: Int], unnamed: Int = 0) -> String {
-        var parts = counts.map { "\(names[$0.key] ?? $0.key) x\($0.value)" }.sorted()
-        if unnamed > 0 { parts.append("\(unnamed) counted by the destination, unnamed up to 11.0") }
-        return parts.isEmpty ? "nobody" : parts.joined(separator: ", ")
-    }
-    var lines = [
-        "    requested  \(list(handshake.requests, unnamed: handshake.unnamedRequests))",
-        "    approved   \(list(handshake.approvals))",
-        "    ACKs       \(handshake.acksSent) sent, \(handshake.acksCounted) counted",
-    ]
-    if let decision = handshake.decision {
-        lines.append(
-            "    decision   after \(decision.acksBefore) ACKs and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
-                + "\(decision.threshold.map(String.init) ?? "0"); "
-                + (handshake.isGating ? "the ACK held it back at \(handshake.gatedQueries) queries" : "not gating"))
-    } else {
-        lines.append("    decision   none")
-    }
-    return lines
-}
-
-struct ListCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each.")
-
-    @OptionGroup var binaries: BinaryOptions
-
-    func run() async throws {
-        let matrix = try FirstCells(try await Harness.probed(binaries.binaries()))
-        for sentence in matrix.missing { Harness.note("missing: \(sentence)") }
-        for cell in matrix.cells { print(cell.name) }
+        failure = nil
+        text = "canary: \(what) was found: \(Self.rule) at \(found.places.map(\.description).joined(separator: ", "))"
     }
 }

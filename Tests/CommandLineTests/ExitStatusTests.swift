@@ -8,7 +8,10 @@ import Testing
         (["run", "--help"], 0, "--cell"),
         (["no-such-command"], 2, "no-such-command"),
         (["run", "--repeat", "0"], 2, "expected 1 or more"),
-        (["run", "--keep", "/tmp"], 2, "/tmp exists already"),
+        (["run", "--jobs", "0"], 2, "expected 1 or more"), (["run", "--tier", "huge"], 2, "quick"),
+        (["run", "--tamper", "x"], 2, "decision-before-ack"),
+        (["check"], 2, "<PATH>"), (["check", "/nowhere"], 2, "no such file"), (["check", "/etc/hostname"], 2, "expected trace events"),
+        (["check", "/etc"], 2, "no cell.trace"), (["explain", "--help"], 0, "60 lines"), (["list", "--coverage"], 0, " 0 open"),
         (["run", "--qemu", "11.1"], 2, "NAME=PATH"),
         (["run", "--qemu", "11.1=/nowhere"], 2, "executable file"),
         (["run", "--qemu", "11.1=/etc/init.d/../../usr/bin/ldd"], 2, "ELF"),
@@ -29,7 +32,7 @@ import Testing
         .enabled(
             if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"),
         arguments: [
-            (["list"], 0, "+reinit-gate"),
+            (["list"], 0, "+reinits-1"),
             (["run", "--cell", "no such cell"], 2, "ackmatrix list"),
             (["run", "--qemu", "a/b=/bin/true"], 2, "NAME of at most 40"),
             (["run", "--qemu", "a=/bin/true", "--qemu", "a=/bin/true"], 2, "twice"),
@@ -57,7 +60,7 @@ import Testing
         let long = FileManager.default.temporaryDirectory.path + "/" + String(repeating: "x", count: 90)
         try FileManager.default.createDirectory(atPath: long, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: long) }
-        let (text, exit) = try output(["run", "--cell", "reinit-gate"], environment: ["TMPDIR": long])
+        let (text, exit) = try output(["run", "--cell", "reinits-1", "--tier", "quick"], environment: ["TMPDIR": long])
         #expect(exit == 2, "\(text)")
         #expect(text.contains("set TMPDIR to a shorter folder"), "\(text)")
     }

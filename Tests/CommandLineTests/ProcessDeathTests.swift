@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Matrix
 import Peers
 import Testing
 
@@ -27,7 +28,7 @@ struct ProcessDeathTests {
     /// SIGKILL at random points of a run: no child lives one second later, and the next run sweeps the files.
     @Test func noChildSurvivesAKilledRun() throws {
         let folder = try temporaryFolder()
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
         let caches = try temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: caches) }
         func freshCache(_ round: Int) throws -> String {
@@ -53,7 +54,7 @@ struct ProcessDeathTests {
         }
         #expect(sawChildren >= 5, "only \(sawChildren) of 20 rounds killed the run while a QEMU was alive")
 
-        let last = try start(["run", "--cell", "reinit-gate"], temporary: folder)
+        let last = try start(["run", "--cell", "2-devices+first-without-p2p"], temporary: folder)
         last.waitUntilExit()
         #expect(last.terminationStatus == 0)
         let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap {
@@ -66,7 +67,7 @@ struct ProcessDeathTests {
     @Test(arguments: [SIGINT, SIGTERM])
     func aSignalEndsTheRunInOrder(number: Int32) throws {
         let folder = try temporaryFolder()
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
         let process = try start(["run"], temporary: folder)
         let deadline = Deadline.after(seconds: 20)
         while processes(under: folder).isEmpty && deadline.remaining > 0 { usleep(2_000) }
@@ -85,19 +86,23 @@ struct ProcessDeathTests {
     /// What was found before the signal is in the file, whole lines and a tally.
     @Test func resultsBeforeASignalAreWritten() throws {
         let folder = try temporaryFolder()
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
         let path = folder + "/out"
         try Data().write(to: URL(fileURLWithPath: path))
         let process = try start(
-            ["run", "--cell", "refused", "--repeat", "100000"], temporary: folder, output: FileHandle(forWritingAtPath: path))
+            ["run", "--cell", "2-devices+first-without-p2p", "--repeat", "100000"], temporary: folder,
+            output: FileHandle(forWritingAtPath: path))
         let deadline = Deadline.after(seconds: 20)
         func text() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
-        while try !text().contains("as predicted") && deadline.remaining > 0 { usleep(2_000) }
+        while try !text().contains("refused") && deadline.remaining > 0 { usleep(2_000) }
         process.terminate()
         process.waitUntilExit()
         let written = try text()
         #expect(written.hasSuffix("\n"))
         #expect(written.contains("stopped after "))
+        let results = try ResultLog.read(path: folder + "-results/results.jsonl")
+        #expect(!results.isEmpty && results.allSatisfy { $0.ending == "refused" && !$0.finding })
+        #expect(try String(contentsOfFile: folder + "-results/junit.xml", encoding: .utf8).contains("<testcase"))
     }
 
     private func temporaryFolder() throws -> String {
@@ -109,7 +114,7 @@ struct ProcessDeathTests {
     private func start(_ arguments: [String], temporary: String, cache: String? = nil, output: FileHandle? = nil) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: command)
-        process.arguments = arguments
+        process.arguments = arguments + ["--results", temporary + "-results"]
         process.environment = ProcessInfo.processInfo.environment.merging([
             "TMPDIR": temporary, "ACKMATRIX_CACHE": cache ?? QEMUBinaries.cache,
         ]) { $1 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import MigrationTrace
 import Testing
 import VFIO
 
@@ -99,12 +100,48 @@ struct RealSideTests {
         var destination = source
         source.legacyProperty = true
         destination.legacyProperty = false
+        source.traceEvents = ["migrate_transferred"]
         var plan = MigrationPlan(source: source, destination: destination)
         plan.limit = 2
-        plan.stopsAtLimit = stops
+        // The second window has ended: it has waited through one with a threshold in force.
+        if stops {
+            plan.schedule = [.wait(.logged(.source, event: "migrate_transferred", times: 2)), .execute(.source, command: "stop", nil)]
+        }
         let folder = try RunFolder()
         let record = try await migrate(plan, shim: shim, folder: folder.path + "/c")
         #expect(record.outcome == (stops ? .ended("completed") : .limitReached(status: "active")))
+    }
+
+    /// Commands of one task and events for another share a monitor: neither takes what the other waits for.
+    @Test func twoTasksShareAMonitor() async throws {
+        let configuration = try await configuration()
+        let folder = try RunFolder()
+        try await withQEMU(.source, configuration, shim: shim, folder: try folder.folder("s")) { side in
+            async let resumed = side.monitor.event(deadline: .after(seconds: 20), waitingFor: "RESUME")
+            for _ in 0..<200 { try await side.execute("query-status") }
+            try await side.execute("stop")
+            #expect(try await resumed.name == "STOP")
+        }
+    }
+
+    /// A watcher that is content at once ends a migration that waits; what is armed is told to it.
+    @Test func aProvedMigrationIsEnded() async throws {
+        var source = try await configuration()
+        source.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
+        source.traceEvents = ["savevm_state_iterate", "migrate_set_state"]
+        var destination = source
+        source.legacyProperty = true
+        destination.legacyProperty = false
+        var plan = MigrationPlan(source: source, destination: destination)
+        plan.schedule = [.wait(.logged(.source, event: "savevm_state_header", times: 9))]
+        plan.watcher = CountingWatcher()
+        let folder = try RunFolder()
+        let record = try await migrate(plan, shim: shim, folder: folder.path + "/c")
+        #expect(
+            record.outcome
+                == .endless("1000 iterations, armed: schedule step 1 of 1: wait until the source has logged savevm_state_header 9 times"))
+        #expect(record.marks.isEmpty)
+        #expect(processes(under: folder.path).isEmpty)
     }
 
     @Test func aCancelledMigrationLeavesNoProcess() async throws {
@@ -123,6 +160,19 @@ struct RealSideTests {
         task.cancel()
         await #expect(throws: (any Error).self) { try await task.value }
         #expect(processes(under: place).isEmpty)
+    }
+}
+
+/// Proves after so many iterations of the source, whatever they are.
+private struct CountingWatcher: MigrationWatcher {
+    var iterations = 0
+
+    mutating func take(_ event: Event, from stream: StreamName, line: Int) {
+        if stream == .source, case .savevmStateIterate = event { iterations += 1 }
+    }
+
+    func endlessProof(armed: String?) -> String? {
+        iterations >= 1000 ? "1000 iterations, armed: \(armed ?? "nothing")" : nil
     }
 }
 

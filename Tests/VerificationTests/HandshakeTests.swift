@@ -48,7 +48,7 @@ import Testing
         #expect(account.requests == ["0000:00:01.0/vfio": 1])
         #expect(account.approvals == ["0000:00:01.0/vfio": 1])
         #expect((account.acksSent, account.acksCounted) == (1, 1))
-        #expect(account.gatedQueries == 1)
+        #expect(account.gatedSteps == 1)
         #expect(account.decision == .init(pending: 100, threshold: 310_075, queries: 3, acksBefore: 1, outstanding: 0))
         #expect(account.decidedAfterAllAcks == true)
     }
@@ -71,7 +71,7 @@ import Testing
         #expect(account.requestCount == 1)
         #expect(account.approvals == ["0000:00:01.0/vfio": 1])
         #expect(account.decision?.outstanding == 0)
-        #expect(account.gatedQueries == 1)
+        #expect(account.gatedSteps == 1)
     }
 
     /// One ACK line may be printed late, and must then follow; two missing, or one that never comes, is a decision without its ACK.

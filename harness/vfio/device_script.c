@@ -28,7 +28,7 @@ static const char *const state_names[VFIO_DEVICE_STATE_NR] = {
 
 static const char *const trigger_names[] = {
     [TRIGGER_QUERY] = "query", [TRIGGER_SESSION_QUERY] = "session-query", [TRIGGER_READ] = "read", [TRIGGER_WRITTEN] = "written",
-    [TRIGGER_STATE] = "state", [TRIGGER_CALL] = "call", [TRIGGER_PEER] = "peer", [TRIGGER_GATE] = "gate",
+    [TRIGGER_STATE] = "state", [TRIGGER_CALL] = "call", [TRIGGER_PEER] = "peer", [TRIGGER_GATE] = "gate", [TRIGGER_GATE_QUERY] = "gate-query",
 };
 enum { TRIGGERS = sizeof trigger_names / sizeof *trigger_names };
 
@@ -379,6 +379,7 @@ static bool parse_trigger(struct parser *parser, struct script_rule *rule) {
         return true;
     case TRIGGER_PEER: return expect_identifier(parser, "a device's name", "peer", rule->peer) && expect_state(parser, rule->peer, &rule->state);
     case TRIGGER_GATE: return expect_gate(parser, "gate", &rule->gate);
+    case TRIGGER_GATE_QUERY: return expect_gate(parser, "gate-query", &rule->gate) && expect_count(parser, "gate-query", &rule->threshold);
     }
     return false;
 }
@@ -429,7 +430,7 @@ static bool parse_action(struct parser *parser, struct script_rule *rule) {
     case ACTION_ESTIMATE: return expect_estimate(parser, &rule->quantity, &rule->estimate);
     case ACTION_FAIL: return parse_error(parser, &rule->error);
     case ACTION_SHORT: return expect_positive_size(parser, "short", &rule->bytes);
-    case ACTION_HOLD: return expect_gate(parser, "hold", &rule->gate);
+    case ACTION_HOLD: return expect_gate(parser, "hold", &rule->hold);
     case ACTION_ERROR: return true;
     }
     return false;
@@ -531,7 +532,7 @@ static bool check_rule(struct parser *parser, const struct script_rule *rule) {
     bool on_state = rule->trigger == TRIGGER_STATE, on_call = rule->trigger == TRIGGER_CALL;
     bool precopy_state = on_state && (rule->state == VFIO_DEVICE_STATE_PRE_COPY || rule->state == VFIO_DEVICE_STATE_PRE_COPY_P2P);
     bool p2p_state = on_state && (rule->state == VFIO_DEVICE_STATE_RUNNING_P2P || rule->state == VFIO_DEVICE_STATE_PRE_COPY_P2P);
-    bool precopy_trigger = rule->trigger == TRIGGER_QUERY || rule->trigger == TRIGGER_SESSION_QUERY || precopy_state
+    bool precopy_trigger = rule->trigger == TRIGGER_QUERY || rule->trigger == TRIGGER_SESSION_QUERY || rule->trigger == TRIGGER_GATE_QUERY || precopy_state
         || (on_call && (rule->call == CALL_PRECOPY_INFO || rule->call == CALL_PRECOPY_INFO_V2));
     bool precopy_action = rule->action == ACTION_REINIT || rule->action == ACTION_DIRTY
         || (rule->action == ACTION_ESTIMATE && rule->quantity != QUANTITY_STOP_COPY);

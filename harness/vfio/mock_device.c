@@ -45,6 +45,8 @@ struct mock_device {
     uint64_t drains, bytes_read, bytes_written;
     uint64_t queries_made, drained_queries_made; /* what triggers count: all that reached the device */
     uint64_t queries, drained_queries;           /* those that succeeded */
+    uint32_t open_gates;                         /* a bit each */
+    uint64_t gate_queries[SCRIPT_MAX_GATES];     /* all that reached the device since the gate was opened */
 
     uint64_t occurrences[SCRIPT_MAX_RULES];
     bool reached[SCRIPT_MAX_RULES]; /* read and written triggers: in this session */
@@ -175,9 +177,9 @@ static void act(struct mock_device *device, struct call *call, const struct scri
         break;
     case ACTION_HOLD:
         event.word = call != NULL ? "hold" : "hold-ignored";
-        event.b = rule->gate;
+        event.b = rule->hold;
         tell(device, event);
-        if (call != NULL) call->gates |= (uint32_t)1 << rule->gate;
+        if (call != NULL) call->gates |= (uint32_t)1 << rule->hold;
         break;
     case ACTION_ERROR:
         able = device->state != VFIO_DEVICE_STATE_ERROR;
@@ -218,10 +220,12 @@ static void occur_total(struct mock_device *device, struct call *call, enum scri
 
 static void occur_query(struct mock_device *device, struct call *call) {
     uint64_t drained_query = device->drained_queries_made, session_query = device->queries_made;
+    for (unsigned gate = 0; gate < device->script.gate_count; gate++) device->gate_queries[gate] += device->open_gates >> gate & 1;
     FOR_EACH_RULE(rule, device) {
         bool of_drain = rule->trigger == TRIGGER_QUERY && rule->threshold == drained_query;
         bool of_session = rule->trigger == TRIGGER_SESSION_QUERY && rule->threshold == session_query;
-        if (of_drain || of_session) occur(device, call, rule);
+        bool of_gate = rule->trigger == TRIGGER_GATE_QUERY && rule->threshold == device->gate_queries[rule->gate];
+        if (of_drain || of_session || of_gate) occur(device, call, rule);
     }
 }
 
@@ -909,6 +913,7 @@ void mock_device_peer_entered(struct mock_device *device, const char *peer, enum
 }
 
 void mock_device_gate_opened(struct mock_device *device, unsigned gate) {
+    if (gate < device->script.gate_count) device->open_gates |= (uint32_t)1 << gate;
     FOR_EACH_RULE(rule, device) {
         if (rule->trigger == TRIGGER_GATE && rule->gate == gate) occur(device, NULL, rule);
     }

@@ -20,6 +20,7 @@
  * Triggers, all by protocol progress, never by time:
  *   query N          the Nth precopy query since the initial bytes were last drained
  *   session-query N  the Nth precopy query since PRE_COPY was entered
+ *   gate-query GATE N    the Nth precopy query since GATE was opened
  *   read SIZE        SIZE bytes of the session were read       (once a session, in the call that reaches it)
  *   written SIZE     SIZE bytes of the session were written
  *   state STATE      STATE is entered
@@ -79,7 +80,7 @@ const char *device_call_name(enum device_call call); /* "bind", "attach", ..., "
 /* The state as scripts, events and QEMU's traces call it: "RUNNING", "PRE_COPY_P2P", ...; "UNKNOWN STATE" outside the enumeration. */
 const char *device_state_name(enum vfio_device_mig_state state);
 
-enum script_trigger { TRIGGER_QUERY, TRIGGER_SESSION_QUERY, TRIGGER_READ, TRIGGER_WRITTEN, TRIGGER_STATE, TRIGGER_CALL, TRIGGER_PEER, TRIGGER_GATE };
+enum script_trigger { TRIGGER_QUERY, TRIGGER_SESSION_QUERY, TRIGGER_READ, TRIGGER_WRITTEN, TRIGGER_STATE, TRIGGER_CALL, TRIGGER_PEER, TRIGGER_GATE, TRIGGER_GATE_QUERY };
 enum script_action { ACTION_REINIT, ACTION_DIRTY, ACTION_ESTIMATE, ACTION_FAIL, ACTION_SHORT, ACTION_HOLD, ACTION_ERROR };
 enum script_quantity { QUANTITY_INITIAL, QUANTITY_DIRTY, QUANTITY_STOP_COPY, SCRIPT_QUANTITIES };
 
@@ -96,7 +97,8 @@ struct script_rule {
     enum vfio_device_mig_state state;  /* state and peer triggers */
     enum device_call call;             /* call trigger */
     char peer[SCRIPT_NAME_SIZE];       /* peer trigger */
-    unsigned gate;                     /* gate trigger and hold action: index into gates */
+    unsigned gate;                     /* gate triggers: index into gates */
+    unsigned hold;                     /* hold action: index into gates */
     uint64_t first, last, step;        /* occurrences that count: first, first+step, ... <= last */
     enum script_action action;
     enum script_quantity quantity;     /* estimate action */

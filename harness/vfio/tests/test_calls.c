@@ -449,6 +449,24 @@ static void drained_is_told_once_each_time(void **state) {
     bench_free(bench);
 }
 
+/* gate-query: the Nth query since the gate was opened, whatever came before, and once for each gate. */
+static void gate_query_triggers(void **state) {
+    (void)state;
+    struct bench *bench = bench_in(PRE_COPY, "estimate stop-copy 1G\non gate-query go 1 do estimate stop-copy exact\non gate-query go 3 do reinit 32\n"
+                                             "on gate-query other 1 do dirty 48\n");
+    struct vfio_precopy_info info;
+    for (int i = 0; i < 5; i++) assert_int_equal(query(bench, 0, &info), 0);
+    mock_device_gate_opened(bench->device, 0);
+    static const struct { uint64_t dirty; uint32_t flags; } steps[] = {{0, 0}, {0, 0}, {0, 1}, {48, 0}, {48, 0}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (i == 3) mock_device_gate_opened(bench->device, 1);
+        assert_int_equal(query(bench, 0, &info), 0);
+        assert_int_equal(info.flags, steps[i].flags);
+        assert_int_equal(info.dirty_bytes, steps[i].dirty);
+    }
+    bench_free(bench);
+}
+
 /* query N: the Nth query since the last drain; the count stands still from a re-initialisation to the next drain. */
 static void query_triggers(void **state) {
     (void)state;
@@ -989,7 +1007,8 @@ int main(void) {
         cmocka_unit_test(unknown_requests_are_loud), cmocka_unit_test(feature_checks), cmocka_unit_test(abilities_are_reported), cmocka_unit_test(dma_logging),
         cmocka_unit_test(faults_have_no_effect), cmocka_unit_test(query_checks), cmocka_unit_test(flags_are_an_echo_until_the_opt_in),
         cmocka_unit_test(several_reinits_are_one_flag), cmocka_unit_test(reinit_accounting), cmocka_unit_test(drained_is_told_once_each_time),
-        cmocka_unit_test(query_triggers), cmocka_unit_test(failed_queries), cmocka_unit_test(estimates_are_apart_from_the_truth),
+        cmocka_unit_test(query_triggers),
+        cmocka_unit_test(gate_query_triggers), cmocka_unit_test(failed_queries), cmocka_unit_test(estimates_are_apart_from_the_truth),
         cmocka_unit_test(data_size_in_every_state), cmocka_unit_test(ends_of_the_stream), cmocka_unit_test(the_wrong_descriptor), cmocka_unit_test(round_trip),
         cmocka_unit_test(chunks_do_not_matter), cmocka_unit_test(incomplete_and_wrong_loads), cmocka_unit_test(reset_from_everywhere),
         cmocka_unit_test(state_outlives_close), cmocka_unit_test(read_and_write_rules), cmocka_unit_test(when_picks_occurrences),

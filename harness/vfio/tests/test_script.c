@@ -272,6 +272,7 @@ static void rules(void **state) {
         {"on call set-state when=1+2 do hold g", {.trigger = TRIGGER_CALL, .call = CALL_SET_STATE, .step = 2, .action = ACTION_HOLD}},
         {"on peer a.b_c-1 RESUMING when=2..9+3 do error", {.trigger = TRIGGER_PEER, .peer = "a.b_c-1", .state = VFIO_DEVICE_STATE_RESUMING, .first = 2, .last = 9, .step = 3, .action = ACTION_ERROR}},
         {"on gate g when=5..+2 do estimate stop-copy exact", {.trigger = TRIGGER_GATE, .first = 5, .step = 2, .action = ACTION_ESTIMATE, .quantity = QUANTITY_STOP_COPY}},
+        {"on gate-query g 2 do reinit 4K", {.trigger = TRIGGER_GATE_QUERY, .threshold = 2, .action = ACTION_REINIT, .bytes = 4096}},
         {"on call write do short 1", {.trigger = TRIGGER_CALL, .call = CALL_WRITE, .action = ACTION_SHORT, .bytes = 1}},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -309,7 +310,11 @@ static void gates_are_interned(void **state) {
     assert_string_equal(script.gates[0], "b");
     assert_string_equal(script.gates[1], "a");
     const unsigned expected[] = {0, 1, 0, 1};
-    for (int i = 0; i < 4; i++) assert_int_equal(script.rules[i].gate, expected[i]);
+    for (int i = 0; i < 4; i++) assert_int_equal(i == 1 || i == 2 ? script.rules[i].gate : script.rules[i].hold, expected[i]);
+    script = script_of("ackmatrix-device 1\non gate-query go 3 do hold stop\n");
+    assert_int_equal(script.rules[0].threshold, 3);
+    assert_string_equal(script.gates[script.rules[0].gate], "go");
+    assert_string_equal(script.gates[script.rules[0].hold], "stop");
 }
 
 /* Every call and state name is one a script takes. */

@@ -1,0 +1,82 @@
+/// What came of a cell: what was seen, what was predicted, and who said so.
+import Peers
+import Prediction
+import Verification
+
+public struct CellResult: Sendable {
+    /// How a cell went.
+    public enum Ending: Hashable, Sendable {
+        /// What the logs of both sides add up to.
+        case verdict(Verdict)
+        /// A side refused, in QEMU's own words.
+        case refused(SideRefusal)
+        /// It could not be driven to an end; why.
+        case broken(String)
+
+        public var text: String {
+            switch self {
+            case .verdict(let verdict): verdict.rawValue
+            case .refused: Prediction.Ending.refused.rawValue
+            case .broken: "could not be driven"
+            }
+        }
+    }
+
+    public let cell: Cell
+    public let ending: Ending
+    /// What the verifier made of the logs; nil where nothing was logged.
+    public let judgement: Judgement?
+    public let record: MigrationRecord?
+    /// What differs from the prediction, one sentence each.
+    public let differences: [String]
+    /// The broken rules, explained or not, and the deviations that are listed and did not show.
+    public let deviations: DeviationAccount
+    /// Who spoke on the ending, and what each said.
+    public let judges: [Judge]
+    public let seconds: Double
+
+    public var name: String { cell.name }
+    public var isGating: Bool { judgement?.isGating ?? false }
+
+    /// Why the cell is a finding, one sentence each; empty when all went as predicted.
+    public var findings: [String] {
+        differences(asFixed: deviations.isFixed) + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
+            + deviations.absent.map {
+                "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, found it kept"
+            }
+            + (deviations.policy == .strict ? deviations.explained.map { sentence($0.rule, "known deviation \($0.by.deviation.id)") } : [])
+    }
+    public var isFinding: Bool { !findings.isEmpty }
+
+    private func sentence(_ rule: String, _ known: String) -> String {
+        let found = judgement?.findings.first { $0.rule.id == rule }
+        return "rule \(rule) is broken (\(known))"
+            + (found.map { ": \($0.found) [\($0.places.map(\.description).joined(separator: ", "))]" } ?? "")
+    }
+
+    /// A version that does not deviate any more meets another ending than the one predicted with the deviation; that is no difference
+    /// when nothing at all is broken.
+    private func differences(asFixed isFixed: Bool) -> [String] {
+        isFixed && ending == .verdict(.completed) && judgement?.findings.isEmpty == true ? [] : differences
+    }
+}
+
+extension DeviationAccount {
+    /// A known deviation of other versions does not show, and nothing is broken.
+    fileprivate var isFixed: Bool { !fixed.isEmpty && explained.isEmpty && unexplained.isEmpty && absent.isEmpty }
+}
+
+/// One opinion on how a cell ended.
+public struct Judge: Hashable, Sendable {
+    public let name: String
+    public let says: String
+}
+
+extension CellResult {
+    /// Who stands alone where the judges do not agree; nil where they do, or where nobody can be told from the rest.
+    public var oddOneOut: Judge? {
+        let groups = Dictionary(grouping: judges, by: \.says)
+        guard groups.count == 2, judges.count > 2 else { return nil }
+        return groups.values.first { $0.count == 1 }?.first
+    }
+}

@@ -1,0 +1,94 @@
+/// Prediction against what was seen: the ending, and who requested, who approved, how often.
+import Peers
+import Prediction
+import Verification
+
+/// What the comparison says: the predicted way that was taken, and what differs from it.
+struct Comparison {
+    var differences: [String] = []
+
+    init(_ cell: Cell, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?) {
+        let endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
+        guard let outcome = cell.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
+            differences = ["ending: expected \(endings), found \(ending.text)" + (reason(ending, judgement).map { ": \($0)" } ?? "")]
+            return
+        }
+        switch ending {
+        case .refused(let refusal):
+            if let words = outcome.words, !refusal.text.contains(words) {
+                differences = ["refusal: expected the words '\(words)', found: \(refusal)"]
+            }
+        case .verdict:
+            if let judgement { compare(outcome, judgement, cell) }
+            if let words = outcome.words, record?.sourceError?.contains(words) != true {
+                differences.append("error of the source: expected '\(words)', found \(record?.sourceError.map { "'\($0)'" } ?? "none")")
+            }
+            if let record { compareMarks(cell, record) }
+        case .broken: break
+        }
+    }
+
+    private func reason(_ ending: CellResult.Ending, _ judgement: Judgement?) -> String? {
+        switch ending {
+        case .broken(let reason): reason
+        case .refused(let refusal): refusal.description
+        case .verdict: judgement?.reason
+        }
+    }
+
+    private mutating func compare(_ outcome: Outcome, _ judgement: Judgement, _ cell: Cell) {
+        let seen = judgement.handshake
+        func compare<Value: Equatable>(_ what: String, _ expected: Value?, _ found: Value) {
+            if let expected, expected != found { differences.append("\(what): expected \(expected), found \(found)") }
+        }
+        func byDevice(_ counts: [Int]?) -> [String: Int]? {
+            counts.map { counts in
+                Dictionary(uniqueKeysWithValues: counts.enumerated().map { ("v\($0)", $1) }).filter { $0.value > 0 }
+            }
+        }
+        func named(_ counts: [String: Int]) -> [String: Int] {
+            Dictionary(counts.map { (cell.devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
+        }
+        if let mode = seen.mode { compare("mode of the source", cell.scenario.source.mode.rawValue, mode.rawValue) }
+        compare("requests", byDevice(outcome.requests), named(seen.requests))
+        if seen.unnamedCountedIn > 0 {
+            compare("devices counted in", outcome.countedIn?.reduce(0, +), seen.unnamedCountedIn)
+        } else {
+            compare("devices counted in", byDevice(outcome.countedIn), named(seen.countedIn))
+        }
+        compare("approvals", byDevice(outcome.approvals), named(seen.approvals))
+        compare("ACKs sent", outcome.acksSent, seen.acksSent)
+        compare("ACKs counted", outcome.acksCounted, seen.acksCounted)
+        if outcome.isGating && !judgement.isGating {
+            differences.append("not gating: at no query was only the ACK missing, so the ACK held nothing back")
+        }
+    }
+
+    private mutating func compareMarks(_ cell: Cell, _ record: MigrationRecord) {
+        // Steps that wait for the destination's end are not owed: the source may have come to its own before.
+        let owed = cell.plan.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } }
+        guard record.marks.count < owed.count else { return }
+        differences.append("schedule step \(record.marks.count + 1) (\(owed[record.marks.count])) was never done")
+    }
+}
+
+/// What each of those who can tell says of the ending.
+func judges(_ cell: Cell, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
+    let predicted = cell.outcomes.map(\.ending.rawValue)
+    var judges = [Judge(name: "closed form", says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]
+    if case .verdict(let verdict) = ending { judges.append(Judge(name: "verifier", says: verdict.rawValue)) }
+    if let record, let word = record.ending { judges.append(Judge(name: "QEMU's monitors", says: word)) }
+    if case .refused = ending { judges.append(Judge(name: "QEMU's monitors", says: ending.text)) }
+    return judges
+}
+
+extension MigrationRecord {
+    /// The ending as the two monitors tell it: statuses and run states, nothing of the handshake. nil: they tell of no end.
+    var ending: String? {
+        guard case .ended(let status) = outcome else { return nil }
+        if status == "completed" { return Verdict.completed.rawValue }
+        guard let sourceRunState, sourceRunState == "running" else { return nil }
+        guard destinationStatuses.last == "completed", let destinationRunState else { return Verdict.failed.rawValue }
+        return (destinationRunState == "running" ? Verdict.twoGuests : .wouldRunTwoGuests).rawValue
+    }
+}

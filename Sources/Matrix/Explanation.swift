@@ -1,0 +1,228 @@
+/// Why a cell is what it is, in a text for a mail: what ran, how it ended, which rule broke, where, and what is known of it.
+import MigrationTrace
+import Peers
+import Prediction
+import Verification
+
+public struct Explanation: Sendable {
+    /// The most lines of the text, and the most columns of a line that is no command.
+    public static let mostLines = 60
+    public static let width = 100
+
+    public var trace: Trace
+    public var ending: String
+    /// The proof, the closing event, or who owes the next step.
+    public var reason: String
+    public var findings: [Finding]
+    /// The ways it was predicted to go, one sentence each; empty where there is no prediction.
+    public var predicted: [String]
+    /// What differs from the prediction.
+    public var differences: [String]
+    /// The known deviation that explains what broke.
+    public var deviation: Deviation?
+    /// The commands each side was given, as sent.
+    public var sourceCommands: [String]
+    public var destinationCommands: [String]
+
+    public init(
+        trace: Trace, judgement: Judgement, predicted: [String] = [], differences: [String] = [], deviation: Deviation? = nil,
+        sourceCommands: [String] = [], destinationCommands: [String] = []
+    ) {
+        self.trace = trace
+        ending = judgement.verdict.rawValue
+        reason = judgement.reason
+        findings = judgement.findings
+        self.predicted = predicted
+        self.differences = differences
+        self.deviation = deviation
+        self.sourceCommands = sourceCommands
+        self.destinationCommands = destinationCommands
+    }
+
+    /// Of a cell that was run; `trace` is nil where a side refused and nothing was logged.
+    public init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
+        self.trace = trace ?? Trace(of: result.cell)
+        ending = result.ending.text
+        reason = ResultLine(result).reason ?? ""
+        findings = result.judgement?.findings ?? []
+        predicted = result.cell.outcomes.map(\.sentence)
+        differences = result.differences
+        deviation = result.deviations.explained.first?.by.deviation
+        self.sourceCommands = sourceCommands
+        self.destinationCommands = destinationCommands
+    }
+
+    /// The finding it is about: the first that the deviation does not explain, else the first.
+    var finding: Finding? {
+        findings.first { deviation?.rules.contains($0.rule.id) != true } ?? findings.first
+    }
+
+    public var text: String {
+        let header = trace.header
+        let parts = [
+            TextPart(nil, head, least: 2),
+            TextPart(nil, labelled("predicted", predicted), least: 2, isJoined: true),
+            TextPart(nil, labelled("differs", differences), least: 2, isJoined: true),
+            TextPart(nil, side("source", header.source) + side("destination", header.destination), least: 2, isJoined: true),
+            TextPart(nil, rule, least: 10),
+            TextPart(nil, known, least: 4),
+            TextPart("source command line", commandLine(header.source), least: 3),
+            TextPart("destination command line", commandLine(header.destination), least: 3),
+            TextPart(
+                "QMP", sourceCommands.map { command($0, "source") } + destinationCommands.map { command($0, "destination") }, least: 3),
+            TextPart("device scripts", scripts, least: 3),
+            excerptPart(.source),
+            excerptPart(.destination),
+        ]
+        // What broke and what is known of it stays longest, then what is needed to run it again.
+        return fit(parts, within: Self.mostLines, order: [10, 11, 4, 5, 0, 1, 2, 3, 6, 7, 9, 8]).map(printable).joined(separator: "\n")
+    }
+}
+
+/// Bytes of a command that is shown.
+private let longestCommand = 2000
+
+extension Explanation {
+    private var head: [String] {
+        let name = trace.header.cell.isEmpty ? "migration" : trace.header.cell
+        return wrap("\(name): \(ending)", width: Self.width, indent: "    ") + labelled("because", [reason])
+    }
+
+    /// Sentences behind a word, the lines that follow below them.
+    private func labelled(_ label: String, _ sentences: [String]) -> [String] {
+        sentences.filter { !$0.isEmpty }.flatMap { sentence in
+            let indent = String(repeating: " ", count: labelWidth)
+            let lines = wrap(sentence, width: Self.width - labelWidth)
+            return lines.enumerated().map { ($0 == 0 ? padded(label, labelWidth) : indent) + $1 }
+        }
+    }
+
+    private func side(_ label: String, _ side: TraceSide) -> [String] {
+        let property = side.properties.last { $0.name == "switchover-ack-legacy" }
+        let mode =
+            property.map { ", mode \($0.value == "on" ? "legacy" : "per-device") (switchover-ack-legacy \($0.value))" }
+            ?? side.features.last { $0.name == "mode" }.map { ", mode \($0.value)" } ?? ""
+        let capability = side.capabilities.last { $0.name == "switchover-ack" }.map { ", switchover-ack \($0.value)" } ?? ""
+        return [cut(padded(label, labelWidth) + "\(side.version), \(side.machine)\(mode)\(capability)", to: Self.width)]
+    }
+
+    private var rule: [String] {
+        guard let finding else { return [] }
+        let rule = finding.rule
+        let others = findings.reduce(into: [String]()) { ids, other in
+            if other.rule != rule, !ids.contains(other.rule.id) { ids.append(other.rule.id) }
+        }
+        let also = others.isEmpty ? "" : "; also broken: \(others.joined(separator: ", "))"
+        let places = finding.places.prefix(4).map(\.description).joined(separator: ", ") + (finding.places.count > 4 ? ", ..." : "")
+        let good = finding.lastGood.map { "\($0.place): \($0.event)" }
+        // None pushes out another.
+        let limited: [(label: String, text: String?, most: Int)] = [
+            ("broken", "\(rule.id) (\(rule.section); \(rule.generations))\(also)", 2), ("rule", rule.statement, 2),
+            ("device", finding.device, 1),
+            ("found", "\(places): \(finding.found)", 3), ("legal", finding.legal, 2), ("last good", good, 1),
+        ]
+        return limited.flatMap { label, text, most in
+            let lines = labelled(label, [text ?? ""])
+            return lines.count <= most ? lines : lines.prefix(most - 1) + [cut(lines[most - 1], to: Self.width - 4) + " ..."]
+        }
+    }
+
+    private var known: [String] {
+        guard let deviation else { return [] }
+        let versions = [("source", deviation.sourceVersions), ("destination", deviation.destinationVersions)].compactMap { side, versions in
+            versions.map { "\(side) \($0.joined(separator: ", "))" }
+        }
+        return [cut(padded("known as", labelWidth) + "\(deviation.id); seen with \(versions.joined(separator: "; "))", to: Self.width)]
+            + labelled("reference", [deviation.reference]) + labelled("why", [deviation.reason])
+    }
+
+    /// Options with their values, in lines that end with a backslash.
+    private func commandLine(_ side: TraceSide) -> [String] {
+        guard let first = side.commandLine.first else { return [] }
+        var groups: [String] = first.hasPrefix("-") ? ["qemu-system-x86_64"] : []
+        for argument in side.commandLine {
+            let word = shellWord(argument)
+            if argument.hasPrefix("-") || groups.isEmpty { groups.append(word) } else { groups[groups.count - 1] += " " + word }
+        }
+        var lines: [String] = []
+        for group in groups {
+            if let last = lines.last, last.count + group.count + 3 <= Self.width {
+                lines[lines.count - 1] += " " + group
+            } else {
+                lines.append((lines.isEmpty ? "  " : "      ") + group)
+            }
+        }
+        return lines.enumerated().map { cut($1, to: longestCommand) + ($0 < lines.count - 1 ? " \\" : "") }
+    }
+
+    private func command(_ text: String, _ side: String) -> String { "  " + padded(side, labelWidth) + cut(text, to: longestCommand) }
+
+    /// Each script once, below the devices that have it, side by side.
+    private var scripts: [String] {
+        var blocks: [(devices: [String], script: [String])] = []
+        for (role, side) in [("source", trace.header.source), ("destination", trace.header.destination)] {
+            for device in side.devices where !device.script.isEmpty {
+                let name = "\(role) \(device.name)"
+                if let index = blocks.firstIndex(where: { $0.script == device.script }) {
+                    blocks[index].devices.append(name)
+                } else {
+                    blocks.append(([name], device.script))
+                }
+            }
+        }
+        let column = Self.width - 4
+        return beside(
+            blocks.map { ["# " + $0.devices.joined(separator: ", ")] + $0.script }.map { $0.map { cut($0, to: column) } }, width: column
+        )
+        .map { "  " + $0 }
+    }
+
+    private func excerptPart(_ side: StreamName) -> TextPart {
+        guard let place = trace.place(of: finding, on: side) else { return TextPart(nil, [], least: 1) }
+        let marked = Set((finding?.places ?? [trace.decision].compactMap { $0 }).filter { $0.stream == place.stream }.map(\.line))
+        let excerpt = trace[place.stream].excerpt(around: place.line)
+        let numberWidth = excerpt.last.map { "\($0.line)".count } ?? 0
+        let lines = excerpt.map { line, entry in
+            let lead = (marked.contains(line) ? "> " : "  ") + padded("\(line)", numberWidth) + "  "
+            return lead + cutMiddle(trimmed(entry.record.line), to: Self.width - lead.count)
+        }
+        return TextPart(
+            "\(place.stream.rawValue), lines \(excerpt.first?.line ?? 0) to \(excerpt.last?.line ?? 0) of \(trace[place.stream].count)",
+            lines, least: 10)
+    }
+}
+
+private let labelWidth = 13
+
+extension Trace {
+    /// What is known of a migration before it begins.
+    fileprivate init(of cell: Cell) {
+        self.init()
+        func side(_ configuration: SideConfiguration, _ role: Role, _ version: String) -> TraceSide {
+            var side = TraceSide()
+            side.version = version
+            side.machine = configuration.machine
+            side.commandLine = qemuArguments(configuration, role: role)
+            return side
+        }
+        header.cell = cell.name
+        header.source = side(cell.plan.source, .source, cell.sourceVersion)
+        header.destination = side(cell.plan.destination, .destination, cell.destinationVersion)
+    }
+}
+
+extension Outcome {
+    /// The ending with its counts, by device in plug order.
+    public var sentence: String {
+        func list(_ what: String, _ counts: [Int]?) -> String? {
+            guard let counts, counts.contains(where: { $0 > 0 }) else { return nil }
+            return what + " " + counts.enumerated().filter { $1 > 0 }.map { "v\($0) x\($1)" }.joined(separator: " ")
+        }
+        let acks = [acksSent.map { "\(counted($0, "ACK")) sent" }, acksCounted.map { "\(counted($0, "ACK")) counted" }].compactMap { $0 }
+        return [
+            ending.rawValue, list("requests", requests), list("counted in", countedIn), list("approvals", approvals),
+            acks.isEmpty ? nil : acks.joined(separator: ", "),
+            isGating ? "the ACK gates the decision" : nil, words.map { "with the words '\($0)'" },
+        ].compactMap { $0 }.joined(separator: "; ")
+    }
+}

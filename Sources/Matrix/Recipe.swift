@@ -1,0 +1,383 @@
+/// From a selection of axis values to the cells it stands for: machine types, device scripts, schedule.
+///
+/// Nothing here waits for time: what must come first is waited for by what it logs, by a gate, or by a count of queries.
+import Peers
+import Prediction
+import VFIO
+
+/// What a selection cannot be made of, with the binaries at hand; the cell is left out and this is said.
+public struct Unavailable: Error, Hashable, CustomStringConvertible {
+    public let description: String
+}
+
+public struct Recipe: Sendable {
+    /// The axes a recipe reads, with the values it gives a meaning to; a matrix file must have all of these axes.
+    public static let axes: [String: [String]] = [
+        "source": ["legacy-only", "per-device", "without"], "destination": ["legacy-only", "per-device", "without"],
+        "board": ["q35", "i440fx", "microvm", "none"],
+        "type": ["newest-legacy", "newest-per-device", "each-legacy", "unversioned", "alias"],
+        "devices": ["0", "1", "2", "3", "4", "5", "6", "7", "8"], "ability": ["reinit", "precopy", "none"],
+        "destination-ability": ["same", "reinit", "precopy", "none"], "odd": ["no", "1", "2", "3", "4"],
+        "odd-ability": ["-", "none", "precopy", "reinit", "busy"], "p2p": ["all", "without", "first-without"],
+        "reinits": (0...8).map(String.init), "moment": ["window", "last-check", "after-check"], "order": ["same", "reversed"],
+        "capability": ["both", "source", "destination", "off"], "legacy-property": ["machine", "source", "destination"],
+        "activity": ["idle", "busy"], "pace": ["gated", "slow", "blocked"],
+        "guest": ["running", "never-started", "stopped", "reset"], "destination-guest": ["starts", "paused"],
+        "estimate": ["small", "zero", "above-threshold"], "race": ["natural", "ack-first", "decision-first"],
+    ]
+
+    let selection: Selection
+    let source: ProbedBinary
+    let destination: ProbedBinary
+
+    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each.
+    public static func cells(of file: MatrixFile, tier: Tier, binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [Unavailable]) {
+        try file.expect(axes: axes)
+        var cells: [Cell] = []
+        var missing: [Unavailable] = []
+        var names: Set<String> = []
+        for planned in file.selections(tier) {
+            let made = try Self.cells(of: planned.selection, product: planned.product, binaries: binaries)
+            // The newest of all machine types of a kind is also the newest one: the same cell, made twice.
+            cells += made.cells.filter { names.insert($0.name).inserted }
+            missing += made.missing.filter { !missing.contains($0) }
+        }
+        return (cells, missing)
+    }
+
+    /// Every cell that the selection stands for: one for each pair of fitting binaries and each machine type it names.
+    public static func cells(of selection: Selection, product: String, binaries: [ProbedBinary]) throws -> (
+        cells: [Cell], missing: [Unavailable]
+    ) {
+        var cells: [Cell] = []
+        var missing: Set<Unavailable> = []
+        let sources = binaries.filter { fits($0, selection["source"]) }
+        let destinations = binaries.filter { fits($0, selection["destination"]) }
+        for (side, found) in [("source", sources), ("destination", destinations)] where found.isEmpty {
+            missing.insert(Unavailable(description: "no binary at hand is \(selection[side]): the \(side) of its cells"))
+        }
+        for source in sources {
+            for destination in destinations {
+                let recipe = Recipe(selection: selection, source: source, destination: destination)
+                let machines = recipe.machines()
+                if machines.isEmpty {
+                    missing.insert(
+                        Unavailable(
+                            description:
+                                "\(source.binary.name) and \(destination.binary.name) share no \(selection["board"]) machine type that is \(selection["type"])"
+                        ))
+                }
+                for machine in machines { cells.append(try recipe.cell(machine, product: product)) }
+            }
+        }
+        return (cells, missing.sorted { $0.description < $1.description })
+    }
+
+    /// Whether a binary is what the axis value asks for, by its probed features, never by its name.
+    private static func fits(_ binary: ProbedBinary, _ generation: String) -> Bool {
+        switch generation {
+        case "legacy-only": binary.features.hasSwitchoverAck && !binary.features.hasLegacyProperty
+        case "per-device": binary.features.hasLegacyProperty
+        default: !binary.features.hasSwitchoverAck
+        }
+    }
+}
+
+/// The machine type of each side; they differ where an alias stands for different ones.
+struct Machines: Hashable {
+    var title: String
+    var source: String
+    var destination: String
+}
+
+extension Recipe {
+    private var prefix: String { "pc-\(selection["board"])-" }
+
+    /// Machine types for the board and type selected, newest last.
+    func machines() -> [Machines] {
+        let from = source.features
+        let to = destination.features
+        func same(_ machine: String, _ title: String? = nil) -> Machines {
+            Machines(title: title ?? String(machine.dropFirst("pc-".count)), source: machine, destination: machine)
+        }
+        let shared = from.machineTypes.filter { $0.hasPrefix(prefix) && to.machineTypes.contains($0) }
+            .sorted { (machineRelease($0) ?? []).lexicographicallyPrecedes(machineRelease($1) ?? []) }
+        func both(_ mode: SwitchoverAckMode) -> [String] {
+            shared.filter { machine in [from, to].allSatisfy { $0.mode(machine: machine) == mode } }
+        }
+        switch (selection["board"], selection["type"]) {
+        case ("microvm", _): return [same("microvm,pcie=on", "microvm")]
+        case ("none", _): return [same("none", "none")]
+        case (_, "newest-legacy"):
+            // A side without the capability has no mode; it only has to have the type.
+            guard from.hasSwitchoverAck, to.hasSwitchoverAck else { return shared.suffix(1).map { same($0) } }
+            return both(.legacy).suffix(1).map { same($0) }
+        case (_, "newest-per-device"): return both(.perDevice).suffix(1).map { same($0) }
+        case (_, "each-legacy"): return both(.legacy).map { same($0) }
+        case (let board, "alias"):
+            guard from.aliases[board] != nil, to.aliases[board] != nil else { return [] }
+            return [Machines(title: "\(board)-alias", source: board, destination: board)]
+        default: return []
+        }
+    }
+}
+
+/// Bytes of initial data, and of each re-initialisation.
+private let initialSize = 16 << 10
+private let reinitSize = 8 << 10
+
+extension Recipe {
+    func cell(_ machines: Machines, product: String) throws -> Cell {
+        let scenario = scenario(machines)
+        var plan = MigrationPlan(
+            source: side(source, machines.source, scenario.source, .source),
+            destination: side(destination, machines.destination, scenario.destination, .destination))
+        plan.source.parameters = [
+            "max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
+        ]
+        if isHeldByBandwidth(scenario) { plan.source.parameters["max-bandwidth"] = .integer(20_000) }
+        if isHeldByThreshold(scenario) { plan.source.parameters["avail-switchover-bandwidth"] = .integer(100_000) }
+        for (index, device) in scenario.devices.enumerated() {
+            let name = "v\(index)"
+            let slot = 0x10 + index
+            plan.source.devices.append(
+                MockDevice(name: name, script: try DeviceScript(sourceScript(device, index, scenario), file: "\(name) source"), slot: slot))
+            plan.destination.devices.append(
+                MockDevice(
+                    name: name, script: try DeviceScript(destinationScript(device, index, scenario), file: "\(name) destination"),
+                    slot: slot))
+        }
+        if selection["order"] == "reversed" { plan.destination.devices.reverse() }
+        plan.schedule = schedule(scenario)
+        plan.limit = 15
+        return Cell(
+            name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
+            selection: selection, product: product, plan: plan,
+            devices: Dictionary(uniqueKeysWithValues: plan.source.devices.map { ($0.idstr, $0.name) }), scenario: scenario,
+            outcomes: predict(scenario), sourceVersion: source.features.version, destinationVersion: destination.features.version)
+    }
+
+    /// What the name says beside the sides and the machine.
+    private var tokens: [String] {
+        selection.changes.filter { !["source", "destination", "board", "type"].contains($0.axis) }.map(\.token)
+    }
+
+    private func side(_ binary: ProbedBinary, _ machine: String, _ side: Scenario.Side, _ role: Role) -> SideConfiguration {
+        var configuration = SideConfiguration(binary: binary.binary, machine: machine)
+        configuration.memoryMiB = 16
+        configuration.traceEvents = binary.features.traceEvents
+        configuration.capabilities = ["events": true, "return-path": true]
+        if side.capability || side.hasSwitchoverAck { configuration.capabilities["switchover-ack"] = side.capability }
+        configuration.startsPaused = side.startsPaused
+        if selection["legacy-property"] == role.rawValue { configuration.legacyProperty = true }
+        return configuration
+    }
+}
+
+// MARK: - What decides the outcome
+
+extension Recipe {
+    func scenario(_ machines: Machines) -> Scenario {
+        var scenario = Scenario(
+            source: side(source, machines.source, "source"), destination: side(destination, machines.destination, "destination"))
+        scenario.machinesDiffer =
+            (source.features.aliases[machines.source] ?? machines.source)
+            != (destination.features.aliases[machines.destination] ?? machines.destination)
+        scenario.late = Scenario.LateReinit(rawValue: selection["moment"])
+        scenario.guest = Scenario.Guest(rawValue: selection["guest"]) ?? .running
+        scenario.estimate = Scenario.Estimate(rawValue: selection["estimate"]) ?? .small
+        scenario.race = Scenario.Race(rawValue: selection["race"]) ?? .natural
+        scenario.devices = (0..<(Int(selection["devices"]) ?? 0)).map { device($0, isLate: scenario.late != nil) }
+        scenario.isGated = heldDevice(scenario) != nil || (selection["pace"] != "gated" && lastUser(scenario) != nil)
+        return scenario
+    }
+
+    private func side(_ binary: ProbedBinary, _ machine: String, _ role: String) -> Scenario.Side {
+        let features = binary.features
+        let byHand = selection["legacy-property"] == role
+        var side = Scenario.Side(
+            knowsPerDevice: features.hasLegacyProperty, mode: byHand || features.mode(machine: machine) != .perDevice ? .legacy : .perDevice
+        )
+        side.hasSwitchoverAck = features.hasSwitchoverAck
+        side.capability = ["both", role].contains(selection["capability"])
+        side.startsPaused = role == "source" ? selection["guest"] == "never-started" : selection["destination-guest"] == "paused"
+        return side
+    }
+
+    private func device(_ index: Int, isLate: Bool) -> Scenario.Device {
+        let isOdd = selection["odd"] == "\(index + 1)"
+        let named = isOdd ? selection["odd-ability"] : selection["ability"]
+        let source = Ability(rawValue: named) ?? Ability(rawValue: selection["ability"]) ?? .none
+        let destination = Ability(rawValue: selection["destination-ability"]) ?? source
+        var device = Scenario.Device(source: source, destination: destination)
+        device.hasP2P = selection["p2p"] == "all" || (selection["p2p"] == "first-without" && index > 0)
+        if source == .reinit && !isLate { device.reinits = Int(selection["reinits"]) ?? 0 }
+        return device
+    }
+
+    /// A busy device goes on dirtying its state.
+    private func isBusy(_ index: Int) -> Bool {
+        selection["activity"] == "busy" || (selection["odd"] == "\(index + 1)" && selection["odd-ability"] == "busy")
+    }
+
+    /// The decision is made to fall on a known query, since the one that follows it is the last check.
+    private func isPlaced(_ scenario: Scenario) -> Bool {
+        scenario.late == .lastCheck && scenario.devices.contains { $0.source == .reinit && $0.hasP2P }
+    }
+
+    /// Where nothing is held, and no decision may come before the ACKs: the threshold stays low until they have.
+    private func isHeldByThreshold(_ scenario: Scenario) -> Bool {
+        scenario.race == .acksFirst && scenario.devices.contains { $0.source.hasPrecopy }
+    }
+
+    /// The same without a device that could report more than a low threshold.
+    private func isHeldByBandwidth(_ scenario: Scenario) -> Bool {
+        scenario.race == .acksFirst && !scenario.devices.contains { $0.source.hasPrecopy }
+    }
+
+    /// The last device whose marker the destination takes.
+    private func lastUser(_ scenario: Scenario) -> Int? {
+        guard scenario.source.capability, scenario.destination.capability else { return nil }
+        return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
+    }
+
+    /// The device whose load is held until the source has decided: the second, since the first ACK is what sets the source free.
+    private func raceDevice(_ scenario: Scenario) -> Int? {
+        scenario.race == .decisionFirst && !scenario.devices.isEmpty ? min(1, scenario.devices.count - 1) : nil
+    }
+
+    /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
+    private func heldDevice(_ scenario: Scenario) -> Int? {
+        guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero,
+            scenario.guest != .neverStarted,
+            !scenario.machinesDiffer, let last = lastUser(scenario)
+        else { return nil }
+        // A legacy source that the first of several ACKs sets free would never make the queries that open the gate.
+        let users = scenario.devices.filter { $0.source.hasPrecopy && $0.destination.hasPrecopy }.count
+        if scenario.source.mode == .legacy, scenario.destination.mode == .perDevice, users > 1 { return nil }
+        return last
+    }
+}
+
+// MARK: - Scripts
+
+extension Recipe {
+    private func abilities(_ ability: Ability, hasP2P: Bool) -> String {
+        var words = ability == .none ? (hasP2P ? [] : ["stop-copy"]) : ["precopy"]
+        if hasP2P { words.append("p2p") }
+        if ability == .reinit { words.append("reinit") }
+        let size = selection["pace"] == "blocked" ? "24M" : "\(initialSize)"
+        return "ackmatrix-device 1\nhas \(words.joined(separator: " "))\nstop-copy 32K\n" + (ability.hasPrecopy ? "initial \(size)\n" : "")
+    }
+
+    private func sourceScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+        var script = abilities(device.source, hasP2P: device.hasP2P)
+        if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
+        switch scenario.estimate {
+        case .zero: script += "estimate stop-copy 0\n"
+        case .aboveThreshold: script += "estimate stop-copy 1G\n"
+        case .small: break
+        }
+        // A source that fails after all was sent must not reset the connection before the destination has read it. The first time is
+        // the start of its guest.
+        if index == raceDevice(scenario) { script += "on state RUNNING when=2 do hold resume\n" }
+        guard device.source.hasPrecopy else { return script }
+        // After the reset nothing is read that would fail earlier: what the last check makes of it is what is looked at.
+        if scenario.guest == .reset { script += "dirty-tracking no\non call read when=2.. do fail ENOMSG\n" }
+        if isBusy(index) { script += "on call precopy-info when=1+2 do dirty 4K\n" }
+        if isHeldByThreshold(scenario) {
+            // The estimate stays above the first threshold, and no read comes back empty.
+            script += "estimate dirty 64M\non call read do dirty 512\n"
+        }
+        if let late = scenario.late, device.source == .reinit {
+            if !device.hasP2P {
+                // It is not asked again; it re-initialises before its second change of state stops it.
+                script += "on call set-state when=2 do reinit 4K\n"
+            } else if late == .afterCheck {
+                script += "on state PRE_COPY_P2P do reinit 4K\n"
+            } else if index == scenario.devices.count - 1 {
+                // The first query after the gate drops the estimate, the second lets the source decide, the third is the last check.
+                script += "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
+                script += "on gate-query decide 3 do reinit 4K\n"
+            } else {
+                // When the guest stops devices are prepared from the last to the first: this one's check comes when the last is.
+                script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P do reinit 4K\n"
+            }
+        }
+        return script
+    }
+
+    private func destinationScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+        var script = abilities(device.destination, hasP2P: device.hasP2P)
+        switch selection["pace"] {
+        case "slow": script += "cost write 500ms\n"
+        case "blocked": script += "rate write 24M/s\n"
+        default: break
+        }
+        if index == heldDevice(scenario) {
+            let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice
+            script += "on written \(initialSize + (isAcknowledgedEach ? device.reinits * reinitSize : 0)) do hold load\n"
+        }
+        if index == raceDevice(scenario) {
+            // Without users the ACK is sent right after the load was set up.
+            script += device.destination.hasPrecopy ? "on written \(initialSize) do hold load\n" : "on state RESUMING do hold load\n"
+        }
+        return script
+    }
+}
+
+// MARK: - Schedule
+
+private let raiseThreshold = ScheduleStep.execute(
+    .source, command: "migrate-set-parameters", ["avail-switchover-bandwidth": .integer(1 << 30)])
+
+/// Queries that show that only the ACK is missing.
+private let furtherQueries: UInt64 = 50
+
+extension Recipe {
+    private func schedule(_ scenario: Scenario) -> [ScheduleStep] {
+        let acks = "source_return_path_thread_switchover_acked"
+        if let held = heldDevice(scenario) {
+            let device = "v\(held)"
+            let onlyTheAckIsMissing: [ScheduleStep] = [
+                .wait(.held(.destination, device: device)),
+                // The first window has ended: from here on there is a threshold.
+                .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+                .wait(.furtherQueries(.source, device: device, furtherQueries)),
+            ]
+            switch scenario.guest {
+            case .stopped:
+                return onlyTheAckIsMissing + [
+                    .execute(.source, command: "stop", nil), .wait(.logged(.source, event: "migration_thread_low_pending", times: 1)),
+                    .open(.destination, gate: "load"),
+                ]
+            case .reset:
+                return onlyTheAckIsMissing + [.execute(.source, command: "system_reset", nil), .open(.destination, gate: "load")]
+            default: break
+            }
+            guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
+            return onlyTheAckIsMissing + [
+                .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: device, 2)), .open(.destination, gate: "load"),
+                .wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
+            ]
+        }
+        switch scenario.race {
+        case .acksFirst where isHeldByBandwidth(scenario):
+            return [
+                .wait(.logged(.source, event: acks, times: 1)),
+                .execute(.source, command: "migrate-set-parameters", ["max-bandwidth": .integer(1 << 30)]),
+            ]
+        case .acksFirst:
+            return [.wait(.logged(.source, event: acks, times: 2)), raiseThreshold]
+        case .decisionFirst:
+            guard let held = raceDevice(scenario) else { return [] }
+            return [
+                .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: "migration_thread_low_pending", times: 1)),
+                .open(.destination, gate: "load"), .wait(.logged(.destination, event: "process_incoming_migration_co_end", times: 1)),
+                .open(.source, gate: "resume"),
+            ]
+        case .natural: break
+        }
+        return []
+    }
+}

@@ -1,0 +1,186 @@
+/// The result of a cell as data: one JSON object on one line, from which every report is made.
+import Peers
+import Prediction
+import Verification
+
+/// A line of the result log. Keys are sorted and no key changes its meaning within a format.
+public struct ResultLine: Hashable, Sendable, Codable {
+    /// The format of this type.
+    public static let currentFormat = 1
+
+    public struct Side: Hashable, Sendable, Codable {
+        /// The name of the binary among those of the run.
+        public var binary: String
+        /// The exact version, `11.1.3`.
+        public var version: String
+        /// The machine type as `-M` takes it.
+        public var machine: String
+    }
+
+    /// What the closed form says of the cell.
+    public struct Predicted: Hashable, Sendable, Codable {
+        /// All the ways it may end, sorted; several where it is a race.
+        public var endings: [String]
+        /// It completes with ACKs counted.
+        public var expectsACK: Bool
+
+        public var isRace: Bool { endings.count > 1 }
+    }
+
+    /// Who requested and who approved, by device; devices without any are left out.
+    public struct Counts: Hashable, Sendable, Codable {
+        public var requests: [String: Int] = [:]
+        public var countedIn: [String: Int] = [:]
+        /// Counted in by a destination that does not name them (up to 11.0).
+        public var countedInUnnamed = 0
+        public var approvals: [String: Int] = [:]
+        public var acksSent = 0
+        public var acksCounted = 0
+    }
+
+    public struct Opinion: Hashable, Sendable, Codable {
+        public var judge: String
+        public var says: String
+    }
+
+    public struct BrokenRule: Hashable, Sendable, Codable {
+        public var rule: String
+        public var device: String?
+        public var found: String
+        /// `STREAM:LINE`, where it broke first.
+        public var places: [String]
+        /// `STREAM:LINE: EVENT`.
+        public var lastGood: String?
+        public var legal: String
+    }
+
+    /// The known deviations of the cell, by their identifiers.
+    public struct Deviations: Hashable, Sendable, Codable {
+        public struct Shown: Hashable, Sendable, Codable {
+            public var id: String
+            /// Listed for these very versions.
+            public var exactVersion: Bool
+            /// The broken rules it explains.
+            public var rules: [String]
+        }
+
+        public struct Missing: Hashable, Sendable, Codable {
+            public var id: String
+            /// The rules that were to break and held.
+            public var rules: [String]
+        }
+
+        public var explained: [Shown] = []
+        /// Not there on versions it was seen on.
+        public var absent: [Missing] = []
+        /// Not there on others.
+        public var fixedSince: [Missing] = []
+    }
+
+    public var format = Self.currentFormat
+    public var cell: String
+    public var product: String
+    public var source: Side
+    public var destination: Side
+    /// The value of each axis that does not have its plain one.
+    public var selection: [String: String]
+    public var predicted: Predicted
+    public var ending: String
+    /// The proof, the refusal, or why it could not be driven.
+    public var reason: String?
+    public var gating: Bool
+    /// Steps at which only an ACK was missing.
+    public var gatedSteps: Int
+    public var counts: Counts
+    public var judges: [Opinion]
+    /// The judge that stands alone.
+    public var oddOneOut: String?
+    /// What differs from the prediction.
+    public var differences: [String]
+    public var broken: [BrokenRule]
+    public var deviations: Deviations
+    public var finding: Bool
+    /// Why it is a finding, one sentence each.
+    public var findings: [String]
+    /// To the millisecond.
+    public var seconds: Double
+    /// The command that runs the cell again.
+    public var reproduce: String
+}
+
+extension ResultLine {
+    /// `qemu` holds the `NAME=PATH` of each `--qemu` that the run was given.
+    public init(_ result: CellResult, qemu: [String] = []) {
+        let cell = result.cell
+        func side(_ configuration: SideConfiguration, _ version: String) -> Side {
+            Side(binary: configuration.binary.name, version: version, machine: configuration.machine)
+        }
+        let reason: String? =
+            switch result.ending {
+            case .verdict: result.judgement?.reason
+            case .refused(let refusal): refusal.description
+            case .broken(let why): why
+            }
+        let findings = result.findings
+        self.init(
+            cell: cell.name, product: cell.product, source: side(cell.plan.source, cell.sourceVersion),
+            destination: side(cell.plan.destination, cell.destinationVersion),
+            selection: Dictionary(uniqueKeysWithValues: cell.selection.changes.map { ($0.axis, $0.value) }),
+            predicted: Predicted(cell), ending: result.ending.text, reason: reason, gating: result.isGating,
+            gatedSteps: result.judgement?.handshake.gatedSteps ?? 0,
+            counts: result.judgement.map { Counts($0.handshake, names: cell.devices) } ?? Counts(),
+            judges: result.judges.map { Opinion(judge: $0.name, says: $0.says) }, oddOneOut: result.oddOneOut?.name,
+            differences: result.differences, broken: result.judgement?.findings.map(BrokenRule.init) ?? [],
+            deviations: Deviations(result.deviations), finding: !findings.isEmpty, findings: findings,
+            seconds: (result.seconds * 1000).rounded() / 1000, reproduce: Matrix.reproduce(cell.name, qemu: qemu))
+    }
+
+    /// It went as predicted, and what is broken in it is known.
+    public var isKnownDeviation: Bool { !finding && !deviations.explained.isEmpty }
+}
+
+extension ResultLine.Predicted {
+    /// An ACK that a source is sent although it waits for none, or that sets it free too early, is not expected to hold anything back.
+    init(_ cell: Cell) {
+        endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted()
+        let (source, destination) = (cell.scenario.source, cell.scenario.destination)
+        expectsACK =
+            source.capability && source.mode == destination.mode
+            && cell.outcomes.contains { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
+    }
+}
+
+extension ResultLine.Counts {
+    /// `names` are those of the devices, by section idstr.
+    init(_ handshake: Handshake, names: [String: String]) {
+        func named(_ counts: [String: Int]) -> [String: Int] {
+            Dictionary(counts.map { (names[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
+        }
+        self.init(
+            requests: named(handshake.requests), countedIn: named(handshake.countedIn), countedInUnnamed: handshake.unnamedCountedIn,
+            approvals: named(handshake.approvals), acksSent: handshake.acksSent, acksCounted: handshake.acksCounted)
+    }
+}
+
+extension ResultLine.BrokenRule {
+    init(_ finding: Finding) {
+        self.init(
+            rule: finding.rule.id, device: finding.device, found: finding.found, places: finding.places.map(\.description),
+            lastGood: finding.lastGood.map { "\($0.place): \($0.event)" }, legal: finding.legal)
+    }
+}
+
+extension ResultLine.Deviations {
+    init(_ account: DeviationAccount) {
+        for explanation in account.explained {
+            let id = explanation.by.deviation.id
+            if let index = explained.firstIndex(where: { $0.id == id }) {
+                explained[index].rules.append(explanation.rule)
+            } else {
+                explained.append(Shown(id: id, exactVersion: explanation.by.exactVersion, rules: [explanation.rule]))
+            }
+        }
+        absent = account.absent.map { Missing(id: $0.deviation.id, rules: $0.rules) }
+        fixedSince = account.fixed.map { Missing(id: $0.deviation.id, rules: $0.rules) }
+    }
+}

@@ -1,0 +1,32 @@
+/// Logs made wrong on purpose: what proves that the verifier sees, and that the ACK gated.
+import MigrationTrace
+import Verification
+
+public enum Tampering: String, CaseIterable, Sendable {
+    /// The decision stands where a source that ignores the ACK would have made it: at the first query at which only the ACK was missing.
+    case decisionBeforeAck = "decision-before-ack"
+
+    /// The trace as it would read; nil where there is nothing to move: no decision, or no query that it could have been made at.
+    public func tamper(_ trace: Trace) -> Trace? {
+        var account = SourceAccount()
+        var entries: [Entry] = []
+        var ripe: Int?
+        var decision: Int?
+        for entry in trace.source {
+            if let event = entry.event {
+                let before = account.gatedSteps
+                account.take(event)
+                // The iteration that follows a ripe query is what shows that it was held back.
+                if ripe == nil, account.gatedSteps > before { ripe = entries.count }
+                if case .migrationThreadLowPending = event, decision == nil { decision = entries.count }
+            }
+            entries.append(entry)
+        }
+        guard let ripe, let decision, ripe < decision else { return nil }
+        let moved = entries.remove(at: decision)
+        entries.insert(moved, at: ripe)
+        var tampered = trace
+        tampered.source = FoldedStream(entries)
+        return tampered
+    }
+}

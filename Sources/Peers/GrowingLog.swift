@@ -1,0 +1,40 @@
+/// Following a log, as typed events, while a side writes it.
+import Glibc
+import MigrationTrace
+
+/// The whole lines of a log that have been written so far; asked again, those that have come since. A log that is not there yet has none.
+final class GrowingLog {
+    let stream: StreamName
+    private let path: String
+    private var descriptor: Int32 = -1
+    private var reader: LogReader?
+
+    init(_ stream: StreamName, path: String) {
+        self.stream = stream
+        self.path = path
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Reads on to the last whole line.
+    func read(_ body: (Event, _ line: Int) -> Void) throws {
+        if reader == nil {
+            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                if errno == ENOENT { return }
+                throw unreadable(path)
+            }
+            let (descriptor, path) = (descriptor, path)
+            reader = LogReader(isGrowing: true) { part in
+                let count = Glibc.read(descriptor, part.baseAddress, part.count)
+                guard count >= 0 else { throw unreadable(path) }
+                return count
+            }
+        }
+        while let line = try reader?.nextEvent() {
+            if let event = line.event { body(event, line.position.line) }
+        }
+    }
+}
+
+private func unreadable(_ path: String) -> SideError { SideError("\(path): cannot be read: \(String(cString: strerror(errno)))") }

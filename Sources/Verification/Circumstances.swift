@@ -1,0 +1,48 @@
+/// What is known of a migration from outside its logs, which say neither the capability nor the mode.
+import MigrationTrace
+
+/// nil is what must be inferred from the logs.
+public struct Circumstances: Hashable, Sendable {
+    /// Whether switchover-ack is on.
+    public var sourceCapability: Bool?
+    public var destinationCapability: Bool?
+    public var sourceMode: Handshake.Mode?
+    public var destinationMode: Handshake.Mode?
+    /// Section idstrs by the side's device names.
+    public var sourceIdstrs: [String: String] = [:]
+    public var destinationIdstrs: [String: String] = [:]
+    /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
+    /// wait is for ever.
+    public var armed: String?
+
+    public init() {}
+
+    /// What the header of a recorded migration says: capabilities, the legacy property, else the mode that was probed.
+    public init(_ header: TraceHeader) {
+        sourceCapability = header.source.switchoverAck
+        destinationCapability = header.destination.switchoverAck
+        sourceMode = header.source.ackMode
+        destinationMode = header.destination.ackMode
+        sourceIdstrs = header.source.idstrs
+        destinationIdstrs = header.destination.idstrs
+        armed = header.armed.isEmpty ? nil : header.armed
+        if !header.armed.isEmpty { armed = header.armed }
+    }
+}
+
+extension TraceSide {
+    fileprivate var switchoverAck: Bool? { capabilities.last { $0.name == "switchover-ack" }.flatMap { onOff($0.value) } }
+
+    fileprivate var ackMode: Handshake.Mode? {
+        if let property = properties.last(where: { $0.name.hasSuffix("switchover-ack-legacy") }), let isLegacy = onOff(property.value) {
+            return isLegacy ? .legacy : .perDevice
+        }
+        return features.last { $0.name == "mode" }.flatMap { Handshake.Mode(rawValue: $0.value) }
+    }
+
+    fileprivate var idstrs: [String: String] {
+        Dictionary(devices.filter { !$0.idstr.isEmpty }.map { ($0.name, $0.idstr) }) { first, _ in first }
+    }
+}
+
+private func onOff(_ value: String) -> Bool? { value == "on" ? true : value == "off" ? false : nil }

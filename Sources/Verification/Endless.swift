@@ -1,0 +1,213 @@
+/// When a migration can never end by itself, proved from its state and then confirmed by a bounded number of further iterations.
+///
+/// Slow is not stuck: whatever may still happen (a marker not loaded, an approval or an ACK on its way, a device held at a gate, a
+/// schedule not at its end, pending bytes that still fall) leaves it open, and says who owes the next step.
+import MigrationTrace
+
+/// How far the source has come since something last happened.
+struct Progress: Sendable {
+    /// All iterations.
+    private(set) var iterations = 0
+    /// Iterations since then, at which what is pending did not fall.
+    private(set) var settled = 0
+    /// PART and END sections begun so far, and how many by then.
+    private(set) var sections = 0
+    private(set) var sectionsThen = 0
+    /// The least that was pending at the end of a step since then.
+    private(set) var least: UInt64?
+    private(set) var latest: UInt64?
+    /// Of each kind of query the latest number and the least of all.
+    private var seen: (estimate: (latest: UInt64, least: UInt64), exact: (latest: UInt64, least: UInt64)) = ((0, .max), (0, .max))
+    private var fell = false
+    /// Lines are missing: sections cannot be compared with the other side's.
+    private(set) var isComparable = true
+
+    mutating func happened() {
+        settled = 0
+        sectionsThen = sections
+        least = nil
+    }
+
+    mutating func wroteSection() { sections += 1 }
+
+    /// A step is over; its last query is the one that counts.
+    mutating func iterated() {
+        iterations += 1
+        if !fell { settled += 1 }
+        fell = false
+        if let latest { least = min(least ?? .max, latest) }
+    }
+
+    mutating func query(_ total: UInt64, exact: Bool) {
+        latest = total
+        let before = exact ? seen.exact : seen.estimate
+        if total < before.latest { fell = true }
+        if total < before.least { happened() }
+        let now = (latest: total, least: min(total, before.least))
+        if exact { seen.exact = now } else { seen.estimate = now }
+    }
+
+    mutating func lose() { isComparable = false }
+}
+
+enum Wait: Hashable, Sendable {
+    case proved(Verdict, String)
+    /// What may still happen, or who owes the next step.
+    case open(String)
+}
+
+/// The state of both sides, as far as they were fed.
+struct EndlessProof {
+    /// Iterations that confirm it.
+    static let confirmations = 200
+
+    let source: SourceSide
+    /// nil: its log is not there.
+    let destination: DestinationSide?
+    let sourceDevices: DeviceStreams
+    let destinationDevices: DeviceStreams
+    let capability: Bool?
+    let armed: String?
+    /// The migration was cancelled afterwards: the destination's end follows from that.
+    var wasCancelled = false
+
+    func wait() -> Wait {
+        guard source.hasBegun || source.last != nil else { return .open("the source's log is empty") }
+        if let status = source.status.final { return .open("the source is \(status.rawValue)") }
+        if let end = destinationEnd { return .open(end) }
+        if let underflow = source.ledger.underflow, capability != false, guestRuns, source.switchover.decision == nil {
+            // Whatever else happens: the counter stays.
+            return confirmed(
+                .endlessAfterUnderflow,
+                "the source's counter underflowed to 4294967295 at \(underflow.place); it can never be 0 again while the guest runs",
+                by: source.progress.iterations - source.iterationsAtUnderflow)
+        }
+        guard source.switchover.decision == nil else { return .open(afterDecision) }
+        guard source.status.status == nil || source.status.status == .active else {
+            return .open("the source is in \(source.status.status!.rawValue) and owes the next status")
+        }
+        return isMissingAnAck ? waitForAck() : convergence()
+    }
+
+    /// A destination that has failed closes the channel, which ends the source, too.
+    private var destinationEnd: String? {
+        if wasCancelled { return nil }
+        if let destination, let ending = destination.ending, let final = destination.status.final, final != .completed {
+            return "the destination \(final.rawValue) at \(ending.place); the source's next write fails"
+        }
+        guard let shut = source.shut, shut.value != 0, destination?.status.final == nil else { return nil }
+        return "the destination said at \(shut.place) that it failed; it owes its end, and then the source's next write fails"
+    }
+
+    private var guestRuns: Bool { source.guest.runs ?? true }
+    private var isMissingAnAck: Bool { capability == true && guestRuns && source.ledger.missing > 0 && source.ledger.queries > 0 }
+
+    private var afterDecision: String {
+        switch source.status.status {
+        case .device?, .preSwitchover?:
+            "the source has decided to switch over, and owes its completion (status \(source.status.status!.rawValue))"
+        case let status?: "the source has decided to switch over (status \(status.rawValue)), and owes the next step"
+        case nil: "the source has decided to switch over, and owes its completion"
+        }
+    }
+
+    // MARK: An ACK is missing
+
+    private func waitForAck() -> Wait {
+        let missing = source.ledger.missing
+        let acks = count(missing, "ACK")
+        if let end = source.returnPathEnd {
+            return confirmed(
+                .waitsForEver, "\(acks) missing, and the return path ended \(end.text.isEmpty ? "" : end.text + " ")at \(end.place)")
+        }
+        if let device = source.devices.all.first(where: { $0.isSent == false && $0.enteredPrecopyAtSetup && !$0.isInPrecopy }) {
+            return confirmed(
+                .waitsForEver, "\(acks) missing, and \(sourceName(device.name)) has left PRE_COPY, where alone its marker can be sent")
+        }
+        if let holder = holder { return .open(holder) }
+        if let armed { return .open(armed) }
+        for device in source.devices.all where device.isInPrecopy {
+            if source.ledger.counts == true ? device.isSent == false : device.initialAtPartEnd != 0 {
+                let left = device.initial.map { "\($0) left" } ?? "none of them sent"
+                return .open("\(sourceName(device.name))'s initial bytes are not drained: \(left)")
+            }
+        }
+        guard let destination else { return .open("the destination, whose log is not there, owes \(acks)") }
+        if let owes = destinationOwes(destination) { return .open(owes) }
+        if destination.sent > source.ledger.acks {
+            return .open("the source has counted \(source.ledger.acks) of the \(destination.sent) ACKs sent")
+        }
+        let markers = source.devices.all.reduce(0) { $0 + $1.markers }
+        let approvals = destination.devices.reduce(0) { $0 + $1.approvalCount }
+        let marked =
+            source.ledger.counts == true
+            ? "\(markers) of \(count(markers, "marker")) approved" : "\(approvals) of \(count(approvals, "marker")) loaded approved"
+        return confirmed(
+            .waitsForEver,
+            "\(acks) missing, but \(marked), and \(source.ledger.acks) of \(count(destination.sent, "ACK")) sent counted: no further one can come"
+        )
+    }
+
+    /// What the destination has yet to do with what was sent; nil: nothing.
+    private func destinationOwes(_ destination: DestinationSide) -> String? {
+        guard destination.pongs > 0, !destination.isOpeningReturnPath else {
+            return "the destination has not opened the return path yet"
+        }
+        let markers = source.devices.all.reduce(0) { $0 + $1.markers }
+        let loads = destination.devices.reduce(0) { $0 + $1.loadCount }
+        if source.ledger.counts == true, markers > loads {
+            return "the destination has loaded \(loads) of \(markers) markers, \(readSections(destination))"
+        }
+        // Up to 11.0 markers are not printed when they are written: all that was sent must have been read.
+        let isRead = destination.sections > source.progress.sectionsThen && source.progress.isComparable && !destination.hasGaps
+        if source.ledger.counts != true, !source.devices.all.isEmpty, !isRead {
+            return "the destination has \(readSections(destination))"
+        }
+        for device in destination.devices where device.loadCount > device.approvalCount {
+            return "the destination owes the approval of \(destination.account.devices.idstr(of: device.name))"
+        }
+        return destination.awaitingAck.map { "the destination owes the ACK for the approval at \($0.spot.place)" }
+    }
+
+    private func readSections(_ destination: DestinationSide) -> String {
+        "read \(destination.sections) of \(source.progress.sections) sections"
+    }
+
+    // MARK: No ACK is missing
+
+    private func convergence() -> Wait {
+        guard let threshold = source.account.threshold else {
+            return .open("the source owes the end of its first window: there is no threshold yet")
+        }
+        guard let least = source.progress.least ?? source.progress.latest else { return .open("the source owes its first query") }
+        guard least > UInt64(max(threshold, 0)) else {
+            return .open("the source owes the decision: \(least) bytes are pending, within the threshold of \(threshold)")
+        }
+        if let holder { return .open(holder) }
+        if let armed { return .open(armed) }
+        return confirmed(
+            .doesNotConverge, "no ACK is missing, and at least \(least) bytes stay pending, over the threshold of \(threshold)")
+    }
+
+    // MARK: Words
+
+    private func confirmed(_ verdict: Verdict, _ proof: String, by iterations: Int? = nil) -> Wait {
+        let settled = iterations ?? source.progress.settled
+        guard settled >= Self.confirmations else { return .open("\(proof); \(settled) of \(Self.confirmations) iterations confirm it") }
+        return .proved(verdict, "\(proof) (\(settled) iterations since the last progress)")
+    }
+
+    private func sourceName(_ device: String) -> String { source.account.devices.idstr(of: device) }
+
+    /// A call that is being held, on either side.
+    private var holder: String? {
+        for (side, devices) in [("destination", destinationDevices), ("source", sourceDevices)] {
+            for device in devices.all {
+                guard let hold = device.holds.first else { continue }
+                let names = side == "source" ? source.account.devices : destination?.account.devices
+                return "the \(side) holds device \(names?.idstr(of: device.name) ?? device.name) at gate \(hold.gate)"
+            }
+        }
+        return nil
+    }
+}

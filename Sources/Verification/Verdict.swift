@@ -1,0 +1,27 @@
+/// How a migration ended, or that it never will.
+
+public enum Verdict: String, CaseIterable, Hashable, Sendable {
+    case completed
+    case failed = "failed, source running"
+    case waitsForEver = "waits for ever"
+    case endlessAfterUnderflow = "endless after underflow"
+    case twoGuests = "two guests running"
+    /// The destination is complete and paused, and the source runs.
+    case wouldRunTwoGuests = "would run two guests if the manager continued"
+    case noGuest = "no guest running"
+    case doesNotConverge = "does not converge"
+    /// Nothing proves either; the reason says who owes the next step.
+    case undecided
+}
+
+/// What is to be said of one migration.
+public struct Judgement: Hashable, Sendable {
+    public var verdict: Verdict
+    /// The closing event, the proof, or who owes the next step.
+    public var reason: String
+    /// By stream, and by line in it.
+    public var findings: [Finding]
+    public var handshake: Handshake
+    /// The ACK held a decision back; without that a completed handshake proves nothing.
+    public var isGating: Bool { handshake.isGating }
+}

@@ -1,0 +1,73 @@
+/// `ackmatrix explain`: one cell in a page that can go into a mail.
+import ArgumentParser
+import Foundation
+import Matrix
+import MigrationTrace
+import Peers
+import Verification
+
+struct ExplainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain", abstract: "Say in at most 60 lines what a cell shows, which rule broke, and why.",
+        discussion: """
+            CELL is a cell's name, which is then run, or the folder of a cell that a run has kept. The text has both command lines, the QMP \
+            commands, the device scripts, the first broken rule and ten lines of each side's log.
+            """)
+
+    @OptionGroup var binaries: BinaryOptions
+
+    @Option(help: ArgumentHelp("The matrix file. (default: harness/matrix/default.yaml)", valueName: "FILE"))
+    var matrix: String?
+
+    @OptionGroup var deviations: DeviationOptions
+
+    @Argument(help: ArgumentHelp("A cell's name, or a kept cell's folder.", valueName: "CELL")) var cell: String
+
+    func run() async throws {
+        if FileManager.default.fileExists(atPath: cell) {
+            print(try kept(cell))
+            return
+        }
+        var options = MatrixOptions()
+        options.matrix = matrix
+        options.cell = [cell]
+        options.tier = .full
+        let binaries = try await Harness.probed(self.binaries.binaries())
+        let chosen = try options.cells(binaries).cells
+        guard chosen.count == 1, let chosen = chosen.first else {
+            throw ValidationError(
+                "expected the name of one cell, found \(chosen.count) that contain '\(cell)': "
+                    + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
+        }
+        let runner = CellRunner(
+            binaries: binaries, shim: try Harness.shim(), deviations: try deviations.file(options.file()), policy: deviations.deviations)
+        let folder = try RunFolder()
+        let place = folder.path + "/c"
+        let result = try await runner.run(chosen, folder: place)
+        let trace = try? Trace(path: place + "/" + CellRunner.traceFile)
+        let explanation = Explanation(
+            result, trace: trace, sourceCommands: commands(place + "/source"), destinationCommands: commands(place + "/destination"))
+        print(explanation.text)
+        if result.isFinding { throw Finding(description: result.findings[0]) }
+    }
+
+    /// Of a folder that a run has kept: what its trace says, without a prediction.
+    private func kept(_ folder: String) throws -> String {
+        let path = folder + "/" + CellRunner.traceFile
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw Environment("\(folder): expected a cell's folder, found no \(CellRunner.traceFile) in it")
+        }
+        let trace: Trace
+        do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
+        return Explanation(
+            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
+            destinationCommands: commands(folder + "/destination")
+        ).text
+    }
+
+    private func commands(_ side: String) -> [String] {
+        // What only asks changes nothing.
+        ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+            .filter { !$0.contains("\"execute\":\"query-") }
+    }
+}

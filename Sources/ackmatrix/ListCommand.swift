@@ -1,0 +1,28 @@
+/// `ackmatrix list`: the cells, and what of the matrix they cover.
+import ArgumentParser
+import Matrix
+
+struct ListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each; or say what the matrix covers.")
+
+    @OptionGroup var binaries: BinaryOptions
+    @OptionGroup var matrix: MatrixOptions
+
+    @Flag(help: "For every pair of axis values: covered, excluded with its reason, or open. Open pairs are a finding.")
+    var coverage = false
+
+    func run() async throws {
+        guard coverage else {
+            let (cells, missing) = try matrix.cells(try await Harness.probed(binaries.binaries()))
+            for sentence in missing { Harness.note("missing: \(sentence)") }
+            for cell in cells { print(cell.name) }
+            return
+        }
+        let coverage = Coverage(try matrix.file(), tier: matrix.tier)
+        print(coverage.text)
+        if !coverage.open.isEmpty {
+            throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
+        }
+    }
+}

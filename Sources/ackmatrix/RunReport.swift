@@ -1,0 +1,172 @@
+/// What a run says while it goes and when it ends, and what it leaves.
+import Foundation
+import Glibc
+import Matrix
+import Peers
+
+/// Takes results as they come: a line for each in a pipe, one redrawn line on a terminal; the rest goes to the result folder.
+struct RunReport {
+    private let place: ResultFolder
+    private let log: ResultLog
+    private let corpus: Corpus
+    private let qemu: [String]
+    private let verbose: Bool
+    private let screen = Screen()
+    private let began = Date()
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+    private let nameWidth: Int
+    private let deviations: [Deviation]
+    private var progress: RunProgress
+    private var lines: [ResultLine] = []
+    private(set) var summary: Summary
+
+    init(
+        cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, qemu: [String], verbose: Bool, place: ResultFolder,
+        corpus: Corpus
+    ) throws {
+        self.place = place
+        self.corpus = corpus
+        self.qemu = qemu
+        self.verbose = verbose
+        self.deviations = deviations
+        log = try ResultLog(path: place.log)
+        progress = RunProgress(total: cells.count)
+        summary = Summary(axes: axes, deviations: deviations, isWhole: isWhole)
+        nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
+        start = clock.now
+    }
+
+    private var seconds: Double { (clock.now - start) / .seconds(1) }
+
+    mutating func take(_ event: MatrixRun.Progress) throws {
+        switch event {
+        case .began(let cell):
+            progress.begin(cell.name)
+        case .ended(let result, let folder):
+            let line = ResultLine(result, qemu: qemu)
+            progress.end(line)
+            summary.add(line)
+            lines.append(line)
+            try log.append(line)
+            try place.keep(result, line, folder: folder)
+            if let file = try corpus.take(result, trace: folder + "/" + CellRunner.traceFile) { screen.say("recorded \(file)") }
+            if !screen.isTerminal || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
+            if verbose, let judgement = result.judgement {
+                screen.say("    because    \(judgement.reason)")
+                for text in handshakeLines(judgement.handshake) + judgement.findings.map(render) { screen.say(text) }
+            }
+        }
+        screen.show(progress)
+    }
+
+    mutating func add(wholeRunFinding sentence: String) { summary.add(wholeRunFinding: sentence) }
+
+    /// The run was cut off: what is there is told and kept.
+    func interrupted() throws {
+        screen.clear()
+        screen.say("stopped after " + summary.closingLine(seconds: seconds))
+        try writeJUnit(leftOut: [])
+    }
+
+    func finish(missing: [String], canary: String?) throws {
+        screen.clear()
+        try writeJUnit(leftOut: missing)
+        screen.say("")
+        if let canary { screen.say(canary + "\n") }
+        screen.say(summary.text(seconds: seconds, lines: 160))
+        Harness.note("results: \(place.path)")
+    }
+
+    private func writeJUnit(leftOut: [String]) throws {
+        let cases = leftOut.map { LeftOut(name: $0, product: "left out", reason: $0) }
+        try JUnit(lines, leftOut: cases, wholeRun: summary.wholeRunFindings, deviations: deviations, began: began, seconds: seconds)
+            .write(path: place.junit)
+    }
+}
+
+/// Standard output: a terminal has a line at its end that is redrawn.
+private struct Screen {
+    let isTerminal = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+    private static let clearLine = "\r\u{1B}[K"
+
+    func say(_ text: String) {
+        clear()
+        ackmatrix.say(text)
+    }
+
+    func show(_ progress: RunProgress) {
+        guard isTerminal else { return }
+        print(Self.clearLine + progress.line(width: width), terminator: "")
+        fflush(nil)
+    }
+
+    func clear() {
+        guard isTerminal else { return }
+        print(Self.clearLine, terminator: "")
+    }
+
+    private var width: Int {
+        var size = winsize()
+        return ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) - 1 : 79
+    }
+}
+
+/// Where the results of a run are, one run at a time.
+struct ResultFolder {
+    let path: String
+    private let lock: FolderLock
+    private let keepsAll: Bool
+
+    var log: String { path + "/results.jsonl" }
+    var junit: String { path + "/junit.xml" }
+
+    /// Makes the folder, and removes what an earlier run left in it: nothing else, since nobody's files go because a folder was named.
+    init(_ path: String, keepsAll: Bool) throws {
+        self.path = URL(fileURLWithPath: path).path
+        self.keepsAll = keepsAll
+        let files = FileManager.default
+        func unusable(_ error: any Error) -> Environment {
+            Environment("\(path): cannot take results: \(error.localizedDescription); name another folder with --results")
+        }
+        do { try files.createDirectory(atPath: self.path, withIntermediateDirectories: true) } catch { throw unusable(error) }
+        guard let lock = FolderLock(self.path) else {
+            throw Environment("\(path): another run writes its results there; name another folder with --results")
+        }
+        self.lock = lock
+        do {
+            for old in [self.path + "/cells", self.path + "/results.jsonl", self.path + "/junit.xml"] where files.fileExists(atPath: old) {
+                try files.removeItem(atPath: old)
+            }
+            try files.createDirectory(atPath: self.path + "/cells", withIntermediateDirectories: true)
+        } catch {
+            throw unusable(error)
+        }
+    }
+
+    /// Keeps the cell's folder, with the command that runs it again.
+    func keep(_ result: CellResult, _ line: ResultLine, folder: String) throws {
+        guard keepsAll || line.finding, FileManager.default.fileExists(atPath: folder) else { return }
+        try (line.reproduce + "\n").write(toFile: folder + "/reproduce", atomically: false, encoding: .utf8)
+        // A repeated cell keeps each of its runs.
+        let kept = path + "/cells/" + result.name
+        let place = (1...).lazy.map { $0 == 1 ? kept : "\(kept).\($0)" }.first { !FileManager.default.fileExists(atPath: $0) }!
+        try FileManager.default.moveItem(atPath: folder, toPath: place)
+    }
+}
+
+/// A folder that this process alone writes to, for as long as it lives.
+private final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// nil when another process holds it.
+    init?(_ path: String) {
+        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            if descriptor >= 0 { close(descriptor) }
+            return nil
+        }
+    }
+
+    deinit { close(descriptor) }
+}
