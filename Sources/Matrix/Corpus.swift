@@ -29,9 +29,9 @@ public struct Corpus: Sendable {
     }
 
     /// Takes a cell's trace if the mode asks for it; returns the file written. Only what was as predicted becomes golden.
-    public func take(_ result: CellResult, trace: String) throws -> String? {
-        guard mode != .never, !result.isFinding, FileManager.default.fileExists(atPath: trace) else { return nil }
-        let file = "\(folder)/\(result.name).trace"
+    public func take(_ cell: String, isFinding: Bool, trace: String) throws -> String? {
+        guard mode != .never, !isFinding, FileManager.default.fileExists(atPath: trace) else { return nil }
+        let file = "\(folder)/\(cell).trace"
         let isThere = FileManager.default.fileExists(atPath: file)
         switch mode {
         case .never: return nil

@@ -23,6 +23,8 @@ public struct ResultLine: Hashable, Sendable, Codable {
         public var endings: [String]
         /// It completes with ACKs counted.
         public var expectsACK: Bool
+        /// The counts it names; those it does not name depend on who is faster.
+        public var counts: [String]
 
         public var isRace: Bool { endings.count > 1 }
     }
@@ -147,6 +149,11 @@ extension ResultLine.Predicted {
         expectsACK =
             source.capability && source.mode == destination.mode
             && cell.outcomes.contains { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
+        func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool { cell.outcomes.allSatisfy { $0[keyPath: count] != nil } }
+        counts = [
+            ("requests", isNamed(\.requests)), ("countedIn", isNamed(\.countedIn)), ("approvals", isNamed(\.approvals)),
+            ("acksSent", isNamed(\.acksSent)), ("acksCounted", isNamed(\.acksCounted)),
+        ].filter(\.1).map(\.0)
     }
 }
 

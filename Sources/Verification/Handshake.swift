@@ -104,6 +104,8 @@ public struct SourceAccount: Sendable {
             mode = .legacy
             note(within: total == 0 || total < limit, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
+            // The step ends in a decision: it held nothing back.
+            isRipe = false
             decision = .init(
                 pending: pending, threshold: threshold, queries: queries, acksBefore: acks,
                 outstanding: (mode == .perDevice ? 0 : 1) + collected - acks)

@@ -66,7 +66,8 @@ struct RunCommand: AsyncParsableCommand {
         let folder = try RunFolder()
         let all = (1...`repeat`).flatMap { _ in cells }
         var report = try RunReport(
-            cells: all, axes: matrixFile.axes, deviations: known.deviations, isWhole: matrix.cell.isEmpty, qemu: self.binaries.own,
+            cells: all, axes: matrixFile.axes, deviations: known.deviations, isWhole: matrix.cell.isEmpty && tamper == nil,
+            qemu: self.binaries.own,
             verbose: verbose, place: try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll),
             corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record))
         let canary: Canary?
@@ -79,6 +80,7 @@ struct RunCommand: AsyncParsableCommand {
             try report.interrupted()
             throw error
         }
+        if let tamper { say(report.tampered(tamper)) }
         if let failure = canary?.failure { report.add(wholeRunFinding: failure) }
         try report.finish(missing: missing, canary: canary?.text)
         let findings = report.summary.findings.count + report.summary.wholeRunFindings.count

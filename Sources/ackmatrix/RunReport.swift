@@ -18,7 +18,11 @@ struct RunReport {
     private let nameWidth: Int
     private let deviations: [Deviation]
     private var progress: RunProgress
+    private var repetition = Repetition()
     private var lines: [ResultLine] = []
+    /// Cells in which the ACK must hold the decision back, and those of them that passed as predicted.
+    private var gates = 0
+    private var passedGates: [String] = []
     private(set) var summary: Summary
 
     init(
@@ -48,9 +52,16 @@ struct RunReport {
             progress.end(line)
             summary.add(line)
             lines.append(line)
+            if result.cell.outcomes.allSatisfy(\.isGating) {
+                gates += 1
+                if !line.finding { passedGates.append(line.cell) }
+            }
+            if let difference = repetition.difference(line) { summary.add(wholeRunFinding: difference) }
             try log.append(line)
             try place.keep(result, line, folder: folder)
-            if let file = try corpus.take(result, trace: folder + "/" + CellRunner.traceFile) { screen.say("recorded \(file)") }
+            if let file = try corpus.take(result.name, isFinding: result.isFinding, trace: folder + "/" + CellRunner.traceFile) {
+                screen.say("recorded \(file)")
+            }
             if !screen.isTerminal || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
             if verbose, let judgement = result.judgement {
                 screen.say("    because    \(judgement.reason)")
@@ -61,6 +72,12 @@ struct RunReport {
     }
 
     mutating func add(wholeRunFinding sentence: String) { summary.add(wholeRunFinding: sentence) }
+
+    /// What became of the cells that must gate, after their logs were made wrong.
+    func tampered(_ how: Tampering) -> String {
+        "tampered with (\(how.rawValue)): \(gates - passedGates.count) of the \(gates) cells in which the ACK must hold the decision back were found"
+            + (passedGates.isEmpty ? "" : "; not found: " + passedGates.joined(separator: ", "))
+    }
 
     /// The run was cut off: what is there is told and kept.
     func interrupted() throws {

@@ -52,7 +52,8 @@ private func line(
     ResultLine(
         cell: name, product: product, source: .init(binary: "11.1", version: "11.1.3", machine: "pc-q35-11.1"),
         destination: .init(binary: "10.0", version: "10.0.13", machine: "pc-q35-11.1"), selection: selection,
-        predicted: .init(endings: [ending], expectsACK: ending == "completed"), ending: ending, reason: nil, gating: gating,
+        predicted: .init(endings: [ending], expectsACK: ending == "completed", counts: ["acksSent"]), ending: ending, reason: nil,
+        gating: gating,
         gatedSteps: gating ? 400 : 0, counts: .init(requests: ["v0": 2], approvals: ["v0": 2], acksSent: 2, acksCounted: 2),
         judges: [.init(judge: "verifier", says: ending)], oddOneOut: nil, differences: [], broken: [], deviations: .init(), finding: false,
         findings: [], seconds: 0.372, reproduce: reproduce(name))
@@ -95,6 +96,27 @@ private var run: [ResultLine] {
 
 private func summary(_ lines: [ResultLine]) -> Summary {
     lines.reduce(into: Summary(axes: axes, deviations: deviations)) { $0.add($1) }
+}
+
+// MARK: Repeated runs
+
+@Suite struct RepetitionTests {
+    /// What the prediction leaves open may differ from run to run, the rest may not.
+    @Test func aCellShowsTheSameEachTime() {
+        var repetition = Repetition()
+        var shown = line("c")
+        #expect(repetition.difference(shown) == nil)
+        shown.counts.requests = ["v0": 7]
+        #expect(repetition.difference(shown) == nil)
+        shown.counts.acksSent += 1
+        #expect(repetition.difference(shown)?.contains("expected the same counts each time") == true)
+        shown.ending = "failed, source running"
+        #expect(repetition.difference(shown)?.contains("expected the same ending each time") == true)
+        shown.predicted.endings = ["completed", "failed, source running"]
+        #expect(repetition.difference(shown) == nil)
+        shown.cell = "d"
+        #expect(repetition.difference(shown) == nil)
+    }
 }
 
 // MARK: Result lines
@@ -156,7 +178,7 @@ struct ResultLineTests {
         let made = ResultLine(try result(.verdict(.twoGuests), twoGuests), qemu: ["11.1=/opt/q e/qemu"])
         try Golden.expect(String(decoding: try made.jsonLine(), as: UTF8.self), "result.json")
         #expect(made.isKnownDeviation)
-        #expect(made.predicted == .init(endings: ["completed", "two guests running"], expectsACK: true))
+        #expect(made.predicted == .init(endings: ["completed", "two guests running"], expectsACK: true, counts: []))
         #expect(made.deviations.explained == [.init(id: "surplus-ack-two-guests", exactVersion: true, rules: ["same-mode", "one-guest"])])
         #expect(made.deviations.absent.isEmpty)
         #expect(try ResultLog.lines(made.jsonLine(), path: "r") == [made])
