@@ -40,7 +40,8 @@ public struct CellResult: Sendable {
 
     /// Why the cell is a finding, one sentence each; empty when all went as predicted.
     public var findings: [String] {
-        differences(asFixed: deviations.isFixed) + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
+        differences(asFixed: deviations.isFixed) + disagreement
+            + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
             + deviations.absent.map {
                 "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, found it kept"
             }
@@ -54,10 +55,20 @@ public struct CellResult: Sendable {
             + (found.map { ": \($0.found) [\($0.places.map(\.description).joined(separator: ", "))]" } ?? "")
     }
 
+    /// Where the judges do not agree, what each says.
+    private var disagreement: [String] {
+        // That the prediction was not met is among the differences.
+        let seen = judges.filter { $0.name != Judge.closedForm }
+        guard Set(seen.map(\.says)).count > 1 else { return [] }
+        let opinions = judges.map { "\($0.name): \($0.says)" }.joined(separator: "; ")
+        return ["the judges do not agree: \(opinions)" + (oddOneOut.map { "; the odd one out is the \($0.name)" } ?? "")]
+    }
+
     /// A version that does not deviate any more meets another ending than the one predicted with the deviation; that is no difference
     /// when nothing at all is broken.
     private func differences(asFixed isFixed: Bool) -> [String] {
-        isFixed && ending == .verdict(.completed) && judgement?.findings.isEmpty == true ? [] : differences
+        let isHealthy = isFixed && ending == .verdict(.completed) && judgement?.findings.isEmpty == true
+        return isHealthy ? differences.filter { !$0.hasPrefix(Comparison.endingDiffers) } : differences
     }
 }
 
@@ -70,6 +81,8 @@ extension DeviationAccount {
 public struct Judge: Hashable, Sendable {
     public let name: String
     public let says: String
+
+    static let closedForm = "closed form"
 }
 
 extension CellResult {

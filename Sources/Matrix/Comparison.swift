@@ -6,11 +6,14 @@ import Verification
 /// What the comparison says: the predicted way that was taken, and what differs from it.
 struct Comparison {
     var differences: [String] = []
+    static let endingDiffers = "ending: "
 
     init(_ cell: Cell, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?) {
         let endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
         guard let outcome = cell.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
-            differences = ["ending: expected \(endings), found \(ending.text)" + (reason(ending, judgement).map { ": \($0)" } ?? "")]
+            differences = [
+                "\(Self.endingDiffers)expected \(endings), found \(ending.text)" + (reason(ending, judgement).map { ": \($0)" } ?? "")
+            ]
             return
         }
         switch ending {
@@ -75,10 +78,10 @@ struct Comparison {
 /// What each of those who can tell says of the ending.
 func judges(_ cell: Cell, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
     let predicted = cell.outcomes.map(\.ending.rawValue)
-    var judges = [Judge(name: "closed form", says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]
+    var judges = [Judge(name: Judge.closedForm, says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]
     if case .verdict(let verdict) = ending { judges.append(Judge(name: "verifier", says: verdict.rawValue)) }
-    if let record, let word = record.ending { judges.append(Judge(name: "QEMU's monitors", says: word)) }
-    if case .refused = ending { judges.append(Judge(name: "QEMU's monitors", says: ending.text)) }
+    if let word = record?.ending { judges.append(Judge(name: "word of QEMU's monitors", says: word)) }
+    if case .refused = ending { judges.append(Judge(name: "word of QEMU's monitors", says: ending.text)) }
     return judges
 }
 

@@ -33,8 +33,8 @@ public struct DeviationAccount: Hashable, Sendable {
     /// Not there, on other versions: fixed since, or not yet broken. No findings.
     public let fixed: [Absence]
 
-    /// `broken` are identifiers of rules, each once.
-    public init(broken: [String], verdict: String, deviations: [MatchedDeviation], policy: DeviationPolicy) {
+    /// `broken` are identifiers of rules, each once. In a cell that is forced one way nothing is left to chance: `sometimes` is always.
+    public init(broken: [String], verdict: String, deviations: [MatchedDeviation], policy: DeviationPolicy, isForced: Bool = false) {
         let fitting = deviations.filter { $0.deviation.verdicts.contains(verdict) }
         let exactFirst = fitting.filter(\.exactVersion) + fitting.filter { !$0.exactVersion }
         let explained = broken.compactMap { rule in
@@ -46,7 +46,7 @@ public struct DeviationAccount: Hashable, Sendable {
         func absences(exact: Bool) -> [Absence] {
             guard policy != .ignore else { return [] }
             return deviations.compactMap { match in
-                guard match.exactVersion == exact, !match.deviation.sometimes else { return nil }
+                guard match.exactVersion == exact, isForced || !match.deviation.sometimes else { return nil }
                 let shows = match.deviation.verdicts.contains(verdict)
                 let rules = match.deviation.rules.filter { !shows || !broken.contains($0) }
                 return rules.isEmpty ? nil : Absence(deviation: match.deviation, rules: rules)

@@ -1,3 +1,6 @@
+import Prediction
+import Verification
+
 /// What released binaries are known to get wrong, as data: in which cells, on which exact versions, which rules break, and why.
 
 public struct Deviation: Hashable, Sendable {
@@ -87,8 +90,8 @@ extension Deviation {
         names = try fields["names"].map { value throws(MatrixFileError) in try value.each("name patterns", Self.namePattern) } ?? []
         sourceVersions = try sides["source"].map { value throws(MatrixFileError) in try value.each("versions", Self.version) }
         destinationVersions = try sides["destination"].map { value throws(MatrixFileError) in try value.each("versions", Self.version) }
-        rules = try fields["rules"]!.each("rules") { value throws(MatrixFileError) in try value.word("a rule's identifier") }
-        verdicts = try fields["verdicts"]!.each("verdicts") { value throws(MatrixFileError) in try value.sentence("a verdict") }
+        rules = try fields["rules"]!.each("rules") { value throws(MatrixFileError) in try value.ruleIdentifier() }
+        verdicts = try fields["verdicts"]!.each("verdicts") { value throws(MatrixFileError) in try value.ending() }
         sometimes = try fields["sometimes"].map { value throws(MatrixFileError) in try value.choice("a truth value", Truth.self) } == .true
         reason = try fields["reason"]!.sentence("a reason")
         reference = try fields["reference"]!.sentence("a reference")
@@ -143,4 +146,20 @@ private func matches(_ name: String, _ pattern: String) -> Bool {
         }
     }
     return pattern[wanted...].allSatisfy { $0 == UInt8(ascii: "*") }
+}
+
+extension YAMLValue {
+    /// A rule of Verification's: one that does not exist would never break, and never be missed.
+    fileprivate func ruleIdentifier() throws(MatrixFileError) -> String {
+        let word = try word("a rule's identifier")
+        guard Rule[id: word] != nil else { throw error("expected the identifier of a rule, found '\(word)'") }
+        return word
+    }
+
+    fileprivate func ending() throws(MatrixFileError) -> String {
+        let text = try sentence("a verdict")
+        let endings = Verdict.allCases.map(\.rawValue) + [Prediction.Ending.refused.rawValue]
+        guard endings.contains(text) else { throw error("expected a verdict out of \(endings.joined(separator: "; ")), found '\(text)'") }
+        return text
+    }
 }

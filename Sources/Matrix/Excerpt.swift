@@ -46,8 +46,14 @@ extension Record {
 }
 
 extension Trace {
-    /// The source's decision to switch over.
-    var decision: Place? {
+    /// Where it turned out as it did: the first error that the source stored, else its decision to switch over.
+    var turn: Place? {
+        first { if case .migrateError = $0 { true } else { false } }
+            ?? first { if case .migrationThreadLowPending = $0 { true } else { false } }
+    }
+
+    /// The first such event of the source.
+    private func first(_ isMeant: (Event) -> Bool) -> Place? {
         var before = 0
         for fold in source.folds {
             let block: [Entry] =
@@ -55,17 +61,18 @@ extension Trace {
                 case .once(let entry): [entry]
                 case .times(_, let block): block.map(\.first)
                 }
-            let index = block.firstIndex { if case .migrationThreadLowPending? = $0.event { true } else { false } }
-            if let index { return Place(stream: .source, line: before + index + 1) }
+            if let index = block.firstIndex(where: { $0.event.map(isMeant) ?? false }) {
+                return Place(stream: .source, line: before + index + 1)
+            }
             before += fold.count
         }
         return nil
     }
 
-    /// Where to look on a side: where the finding (nil: the decision) is there, else at what is connected with it, else at the end. nil
+    /// Where to look on a side: where the finding (nil: where it turned) is there, else at what is connected with it, else at the end. nil
     /// where nothing was logged.
     func place(of finding: Finding?, on side: StreamName) -> Place? {
-        let places = finding?.places ?? [decision].compactMap { $0 }
+        let places = finding?.places ?? [turn].compactMap { $0 }
         let devices: StreamName = side == .source ? .sourceDevices : .destinationDevices
         // A stranger's finding may name a line that is not there.
         if let place = places.first(where: { [side, devices].contains($0.stream) && 1...Swift.max(self[$0.stream].count, 1) ~= $0.line }),

@@ -23,6 +23,10 @@ public struct Explanation: Sendable {
     /// The commands each side was given, as sent.
     public var sourceCommands: [String]
     public var destinationCommands: [String]
+    /// What was waited for and done while it ran, in order.
+    public var schedule: [String] = []
+    /// The command that runs it again.
+    public var reproduce = ""
 
     public init(
         trace: Trace, judgement: Judgement, predicted: [String] = [], differences: [String] = [], deviation: Deviation? = nil,
@@ -45,7 +49,10 @@ public struct Explanation: Sendable {
         ending = result.ending.text
         reason = ResultLine(result).reason ?? ""
         findings = result.judgement?.findings ?? []
-        predicted = result.cell.outcomes.map(\.sentence)
+        let ways = result.cell.outcomes.map(\.sentence)
+        predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
+        schedule = result.cell.plan.schedule.map(\.description)
+        reproduce = Matrix.reproduce(result.name)
         differences = result.differences
         deviation = result.deviations.explained.first?.by.deviation
         self.sourceCommands = sourceCommands
@@ -61,21 +68,23 @@ public struct Explanation: Sendable {
         let header = trace.header
         let parts = [
             TextPart(nil, head, least: 2),
-            TextPart(nil, labelled("predicted", predicted), least: 2, isJoined: true),
+            TextPart(nil, labelled("predicted", predicted), least: 1, isJoined: true),
             TextPart(nil, labelled("differs", differences), least: 2, isJoined: true),
             TextPart(nil, side("source", header.source) + side("destination", header.destination), least: 2, isJoined: true),
-            TextPart(nil, rule, least: 10),
-            TextPart(nil, known, least: 4),
-            TextPart("source command line", commandLine(header.source), least: 3),
-            TextPart("destination command line", commandLine(header.destination), least: 3),
+            TextPart(nil, rule, least: 8),
+            TextPart(nil, consequence, least: 4, isJoined: true),
+            TextPart(nil, known, least: 3),
+            TextPart("source command line", commandLine(header.source), least: 1),
+            TextPart("destination command line", commandLine(header.destination), least: 1),
+            // Each side's own order; a destination is made ready before its source is told to migrate.
             TextPart(
-                "QMP", sourceCommands.map { command($0, "source") } + destinationCommands.map { command($0, "destination") }, least: 3),
-            TextPart("device scripts", scripts, least: 3),
+                "QMP", destinationCommands.map { command($0, "destination") } + sourceCommands.map { command($0, "source") }, least: 3),
+            TextPart("devices and schedule", scripts, least: 2),
             excerptPart(.source),
             excerptPart(.destination),
         ]
         // What broke and what is known of it stays longest, then what is needed to run it again.
-        return fit(parts, within: Self.mostLines, order: [10, 11, 4, 5, 0, 1, 2, 3, 6, 7, 9, 8]).map(printable).joined(separator: "\n")
+        return fit(parts, within: Self.mostLines, order: [11, 12, 4, 5, 6, 0, 1, 2, 3, 9, 10, 7, 8]).map(printable).joined(separator: "\n")
     }
 }
 
@@ -127,37 +136,37 @@ extension Explanation {
         }
     }
 
+    /// What the broken rules led to, where that is another rule's: the lines that show it.
+    private var consequence: [String] {
+        let endings: Set = ["one-guest", "a-guest", "ends", "converges"]
+        guard let end = findings.first(where: { endings.contains($0.rule.id) }), end != finding else { return [] }
+        let lines = end.places.prefix(4).compactMap { place in
+            trace[place.stream].excerpt(around: place.line).first { $0.line == place.line }.map {
+                "\(place): \(trimmed($0.entry.record.line))"
+            }
+        }
+        return lines.enumerated().map { cut(padded($0 == 0 ? "led to" : "", labelWidth) + $1, to: Self.width) }
+    }
+
     private var known: [String] {
         guard let deviation else { return [] }
         let versions = [("source", deviation.sourceVersions), ("destination", deviation.destinationVersions)].compactMap { side, versions in
             versions.map { "\(side) \($0.joined(separator: ", "))" }
         }
-        return [cut(padded("known as", labelWidth) + "\(deviation.id); seen with \(versions.joined(separator: "; "))", to: Self.width)]
-            + labelled("reference", [deviation.reference]) + labelled("why", [deviation.reason])
+        return labelled("known as", ["\(deviation.id); seen with \(versions.joined(separator: "; ")); \(deviation.reference)"])
+            + labelled("why", [deviation.reason])
     }
 
-    /// Options with their values, in lines that end with a backslash.
+    /// One line, as a shell takes it.
     private func commandLine(_ side: TraceSide) -> [String] {
         guard let first = side.commandLine.first else { return [] }
-        var groups: [String] = first.hasPrefix("-") ? ["qemu-system-x86_64"] : []
-        for argument in side.commandLine {
-            let word = shellWord(argument)
-            if argument.hasPrefix("-") || groups.isEmpty { groups.append(word) } else { groups[groups.count - 1] += " " + word }
-        }
-        var lines: [String] = []
-        for group in groups {
-            if let last = lines.last, last.count + group.count + 3 <= Self.width {
-                lines[lines.count - 1] += " " + group
-            } else {
-                lines.append((lines.isEmpty ? "  " : "      ") + group)
-            }
-        }
-        return lines.enumerated().map { cut($1, to: longestCommand) + ($0 < lines.count - 1 ? " \\" : "") }
+        let words = (first.hasPrefix("-") ? ["qemu-system-x86_64"] : []) + side.commandLine.map(shellWord)
+        return ["  " + cut(words.joined(separator: " "), to: longestCommand)]
     }
 
     private func command(_ text: String, _ side: String) -> String { "  " + padded(side, labelWidth) + cut(text, to: longestCommand) }
 
-    /// Each script once, below the devices that have it, side by side.
+    /// Each script once, behind the devices that have it; what was done when; and how to do it again.
     private var scripts: [String] {
         var blocks: [(devices: [String], script: [String])] = []
         for (role, side) in [("source", trace.header.source), ("destination", trace.header.destination)] {
@@ -170,16 +179,19 @@ extension Explanation {
                 }
             }
         }
-        let column = Self.width - 4
-        return beside(
-            blocks.map { ["# " + $0.devices.joined(separator: ", ")] + $0.script }.map { $0.map { cut($0, to: column) } }, width: column
-        )
-        .map { "  " + $0 }
+        let devices = blocks.map { block in
+            block.devices.joined(separator: ", ") + ": "
+                + block.script.filter { !$0.hasPrefix("ackmatrix-device ") }.joined(separator: "; ")
+        }
+        let steps = schedule.isEmpty ? [] : ["schedule: " + schedule.joined(separator: "; ")]
+        let again = reproduce.isEmpty ? [] : ["again: " + reproduce]
+        return (devices + steps).flatMap { wrap($0, width: Self.width - 2, indent: "    ").map { "  " + $0 } }
+            + again.map { "  " + cut($0, to: longestCommand) }
     }
 
     private func excerptPart(_ side: StreamName) -> TextPart {
         guard let place = trace.place(of: finding, on: side) else { return TextPart(nil, [], least: 1) }
-        let marked = Set((finding?.places ?? [trace.decision].compactMap { $0 }).filter { $0.stream == place.stream }.map(\.line))
+        let marked = Set((finding?.places ?? [trace.turn].compactMap { $0 }).filter { $0.stream == place.stream }.map(\.line))
         let excerpt = trace[place.stream].excerpt(around: place.line)
         let numberWidth = excerpt.last.map { "\($0.line)".count } ?? 0
         let lines = excerpt.map { line, entry in

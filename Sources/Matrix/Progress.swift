@@ -10,7 +10,9 @@ extension ResultLine {
             } else if deviations.explained.isEmpty {
                 "as predicted"
             } else {
-                "known deviation " + deviations.explained.map(\.id).joined(separator: ", ")
+                "known deviation "
+                    + deviations.explained.map { $0.id + ($0.exactVersion ? "" : " (not seen on these versions before)") }.joined(
+                        separator: ", ")
             }
         return [
             padded(cell, nameWidth), padded(ending, Self.endingWidth), gating ? "gating" : "-     ", comparison,

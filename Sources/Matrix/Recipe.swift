@@ -241,6 +241,12 @@ extension Recipe {
         return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
     }
 
+    /// A legacy destination refuses the marker of a REINIT; its one ACK is counted before it gets to it.
+    private func isMarkerTooMany(_ scenario: Scenario) -> Bool {
+        heldDevice(scenario) != nil && scenario.source.mode == .perDevice && scenario.destination.mode == .legacy
+            && scenario.devices.contains { $0.reinits > 0 }
+    }
+
     /// The device whose load is held until the source has decided: the second, since the first ACK is what sets the source free.
     private func raceDevice(_ scenario: Scenario) -> Int? {
         scenario.race == .decisionFirst && !scenario.devices.isEmpty ? min(1, scenario.devices.count - 1) : nil
@@ -318,6 +324,7 @@ extension Recipe {
             let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice
             script += "on written \(initialSize + (isAcknowledgedEach ? device.reinits * reinitSize : 0)) do hold load\n"
         }
+        if index == 0, isMarkerTooMany(scenario) { script += "on written \(initialSize + reinitSize) do hold refuse\n" }
         if index == raceDevice(scenario) {
             // Without users the ACK is sent right after the load was set up.
             script += device.destination.hasPrecopy ? "on written \(initialSize) do hold load\n" : "on state RESUMING do hold load\n"
@@ -354,6 +361,11 @@ extension Recipe {
             case .reset:
                 return onlyTheAckIsMissing + [.execute(.source, command: "system_reset", nil), .open(.destination, gate: "load")]
             default: break
+            }
+            if isMarkerTooMany(scenario) {
+                return onlyTheAckIsMissing + [
+                    .open(.destination, gate: "load"), .wait(.logged(.source, event: acks, times: 1)), .open(.destination, gate: "refuse"),
+                ]
             }
             guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
             return onlyTheAckIsMissing + [

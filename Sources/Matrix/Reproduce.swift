@@ -1,8 +1,8 @@
 /// The command line that runs a cell again.
 
-/// One line for a shell: the cell by its exact name, and the `NAME=PATH` of each `--qemu` that the run was given.
-public func reproduce(_ cell: String, qemu: [String] = []) -> String {
-    (["ackmatrix run --cell " + quoted(cell)] + qemu.map { "--qemu " + shellWord($0) }).joined(separator: " ")
+/// One line for a shell, in the repository: the cell by its exact name, and the `options` that the run was given and that a cell depends on.
+public func reproduce(_ cell: String, options: [String] = []) -> String {
+    ([".build/release/ackmatrix run --cell " + quoted(cell)] + options.map(shellWord)).joined(separator: " ")
 }
 
 /// The word as a shell takes it, in quotes where it needs them.

@@ -111,8 +111,8 @@ public struct ResultLine: Hashable, Sendable, Codable {
 }
 
 extension ResultLine {
-    /// `qemu` holds the `NAME=PATH` of each `--qemu` that the run was given.
-    public init(_ result: CellResult, qemu: [String] = []) {
+    /// `options` are those of the run that a cell depends on, word by word.
+    public init(_ result: CellResult, options: [String] = []) {
         let cell = result.cell
         func side(_ configuration: SideConfiguration, _ version: String) -> Side {
             Side(binary: configuration.binary.name, version: version, machine: configuration.machine)
@@ -134,8 +134,11 @@ extension ResultLine {
             judges: result.judges.map { Opinion(judge: $0.name, says: $0.says) }, oddOneOut: result.oddOneOut?.name,
             differences: result.differences, broken: result.judgement?.findings.map(BrokenRule.init) ?? [],
             deviations: Deviations(result.deviations), finding: !findings.isEmpty, findings: findings,
-            seconds: (result.seconds * 1000).rounded() / 1000, reproduce: Matrix.reproduce(cell.name, qemu: qemu))
+            seconds: (result.seconds * 1000).rounded() / 1000, reproduce: Matrix.reproduce(cell.name, options: options))
     }
+
+    /// The ACK held back a decision that was then made.
+    public var gatedDecision: Bool { gating && ending == Verdict.completed.rawValue }
 
     /// It went as predicted, and what is broken in it is known.
     public var isKnownDeviation: Bool { !finding && !deviations.explained.isEmpty }

@@ -62,7 +62,7 @@ public struct CellRunner: Sendable {
                 deviations: deviations.deviations(
                     for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion
                 ),
-                policy: policy),
+                policy: policy, isForced: cell.scenario.race != .natural),
             judges: judges(cell, ending: ending, record: record),
             seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
     }

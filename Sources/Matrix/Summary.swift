@@ -9,6 +9,8 @@ public struct Summary: Sendable {
         public var gating = 0
         /// Cells that are to complete with ACKs.
         public var expectingACK = 0
+        /// Those of them in which it was seen to hold the decision back.
+        public var heldBack = 0
     }
 
     /// A value of an axis.
@@ -56,20 +58,21 @@ public struct Summary: Sendable {
 
     public mutating func add(_ line: ResultLine) {
         cells += 1
-        if line.gating { gating += 1 }
+        if line.gatedDecision { gating += 1 }
         if line.isKnownDeviation { knownDeviations += 1 }
         if line.finding { findings.append(line) }
         var ending = endings[line.ending] ?? (0, 0, 0, 0)
         ending.cells += 1
-        if line.gating { ending.gating += 1 }
+        if line.gatedDecision { ending.gating += 1 }
         if line.isKnownDeviation { ending.known += 1 }
         if line.finding { ending.findings += 1 }
         endings[line.ending] = ending
         for axis in axes {
             let value = AxisValue(axis: axis.name, value: line.selection[axis.name] ?? axis.plain)
             values[value, default: ValueCount()].cells += 1
-            if line.gating { values[value]!.gating += 1 }
+            if line.gatedDecision { values[value]!.gating += 1 }
             if line.predicted.expectsACK { values[value]!.expectingACK += 1 }
+            if line.predicted.expectsACK && line.gatedDecision { values[value]!.heldBack += 1 }
         }
         let versions = "\(line.source.version) -> \(line.destination.version)"
         func note(_ id: String, _ showings: inout [String: Showing]) {
@@ -98,7 +101,7 @@ public struct Summary: Sendable {
     /// Axis values of cells that are to complete with ACKs, of which not one gated: what these cells say of the value proves nothing.
     public var ungated: [AxisValue] {
         axes.flatMap { axis in axis.values.map { AxisValue(axis: axis.name, value: $0) } }.filter { value in
-            values[value].map { $0.expectingACK > 0 && $0.gating == 0 } ?? false
+            values[value].map { $0.expectingACK > 0 && $0.heldBack == 0 } ?? false
         }
     }
 

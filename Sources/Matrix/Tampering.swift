@@ -5,6 +5,9 @@ import Verification
 public enum Tampering: String, CaseIterable, Sendable {
     /// The decision stands where a source that ignores the ACK would have made it: at the first query at which only the ACK was missing.
     case decisionBeforeAck = "decision-before-ack"
+    /// The whole log such a source would leave: nothing iterates between that query and its completion. Only what is missing then tells:
+    /// no step was held back.
+    case ackIgnored = "ack-ignored"
 
     /// The trace as it would read; nil where there is nothing to move: no decision, or no query that it could have been made at.
     public func tamper(_ trace: Trace) -> Trace? {
@@ -23,8 +26,9 @@ public enum Tampering: String, CaseIterable, Sendable {
             entries.append(entry)
         }
         guard let ripe, let decision, ripe < decision else { return nil }
-        let moved = entries.remove(at: decision)
-        entries.insert(moved, at: ripe)
+        let moved = entries[decision]
+        let between = entries[ripe..<decision].filter { self == .decisionBeforeAck || $0.event?.thread == .returnPath }
+        entries.replaceSubrange(ripe...decision, with: [moved] + between)
         var tampered = trace
         tampered.source = FoldedStream(entries)
         return tampered

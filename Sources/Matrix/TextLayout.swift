@@ -105,31 +105,6 @@ func table(_ rows: [[String]]) -> [String] {
     }
 }
 
-/// Blocks side by side, as many as `width` allows, then below.
-func beside(_ blocks: [[String]], width: Int) -> [String] {
-    var lines: [String] = []
-    var row: [[String]] = []
-    var used = 0
-    func flush() {
-        let widths = row.map { $0.map(\.count).max() ?? 0 }
-        for line in 0..<(row.map(\.count).max() ?? 0) {
-            lines.append(trimmed(zip(row, widths).map { padded(line < $0.count ? $0[line] : "", $1) }.joined(separator: "   ")))
-        }
-    }
-    for block in blocks {
-        let columns = block.map(\.count).max() ?? 0
-        if !row.isEmpty, used + 3 + columns > width {
-            flush()
-            row = []
-            used = 0
-        }
-        used += (row.isEmpty ? 0 : 3) + columns
-        row.append(block)
-    }
-    flush()
-    return lines
-}
-
 func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 0)) }
 
 private func rightPadded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(width - text.count, 0)) + text }

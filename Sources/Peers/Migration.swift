@@ -435,6 +435,7 @@ private func runState(_ side: QEMUSide, settled: Bool) async -> String? {
     while true {
         let state = try? await side.monitor.execute("query-status", deadline: .after(seconds: 2))["status"]?.string
         guard settled, let state, state == "finish-migrate" || state == "inmigrate", deadline.remaining > 0 else { return state }
+        try? await Task.sleep(for: .milliseconds(2))
     }
 }
 

@@ -108,9 +108,11 @@ public actor QMPConnection {
     private var awaited: Set<Int64> = []
     private var greeting: JSONValue?
     private var isReading = false
+    private var isSending = false
     private var isClosed = false
     /// Those who wait for what the reading task finds.
     private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var waitingToSend: [CheckedContinuation<Void, Never>] = []
 
     /// The longest line believed; `query-qmp-schema` answers with some 300 KB.
     private static let longestLine = 16 << 20
@@ -196,7 +198,7 @@ public actor QMPConnection {
                 events.append(QMPEvent(name: name, data: message["data"] ?? .null))
             } else if let id = message["id"]?.integer {
                 // Nobody waits any more for what answers a command that ran past its deadline.
-                if awaited.contains(id) || id >= nextID { answers[id] = message }
+                if awaited.contains(id) { answers[id] = message }
             } else if message["QMP"] != nil {
                 greeting = message
             }
@@ -245,6 +247,14 @@ public actor QMPConnection {
     }
 
     private func send(_ bytes: Data, waitingFor command: String, deadline: Deadline) async throws {
+        // One command after the other, whole.
+        while isSending { await withCheckedContinuation { waitingToSend.append($0) } }
+        isSending = true
+        defer {
+            isSending = false
+            for continuation in waitingToSend { continuation.resume() }
+            waitingToSend = []
+        }
         let descriptor = descriptor
         let bytes = [UInt8](bytes)
         try await blocking {

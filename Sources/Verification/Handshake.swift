@@ -83,7 +83,10 @@ public struct SourceAccount: Sendable {
         switch event {
         case .savevmSectionStart(let idstr, _): devices.enter(idstr)
         case .savevmSectionEnd: devices.leave()
-        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device): devices.see(device)
+        // A device without PRE_COPY speaks first when it completes.
+        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
+            devices.see(device)
+        case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): devices.name(device, idstr)
         case .vfioStatePending(let pending) where pending.requestsAck: requests[pending.device, default: 0] += 1
         case .vmStateNotify(let running, _, _): guestRuns = running
         case .vfioVMStateChange(_, let running, _, _): guestRuns = running
@@ -197,9 +200,10 @@ struct DeviceNames: Sendable {
 
     mutating func enter(_ idstr: String) { section = idstr.hasSuffix("/vfio") ? idstr : nil }
     mutating func leave() { section = nil }
-    mutating func see(_ device: String) {
-        guard let section, byName.count < SourceDevices.most, byName[device] == nil else { return }
-        byName[device] = section
+    mutating func see(_ device: String) { if let section { name(device, section) } }
+    mutating func name(_ device: String, _ idstr: String) {
+        guard byName[device] == nil, byName.count < SourceDevices.most else { return }
+        byName[device] = idstr
     }
 
     /// A device that never spoke inside a section keeps its own name.

@@ -48,6 +48,10 @@ struct Ackmatrix: AsyncParsableCommand {
         let status = await work.value
         // The run is over and everything is reaped: now the signal may do what it does.
         interrupted.reraise()
+        guard !resultsAreLost.load(ordering: .relaxed) else {
+            FileHandle.standardError.write(Data("standard output cannot be written: its results are lost\n".utf8))
+            Foundation.exit(2)
+        }
         Foundation.exit(status)
     }
 }

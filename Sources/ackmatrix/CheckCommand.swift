@@ -96,6 +96,8 @@ private struct Inputs {
             if try isTrace(path) { traces.append(path) } else { logs.append(path) }
             return
         }
+        // What a run leaves has its cells in a folder of their own.
+        if FileManager.default.fileExists(atPath: path + "/results.jsonl") { return try add(path + "/cells") }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         if names.contains(CellRunner.traceFile) {
             traces.append(path + "/" + CellRunner.traceFile)
@@ -113,7 +115,10 @@ private struct Inputs {
     private func isTrace(_ path: String) throws -> Bool {
         guard let file = FileHandle(forReadingAtPath: path) else { throw Environment("\(path): cannot be read") }
         defer { try? file.close() }
-        return file.readData(ofLength: 16).starts(with: Data("ackmatrix-trace ".utf8)) || path.hasSuffix(".trace")
+        guard (try? file.seekToEnd()) != nil, (try? file.seek(toOffset: 0)) != nil else {
+            throw Environment("\(path): expected a file, which is read twice, found a pipe or the like; save it to a file first")
+        }
+        return file.readData(ofLength: 16).starts(with: Data("ackmatrix-trace ".utf8))
     }
 }
 
@@ -132,7 +137,7 @@ func handshakeLines(_ handshake: Handshake) -> [String] {
     ]
     if let decision = handshake.decision {
         lines.append(
-            "    decision   after \(decision.acksBefore) ACKs and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
+            "    decision   after \(decision.acksBefore) ACK\(decision.acksBefore == 1 ? "" : "s") and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
                 + "\(decision.threshold.map(String.init) ?? "0"); "
                 + (handshake.isGating ? "the ACK held it back at \(handshake.gatedSteps) steps" : "not gating"))
     } else {

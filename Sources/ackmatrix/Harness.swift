@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import Peers
+import Synchronization
 
 /// Options that say which QEMU binaries there are.
 struct BinaryOptions: ParsableArguments {
@@ -34,8 +35,11 @@ struct BinaryOptions: ParsableArguments {
 /// A line of results, there at once also in a file or a pipe.
 func say(_ text: String) {
     print(text)
-    fflush(nil)
+    if fflush(nil) != 0 { resultsAreLost.store(true, ordering: .relaxed) }
 }
+
+/// Standard output could not be written: whatever was found, nobody can read it.
+let resultsAreLost = Atomic(false)
 
 enum Harness {
     /// The folder of the repository: the nearest one above this executable (or the working directory) that holds the shim's source.

@@ -37,7 +37,8 @@ struct RunCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Make the log of every cell wrong before it is judged, to see it found: "
-                + "decision-before-ack moves the decision to where a source that ignores the ACK makes it.",
+                + "decision-before-ack moves the decision to where a source that ignores the ACK makes it; ack-ignored leaves the log of such a "
+                + "source.",
             valueName: "HOW"))
     var tamper: Tampering?
 
@@ -46,6 +47,16 @@ struct RunCommand: AsyncParsableCommand {
 
     @Flag(help: "Print the account of every cell, not only a line.")
     var verbose = false
+
+    /// What a cell depends on beside its name.
+    private var reproducingOptions: [String] {
+        var options = binaries.own.flatMap { ["--qemu", $0] }
+        if let file = matrix.matrix { options += ["--matrix", file] }
+        if let file = deviations.deviationList { options += ["--deviation-list", file] }
+        if deviations.deviations != .expected { options += ["--deviations", deviations.deviations.rawValue] }
+        if let tamper { options += ["--tamper", tamper.rawValue] }
+        return options
+    }
 
     func validate() throws {
         guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
@@ -67,7 +78,7 @@ struct RunCommand: AsyncParsableCommand {
         let all = (1...`repeat`).flatMap { _ in cells }
         var report = try RunReport(
             cells: all, axes: matrixFile.axes, deviations: known.deviations, isWhole: matrix.cell.isEmpty && tamper == nil,
-            qemu: self.binaries.own,
+            options: reproducingOptions,
             verbose: verbose, place: try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll),
             corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record))
         let canary: Canary?
@@ -75,7 +86,9 @@ struct RunCommand: AsyncParsableCommand {
             try await MatrixRun(runner: runner, jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount, folder: folder).run(all) {
                 try report.take($0)
             }
-            canary = tamper == nil ? try await Canary(cells, runner: runner, folder: folder) : nil
+            // Of all cells, whichever were selected: it proves the verifier, not them.
+            let known = try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells
+            canary = tamper == nil ? try await Canary(cells + known, runner: runner, folder: folder) : nil
         } catch {
             try report.interrupted()
             throw error
@@ -96,9 +109,12 @@ private struct Canary {
 
     private static let rule = "decision-awaits-acks"
 
-    /// nil when none of the cells holds a decision back.
-    init?(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
-        guard let cell = cells.first(where: { $0.outcomes.allSatisfy(\.isGating) }) else { return nil }
+    init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
+        guard let cell = cells.first(where: { $0.outcomes.allSatisfy(\.isGating) }) else {
+            text = "canary: none, since no cell of this matrix holds a decision back with these binaries"
+            failure = nil
+            return
+        }
         var runner = runner
         runner.tampering = .decisionBeforeAck
         let result = try await runner.run(cell, folder: folder.path + "/canary")

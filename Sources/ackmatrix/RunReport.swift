@@ -9,13 +9,14 @@ struct RunReport {
     private let place: ResultFolder
     private let log: ResultLog
     private let corpus: Corpus
-    private let qemu: [String]
+    private let options: [String]
     private let verbose: Bool
     private let screen = Screen()
     private let began = Date()
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     private let nameWidth: Int
+    private let cells: [Cell]
     private let deviations: [Deviation]
     private var progress: RunProgress
     private var repetition = Repetition()
@@ -26,12 +27,13 @@ struct RunReport {
     private(set) var summary: Summary
 
     init(
-        cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, qemu: [String], verbose: Bool, place: ResultFolder,
+        cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, options: [String], verbose: Bool, place: ResultFolder,
         corpus: Corpus
     ) throws {
+        self.cells = cells
         self.place = place
         self.corpus = corpus
-        self.qemu = qemu
+        self.options = options
         self.verbose = verbose
         self.deviations = deviations
         log = try ResultLog(path: place.log)
@@ -48,7 +50,7 @@ struct RunReport {
         case .began(let cell):
             progress.begin(cell.name)
         case .ended(let result, let folder):
-            let line = ResultLine(result, qemu: qemu)
+            let line = ResultLine(result, options: options)
             progress.end(line)
             summary.add(line)
             lines.append(line)
@@ -80,24 +82,28 @@ struct RunReport {
     }
 
     /// The run was cut off: what is there is told and kept.
-    func interrupted() throws {
+    mutating func interrupted() throws {
         screen.clear()
         screen.say("stopped after " + summary.closingLine(seconds: seconds))
-        try writeJUnit(leftOut: [])
+        summary.add(wholeRunFinding: "the run was stopped after \(lines.count) of \(cells.count) cells")
+        let ran = Set(lines.map(\.cell))
+        try writeJUnit(
+            leftOut: cells.filter { !ran.contains($0.name) }.map {
+                LeftOut(name: $0.name, product: $0.product, reason: "the run was stopped")
+            })
     }
 
     func finish(missing: [String], canary: String?) throws {
         screen.clear()
-        try writeJUnit(leftOut: missing)
+        try writeJUnit(leftOut: missing.map { LeftOut(name: $0, product: "left out", reason: $0) })
         screen.say("")
         if let canary { screen.say(canary + "\n") }
         screen.say(summary.text(seconds: seconds, lines: 160))
         Harness.note("results: \(place.path)")
     }
 
-    private func writeJUnit(leftOut: [String]) throws {
-        let cases = leftOut.map { LeftOut(name: $0, product: "left out", reason: $0) }
-        try JUnit(lines, leftOut: cases, wholeRun: summary.wholeRunFindings, deviations: deviations, began: began, seconds: seconds)
+    private func writeJUnit(leftOut: [LeftOut]) throws {
+        try JUnit(lines, leftOut: leftOut, wholeRun: summary.wholeRunFindings, deviations: deviations, began: began, seconds: seconds)
             .write(path: place.junit)
     }
 }

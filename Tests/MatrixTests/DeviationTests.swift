@@ -25,7 +25,7 @@ import Verification
             sometimes: true
             reason: lids
             reference: a thread
-          - {id: both, cells: {lid: yes}, names: "10.0-*", versions: {source: 10.0.13}, rules: a, verdicts: b, reason: c, reference: d}
+          - {id: both, cells: {lid: yes}, names: "10.0-*", versions: {source: 10.0.13}, rules: ends, verdicts: waits for ever, reason: c, reference: d}
         """
 
     static let axes = (try? MatrixFileTests.file(MatrixFileTests.small))?.axes ?? []
@@ -72,6 +72,8 @@ import Verification
         ("no truth", "sometimes: true", "sometimes: yes", 17, "expected a truth value (true, false), found 'yes'"),
         ("no reason", "reason: lids\n    ", "", 12, "expected 'reason'"),
         ("no reference", "reference: a thread", "reference:", 19, "expected a reference, found nothing"),
+        ("no such rule", "rules: [ends]", "rules: [endz]", 6, "expected the identifier of a rule, found 'endz'"),
+        ("no such verdict", "verdicts: [waits for ever]", "verdicts: [waits]", 7, "expected a verdict out of completed; "),
         ("anchor", "id: large", "id: &large large", 3, "anchor"),
     ])
     func aFileIsRefusedWithItsPlace(description: String, old: String, new: String, line: Int, words: String) {
@@ -123,7 +125,7 @@ import Verification
     func namePatterns(pattern: String, name: String, fits: Bool) throws {
         let text =
             "ackmatrix-deviations: 1\ndeviations:\n"
-            + "  - {id: one, names: '\(pattern)', versions: {source: 1}, rules: a, verdicts: b, reason: c, reference: d}"
+            + "  - {id: one, names: '\(pattern)', versions: {source: 1}, rules: ends, verdicts: waits for ever, reason: c, reference: d}"
         let found = try Self.file(text).deviations(
             for: try #require(Selection(Self.axes, [:])), cellName: name, sourceVersion: "1", destinationVersion: "1")
         #expect(found.isEmpty == !fits)
