@@ -149,6 +149,7 @@ extension Recipe {
         }
         if selection["order"] == "reversed" { plan.destination.devices.reverse() }
         plan.schedule = schedule(scenario)
+        plan.haltsDestination = isHalted(scenario)
         plan.limit = 15
         return Cell(
             name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
@@ -188,7 +189,7 @@ extension Recipe {
         scenario.estimate = Scenario.Estimate(rawValue: selection["estimate"]) ?? .small
         scenario.race = Scenario.Race(rawValue: selection["race"]) ?? .natural
         scenario.devices = (0..<(Int(selection["devices"]) ?? 0)).map { device($0, isLate: scenario.late != nil) }
-        scenario.isGated = heldDevice(scenario) != nil || (selection["pace"] != "gated" && lastUser(scenario) != nil)
+        scenario.isGated = heldDevice(scenario) != nil || isHalted(scenario) || (selection["pace"] != "gated" && lastUser(scenario) != nil)
         return scenario
     }
 
@@ -241,6 +242,15 @@ extension Recipe {
         return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
     }
 
+    /// A legacy destination without users sends its ACK at once, and no device's load can hold it: its whole process is.
+    private func isHalted(_ scenario: Scenario) -> Bool {
+        let (source, destination) = (scenario.source, scenario.destination)
+        return selection["pace"] == "gated" && scenario.race == .natural && scenario.estimate == .small && scenario.guest == .running
+            && !scenario.machinesDiffer && source.capability && destination.capability && source.mode == .legacy
+            && destination.mode == .legacy
+            && !scenario.devices.contains { $0.source.hasPrecopy || $0.destination.hasPrecopy || !$0.hasP2P && scenario.devices.count > 1 }
+    }
+
     /// A legacy destination refuses the marker of a REINIT; its one ACK is counted before it gets to it.
     private func isMarkerTooMany(_ scenario: Scenario) -> Bool {
         heldDevice(scenario) != nil && scenario.source.mode == .perDevice && scenario.destination.mode == .legacy
@@ -284,9 +294,11 @@ extension Recipe {
         case .aboveThreshold: script += "estimate stop-copy 1G\n"
         case .small: break
         }
-        // A source that fails after all was sent must not reset the connection before the destination has read it. The first time is
-        // the start of its guest.
-        if index == raceDevice(scenario) { script += "on state RUNNING when=2 do hold resume\n" }
+        // A source that fails shuts the connection down, and what the destination then still says resets it: so the source goes on when
+        // the destination has said everything, and fails when that has read everything. Its guest's start is the first RUNNING.
+        if index == raceDevice(scenario), scenario.source.knowsPerDevice {
+            script += "on state STOP_COPY do hold send\non state RUNNING when=2 do hold resume\n"
+        }
         guard device.source.hasPrecopy else { return script }
         // After the reset nothing is read that would fail earlier: what the last check makes of it is what is looked at.
         if scenario.guest == .reset { script += "dirty-tracking no\non call read when=2.. do fail ENOMSG\n" }
@@ -373,6 +385,12 @@ extension Recipe {
                 .wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
             ]
         }
+        if isHalted(scenario) {
+            return [
+                .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+                .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: Int(furtherQueries))), .resumeDestination,
+            ]
+        }
         switch scenario.race {
         case .acksFirst where isHeldByBandwidth(scenario):
             return [
@@ -383,9 +401,18 @@ extension Recipe {
             return [.wait(.logged(.source, event: acks, times: 2)), raiseThreshold]
         case .decisionFirst:
             guard let held = raceDevice(scenario) else { return [] }
-            return [
-                .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: "migration_thread_low_pending", times: 1)),
-                .open(.destination, gate: "load"), .wait(.logged(.destination, event: "process_incoming_migration_co_end", times: 1)),
+            // An old source that has decided goes on by itself, until there is no doubt which came first.
+            let decision = scenario.source.knowsPerDevice ? "migration_thread_low_pending" : "migration_precopy_complete"
+            let decided: [ScheduleStep] = [
+                .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: decision, times: 1)),
+                .open(.destination, gate: "load"),
+            ]
+            // It takes no notice of the ACKs that come then, and completes.
+            guard scenario.source.knowsPerDevice else { return decided }
+            return decided + [
+                // Every ACK, and the PONG.
+                .wait(.logged(.destination, event: "migrate_send_rp_message", times: (predict(scenario).first?.acksSent ?? 0) + 1)),
+                .open(.source, gate: "send"), .wait(.logged(.destination, event: "process_incoming_migration_co_end", times: 1)),
                 .open(.source, gate: "resume"),
             ]
         case .natural: break

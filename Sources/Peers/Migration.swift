@@ -12,12 +12,16 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherQueries(Role, device: String, UInt64)
     /// QEMU has logged the trace event so often.
     case logged(Role, event: String, times: Int)
+    /// QEMU has logged the trace event so often since the wait for this condition began.
+    case furtherLogged(Role, event: String, times: Int)
 }
 
 /// A step of a cell's schedule; steps are taken in order while the migration runs.
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
+    /// Lets a destination go on whose process the plan has halted.
+    case resumeDestination
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
 }
@@ -30,6 +34,9 @@ extension ScheduleStep: CustomStringConvertible {
             "wait for \(count) further queries of \(device) at the \(role.rawValue)"
         case .wait(.logged(let role, let event, let times)):
             "wait until the \(role.rawValue) has logged \(event)" + (times > 1 ? " \(times) times" : "")
+        case .wait(.furtherLogged(let role, let event, let times)):
+            "wait until the \(role.rawValue) has logged \(event) \(times) times more"
+        case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
         }
@@ -47,6 +54,8 @@ public struct MigrationPlan: Sendable {
     public var source: SideConfiguration
     public var destination: SideConfiguration
     public var schedule: [ScheduleStep] = []
+    /// The destination's process is halted when it listens, until the schedule lets it go on.
+    public var haltsDestination = false
     /// Seconds from `migrate` until the source must have reached a final status.
     public var limit = 30.0
     /// Ends a migration that is proved endless; nil: only the limits do.
@@ -207,6 +216,7 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
     let sourceCapabilities = try await source.configure()
     let uri = try await listen(destination)
     let began = Deadline.now
+    if plan.haltsDestination { destination.halt(true) }
     try await source.execute("migrate", ["uri": .string(uri)])
 
     let statuses = StatusList()
@@ -238,6 +248,7 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
         // The destination must come to its own end, and may still be held.
         source.board?.openAll()
         destination.board?.openAll()
+        if plan.haltsDestination { destination.halt(false) }
     }
     let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
     let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
@@ -369,6 +380,9 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
         case .open(let role, let gate):
             iterated = try sourceIterates()
             try board(role).open(gate)
+        case .resumeDestination:
+            iterated = try sourceIterates()
+            destination.halt(false)
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
             try await side(role).execute(command, arguments)
@@ -380,7 +394,9 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
             guard let met = try await board(role).wait(for: device, until: { $0.queries >= first + count }) else { return }
             queries = first...met.queries
         case .wait(.logged(let role, let event, let times)):
-            guard try await side(role).waitForLogged(event, times: times) else { return }
+            guard try await side(role).waitForLogged(event, times: times, isFurther: false) else { return }
+        case .wait(.furtherLogged(let role, let event, let times)):
+            guard try await side(role).waitForLogged(event, times: times, isFurther: true) else { return }
         }
         if case .wait = step { iterated = try sourceIterates() }
         diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
@@ -402,10 +418,11 @@ extension GateBoard {
 
 extension QEMUSide {
     /// Follows the trace log until it holds `times` lines of the event; false when the task was cancelled first.
-    fileprivate func waitForLogged(_ event: String, times: Int) async throws -> Bool {
+    fileprivate func waitForLogged(_ event: String, times: Int, isFurther: Bool) async throws -> Bool {
         var tail = try LogTail(path: files.log, event: event)
+        let wanted = isFurther ? try tail.count() + times : times
         while !Task.isCancelled {
-            if try tail.count() >= times { return true }
+            if try tail.count() >= wanted { return true }
             // The log has no way to wake anybody; a device that is being queried does, and is the clock where there is one.
             if let board {
                 try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }

@@ -104,11 +104,14 @@ public final class QEMUSide: Sendable {
         self.board = board
     }
 
+    /// Stops the process where it stands, or lets it go on: what a gate is to a device call, where there is no device.
+    func halt(_ isHalted: Bool) { kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
+
     /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
     /// that the other side's end causes may be logged.
     func abandon() {
         abandoned.withLock { $0 = true }
-        kill(-process.value, SIGSTOP)
+        halt(true)
     }
     var isAbandoned: Bool { abandoned.withLock { $0 } }
 
