@@ -27,8 +27,17 @@ public enum Tampering: String, CaseIterable, Sendable {
         }
         guard let ripe, let decision, ripe < decision else { return nil }
         let moved = entries[decision]
-        let between = entries[ripe..<decision].filter { self == .decisionBeforeAck || $0.event?.thread == .returnPath }
-        entries.replaceSubrange(ripe...decision, with: [moved] + between)
+        switch self {
+        case .decisionBeforeAck:
+            entries.remove(at: decision)
+            entries.insert(moved, at: ripe)
+        case .ackIgnored:
+            // The destination answers when it gets there, which is when its last message comes.
+            let answers = entries[ripe..<decision].filter { $0.event?.thread == .returnPath }
+            let last = entries[decision...].firstIndex { $0.event?.thread == .returnPath } ?? entries.endIndex
+            entries.insert(contentsOf: answers, at: last)
+            entries.replaceSubrange(ripe...decision, with: [moved])
+        }
         var tampered = trace
         tampered.source = FoldedStream(entries)
         return tampered

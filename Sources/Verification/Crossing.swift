@@ -34,21 +34,23 @@ struct Crossing {
         var destination: DestinationDevice
     }
 
-    /// By section idstr; where a log does not tell it, by the order in which they appear, which is that of the sections.
+    /// By section idstr; those whose idstr a log does not tell by the order in which they appear, which is that of the sections. A source's
+    /// device without PRE_COPY is in no section before the end.
     private var pairs: [Pair] {
         let from = source.account.devices
         let to = destination.account.devices
-        let sources = source.devices.all
-        let destinations = destination.devices
-        if sources.allSatisfy({ from.isNamed($0.name) }), destinations.allSatisfy({ to.isNamed($0.name) }) {
-            return sources.compactMap { device in
-                destinations.first { to.idstr(of: $0.name) == from.idstr(of: device.name) }.map {
-                    Pair(name: from.idstr(of: device.name), source: device, destination: $0)
-                }
+        var found: [Pair] = []
+        var (unnamed, rest): ([SourceDevice], [DestinationDevice]) = ([], destination.devices)
+        for device in source.devices.all {
+            let idstr = from.idstr(of: device.name)
+            if from.isNamed(device.name), let index = rest.firstIndex(where: { to.isNamed($0.name) && to.idstr(of: $0.name) == idstr }) {
+                found.append(Pair(name: idstr, source: device, destination: rest.remove(at: index)))
+            } else {
+                unnamed.append(device)
             }
         }
-        guard sources.count == destinations.count else { return [] }
-        return zip(sources, destinations).map { Pair(name: from.idstr(of: $0.name), source: $0, destination: $1) }
+        guard unnamed.count == rest.count else { return found }
+        return found + zip(unnamed, rest).map { Pair(name: from.idstr(of: $0.name), source: $0, destination: $1) }
     }
 
     // MARK: Counts

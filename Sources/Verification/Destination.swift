@@ -7,6 +7,8 @@ struct DestinationDevice: Sendable {
     let name: String
     /// Data blocks that were announced but not written yet.
     var announced = 0
+    /// The first of these.
+    var unwritten: Spot?
     var bytes: UInt64 = 0
     var failedWrite: (spot: Spot, result: Int64)?
     /// Buffers that came on multifd channels, and those written.
@@ -67,12 +69,14 @@ struct DestinationSide: Sendable {
     }
 
     private mutating func begin() {
-        let (guest, arcs, last) = (guest, arcs, last)
+        // What the process did before its first migration is told with that one.
+        let (guest, arcs, last, earlier) = (guest, arcs, last, hasBegun ? Breaches() : breaches)
         self = DestinationSide(circumstances)
         self.guest = guest
         self.guest.begin()
         self.arcs = arcs
         self.last = last
+        breaches = earlier
         hasBegun = true
     }
 
@@ -141,6 +145,7 @@ struct DestinationSide: Sendable {
             arcs.changed(device, running: running, state, at: spot, &breaches)
             guest.take(event, at: spot.place)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asks(device, state, recover: recover, at: spot, &breaches)
+        case .vfioMigrationRealize(let device): arcs.realized(device)
         case .vfioMigrationSetDeviceState(let device, let state): arcs.did(device, state, at: spot, &breaches)
         default: break
         }
@@ -151,9 +156,16 @@ struct DestinationSide: Sendable {
     private mutating func loaded(_ name: String, _ tag: VFIOLoadTag, _ spot: Spot) {
         guard let index = index(name) else { return }
         switch tag {
-        case .data: devices[index].announced += 1
+        case .data:
+            devices[index].announced += 1
+            devices[index].unwritten = devices[index].unwritten ?? spot
         case .initDataSent:
             lastMarker = name
+            if let marker = devices[index].marker {
+                breaches.report(
+                    .markerApproved, device: name, at: marker, with: [spot.place],
+                    found: "another marker was loaded before marker \(devices[index].loadCount) was approved", legal: approvalLine)
+            }
             devices[index].marker = spot
             devices[index].loadCount += 1
             if devices[index].loads.count < SourceDevice.mostMarkers { devices[index].loads.append(spot.place) }
@@ -164,6 +176,7 @@ struct DestinationSide: Sendable {
     private mutating func wrote(_ name: String, _ size: UInt64, _ result: Int64, _ spot: Spot) {
         guard let index = index(name) else { return }
         devices[index].announced = max(devices[index].announced - 1, 0)
+        if devices[index].announced == 0 { devices[index].unwritten = nil }
         if result == 0 {
             devices[index].bytes &+= size
         } else {
@@ -188,6 +201,14 @@ struct DestinationSide: Sendable {
                     found: "the destination read on after marker \(devices[index].loadCount) without approving the device",
                     legal: approvalLine)
                 devices[index].marker = nil
+            }
+            if let unwritten = devices[index].unwritten {
+                breaches.report(
+                    .dataWritten, device: devices[index].name, at: unwritten, with: [spot.place],
+                    found: "data was announced, but the destination read on without writing it",
+                    legal: "vfio_load_state_device_data before the section's end")
+                devices[index].unwritten = nil
+                devices[index].announced = 0
             }
             if let failed = devices[index].failedWrite {
                 breaches.report(
@@ -304,6 +325,7 @@ struct DestinationSide: Sendable {
         for index in devices.indices {
             devices[index].marker = nil
             devices[index].announced = 0
+            devices[index].unwritten = nil
             devices[index].incoming = 0
             devices[index].written = 0
         }
@@ -320,6 +342,7 @@ struct DestinationSide: Sendable {
 
     /// Another process writes from here on.
     mutating func restart() {
+        if !hasBegun { breaches = Breaches() }
         guest.restart()
         arcs.restart()
     }

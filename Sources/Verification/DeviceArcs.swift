@@ -116,6 +116,9 @@ struct DeviceArcs: Sendable {
             legal: "device state \(asked.state.rawValue)")
     }
 
+    /// A new device, or one of a new process.
+    mutating func realized(_ name: String) { devices.removeAll { $0.name == name } }
+
     /// Lines are missing.
     mutating func lose() {
         for index in devices.indices {

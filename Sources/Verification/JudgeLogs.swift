@@ -82,8 +82,9 @@ extension Verifier {
             case .record(.event(let event)):
                 // The numbers of a line without its end may be cut.
                 if line.isUnterminated, !event.isWhole { cut(at: place) } else { take(event, at: place) }
-            case .record(.message), .unknown(.blank), .unknown(.libvirt), .unknown(.otherText): if line.isUnterminated { cut(at: place) }
-            case .unknown(.unknownEvent): break
+            // The beginning of a name is one that is not known.
+            case .record(.message), .unknown(.blank), .unknown(.libvirt), .unknown(.otherText), .unknown(.unknownEvent):
+                if line.isUnterminated { cut(at: place) }
             case .unknown(.comment), .unknown(.malformedEvent), .unknown(.overlong), .unknown(.binary):
                 if line.isUnterminated { cut(at: place) } else { gap(in: stream) }
             }

@@ -196,8 +196,13 @@ struct SourceDevices: Sendable {
 
     // MARK: Sections
 
-    mutating func wroteBlock(_ name: String, _ size: Int64) {
+    mutating func wroteBlock(_ name: String, _ size: Int64, at spot: Spot, _ breaches: inout Breaches) {
         guard let index = index(name), !all[index].isCompleting, size > 0 else { return }
+        if let marker = all[index].markerInPart {
+            breaches.report(
+                .markerDrained, device: name, at: marker, with: [spot.place],
+                found: "the marker was written before a block of the same section", legal: "the marker behind the section's last block")
+        }
         let size = UInt64(size)
         all[index].bytes &+= size
         all[index].hasBlockInPart = true

@@ -25,7 +25,8 @@ public struct Rule: Hashable, Sendable {
 extension Rule {
     /// Every rule, by topic.
     public static let all: [Rule] = [
-        collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, iteratesUntilDecision, finalQuery, finalRequestFails,
+        collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, oneDecision, iteratesUntilDecision, finalQuery,
+        finalRequestFails,
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
         markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, dataWritten, ackPerApproval, ackHasApproval, legacyCount, legacyOneAck,
@@ -33,6 +34,9 @@ extension Rule {
         qemuDeviceState, callbackOrder, deviceState, deviceSession, statusArc, resumesOnFailure, oneGuest, aGuest, ends, converges,
         truncated,
     ]
+
+    /// What is broken on one line breaks these, too.
+    static let ofSums: [Rule] = [countsAcross, allAnswered, bytesAcross]
 
     // MARK: The source's ledger
 
@@ -51,6 +55,9 @@ extension Rule {
     static let decisionAwaitsAcks = Rule(
         "decision-awaits-acks", "8.1 and later", "switchover-ack 3.3",
         "With the capability on and the guest running the source decides to switch over only when no ACK is pending.")
+    static let oneDecision = Rule(
+        "one-decision", "8.1 and later", "states-and-iteration 6",
+        "A migration decides to switch over once, and before its status becomes device.")
     static let iteratesUntilDecision = Rule(
         "no-iteration-after-decision", "8.1 and later", "states-and-iteration 6",
         "Nothing iterates between the decision and the completion.")

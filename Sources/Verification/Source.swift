@@ -41,12 +41,14 @@ struct SourceSide: Sendable {
 
     /// A migration begins: what the guest and the devices were before stays.
     private mutating func begin() {
-        let (guest, arcs, last) = (guest, arcs, last)
+        // What the process did before its first migration is told with that one.
+        let (guest, arcs, last, earlier) = (guest, arcs, last, hasBegun ? Breaches() : breaches)
         self = SourceSide(circumstances)
         self.guest = guest
         self.guest.begin()
         self.arcs = arcs
         self.last = last
+        breaches = earlier
         account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: guest.runs ?? true)
         hasBegun = true
     }
@@ -74,9 +76,11 @@ struct SourceSide: Sendable {
             if pending.requestsAck { progress.happened() }
         case .migratePendingEstimate(let total, _, _):
             ledger.oldQuery()
+            switchover.queried(at: spot, &breaches)
             progress.query(total, exact: false)
         case .migratePendingExact(let total, _, _):
             ledger.oldQuery()
+            switchover.queried(at: spot, &breaches)
             progress.query(total, exact: true)
         case .savevmStateIterate:
             progress.iterated()
@@ -96,7 +100,7 @@ struct SourceSide: Sendable {
             devices.requested(device, mode: ledger.mode, at: spot, &breaches)
             progress.happened()
             capabilityIsOn("a device requested an ACK", spot)
-        case .vfioSaveBlock(let device, let size): devices.wroteBlock(device, size)
+        case .vfioSaveBlock(let device, let size): devices.wroteBlock(device, size, at: spot, &breaches)
         case .vfioSaveBlockPrecopyEmptyHit(let device): devices.readNothing(device)
         case .vfioSendInitDataFlag(let device):
             devices.wroteMarker(device, mode: ledger.mode, at: spot, &breaches)
@@ -118,6 +122,7 @@ struct SourceSide: Sendable {
             returnPathEnded("by SHUT \(value)", spot)
 
         // The decision and what follows.
+        case .migrationThreadSetupComplete: switchover.threadBegins()
         case .migrationThreadLowPending: decides(isPostcopy: false, spot)
         case .postcopyStart: decides(isPostcopy: true, spot)
         case .migrationPrecopyComplete: switchover.precopyCompletes(counts: ledger.counts == true, at: spot, &breaches)
@@ -152,6 +157,7 @@ struct SourceSide: Sendable {
             arcs.changed(device, running: running, state, at: spot, &breaches)
             guestChanges(event, spot)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asks(device, state, recover: recover, at: spot, &breaches)
+        case .vfioMigrationRealize(let device): arcs.realized(device)
         case .vfioMigrationSetDeviceState(let device, let state):
             arcs.did(device, state, at: spot, &breaches)
             devices.entered(device, state)
@@ -162,7 +168,7 @@ struct SourceSide: Sendable {
 
     private mutating func decides(isPostcopy: Bool, _ spot: Spot) {
         devices.decided(at: spot, &breaches)
-        switchover.decide(missing: ledger.missing, acks: ledger.acks, guest: guest, isPostcopy: isPostcopy, at: spot)
+        switchover.decide(missing: ledger.missing, acks: ledger.acks, guest: guest, isPostcopy: isPostcopy, at: spot, &breaches)
         progress.happened()
     }
 
@@ -177,11 +183,9 @@ struct SourceSide: Sendable {
     private mutating func returnPathEnded(_ how: String, _ spot: Spot) {
         if returnPathEnd == nil { returnPathEnd = (how, spot.place) }
         progress.happened()
-        guard case .sourceReturnPathThreadShut = spot.event else {
-            switchover.returnPathEnded(at: spot.place)
-            ledger.returnPathEnded(at: spot, &breaches)
-            return
-        }
+        // Behind SHUT the thread reads no other message.
+        switchover.returnPathEnded(at: spot.place)
+        ledger.returnPathEnded(at: spot, &breaches)
     }
 
     private mutating func capabilityIsOn(_ how: String, _ spot: Spot) {
@@ -208,6 +212,7 @@ struct SourceSide: Sendable {
 
     /// Another process writes from here on.
     mutating func restart() {
+        if !hasBegun { breaches = Breaches() }
         guest.restart()
         arcs.restart()
     }

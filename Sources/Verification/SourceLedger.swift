@@ -118,7 +118,14 @@ struct SourceLedger: Sendable {
         default: break
         }
         switch pending - owed {
-        case 0: lastOffset = 0
+        case 0:
+            lastOffset = 0
+            guard let lag else { break }
+            breaches.report(
+                .pendingNumber, at: lag, with: [spot.place],
+                found: "the query's pending number is smaller by one, though no ACK was counted: a later one is not",
+                legal: "the ACK's line, and the smaller number in every query from there on")
+            self.lag = nil
         case -1:
             if lag == nil {
                 lag = spot

@@ -30,10 +30,22 @@ struct Switchover: Sendable {
     private var iterated = false
     private var hasGap = false
     private var isQueried = false
+    /// Lines of the decision's kind are in the log.
+    private var isThreadTraced = false
 
-    mutating func decide(missing: Int, acks: Int, guest: GuestAccount, isPostcopy: Bool, at spot: Spot) {
-        self.isPostcopy = self.isPostcopy || isPostcopy
-        guard decision == nil else { return }
+    mutating func decide(
+        missing: Int, acks: Int, guest: GuestAccount, isPostcopy: Bool, at spot: Spot, _ breaches: inout Breaches
+    ) {
+        let wasPostcopy = self.isPostcopy
+        self.isPostcopy = wasPostcopy || isPostcopy
+        if let decision {
+            if !wasPostcopy {
+                breaches.report(
+                    .oneDecision, at: spot, with: [decision.spot.place], found: "the source decided to switch over a second time",
+                    legal: "the stop of the guest, and the completion")
+            }
+            return
+        }
         // What is missing before the decision matters to it alone.
         hasGap = !isQueried
         decision = Decision(
@@ -55,6 +67,8 @@ struct Switchover: Sendable {
         decision!.guestIsCertain = true
     }
 
+    mutating func threadBegins() { isThreadTraced = true }
+
     mutating func acked() { decision?.acksAfter += 1 }
 
     /// Every step begins with a query: a log without them is not whole.
@@ -65,10 +79,20 @@ struct Switchover: Sendable {
 
     mutating func iterates(at spot: Spot, _ breaches: inout Breaches) {
         step()
-        guard let decision, !isPostcopy, !isFailing else { return }
-        refute(spot.place, "the source iterated on after it")
-        guard !iterated else { return }
+        isIterating(at: spot, &breaches)
+    }
+
+    /// A query before the final one, up to 11.0 any.
+    mutating func queried(at spot: Spot, _ breaches: inout Breaches) {
+        isQueried = true
+        isIterating(at: spot, &breaches)
+    }
+
+    /// One thread decides and iterates: no line of it is printed late.
+    private mutating func isIterating(at spot: Spot, _ breaches: inout Breaches) {
+        guard let decision, !isPostcopy, !isFailing, !iterated else { return }
         iterated = true
+        self.decision?.refuted = (spot.place, "the source iterated on after it")
         breaches.report(
             .iteratesUntilDecision, at: spot, with: [decision.spot.place], found: "the source iterated after it had decided to switch over",
             legal: "the stop of the guest, and the completion")
@@ -88,7 +112,7 @@ struct Switchover: Sendable {
             let pending = Int(Int32(bitPattern: query.pendingAcks)) - decision!.collectedSince
             if pending > 0 { refute(spot.place, "a later query still printed \(query.pendingAcks) pending") }
         }
-        guard query.final else { return }
+        guard query.final else { return isColo ? () : isIterating(at: spot, &breaches) }
         if let first = finalQuery, !isColo {
             breaches.report(.finalQuery, at: spot, with: [first.place], found: "a second final query was made", legal: "one final query")
         } else if !wasAtDevice, !hasGap, decision != nil {
@@ -105,6 +129,8 @@ struct Switchover: Sendable {
             breaches.report(
                 .finalQuery, at: spot, found: "the devices complete without a final query", legal: "qemu_savevm_query_pending with final=1")
         }
+        // A line may be late by the time it takes to print it. Since the decision the guest was stopped, with every device.
+        refute(spot.place, "its line had not come when the guest and all devices were stopped")
         goesOn(at: spot, &breaches)
     }
 
@@ -132,6 +158,11 @@ struct Switchover: Sendable {
         switch status {
         case .device:
             wasAtDevice = true
+            if decision == nil, isThreadTraced, !hasGap {
+                breaches.report(
+                    .oneDecision, at: spot, found: "the source switches over without a decision",
+                    legal: "migration_thread_low_pending, or postcopy_start, before the guest is stopped")
+            }
             decision?.acksAtDevice = acks
         case .failing, .failed, .cancelling:
             if status != .cancelling, !isFailing, finalCollected > 0, !saysFinalError, !hasGap {

@@ -19,7 +19,7 @@ public struct Judgement: Hashable, Sendable {
     public var verdict: Verdict
     /// The closing event, the proof, or who owes the next step.
     public var reason: String
-    /// By stream, and by line in it.
+    /// By stream, and by line in it; sums over both sides last.
     public var findings: [Finding]
     public var handshake: Handshake
     /// The ACK held a decision back; without that a completed handshake proves nothing.

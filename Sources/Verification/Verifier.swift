@@ -225,6 +225,9 @@ public struct Verifier: Sendable {
     }
 
     private func precedes(_ a: Finding, _ b: Finding) -> Bool {
+        // Sums that do not come out say less than the lines that make them so.
+        let (first, second) = (Rule.ofSums.contains(a.rule), Rule.ofSums.contains(b.rule))
+        guard first == second else { return second }
         func key(_ finding: Finding) -> (Int, Int, String, String, String) {
             let place = finding.places.first ?? Place(stream: .source, line: 0)
             return (StreamName.allCases.firstIndex(of: place.stream)!, place.line, finding.rule.id, finding.device ?? "", finding.found)

@@ -51,6 +51,25 @@ import Testing
         }
     }
 
+    @Test(arguments: all) func aMarkerIsLoadedTwice(name: String) throws {
+        let recording = try Recording.named(name)
+        for line in recording.numbers(.destination, "ef100005") {
+            try expect(
+                recording.doubling(.destination, line), breaks: .markerApproved, at: line, of: .destination, "marker at \(line)")
+        }
+    }
+
+    @Test(arguments: all) func dataIsAnnouncedOnly(name: String) throws {
+        let recording = try Recording.named(name)
+        for line in recording.numbers(.destination, "vfio_load_state_device_data").prefix(40) {
+            let device = try #require(recording.lines[.destination]![line - 1].split(separator: "(").last?.split(separator: ")").first)
+            let announced = try #require(
+                recording.numbers(.destination, "(\(device)) data 0xffffffffef100004").last { $0 < line })
+            try expect(
+                recording.removing(.destination, line), breaks: .dataWritten, at: announced, of: .destination, "data at \(line)")
+        }
+    }
+
     @Test(arguments: all) func anACKIsNotSent(name: String) throws {
         let recording = try Recording.named(name)
         for line in recording.numbers(.destination, "migrate_send_rp_message 7") {
@@ -149,6 +168,43 @@ import Testing
         }
     }
 
+    /// Within a step: the queries behind it, of the same thread, tell that it was not one.
+    @Test(arguments: all) func theDecisionComesRightBeforeAnACK(name: String) throws {
+        let recording = try Recording.named(name)
+        let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
+        let queries = recording.numbers(.source, "qemu_savevm_query_pending") + recording.numbers(.source, "migrate_pending_e")
+        for line in recording.numbers(.source, "switchover_acked") where queries.contains(where: { line < $0 && $0 < decision }) {
+            let altered = recording.moving(.source, decision, before: line)
+            try expect(altered, breaks: .decisionAwaitsAcks, at: line, of: .source, "decision before \(line)")
+            #expect(try altered.judgement().broken.contains("no-iteration-after-decision"))
+        }
+    }
+
+    @Test(arguments: all) func theDecisionIsNotOne(name: String) throws {
+        let recording = try Recording.named(name)
+        let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
+        try expect(recording.doubling(.source, decision), breaks: .oneDecision, at: decision + 1, of: .source, "doubled")
+        let device = try #require(recording.number(.source, "new state device"))
+        for line in [decision + 1, device, device + 1] {
+            let altered = recording.inserting(.source, "savevm_state_iterate ", before: line)
+            try expect(altered, breaks: .iteratesUntilDecision, at: line, of: .source, "iterated")
+        }
+        if recording.hasGaps(.source) { return }
+        try expect(recording.removing(.source, decision), breaks: .oneDecision, at: device - 1, of: .source, "removed")
+    }
+
+    /// SHUT is the last message the return-path thread reads: an ACK behind it was not there before.
+    @Test(arguments: all) func anACKBehindSHUT(name: String) throws {
+        let recording = try Recording.named(name)
+        let shut = try #require(recording.number(.source, "source_return_path_thread_shut"))
+        let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
+        let line = try #require(recording.numbers(.source, "switchover_acked").last)
+        if recording.gap(.source, near: line) { return }
+        let text = recording.lines[.source]![line - 1]
+        let altered = recording.inserting(.source, text, before: shut + 1).removing(.source, line)
+        try expect(altered, breaks: .decisionAwaitsAcks, at: line < decision ? decision - 1 : decision, of: .source, "ACK behind \(shut)")
+    }
+
     /// The line of one ACK may be printed after the decision it enabled.
     @Test(arguments: all) func oneLateLineIsTolerated(name: String) throws {
         let recording = try Recording.named(name)
@@ -171,6 +227,17 @@ import Testing
                 .source, line, "total switchover ack pending=\(pending)", "total switchover ack pending=\(pending + 2)")
             // After missing lines the first query only tells where the ledger begins.
             if recording.gap(.source, before: line, since: "qemu_savevm_query_pending") { continue }
+            try expect(altered, breaks: .pendingNumber, at: line, of: .source, "query at \(line)")
+        }
+        // Smaller by one in one query: what was counted stays counted.
+        // The first one tells the mode, too.
+        for (line, next) in zip(queries, queries.dropFirst()).dropFirst().prefix(12) where !recording.hasGaps(.source) {
+            let text = recording.lines[.source]![line - 1]
+            let pending = try #require(text.split(separator: "=").last.flatMap { Int($0) })
+            let isCounted = recording.numbers(.source, "switchover_acked").contains { line < $0 && $0 < next }
+            guard pending > 0, !isCounted else { continue }
+            let altered = recording.replacing(
+                .source, line, "total switchover ack pending=\(pending)", "total switchover ack pending=\(pending - 1)")
             try expect(altered, breaks: .pendingNumber, at: line, of: .source, "query at \(line)")
         }
         for line in recording.numbers(.source, "switchover_acked") {
@@ -218,6 +285,15 @@ import Testing
             guard recording.lines[.source]![end - 1].contains("precopy initial size 0") else { continue }
             let altered = recording.replacing(.source, end, "precopy initial size 0", "precopy initial size 4096")
             try expect(altered, breaks: .markerDrained, at: line, of: .source, "marker at \(line)")
+        }
+    }
+
+    @Test(arguments: counting) func aMarkerComesBeforeItsBlock(name: String) throws {
+        let recording = try Recording.named(name)
+        for line in recording.numbers(.source, "vfio_send_init_data_flag") {
+            guard recording.lines[.source]![line - 2].contains("vfio_save_block ") else { continue }
+            let altered = recording.moving(.source, line, before: line - 1)
+            try expect(altered, breaks: .markerDrained, at: line - 1, of: .source, "marker at \(line)")
         }
     }
 
@@ -290,8 +366,8 @@ import Testing
     @Test(arguments: all) func aDeviceGoesAstray(name: String) throws {
         let recording = try Recording.named(name)
         for stream in [StreamName.source, .destination] {
-            let begin = try #require(recording.number(stream, "new state setup"))
-            for line in recording.numbers(stream, "vfio_migration_set_device_state").filter({ $0 > begin }) {
+            // What the process did before its first migration counts, too.
+            for line in recording.numbers(stream, "vfio_migration_set_device_state") {
                 let text = recording.lines[stream]![line - 1]
                 let state = try #require(text.split(separator: " ").last)
                 let other = stream == .source ? "RESUMING" : "PRE_COPY"
@@ -299,7 +375,7 @@ import Testing
                     recording.replacing(stream, line, "state \(state)", "state \(other)"), breaks: .qemuDeviceState, at: line, of: stream,
                     "did at \(line)")
             }
-            for line in recording.numbers(stream, "vfio_migration_set_state").filter({ $0 > begin }) {
+            for line in recording.numbers(stream, "vfio_migration_set_state") {
                 let text = recording.lines[stream]![line - 1]
                 let state = try #require(text.split(separator: " new state ").last?.split(separator: ",").first)
                 let other = stream == .source ? "RESUMING" : "PRE_COPY"
@@ -355,6 +431,47 @@ import Testing
         let write = try #require(recording.numbers(.destinationDevices, "device_write").last)
         let moved = recording.moving(.destinationDevices, write, before: end + 1)
         try expect(moved, breaks: .deviceSession, at: end, of: .destinationDevices, "write")
+    }
+
+    /// A log that several processes wrote, one after the other.
+    @Test(arguments: all) func anotherProcessBeginsAnew(name: String) throws {
+        var recording = try Recording.named(name)
+        for stream in [StreamName.source, .destination] { recording.lines[stream]! += recording.lines[stream]! }
+        let judgement = try recording.judgement()
+        #expect(judgement.verdict == .completed)
+        #expect(judgement.broken == [])
+    }
+
+    /// Devices without PRE_COPY are named at the end only; those beside them are matched all the same.
+    @Test func devicesOfMixedAbilities() throws {
+        var recording = try Recording.cell("odd-precopy")
+        recording.circumstances = Circumstances()
+        let judgement = try recording.judgement()
+        #expect(judgement.verdict == .completed)
+        #expect(judgement.findings == [])
+        let marker = try #require(recording.number(.source, "vfio_send_init_data_flag"))
+        let approval = try #require(recording.number(.destination, "loadvm_approve_switchover"))
+        let data = try #require(recording.numbers(.destination, "vfio_load_state_device_data").last { $0 < approval })
+        let broken = try recording.replacing(.destination, data, " ret 0", "0 ret 0").judgement().findings
+        #expect(broken.map(\.rule) == [.bytesAcross])
+        #expect(broken.first?.device == "0000:00:11.0/vfio")
+        #expect(broken.first?.places == [Place(stream: .destination, line: approval), Place(stream: .source, line: marker)])
+        // Neither is named when the migration ends before the completion.
+        let early = recording.keeping(.source, first: marker + 1)
+        #expect(
+            try early.replacing(.destination, data, " ret 0", "0 ret 0").judgement().findings.contains {
+                $0.rule == .bytesAcross && $0.device == "0000:00:11.0/vfio"
+            })
+    }
+
+    /// The line that is wrong comes before the sums that do not come out because of it.
+    @Test(arguments: perDevice) func sumsComeLast(name: String) throws {
+        let recording = try Recording.named(name)
+        let line = try #require(recording.number(.destination, "loadvm_approve_switchover"))
+        let broken = try recording.removing(.destination, line).judgement().findings
+        #expect(broken.first?.rule == .markerApproved)
+        // The sums are not made where lines are missing.
+        #expect(broken.contains { $0.places.first?.stream == .source } || recording.hasGaps(.source))
     }
 
     // MARK: The final query and its error
@@ -415,6 +532,22 @@ import Testing
         #expect(judgement.broken == ["truncated"])
         #expect(judgement.breaks(.truncated, at: ack, of: .source))
         #expect(judgement.verdict == .undecided)
+    }
+
+    /// Wherever a line is cut, the log ends within it, be it in the middle of a name.
+    @Test(arguments: ["vfio-new-2", "x-vfio-10to10-2"]) func aCutLineIsNamed(name: String) throws {
+        let recording = try Recording.named(name)
+        for stream in [StreamName.source, .destination] {
+            let final = try #require(recording.numbers(stream, "new state completed").last)
+            let line = try #require(recording.numbers(stream, "vfio_migration_set_state").last { $0 < final })
+            let whole = recording.lines[stream]![line - 1]
+            for length in stride(from: 1, to: whole.count, by: 4) {
+                var cut = recording.keeping(stream, first: line)
+                cut.lines[stream]![line - 1] = String(whole.prefix(length))
+                let judgement = try cut.judgement(endingWithLineEnd: false)
+                #expect(judgement.breaks(.truncated, at: line, of: stream), "\(stream) cut behind '\(whole.prefix(length))'")
+            }
+        }
     }
 
     // MARK: The capability
