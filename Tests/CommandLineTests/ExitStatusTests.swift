@@ -28,6 +28,28 @@ import Testing
         #expect(text.contains(words), "\(text)")
     }
 
+    /// Two logs in either order, one alone, a log that lost an approval, two of a side, and a corpus.
+    @Test func whatIsJudgedAndHowItExits() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let logs = root + "/Tests/VerificationTests/Logs/qemu"
+        let (source, destination) = (logs + "/vfio-new-2.src.log", logs + "/vfio-new-2.dst.log")
+        for pair in [[source, destination], [destination, source], [source], [destination]] {
+            let (text, exit) = try output(["check"] + pair)
+            #expect(exit == 0 && text.contains("nothing broken"), "\(text)")
+        }
+        let lost = FileManager.default.temporaryDirectory.path + "/ackmatrix-lost-\(UUID().uuidString).log"
+        defer { try? FileManager.default.removeItem(atPath: lost) }
+        var lines = try String(contentsOfFile: destination, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false)
+        let approval = try #require(lines.firstIndex { $0.contains("loadvm_approve_switchover") })
+        lines.remove(at: approval)
+        try lines.joined(separator: "\n").write(toFile: lost, atomically: true, encoding: .utf8)
+        let (text, exit) = try output(["check", source, lost])
+        #expect(exit == 1 && text.contains("marker-approved") && text.contains("destination:\(approval)"), "\(text)")
+        #expect(try output(["check", source, source]).1 == 2)
+        #expect(try output(["check", source, destination, lost]).1 == 2)
+        #expect(try output(["check", root + "/Traces"]).1 == 0)
+    }
+
     @Test(
         .enabled(
             if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"),
