@@ -26,7 +26,6 @@ public struct Circumstances: Hashable, Sendable {
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
         armed = header.armed.isEmpty ? nil : header.armed
-        if !header.armed.isEmpty { armed = header.armed }
     }
 }
 
