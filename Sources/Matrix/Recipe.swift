@@ -149,7 +149,7 @@ extension Recipe {
         }
         if selection["order"] == "reversed" { plan.destination.devices.reverse() }
         plan.schedule = schedule(scenario)
-        plan.haltsDestination = isHalted(scenario)
+        plan.haltsDestination = isHalted(scenario) || scenario.machinesDiffer
         plan.limit = 15
         return Cell(
             name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
@@ -385,6 +385,8 @@ extension Recipe {
                 .wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
             ]
         }
+        // The destination refuses the first thing it reads: not before the source has made its first query.
+        if scenario.machinesDiffer { return [.wait(.logged(.source, event: "savevm_state_iterate", times: 1)), .resumeDestination] }
         if isHalted(scenario) {
             return [
                 .wait(.logged(.source, event: "migrate_transferred", times: 1)),

@@ -29,7 +29,14 @@ private func refusal(_ scenario: Scenario) -> Outcome? {
 /// What fails whatever is acknowledged.
 private func failureWithoutHandshake(_ scenario: Scenario) -> Outcome? {
     var failed = Outcome(.failed)
-    if scenario.machinesDiffer { return failed }
+    if scenario.machinesDiffer {
+        // The destination reads no further than the name of the machine.
+        let nobody = scenario.devices.map { _ in 0 }
+        let asks = scenario.source.capability && scenario.source.mode == .perDevice
+        failed.requests = scenario.devices.map { asks && $0.source.hasPrecopy ? 1 : 0 }
+        (failed.countedIn, failed.approvals, failed.acksSent, failed.acksCounted) = (nobody, nobody, 0, 0)
+        return failed
+    }
     if scenario.estimate == .zero, !scenario.devices.isEmpty {
         failed.words = "Failed to allocate migration data buffer"
         return failed
