@@ -16,7 +16,10 @@ final class GrowingLog {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Reads on to the last whole line.
+    /// Lines read at a time: a log may grow faster than it is read, and whoever reads it must get to say what it makes of it.
+    private static let mostLines = 20_000
+
+    /// Reads on, to the last whole line or so far.
     func read(_ body: (Event, _ line: Int) -> Void) throws {
         if reader == nil {
             descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -31,7 +34,8 @@ final class GrowingLog {
                 return count
             }
         }
-        while let line = try reader?.nextEvent() {
+        for _ in 0..<Self.mostLines {
+            guard let line = try reader?.nextEvent() else { return }
             if let event = line.event { body(event, line.position.line) }
         }
     }
