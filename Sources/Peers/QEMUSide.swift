@@ -304,14 +304,8 @@ private func write(_ text: String, to path: String) throws {
 
 /// The command as a shell takes it, environment first.
 func shellLine(_ executable: String, _ arguments: [String], _ environment: [String: String]) -> String {
-    func quoted(_ word: String) -> String {
-        let plain = word.utf8.allSatisfy {
-            ($0 >= 0x30 && $0 <= 0x39) || ($0 >= 0x41 && $0 <= 0x5a) || ($0 >= 0x61 && $0 <= 0x7a) || "-_./=,:@+".utf8.contains($0)
-        }
-        return plain && !word.isEmpty ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
-    }
-    let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(quoted($0.value))" }
-    return (variables + ([executable] + arguments).map(quoted)).joined(separator: " ") + "\n"
+    let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(shellWord($0.value))" }
+    return (variables + ([executable] + arguments).map(shellWord)).joined(separator: " ") + "\n"
 }
 
 /// The end of a text file, for an error message.
