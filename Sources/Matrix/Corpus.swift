@@ -59,7 +59,7 @@ public struct RecordedJudgement: Hashable, Sendable {
         if judgement.verdict.rawValue != trace.header.verdict {
             differences.append("verdict: expected \(trace.header.verdict) as recorded, found \(judgement.verdict.rawValue)")
         }
-        let broken = Set(judgement.findings.map(\.rule.id))
+        let broken = Set(judgement.broken)
         let recorded = Set(trace.header.broken)
         for rule in recorded.subtracting(broken).sorted() { differences.append("expected \(rule) to be broken as recorded, found it kept") }
         for rule in broken.subtracting(recorded).sorted() { differences.append("expected \(rule) to be kept as recorded, found it broken") }

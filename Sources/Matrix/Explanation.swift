@@ -118,9 +118,7 @@ extension Explanation {
     private var rule: [String] {
         guard let finding else { return [] }
         let rule = finding.rule
-        let others = findings.reduce(into: [String]()) { ids, other in
-            if other.rule != rule, !ids.contains(other.rule.id) { ids.append(other.rule.id) }
-        }
+        let others = findings.brokenRules.filter { $0 != rule.id }
         let also = others.isEmpty ? "" : "; also broken: \(others.joined(separator: ", "))"
         let places = finding.places.prefix(4).map(\.description).joined(separator: ", ") + (finding.places.count > 4 ? ", ..." : "")
         let good = finding.lastGood.map { "\($0.place): \($0.event)" }

@@ -38,7 +38,7 @@ public struct CellRunner: Sendable {
             if let tampering, let tampered = tampering.tamper(trace) { trace = tampered }
             let judgement = judge(trace)
             trace.header.verdict = judgement.verdict.rawValue
-            trace.header.broken = judgement.findings.map(\.rule.id).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+            trace.header.broken = judgement.broken
             try trace.write(path: folder + "/" + Self.traceFile)
             return result(cell, .verdict(judgement.verdict), judgement, record, began)
         } catch let refusal as SideRefusal where !Task.isCancelled {
@@ -57,8 +57,7 @@ public struct CellRunner: Sendable {
             cell: cell, ending: ending, judgement: judgement, record: record,
             differences: Comparison(cell, ending: ending, judgement: judgement, record: record).differences,
             deviations: DeviationAccount(
-                broken: (judgement?.findings.map(\.rule.id) ?? []).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
-                verdict: ending.text,
+                broken: judgement?.broken ?? [], verdict: ending.text,
                 deviations: deviations.deviations(
                     for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion
                 ),

@@ -24,4 +24,13 @@ public struct Judgement: Hashable, Sendable {
     public var handshake: Handshake
     /// The ACK held a decision back; without that a completed handshake proves nothing.
     public var isGating: Bool { handshake.isGating }
+    /// Ids of the rules that broke, each once.
+    public var broken: [String] { findings.brokenRules }
+}
+
+extension [Finding] {
+    /// Ids of the rules that broke, each once, in the order of their first finding.
+    public var brokenRules: [String] {
+        reduce(into: []) { ids, finding in if !ids.contains(finding.rule.id) { ids.append(finding.rule.id) } }
+    }
 }

@@ -123,9 +123,6 @@ struct Recording: Sendable {
 }
 
 extension Judgement {
-    /// Ids of the rules that broke, each once.
-    var broken: [String] { findings.map(\.rule.id).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
-
     /// Whether the rule broke at this line.
     func breaks(_ rule: Rule, at line: Int, of stream: StreamName) -> Bool {
         findings.contains { $0.rule == rule && $0.places.first == Place(stream: stream, line: line) }
