@@ -33,14 +33,15 @@ struct ExplainCommand: AsyncParsableCommand {
         options.cell = [cell]
         options.tier = .full
         let binaries = try await Harness.probed(self.binaries.binaries())
-        let chosen = try options.cells(binaries).cells
+        let file = try options.file()
+        let chosen = try options.cells(of: file, binaries).cells
         guard chosen.count == 1, let chosen = chosen.first else {
             throw ValidationError(
                 "expected the name of one cell, found \(chosen.count) that contain '\(cell)': "
                     + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
         }
         let runner = CellRunner(
-            binaries: binaries, shim: try Harness.shim(), deviations: try deviations.file(options.file()), policy: deviations.deviations)
+            binaries: binaries, shim: try Harness.shim(), deviations: try deviations.file(file), policy: deviations.deviations)
         let folder = try RunFolder()
         let place = folder.path + "/c"
         let result = try await runner.run(chosen, folder: place)

@@ -14,7 +14,7 @@ struct ListCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard coverage else {
-            let (cells, missing) = try matrix.cells(try await Harness.probed(binaries.binaries()))
+            let (cells, missing) = try matrix.cells(of: matrix.file(), try await Harness.probed(binaries.binaries()))
             for sentence in missing { Harness.note("missing: \(sentence)") }
             for cell in cells { print(cell.name) }
             return

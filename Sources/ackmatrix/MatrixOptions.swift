@@ -25,10 +25,10 @@ struct MatrixOptions: ParsableArguments {
         try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml")
     }
 
-    /// The cells selected, in file order, and what cannot be shown with these binaries.
-    func cells(_ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
+    /// The cells of `file` that are selected, in its order, and what cannot be shown with these binaries.
+    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
         // A cell that is asked for by name may be of any tier.
-        let made = try Recipe.cells(of: file(), tier: cell.isEmpty ? tier : .full, binaries: binaries)
+        let made = try Recipe.cells(of: file, tier: cell.isEmpty ? tier : .full, binaries: binaries)
         let (cells, missing) = (made.cells, made.missing.map(\.description))
         guard !cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
         let names = Set(cells.map(\.name))

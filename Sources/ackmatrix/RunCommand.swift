@@ -68,9 +68,9 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let binaries = try await Harness.probed(self.binaries.binaries())
-        let (cells, missing) = try matrix.cells(binaries)
-        for sentence in missing { Harness.note("missing: \(sentence)") }
         let matrixFile = try matrix.file()
+        let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
+        for sentence in missing { Harness.note("missing: \(sentence)") }
         let known = try deviations.file(matrixFile)
         let runner = CellRunner(
             binaries: binaries, shim: try Harness.shim(), deviations: known, policy: deviations.deviations, tampering: tamper)
@@ -86,9 +86,15 @@ struct RunCommand: AsyncParsableCommand {
             try await MatrixRun(runner: runner, jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount, folder: folder).run(all) {
                 try report.take($0)
             }
-            // Of all cells, whichever were selected: it proves the verifier, not them.
-            let known = try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells
-            canary = tamper == nil ? try await Canary(cells + known, runner: runner, folder: folder) : nil
+            if tamper == nil {
+                // It proves the verifier, not the cells selected: where none of them will do, any other does.
+                let cell =
+                    try cells.first(where: Canary.fits)
+                    ?? Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.first(where: Canary.fits)
+                canary = try await Canary(cell, runner: runner, folder: folder)
+            } else {
+                canary = nil
+            }
         } catch {
             try report.interrupted()
             throw error
@@ -109,8 +115,11 @@ private struct Canary {
 
     private static let rule = "decision-awaits-acks"
 
-    init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
-        guard let cell = cells.first(where: { $0.outcomes.allSatisfy(\.isGating) }) else {
+    /// It holds its decision back, whichever way it goes.
+    static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
+
+    init(_ cell: Cell?, runner: CellRunner, folder: RunFolder) async throws {
+        guard let cell else {
             text = "canary: none, since no cell of this matrix holds a decision back with these binaries"
             failure = nil
             return
