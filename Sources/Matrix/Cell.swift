@@ -22,4 +22,9 @@ public struct Cell: Sendable {
 
     /// Who is faster decides how it ends, and nothing forces it.
     public var isRace: Bool { outcomes.count > 1 }
+
+    /// Counts by section idstr as counts by the devices' names, without those that are 0.
+    func named(_ counts: [String: Int]) -> [String: Int] {
+        Dictionary(counts.map { (devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
+    }
 }

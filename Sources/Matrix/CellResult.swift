@@ -20,6 +20,15 @@ public struct CellResult: Sendable {
             case .broken: "could not be driven"
             }
         }
+
+        /// Why: the proof or the closing event that the judgement names, the refusal, or why it could not be driven.
+        func reason(_ judgement: Judgement?) -> String? {
+            switch self {
+            case .verdict: judgement?.reason
+            case .refused(let refusal): refusal.description
+            case .broken(let reason): reason
+            }
+        }
     }
 
     public let cell: Cell
@@ -36,6 +45,8 @@ public struct CellResult: Sendable {
     public let seconds: Double
 
     public var name: String { cell.name }
+    /// Why it ended as it did.
+    public var reason: String? { ending.reason(judgement) }
     public var isGating: Bool { judgement?.isGating ?? false }
 
     /// Why the cell is a finding, one sentence each; empty when all went as predicted.

@@ -12,7 +12,7 @@ struct Comparison {
         let endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
         guard let outcome = cell.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
             differences = [
-                "\(Self.endingDiffers)expected \(endings), found \(ending.text)" + (reason(ending, judgement).map { ": \($0)" } ?? "")
+                "\(Self.endingDiffers)expected \(endings), found \(ending.text)" + (ending.reason(judgement).map { ": \($0)" } ?? "")
             ]
             return
         }
@@ -31,14 +31,6 @@ struct Comparison {
         }
     }
 
-    private func reason(_ ending: CellResult.Ending, _ judgement: Judgement?) -> String? {
-        switch ending {
-        case .broken(let reason): reason
-        case .refused(let refusal): refusal.description
-        case .verdict: judgement?.reason
-        }
-    }
-
     private mutating func compare(_ outcome: Outcome, _ judgement: Judgement, _ cell: Cell) {
         let seen = judgement.handshake
         func compare<Value: Equatable>(_ what: String, _ expected: Value?, _ found: Value) {
@@ -49,17 +41,14 @@ struct Comparison {
                 Dictionary(uniqueKeysWithValues: counts.enumerated().map { ("v\($0)", $1) }).filter { $0.value > 0 }
             }
         }
-        func named(_ counts: [String: Int]) -> [String: Int] {
-            Dictionary(counts.map { (cell.devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
-        }
         if let mode = seen.mode { compare("mode of the source", cell.scenario.source.mode.rawValue, mode.rawValue) }
-        compare("requests", byDevice(outcome.requests), named(seen.requests))
+        compare("requests", byDevice(outcome.requests), cell.named(seen.requests))
         if seen.unnamedCountedIn > 0 {
             compare("devices counted in", outcome.countedIn?.reduce(0, +), seen.unnamedCountedIn)
         } else {
-            compare("devices counted in", byDevice(outcome.countedIn), named(seen.countedIn))
+            compare("devices counted in", byDevice(outcome.countedIn), cell.named(seen.countedIn))
         }
-        compare("approvals", byDevice(outcome.approvals), named(seen.approvals))
+        compare("approvals", byDevice(outcome.approvals), cell.named(seen.approvals))
         compare("ACKs sent", outcome.acksSent, seen.acksSent)
         compare("ACKs counted", outcome.acksCounted, seen.acksCounted)
         if outcome.isGating && !judgement.isGating {

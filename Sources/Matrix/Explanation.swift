@@ -47,7 +47,7 @@ public struct Explanation: Sendable {
     public init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
         self.trace = trace ?? Trace(of: result.cell)
         ending = result.ending.text
-        reason = ResultLine(result).reason ?? ""
+        reason = result.reason ?? ""
         findings = result.judgement?.findings ?? []
         let ways = result.cell.outcomes.map(\.sentence)
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways

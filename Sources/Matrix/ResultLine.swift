@@ -117,20 +117,14 @@ extension ResultLine {
         func side(_ configuration: SideConfiguration, _ version: String) -> Side {
             Side(binary: configuration.binary.name, version: version, machine: configuration.machine)
         }
-        let reason: String? =
-            switch result.ending {
-            case .verdict: result.judgement?.reason
-            case .refused(let refusal): refusal.description
-            case .broken(let why): why
-            }
         let findings = result.findings
         self.init(
             cell: cell.name, product: cell.product, source: side(cell.plan.source, cell.sourceVersion),
             destination: side(cell.plan.destination, cell.destinationVersion),
             selection: Dictionary(uniqueKeysWithValues: cell.selection.changes.map { ($0.axis, $0.value) }),
-            predicted: Predicted(cell), ending: result.ending.text, reason: reason, gating: result.isGating,
+            predicted: Predicted(cell), ending: result.ending.text, reason: result.reason, gating: result.isGating,
             gatedSteps: result.judgement?.handshake.gatedSteps ?? 0,
-            counts: result.judgement.map { Counts($0.handshake, names: cell.devices) } ?? Counts(),
+            counts: result.judgement.map { Counts($0.handshake, of: cell) } ?? Counts(),
             judges: result.judges.map { Opinion(judge: $0.name, says: $0.says) }, oddOneOut: result.oddOneOut?.name,
             differences: result.differences, broken: result.judgement?.findings.map(BrokenRule.init) ?? [],
             deviations: Deviations(result.deviations), finding: !findings.isEmpty, findings: findings,
@@ -161,14 +155,11 @@ extension ResultLine.Predicted {
 }
 
 extension ResultLine.Counts {
-    /// `names` are those of the devices, by section idstr.
-    init(_ handshake: Handshake, names: [String: String]) {
-        func named(_ counts: [String: Int]) -> [String: Int] {
-            Dictionary(counts.map { (names[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
-        }
+    init(_ handshake: Handshake, of cell: Cell) {
         self.init(
-            requests: named(handshake.requests), countedIn: named(handshake.countedIn), countedInUnnamed: handshake.unnamedCountedIn,
-            approvals: named(handshake.approvals), acksSent: handshake.acksSent, acksCounted: handshake.acksCounted)
+            requests: cell.named(handshake.requests), countedIn: cell.named(handshake.countedIn),
+            countedInUnnamed: handshake.unnamedCountedIn, approvals: cell.named(handshake.approvals), acksSent: handshake.acksSent,
+            acksCounted: handshake.acksCounted)
     }
 }
 
