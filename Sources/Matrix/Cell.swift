@@ -3,6 +3,20 @@ import Peers
 import Prediction
 import VFIO
 
+/// What a leg of a cell is predicted to show.
+public struct Forecast: Sendable {
+    public var scenario: Scenario
+    /// All the ways it may go; several where it is a race.
+    public var outcomes: [Outcome]
+
+    public init(_ scenario: Scenario) { self.init(scenario: scenario, outcomes: predict(scenario)) }
+
+    init(scenario: Scenario, outcomes: [Outcome]) {
+        self.scenario = scenario
+        self.outcomes = outcomes
+    }
+}
+
 public struct Cell: Sendable {
     /// `SOURCE-DESTINATION+WHAT+IT+SHOWS`, stable.
     public var name: String
@@ -13,12 +27,18 @@ public struct Cell: Sendable {
     public var plan: MigrationPlan
     /// Names by section idstr.
     public var devices: [String: String]
+    /// Of the last leg, or of the only one.
     public var scenario: Scenario
     /// All the ways it may go; several where it is a race.
     public var outcomes: [Outcome]
+    /// Of the legs before the last.
+    public var earlier: [Forecast] = []
     /// The exact versions of the two binaries.
     public var sourceVersion: String
     public var destinationVersion: String
+
+    /// What each leg is predicted to show.
+    public var forecasts: [Forecast] { earlier + [Forecast(scenario: scenario, outcomes: outcomes)] }
 
     /// Who is faster decides how it ends, and nothing forces it.
     public var isRace: Bool { outcomes.count > 1 }

@@ -32,6 +32,7 @@ public struct CellResult: Sendable {
     }
 
     public let cell: Cell
+    /// Of the last leg, or of the only one.
     public let ending: Ending
     /// What the verifier made of the logs; nil where nothing was logged.
     public let judgement: Judgement?
@@ -43,6 +44,8 @@ public struct CellResult: Sendable {
     /// Who spoke on the ending, and what each said.
     public let judges: [Judge]
     public let seconds: Double
+    /// What came of the legs before the last.
+    public var earlier: [LegResult] = []
 
     public var name: String { cell.name }
     /// Why it ended as it did.
@@ -51,7 +54,8 @@ public struct CellResult: Sendable {
 
     /// Why the cell is a finding, one sentence each; empty when all went as predicted.
     public var findings: [String] {
-        differences(asFixed: deviations.isFixed) + disagreement
+        earlier.enumerated().flatMap { number, leg in (leg.differences + disagreement(leg.judges)).map { "leg \(number + 1): \($0)" } }
+            + differences(asFixed: deviations.isFixed) + disagreement(judges)
             + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
             + deviations.absent.map {
                 "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, found it kept"
@@ -61,18 +65,18 @@ public struct CellResult: Sendable {
     public var isFinding: Bool { !findings.isEmpty }
 
     private func sentence(_ rule: String, _ known: String) -> String {
-        let found = judgement?.findings.first { $0.rule.id == rule }
+        let found = (earlier.map(\.judgement) + [judgement]).lazy.compactMap { $0?.findings.first { $0.rule.id == rule } }.first
         return "rule \(rule) is broken (\(known))"
             + (found.map { ": \($0.found) [\($0.places.map(\.description).joined(separator: ", "))]" } ?? "")
     }
 
     /// Where the judges do not agree, what each says.
-    private var disagreement: [String] {
+    private func disagreement(_ judges: [Judge]) -> [String] {
         // That the prediction was not met is among the differences.
         let seen = judges.filter { $0.name != Judge.closedForm }
         guard Set(seen.map(\.says)).count > 1 else { return [] }
         let opinions = judges.map { "\($0.name): \($0.says)" }.joined(separator: "; ")
-        return ["the judges do not agree: \(opinions)" + (oddOneOut.map { "; the odd one out is the \($0.name)" } ?? "")]
+        return ["the judges do not agree: \(opinions)" + (judges.oddOneOut.map { "; the odd one out is the \($0.name)" } ?? "")]
     }
 
     /// A version that does not deviate any more meets another ending than the one predicted with the deviation; that is no difference
@@ -96,11 +100,25 @@ public struct Judge: Hashable, Sendable {
     static let closedForm = "closed form"
 }
 
+/// What came of one leg of a cell.
+public struct LegResult: Sendable {
+    public let ending: CellResult.Ending
+    public let judgement: Judgement
+    public let record: MigrationRecord
+    /// What differs from the leg's prediction, one sentence each.
+    public let differences: [String]
+    public let judges: [Judge]
+}
+
 extension CellResult {
     /// Who stands alone where the judges do not agree; nil where they do, or where nobody can be told from the rest.
-    public var oddOneOut: Judge? {
-        let groups = Dictionary(grouping: judges, by: \.says)
-        guard groups.count == 2, judges.count > 2 else { return nil }
+    public var oddOneOut: Judge? { judges.oddOneOut }
+}
+
+extension [Judge] {
+    fileprivate var oddOneOut: Judge? {
+        let groups = Dictionary(grouping: self, by: \.says)
+        guard groups.count == 2, count > 2 else { return nil }
         return groups.values.first { $0.count == 1 }?.first
     }
 }

@@ -8,9 +8,11 @@ struct Comparison {
     var differences: [String] = []
     static let endingDiffers = "ending: "
 
-    init(_ cell: Cell, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?) {
-        let endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
-        guard let outcome = cell.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
+    /// Of a leg, its steps among them.
+    init(_ cell: Cell, leg: Int, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?) {
+        let forecast = cell.forecasts[leg]
+        let endings = Set(forecast.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
+        guard let outcome = forecast.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
             differences = [
                 "\(Self.endingDiffers)expected \(endings), found \(ending.text)" + (ending.reason(judgement).map { ": \($0)" } ?? "")
             ]
@@ -22,16 +24,16 @@ struct Comparison {
                 differences = ["refusal: expected the words '\(words)', found: \(refusal)"]
             }
         case .verdict:
-            if let judgement { compare(outcome, judgement, cell) }
+            if let judgement { compare(outcome, judgement, forecast.scenario, cell) }
             if let words = outcome.words, record?.sourceError?.contains(words) != true {
                 differences.append("error of the source: expected '\(words)', found \(record?.sourceError.map { "'\($0)'" } ?? "none")")
             }
-            if let record { compareMarks(cell, record) }
+            if let record { compareMarks(cell.plan.legs[leg], record) }
         case .broken: break
         }
     }
 
-    private mutating func compare(_ outcome: Outcome, _ judgement: Judgement, _ cell: Cell) {
+    private mutating func compare(_ outcome: Outcome, _ judgement: Judgement, _ scenario: Scenario, _ cell: Cell) {
         let seen = judgement.handshake
         func compare<Value: Equatable>(_ what: String, _ expected: Value?, _ found: Value) {
             if let expected, expected != found { differences.append("\(what): expected \(expected), found \(found)") }
@@ -41,7 +43,7 @@ struct Comparison {
                 Dictionary(uniqueKeysWithValues: counts.enumerated().map { ("v\($0)", $1) }).filter { $0.value > 0 }
             }
         }
-        if let mode = seen.mode { compare("mode of the source", cell.scenario.source.mode.rawValue, mode.rawValue) }
+        if let mode = seen.mode { compare("mode of the source", scenario.source.mode.rawValue, mode.rawValue) }
         compare("requests", byDevice(outcome.requests), cell.named(seen.requests))
         if seen.unnamedCountedIn > 0 {
             compare("devices counted in", outcome.countedIn?.reduce(0, +), seen.unnamedCountedIn)
@@ -56,17 +58,25 @@ struct Comparison {
         }
     }
 
-    private mutating func compareMarks(_ cell: Cell, _ record: MigrationRecord) {
+    private mutating func compareMarks(_ leg: MigrationLeg, _ record: MigrationRecord) {
         // Steps that wait for the destination's end are not owed: the source may have come to its own before.
-        let owed = cell.plan.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } }
-        guard record.marks.count < owed.count else { return }
-        differences.append("schedule step \(record.marks.count + 1) (\(owed[record.marks.count])) was never done")
+        let owed =
+            leg.before + leg.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } } + leg.afterwards
+        var done = record.marks.map(\.step)[...]
+        for (number, step) in owed.enumerated() {
+            if let place = done.firstIndex(of: step) {
+                done = done[(place + 1)...]
+            } else {
+                differences.append("schedule step \(number + 1) (\(step)) was never done")
+                return
+            }
+        }
     }
 }
 
 /// What each of those who can tell says of the ending.
-func judges(_ cell: Cell, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
-    let predicted = cell.outcomes.map(\.ending.rawValue)
+func judges(_ outcomes: [Outcome], ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
+    let predicted = outcomes.map(\.ending.rawValue)
     var judges = [Judge(name: Judge.closedForm, says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]
     if case .verdict(let verdict) = ending { judges.append(Judge(name: "verifier", says: verdict.rawValue)) }
     if let word = record?.ending { judges.append(Judge(name: "word of QEMU's monitors", says: word)) }

@@ -51,7 +51,7 @@ public struct Explanation: Sendable {
         findings = result.judgement?.findings ?? []
         let ways = result.cell.outcomes.map(\.sentence)
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
-        schedule = result.cell.plan.schedule.map(\.description)
+        schedule = result.cell.plan.legs.flatMap(\.steps).map(\.description)
         reproduce = Matrix.reproduce(result.name)
         differences = result.differences
         deviation = result.deviations.explained.first?.by.deviation
@@ -217,7 +217,7 @@ extension Trace {
         }
         header.cell = cell.name
         header.source = side(cell.plan.source, .source, cell.sourceVersion)
-        header.destination = side(cell.plan.destination, .destination, cell.destinationVersion)
+        header.destination = side(cell.plan.leg.destination, .destination, cell.destinationVersion)
     }
 }
 

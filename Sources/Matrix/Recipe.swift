@@ -23,7 +23,8 @@ public struct Recipe: Sendable {
         "capability": ["both", "source", "destination", "off"], "legacy-property": ["machine", "source", "destination"],
         "activity": ["idle", "busy"], "pace": ["gated", "slow", "blocked"],
         "guest": ["running", "never-started", "stopped", "reset"], "destination-guest": ["starts", "paused"],
-        "estimate": ["small", "zero", "above-threshold"], "race": ["natural", "ack-first", "decision-first"],
+        "driver": [Driver.plain] + Driver.all.map(\.name), "estimate": ["small", "zero", "above-threshold"],
+        "race": ["natural", "ack-first", "decision-first"],
     ]
 
     let selection: Selection
@@ -142,20 +143,23 @@ extension Recipe {
             let slot = 0x10 + index
             plan.source.devices.append(
                 MockDevice(name: name, script: try DeviceScript(sourceScript(device, index, scenario), file: "\(name) source"), slot: slot))
-            plan.destination.devices.append(
+            plan.leg.destination.devices.append(
                 MockDevice(
                     name: name, script: try DeviceScript(destinationScript(device, index, scenario), file: "\(name) destination"),
                     slot: slot))
         }
-        if selection["order"] == "reversed" { plan.destination.devices.reverse() }
-        plan.schedule = schedule(scenario)
-        plan.haltsDestination = isHalted(scenario) || scenario.machinesDiffer
-        plan.limit = 15
+        if selection["order"] == "reversed" { plan.leg.destination.devices.reverse() }
+        plan.leg.schedule = schedule(scenario)
+        plan.leg.haltsDestination = isHalted(scenario) || scenario.machinesDiffer
+        plan.leg.limit = 15
+        var draft = Draft(recipe: self, scenario: scenario, plan: plan)
+        try Driver[selection["driver"]]?.make(&draft)
         return Cell(
             name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
-            selection: selection, product: product, plan: plan,
-            devices: Dictionary(uniqueKeysWithValues: plan.source.devices.map { ($0.idstr, $0.name) }), scenario: scenario,
-            outcomes: predict(scenario), sourceVersion: source.features.version, destinationVersion: destination.features.version)
+            selection: selection, product: product, plan: draft.plan,
+            devices: Dictionary(uniqueKeysWithValues: draft.plan.source.devices.map { ($0.idstr, $0.name) }), scenario: draft.scenario,
+            outcomes: predict(draft.scenario), earlier: draft.earlier.map { Forecast($0) }, sourceVersion: source.features.version,
+            destinationVersion: destination.features.version)
     }
 
     /// What the name says beside the sides and the machine.
@@ -263,7 +267,7 @@ extension Recipe {
     }
 
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
-    private func heldDevice(_ scenario: Scenario) -> Int? {
+    func heldDevice(_ scenario: Scenario) -> Int? {
         guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero,
             scenario.guest != .neverStarted,
             !scenario.machinesDiffer, let last = lastUser(scenario)
@@ -354,16 +358,21 @@ private let raiseThreshold = ScheduleStep.execute(
 private let furtherQueries: UInt64 = 50
 
 extension Recipe {
-    private func schedule(_ scenario: Scenario) -> [ScheduleStep] {
+    /// Up to where the held device's ACK is all that keeps the source from switching over.
+    func onlyTheAckIsMissing(_ held: Int) -> [ScheduleStep] {
+        let device = "v\(held)"
+        return [
+            .wait(.held(.destination, device: device)),
+            // The first window has ended: from here on there is a threshold.
+            .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+            .wait(.furtherQueries(.source, device: device, furtherQueries)),
+        ]
+    }
+
+    func schedule(_ scenario: Scenario) -> [ScheduleStep] {
         let acks = "source_return_path_thread_switchover_acked"
         if let held = heldDevice(scenario) {
-            let device = "v\(held)"
-            let onlyTheAckIsMissing: [ScheduleStep] = [
-                .wait(.held(.destination, device: device)),
-                // The first window has ended: from here on there is a threshold.
-                .wait(.logged(.source, event: "migrate_transferred", times: 1)),
-                .wait(.furtherQueries(.source, device: device, furtherQueries)),
-            ]
+            let onlyTheAckIsMissing = onlyTheAckIsMissing(held)
             switch scenario.guest {
             case .stopped:
                 return onlyTheAckIsMissing + [
@@ -381,7 +390,7 @@ extension Recipe {
             }
             guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
             return onlyTheAckIsMissing + [
-                .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: device, 2)), .open(.destination, gate: "load"),
+                .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: "v\(held)", 2)), .open(.destination, gate: "load"),
                 .wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
             ]
         }

@@ -5,23 +5,23 @@ import Peers
 import VFIO
 import Verification
 
-/// The trace of a cell's migration.
-func recordTrace(_ cell: Cell, record: MigrationRecord, binaries: [String: ProbedBinary]) throws -> Trace {
-    let plan = cell.plan
-    guard let source = binaries[plan.source.binary.name], let destination = binaries[plan.destination.binary.name] else {
-        throw Environment("\(cell.name): no QEMU named \(plan.source.binary.name) or \(plan.destination.binary.name) is at hand")
+/// The trace of a leg of a cell.
+func recordTrace(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries: [String: ProbedBinary]) throws -> Trace {
+    let leg = cell.plan.legs[index]
+    let configuration = (source: cell.plan.source(ofLeg: index), destination: leg.destination)
+    guard let source = binaries[configuration.source.binary.name], let destination = binaries[configuration.destination.binary.name] else {
+        throw Environment(
+            "\(cell.name): no QEMU named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is at hand")
     }
     var header = TraceHeader()
     header.cell = cell.name
     header.outcome = record.outcome.description
     header.duration = UInt64(record.seconds * 1e9)
-    if record.marks.count < plan.schedule.count {
-        header.armed = "schedule step \(record.marks.count + 1) of \(plan.schedule.count): \(plan.schedule[record.marks.count])"
-    }
-    let from = try SideLogs(record.sourceFiles)
-    let to = try SideLogs(record.destinationFiles)
-    header.source = describe(source, plan.source, .source, record.sourceCapabilities, from)
-    header.destination = describe(destination, plan.destination, .destination, record.destinationCapabilities, to)
+    header.armed = (leg.before + leg.schedule).armed(after: record.marks.count) ?? ""
+    let from = try SideLogs(record.sourceLogs)
+    let to = try SideLogs(record.destinationLogs)
+    header.source = describe(source, configuration.source, .source, record.sourceCapabilities, from)
+    header.destination = describe(destination, configuration.destination, .destination, record.destinationCapabilities, to)
     return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
 }
 
@@ -31,19 +31,19 @@ private struct SideLogs {
     var devices = FoldedStream()
     var unknown = UnknownLineCounts()
 
-    init(_ files: SideFiles) throws {
-        var reader = try LogReader(path: files.log)
+    init(_ logs: LegLogs) throws {
+        var reader = try LogReader(logs.qemu)
         qemu = try FoldedStream(&reader)
         add(reader.summary.unknown)
         // A side without devices has no shim log.
-        guard FileManager.default.fileExists(atPath: files.deviceLog) else { return }
-        var shim = try LogReader(path: files.deviceLog)
+        guard FileManager.default.fileExists(atPath: logs.devices.path) else { return }
+        var shim = try LogReader(logs.devices)
         devices = try FoldedStream(&shim)
         add(shim.summary.unknown)
         // The shim numbers its lines: a log with a hole in it must not be taken for what happened.
         guard shim.summary.sequenceBreaks == 0 else {
             throw Environment(
-                "\(files.deviceLog): expected consecutive line numbers, found \(shim.summary.sequenceBreaks) gaps: lines are missing")
+                "\(logs.devices.path): expected consecutive line numbers, found \(shim.summary.sequenceBreaks) gaps: lines are missing")
         }
     }
 

@@ -120,7 +120,7 @@ extension ResultLine {
         let findings = result.findings
         self.init(
             cell: cell.name, product: cell.product, source: side(cell.plan.source, cell.sourceVersion),
-            destination: side(cell.plan.destination, cell.destinationVersion),
+            destination: side(cell.plan.leg.destination, cell.destinationVersion),
             selection: Dictionary(uniqueKeysWithValues: cell.selection.changes.map { ($0.axis, $0.value) }),
             predicted: Predicted(cell), ending: result.ending.text, reason: result.reason, gating: result.isGating,
             gatedSteps: result.judgement?.handshake.gatedSteps ?? 0,

@@ -2,6 +2,7 @@
 import Foundation
 import MigrationTrace
 import Peers
+import Prediction
 import VFIO
 import Verification
 
@@ -26,44 +27,70 @@ public struct CellRunner: Sendable {
         self.tampering = tampering
     }
 
-    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs, scripts and trace there. A QEMU that does not do its part
-    /// is a result; everything else that goes wrong is the environment's and is thrown.
+    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs, scripts and a trace of each leg there. A QEMU that does not
+    /// do its part is a result; everything else that goes wrong is the environment's and is thrown.
     public func run(_ cell: Cell, folder: String) async throws -> CellResult {
         let began = Deadline.now
         var plan = cell.plan
-        plan.watcher = EndlessWatcher(cell)
+        for (index, forecast) in cell.forecasts.enumerated() { plan.legs[index].watcher = EndlessWatcher(forecast.scenario) }
+        func result(_ ending: CellResult.Ending, _ judgement: Judgement?, _ record: MigrationRecord?, _ earlier: [LegResult]) -> CellResult
+        {
+            CellResult(
+                cell: cell, ending: ending, judgement: judgement, record: record,
+                differences: Comparison(cell, leg: plan.legs.count - 1, ending: ending, judgement: judgement, record: record).differences,
+                deviations: account(cell, ending, earlier.map(\.judgement) + (judgement.map { [$0] } ?? [])),
+                judges: judges(cell.outcomes, ending: ending, record: record),
+                seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9, earlier: earlier)
+        }
         do {
-            let record = try await migrate(plan, shim: shim, folder: folder)
-            var trace = try recordTrace(cell, record: record, binaries: binaries)
-            if let tampering, let tampered = tampering.tamper(trace) { trace = tampered }
-            let judgement = judge(trace)
-            trace.header.verdict = judgement.verdict.rawValue
-            trace.header.broken = judgement.broken
-            try trace.write(path: folder + "/" + Self.traceFile)
-            return result(cell, .verdict(judgement.verdict), judgement, record, began)
+            let records = try await migrate(plan, shim: shim, folder: folder)
+            var legs: [LegResult] = []
+            for (index, record) in records.enumerated() {
+                let isLast = index == plan.legs.count - 1
+                let judgement = try judgeLeg(
+                    cell, index, record, file: folder + "/" + (isLast ? Self.traceFile : Self.traceFile(ofLeg: index)))
+                let ending = CellResult.Ending.verdict(judgement.verdict)
+                legs.append(
+                    LegResult(
+                        ending: ending, judgement: judgement, record: record,
+                        differences: Comparison(cell, leg: index, ending: ending, judgement: judgement, record: record).differences,
+                        judges: judges(cell.forecasts[index].outcomes, ending: ending, record: record)))
+            }
+            guard legs.count == plan.legs.count, let last = legs.popLast() else {
+                let reason =
+                    "leg \(legs.count + 1) of \(plan.legs.count) was never driven: the one before is \(records.last!.outcome.description)"
+                return result(.broken(reason), nil, nil, legs)
+            }
+            return result(last.ending, last.judgement, last.record, legs)
         } catch let refusal as SideRefusal where !Task.isCancelled {
-            return result(cell, .refused(refusal), nil, nil, began)
+            return result(.refused(refusal), nil, nil, [])
         } catch let error as SideError where !Task.isCancelled {
-            return result(cell, .broken(error.description), nil, nil, began)
+            return result(.broken(error.description), nil, nil, [])
         } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
-            return result(cell, .broken(error.description), nil, nil, began)
+            return result(.broken(error.description), nil, nil, [])
         }
     }
 
-    private func result(
-        _ cell: Cell, _ ending: CellResult.Ending, _ judgement: Judgement?, _ record: MigrationRecord?, _ began: Deadline
-    ) -> CellResult {
-        CellResult(
-            cell: cell, ending: ending, judgement: judgement, record: record,
-            differences: Comparison(cell, ending: ending, judgement: judgement, record: record).differences,
-            deviations: DeviationAccount(
-                broken: judgement?.broken ?? [], verdict: ending.text,
-                deviations: deviations.deviations(
-                    for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion
-                ),
-                policy: policy, isForced: cell.scenario.race != .natural),
-            judges: judges(cell, ending: ending, record: record),
-            seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+    /// The trace's file of a leg before the last.
+    public static func traceFile(ofLeg index: Int) -> String { "leg-\(index + 1).trace" }
+
+    /// What is said of a leg; its trace, with the judgement, is left in the file.
+    private func judgeLeg(_ cell: Cell, _ index: Int, _ record: MigrationRecord, file: String) throws -> Judgement {
+        var trace = try recordTrace(cell, leg: index, record: record, binaries: binaries)
+        if let tampering, let tampered = tampering.tamper(trace) { trace = tampered }
+        let judgement = judge(trace)
+        trace.header.verdict = judgement.verdict.rawValue
+        trace.header.broken = judgement.broken
+        try trace.write(path: file)
+        return judgement
+    }
+
+    private func account(_ cell: Cell, _ ending: CellResult.Ending, _ judgements: [Judgement]) -> DeviationAccount {
+        DeviationAccount(
+            broken: judgements.flatMap(\.broken).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, verdict: ending.text,
+            deviations: deviations.deviations(
+                for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion),
+            policy: policy, isForced: cell.scenario.race != .natural)
     }
 }
 
@@ -71,12 +98,12 @@ public struct CellRunner: Sendable {
 private struct EndlessWatcher: MigrationWatcher {
     private var verifier: Verifier
 
-    init(_ cell: Cell) {
+    init(_ scenario: Scenario) {
         var circumstances = Circumstances()
-        circumstances.sourceCapability = cell.scenario.source.capability
-        circumstances.destinationCapability = cell.scenario.destination.capability
-        circumstances.sourceMode = Handshake.Mode(rawValue: cell.scenario.source.mode.rawValue)
-        circumstances.destinationMode = Handshake.Mode(rawValue: cell.scenario.destination.mode.rawValue)
+        circumstances.sourceCapability = scenario.source.capability
+        circumstances.destinationCapability = scenario.destination.capability
+        circumstances.sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
+        circumstances.destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
         verifier = Verifier(circumstances)
     }
 

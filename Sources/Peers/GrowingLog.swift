@@ -5,13 +5,13 @@ import MigrationTrace
 /// The whole lines of a log that have been written so far; asked again, those that have come since. A log that is not there yet has none.
 final class GrowingLog {
     let stream: StreamName
-    private let path: String
+    private let slice: LogSlice
     private var descriptor: Int32 = -1
     private var reader: LogReader?
 
-    init(_ stream: StreamName, path: String) {
+    init(_ stream: StreamName, _ slice: LogSlice) {
         self.stream = stream
-        self.path = path
+        self.slice = slice
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
@@ -22,12 +22,13 @@ final class GrowingLog {
     /// Reads on, to the last whole line or so far.
     func read(_ body: (Event, _ line: Int) -> Void) throws {
         if reader == nil {
-            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
                 if errno == ENOENT { return }
-                throw unreadable(path)
+                throw unreadable(slice.path)
             }
-            let (descriptor, path) = (descriptor, path)
+            guard lseek(descriptor, off_t(slice.start), SEEK_SET) >= 0 else { throw unreadable(slice.path) }
+            let (descriptor, path) = (descriptor, slice.path)
             reader = LogReader(isGrowing: true) { part in
                 let count = Glibc.read(descriptor, part.baseAddress, part.count)
                 guard count >= 0 else { throw unreadable(path) }

@@ -5,7 +5,7 @@ import Glibc
 /// some 20 MB a second.
 struct LogTail: ~Copyable {
     private let descriptor: Int32
-    /// The name and the blank after it; before it stands a prefix's last byte, or the line's beginning.
+    /// The name and the blank after it, or all of the line; before it stands a prefix's last byte, or the line's beginning.
     private let needle: [CChar]
     private var buffer = [CChar](repeating: 0, count: (256 << 10) + 1)
     /// Bytes at the buffer's start that may be the beginning of a name.
@@ -13,10 +13,13 @@ struct LogTail: ~Copyable {
     private var found = 0
     private var atFileStart = true
 
-    init(path: String, event: String) throws {
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SideError("\(path): cannot be read: \(String(cString: strerror(errno)))") }
-        needle = Array((event + " ").utf8CString)
+    /// Lines of the event; with this text alone, if one is given.
+    init(_ slice: LogSlice, event: String, text: String? = nil) throws {
+        descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0, lseek(descriptor, off_t(slice.start), SEEK_SET) >= 0 else {
+            throw SideError("\(slice.path): cannot be read: \(String(cString: strerror(errno)))")
+        }
+        needle = Array((event + " " + (text.map { $0 + "\n" } ?? "")).utf8CString)
     }
 
     deinit { close(descriptor) }

@@ -4,7 +4,7 @@ import MigrationTrace
 import Synchronization
 import VFIO
 
-/// A condition on a device's progress, seen on the board of its side.
+/// A condition on the progress of a migration, seen on a side's board or in its log. Counts are of the leg that is driven.
 public enum ProgressCondition: Hashable, Sendable {
     /// A call on the device is held at a gate right now.
     case held(Role, device: String)
@@ -14,9 +14,11 @@ public enum ProgressCondition: Hashable, Sendable {
     case logged(Role, event: String, times: Int)
     /// QEMU has logged the trace event so often since the wait for this condition began.
     case furtherLogged(Role, event: String, times: Int)
+    /// The side's migration has entered this status so often.
+    case status(Role, String, times: Int)
 }
 
-/// A step of a cell's schedule; steps are taken in order while the migration runs.
+/// A step of a cell's schedule; steps are taken in order.
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
@@ -24,6 +26,10 @@ public enum ScheduleStep: Hashable, Sendable {
     case resumeDestination
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
+    /// A QMP command that must be refused, in these words among others.
+    case refused(Role, command: String, JSONValue?, words: String)
+    /// Ends the side's process by SIGKILL.
+    case kill(Role)
 }
 
 extension ScheduleStep: CustomStringConvertible {
@@ -36,9 +42,13 @@ extension ScheduleStep: CustomStringConvertible {
             "wait until the \(role.rawValue) has logged \(event)" + (times > 1 ? " \(times) times" : "")
         case .wait(.furtherLogged(let role, let event, let times)):
             "wait until the \(role.rawValue) has logged \(event) \(times) times more"
+        case .wait(.status(let role, let status, let times)):
+            "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
         case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
+        case .refused(let role, let command, _, let words): "\(command) at the \(role.rawValue), to be refused with '\(words)'"
+        case .kill(let role): "kill the \(role.rawValue)"
         }
     }
 }
@@ -50,22 +60,70 @@ public protocol MigrationWatcher: Sendable {
     func endlessProof(armed: String?) -> String?
 }
 
-public struct MigrationPlan: Sendable {
-    public var source: SideConfiguration
+/// One migration of a plan: from a process that runs to one that waits for it.
+public struct MigrationLeg: Sendable {
+    /// Which process is the source.
+    public enum Origin: Hashable, Sendable {
+        /// The plan's source: its first migration, or another attempt.
+        case source
+        /// The destination of the leg before: the next hop of a chain.
+        case lastDestination
+    }
+
+    /// How the two sides are connected.
+    public enum Channel: Hashable, Sendable {
+        /// TCP on loopback, the port chosen by the kernel.
+        case tcp
+    }
+
+    public var origin = Origin.source
     public var destination: SideConfiguration
+    public var channel = Channel.tcp
+    /// Steps taken before the `migrate` command.
+    public var before: [ScheduleStep] = []
+    /// Steps taken while the migration runs; those left when it is over are not taken.
     public var schedule: [ScheduleStep] = []
+    /// Steps taken when the source has reached its final status, as a manager takes them.
+    public var afterwards: [ScheduleStep] = []
     /// The destination's process is halted when it listens, until the schedule lets it go on.
     public var haltsDestination = false
-    /// Seconds from `migrate` until the source must have reached a final status.
+    /// Statuses of the source that end the leg, beside completed, failed and cancelled.
+    public var alsoFinal: Set<String> = []
+    /// Seconds from `migrate` until the source must have reached a final status, and from there for the steps afterwards.
     public var limit = 30.0
     /// Ends a migration that is proved endless; nil: only the limits do.
     public var watcher: (any MigrationWatcher)?
+
+    public init(destination: SideConfiguration, origin: Origin = .source) {
+        self.destination = destination
+        self.origin = origin
+    }
+
+    /// All steps, in the order in which they are taken.
+    public var steps: [ScheduleStep] { before + schedule + afterwards }
+}
+
+public struct MigrationPlan: Sendable {
+    public var source: SideConfiguration
+    /// One migration after the other, each to a destination of its own; at least one.
+    public var legs: [MigrationLeg]
     /// Bytes a side's logs may grow to: an endless migration writes some 20 MB a second.
     public var logLimit = 64 << 20
 
     public init(source: SideConfiguration, destination: SideConfiguration) {
         self.source = source
-        self.destination = destination
+        legs = [MigrationLeg(destination: destination)]
+    }
+
+    /// The first leg, which most plans have alone.
+    public var leg: MigrationLeg {
+        get { legs[0] }
+        set { legs[0] = newValue }
+    }
+
+    /// What the source of a leg was started with.
+    public func source(ofLeg index: Int) -> SideConfiguration {
+        legs[index].origin == .source || index == 0 ? source : legs[index - 1].destination
     }
 }
 
@@ -79,8 +137,16 @@ public enum MigrationOutcome: Hashable, Sendable {
     case limitReached(status: String)
     /// A log of this side outgrew the plan's limit.
     case logLimitReached(Role)
-    /// The source's process ended by itself.
+    /// The source's process ended.
     case sourceEnded
+
+    /// Nothing of it goes on; otherwise it was broken off from outside.
+    public var isEnd: Bool {
+        switch self {
+        case .ended, .sourceEnded: true
+        case .endless, .limitReached, .logLimitReached: false
+        }
+    }
 
     public var description: String {
         switch self {
@@ -118,67 +184,77 @@ public struct MigrationRecord: Sendable {
     public let marks: [ScheduleMark]
     /// From `migrate` to the source's final status.
     public let seconds: Double
-    public let sourceFiles: SideFiles
-    public let destinationFiles: SideFiles
+    public internal(set) var sourceLogs: LegLogs
+    public internal(set) var destinationLogs: LegLogs
 }
 
-/// Runs the plan in `folder`, which must be fresh. Both processes have ended and are reaped when this returns or throws.
-public func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> MigrationRecord {
-    let folders = (source: folder + "/source", destination: folder + "/destination")
-    for path in [folder, folders.source, folders.destination] {
+/// Runs the plan in `folder`, which must be fresh: a record for each leg that was driven, the last one of them perhaps not to its end.
+/// All processes have ended and are reaped when this returns or throws.
+public func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
+    let processes =
+        [(role: Role.source, configuration: plan.source, name: "source")]
+        + plan.legs.enumerated().map { (.destination, $1.destination, $0 == 0 ? "destination" : "destination-\($0 + 1)") }
+    for path in [folder] + processes.map({ folder + "/" + $0.name }) {
         guard mkdir(path, 0o700) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
     }
-    // Both start at once: most of a short cell is their start.
+    // All start at once: most of a short cell is their start.
     let meeting = Meeting()
-    return try await withThrowingTaskGroup(of: MigrationRecord?.self) { group in
-        group.addTask {
-            try await withQEMU(.destination, plan.destination, shim: shim, folder: folders.destination) { destination in
-                try await meeting.attend(destination)
+    return try await withThrowingTaskGroup(of: [MigrationRecord]?.self) { group in
+        for (index, process) in processes.enumerated() {
+            group.addTask {
+                try await withQEMU(process.role, process.configuration, shim: shim, folder: folder + "/" + process.name) { side in
+                    try await meeting.attend(side, as: index)
+                }
+                return nil
             }
-            return nil
         }
         group.addTask {
-            let record = try await withQEMU(.source, plan.source, shim: shim, folder: folders.source) { source in
-                let record = try await drive(plan, source: source, destination: meeting.host())
-                // Said while the source lives: both are taken down at once, too.
-                await meeting.end()
-                return record
+            var records: [MigrationRecord] = []
+            for (index, leg) in plan.legs.enumerated() {
+                let sides = LegSides(
+                    source: try await meeting.host(index == 0 || leg.origin == .source ? 0 : index), isSourceFirst: index == 0,
+                    destination: try await meeting.host(index + 1))
+                let record = try await drive(leg, sides, logLimit: plan.logLimit)
+                records.append(record)
+                guard record.outcome.isEnd else { break }
             }
-            return record
+            // Said while all live: they are taken down at once, too.
+            await meeting.end()
+            return records
         }
-        var record: MigrationRecord?
+        var records: [MigrationRecord]?
         do {
-            while let part = try await group.next() { record = part ?? record }
+            while let part = try await group.next() { records = part ?? records }
         } catch {
-            // Whoever waits for the other side waits no longer.
+            // Whoever waits for another waits no longer.
             group.cancelAll()
             await meeting.cancel()
             while (try? await group.next()) != nil {}
             throw error
         }
-        guard let record else { throw SideError("the migration left no record") }
-        return record
+        guard let records else { throw SideError("the migration left no record") }
+        return records.closed()
     }
 }
 
-/// Where the two sides, started apart, come together: the destination waits there for the migration's end, the source for the destination.
+/// Where the sides, started apart, come together: each waits there for the end of all legs, and the legs wait for their sides.
 private actor Meeting {
-    private var side: QEMUSide?
+    private var sides: [Int: QEMUSide] = [:]
     private var isOver = false
     private var isCancelled = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// The destination is there; returns when the migration is over.
-    func attend(_ destination: QEMUSide) async throws {
-        side = destination
+    /// The side is there; returns when everything is over.
+    func attend(_ side: QEMUSide, as index: Int) async throws {
+        sides[index] = side
         wake()
         while !isOver { try await wait() }
     }
 
-    /// The destination, once it is there.
-    func host() async throws -> QEMUSide {
+    /// A side, once it is there.
+    func host(_ index: Int) async throws -> QEMUSide {
         while true {
-            if let side { return side }
+            if let side = sides[index] { return side }
             try await wait()
         }
     }
@@ -211,24 +287,26 @@ private actor Meeting {
 
 private let finalStatuses: Set = ["completed", "failed", "cancelled"]
 
-private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSide) async throws -> MigrationRecord {
+private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async throws -> MigrationRecord {
+    let (source, destination) = (sides.source, sides.destination)
     let destinationCapabilities = try await destination.configure()
     let sourceCapabilities = try await source.configure()
     let uri = try await listen(destination)
+    let diary = Diary(leg.before + leg.schedule)
+    try await follow(leg.before, sides, diary: diary, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
-    if plan.haltsDestination { destination.halt(true) }
+    if leg.haltsDestination { destination.halt(true) }
     try await source.execute("migrate", ["uri": .string(uri)])
 
     let statuses = StatusList()
-    let diary = Diary(steps: plan.schedule.count)
     let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
-        group.addTask { try await watch(source, statuses: statuses, plan: plan, sides: [source, destination]) }
+        group.addTask { try await watch(sides, statuses: statuses, leg, logLimit: logLimit) }
         group.addTask {
-            try await follow(plan.schedule, source: source, destination: destination, diary: diary)
+            try await follow(leg.schedule, sides, diary: diary, deadline: .after(seconds: leg.limit))
             return nil
         }
-        if let watcher = plan.watcher {
-            group.addTask { try await prove(watcher, source: source, destination: destination, diary: diary, schedule: plan.schedule) }
+        if let watcher = leg.watcher {
+            group.addTask { try await prove(watcher, sides, diary: diary) }
         }
         while let outcome = try await group.next() {
             guard let outcome else { continue }
@@ -241,14 +319,14 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
         }
         throw SideError("the source was not watched to its end")
     }
-    let marks = diary.marks
     let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
-    let hasEnded = if case .ended = outcome { true } else { false }
+    let hasEnded = outcome.isEnd
     if hasEnded {
         // The destination must come to its own end, and may still be held.
         source.board?.openAll()
         destination.board?.openAll()
-        if plan.haltsDestination { destination.halt(false) }
+        if leg.haltsDestination { destination.halt(false) }
+        try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
     }
     let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
     let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
@@ -262,7 +340,25 @@ private func drive(_ plan: MigrationPlan, source: QEMUSide, destination: QEMUSid
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
         sourceRunState: runStates.source, destinationRunState: runStates.destination,
         sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities, sourceError: error,
-        marks: marks, seconds: seconds, sourceFiles: source.files, destinationFiles: destination.files)
+        marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs, destinationLogs: sides.destinationLogs)
+}
+
+/// The two sides of a leg, and where their logs stood when it began.
+struct LegSides: Sendable {
+    let source: QEMUSide
+    let destination: QEMUSide
+    let sourceLogs: LegLogs
+    let destinationLogs: LegLogs
+
+    init(source: QEMUSide, isSourceFirst: Bool, destination: QEMUSide) {
+        self.source = source
+        self.destination = destination
+        sourceLogs = LegLogs(source.files, isFirst: isSourceFirst)
+        destinationLogs = LegLogs(destination.files, isFirst: true)
+    }
+
+    subscript(role: Role) -> QEMUSide { role == .source ? source : destination }
+    func logs(_ role: Role) -> LegLogs { role == .source ? sourceLogs : destinationLogs }
 }
 
 /// Makes the destination listen on a free port, and returns the address for the source.
@@ -277,20 +373,25 @@ private func listen(_ destination: QEMUSide) async throws -> String {
     return "tcp:127.0.0.1:\(port)"
 }
 
-/// What the schedule has seen so far. Its lock guards an array that grows by a step.
+/// What the steps have seen so far. Its lock guards an array that grows by a step.
 private final class Diary: Sendable {
     private let entries = Mutex<[ScheduleMark]>([])
-    private let steps: Int
+    private let steps: [ScheduleStep]
 
-    init(steps: Int) { self.steps = steps }
+    /// `steps` are those that may be taken while the migration runs.
+    init(_ steps: [ScheduleStep]) { self.steps = steps }
 
     var marks: [ScheduleMark] { entries.withLock { $0 } }
     func add(_ mark: ScheduleMark) { entries.withLock { $0.append(mark) } }
 
     /// What is still to be done, in words; nil when nothing is.
-    func armed(_ schedule: [ScheduleStep]) -> String? {
-        let done = marks.count
-        return done < steps ? "schedule step \(done + 1) of \(steps): \(schedule[done])" : nil
+    var armed: String? { steps.armed(after: marks.count) }
+}
+
+extension [ScheduleStep] {
+    /// The step that comes after so many, in words; nil when all are taken.
+    public func armed(after done: Int) -> String? {
+        done < count ? "schedule step \(done + 1) of \(count): \(self[done])" : nil
     }
 }
 
@@ -300,23 +401,21 @@ private actor StatusList {
 }
 
 /// Reads the source's events up to its final status, its end, or a limit.
-private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan, sides: [QEMUSide]) async throws -> MigrationOutcome {
-    let deadline = Deadline.after(seconds: plan.limit)
+private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg, logLimit: Int) async throws -> MigrationOutcome {
+    let deadline = Deadline.after(seconds: leg.limit)
     while true {
         do {
-            let event = try await source.monitor.event(deadline: min(deadline, .after(seconds: 0.25)))
+            let event = try await sides.source.monitor.event(deadline: min(deadline, .after(seconds: 0.25)))
             if event.name == "MIGRATION", let status = event.data["status"]?.string {
                 await statuses.append(status)
-                if finalStatuses.contains(status) { return .ended(status) }
+                if finalStatuses.contains(status) || leg.alsoFinal.contains(status) { return .ended(status) }
             }
         } catch QMPError.silent {
             // No event in this slice: look at what else may end the watch.
         } catch QMPError.closed {
             return .sourceEnded
         }
-        for side in sides where size(of: side.files.log) + size(of: side.files.deviceLog) > plan.logLimit {
-            return .logLimitReached(side.role)
-        }
+        for role in [Role.source, .destination] where sides.logs(role).size > logLimit { return .logLimitReached(role) }
         if deadline.remaining == 0 { return .limitReached(status: await statuses.all.last ?? "none") }
     }
 }
@@ -325,22 +424,19 @@ private func watch(_ source: QEMUSide, statuses: StatusList, plan: MigrationPlan
 private let proofBegins = 0.3
 
 /// Follows all four logs until the watcher has its proof; nil when cancelled first, because the migration is over.
-private func prove(_ watcher: any MigrationWatcher, source: QEMUSide, destination: QEMUSide, diary: Diary, schedule: [ScheduleStep])
-    async throws -> MigrationOutcome?
-{
+private func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) async throws -> MigrationOutcome? {
     do { try await Task.sleep(for: .seconds(proofBegins)) } catch { return nil }
     let isOver = Flag()
-    let (from, to) = (source.files, destination.files)
     return try await withTaskCancellationHandler {
         try await blocking {
             var watcher = watcher
             let logs = [
-                GrowingLog(.source, path: from.log), GrowingLog(.sourceDevices, path: from.deviceLog),
-                GrowingLog(.destination, path: to.log), GrowingLog(.destinationDevices, path: to.deviceLog),
+                GrowingLog(.source, sides.sourceLogs.qemu), GrowingLog(.sourceDevices, sides.sourceLogs.devices),
+                GrowingLog(.destination, sides.destinationLogs.qemu), GrowingLog(.destinationDevices, sides.destinationLogs.devices),
             ]
             while !isOver.isSet {
                 // What is armed is asked before the logs are read: what it did is in them then.
-                let armed = diary.armed(schedule)
+                let armed = diary.armed
                 for log in logs { try log.read { watcher.take($0, from: log.stream, line: $1) } }
                 if let proof = watcher.endlessProof(armed: armed) { return .endless(proof) }
                 // A log has no way to wake anybody.
@@ -360,20 +456,19 @@ private final class Flag: Sendable {
     func set() { value.store(true, ordering: .releasing) }
 }
 
-/// Takes the steps in order and notes each in the diary. Cancelled when the migration is over.
-private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: QEMUSide, diary: Diary) async throws {
-    func side(_ role: Role) -> QEMUSide { role == .source ? source : destination }
+/// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is over.
+private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, deadline: Deadline) async throws {
     func board(_ role: Role) throws -> GateBoard {
-        guard let board = side(role).board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
+        guard let board = sides[role].board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
         return board
     }
     func sourceIterates() throws -> Bool {
-        guard let board = source.board else { return false }
-        return try source.configuration.devices.allSatisfy {
+        guard let board = sides.source.board else { return false }
+        return try sides.source.configuration.devices.allSatisfy {
             try !$0.script.hasPrecopy || board.progress(of: $0.name)?.isInPrecopy == true
         }
     }
-    for step in schedule {
+    for step in steps {
         var queries: ClosedRange<UInt64>?
         var iterated = true
         switch step {
@@ -382,21 +477,31 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
             try board(role).open(gate)
         case .resumeDestination:
             iterated = try sourceIterates()
-            destination.halt(false)
+            sides.destination.halt(false)
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
-            try await side(role).execute(command, arguments)
+            try await sides[role].execute(command, arguments)
+        case .refused(let role, let command, let arguments, let words):
+            iterated = try sourceIterates()
+            try await sides[role].expectRefusal(of: command, arguments, words: words)
+        case .kill(let role):
+            iterated = try sourceIterates()
+            sides[role].kill()
         case .wait(.held(let role, let device)):
-            guard try await board(role).wait(for: device, until: { $0.held > 0 }) != nil else { return }
+            guard try await board(role).wait(for: device, deadline, until: { $0.held > 0 }) != nil else { return }
         case .wait(.furtherQueries(let role, let device, let count)):
-            let began = try await board(role).wait(for: device, until: { _ in true })
+            let began = try await board(role).wait(for: device, deadline, until: { _ in true })
             guard let first = began?.queries else { return }
-            guard let met = try await board(role).wait(for: device, until: { $0.queries >= first + count }) else { return }
+            guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= first + count }) else { return }
             queries = first...met.queries
         case .wait(.logged(let role, let event, let times)):
-            guard try await side(role).waitForLogged(event, times: times, isFurther: false) else { return }
+            guard try await sides.wait(role, event, times: times, deadline: deadline) else { return }
         case .wait(.furtherLogged(let role, let event, let times)):
-            guard try await side(role).waitForLogged(event, times: times, isFurther: true) else { return }
+            guard try await sides.wait(role, event, times: times, isFurther: true, deadline: deadline) else { return }
+        case .wait(.status(let role, let status, let times)):
+            guard try await sides.wait(role, "migrate_set_state", text: "new state " + status, times: times, deadline: deadline) else {
+                return
+            }
         }
         if case .wait = step { iterated = try sourceIterates() }
         diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
@@ -404,10 +509,12 @@ private func follow(_ schedule: [ScheduleStep], source: QEMUSide, destination: Q
 }
 
 extension GateBoard {
-    /// Waits until the device's progress meets `condition`; nil when the task was cancelled first.
-    fileprivate func wait(for device: String, until condition: @escaping @Sendable (DeviceProgress) -> Bool) async throws -> DeviceProgress?
+    /// Waits until the device's progress meets `condition`; nil when the task was cancelled, or the deadline passed, first.
+    fileprivate func wait(for device: String, _ deadline: Deadline, until condition: @escaping @Sendable (DeviceProgress) -> Bool)
+        async throws
+        -> DeviceProgress?
     {
-        while !Task.isCancelled {
+        while !Task.isCancelled && deadline.remaining > 0 {
             let seen = changes
             if let progress = try progress(of: device), condition(progress) { return progress }
             try await blocking { self.waitForChange(since: seen, nanoseconds: 50_000_000) }
@@ -416,15 +523,18 @@ extension GateBoard {
     }
 }
 
-extension QEMUSide {
-    /// Follows the trace log until it holds `times` lines of the event; false when the task was cancelled first.
-    fileprivate func waitForLogged(_ event: String, times: Int, isFurther: Bool) async throws -> Bool {
-        var tail = try LogTail(path: files.log, event: event)
+extension LegSides {
+    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
+    /// the deadline passed, first.
+    fileprivate func wait(
+        _ role: Role, _ event: String, text: String? = nil, times: Int, isFurther: Bool = false, deadline: Deadline
+    ) async throws -> Bool {
+        var tail = try LogTail(logs(role).qemu, event: event, text: text)
         let wanted = isFurther ? try tail.count() + times : times
-        while !Task.isCancelled {
+        while !Task.isCancelled && deadline.remaining > 0 {
             if try tail.count() >= wanted { return true }
             // The log has no way to wake anybody; a device that is being queried does, and is the clock where there is one.
-            if let board {
+            if let board = self[role].board {
                 try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }
             } else {
                 try? await Task.sleep(for: .milliseconds(2))
@@ -454,9 +564,4 @@ private func runState(_ side: QEMUSide, settled: Bool) async -> String? {
         guard settled, let state, state == "finish-migrate" || state == "inmigrate", deadline.remaining > 0 else { return state }
         try? await Task.sleep(for: .milliseconds(2))
     }
-}
-
-private func size(of path: String) -> Int {
-    var status = stat()
-    return stat(path, &status) == 0 ? Int(status.st_size) : 0
 }

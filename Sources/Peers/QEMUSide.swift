@@ -105,7 +105,10 @@ public final class QEMUSide: Sendable {
     }
 
     /// Stops the process where it stands, or lets it go on: what a gate is to a device call, where there is no device.
-    func halt(_ isHalted: Bool) { kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
+    func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
+
+    /// Ends the process at once, as a crash does.
+    func kill() { Glibc.kill(-process.value, SIGKILL) }
 
     /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
     /// that the other side's end causes may be logged.
@@ -126,6 +129,22 @@ public final class QEMUSide: Sendable {
         } catch QMPError.refused(let command, _, let text) {
             throw SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
         }
+    }
+
+    /// Runs a command that must be refused in these words.
+    func expectRefusal(of command: String, _ arguments: JSONValue?, words: String) async throws {
+        do {
+            try await execute(command, arguments)
+        } catch let refusal as SideRefusal {
+            guard refusal.text.contains(words) else {
+                throw SideError(
+                    "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', found: \(refusal.text)"
+                )
+            }
+            return
+        }
+        throw SideError(
+            "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', found it accepted")
     }
 
     private func note(_ command: String, _ arguments: JSONValue?) throws {

@@ -88,6 +88,8 @@ public struct Scenario: Hashable, Sendable {
     public var guest = Guest.running
     public var estimate = Estimate.small
     public var race = Race.natural
+    /// nil: nobody cancels.
+    public var cancel: Cancel?
     /// A gate keeps the last ACK back until it is the only thing missing.
     public var isGated = false
 

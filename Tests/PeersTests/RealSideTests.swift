@@ -76,18 +76,18 @@ struct RealSideTests {
         source.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
         destination.capabilities = source.capabilities
         var plan = MigrationPlan(source: source, destination: destination)
-        plan.limit = 2
+        plan.leg.limit = 2
         source.traceEvents = ["source_return_path_thread_switchover_acked"]
         plan.source = source
         let folder = try RunFolder()
-        let record = try await migrate(plan, shim: shim, folder: folder.path + "/c")
+        let record = try #require(try await migrate(plan, shim: shim, folder: folder.path + "/c").first)
         guard case .limitReached("active") = record.outcome else {
             Issue.record("expected the limit reached in active, found \(record.outcome)")
             return
         }
         #expect(processes(under: folder.path).isEmpty)
-        #expect(try String(contentsOfFile: record.sourceFiles.log, encoding: .utf8) == "")
-        let deviceLog = try String(contentsOfFile: record.destinationFiles.deviceLog, encoding: .utf8)
+        #expect(try String(contentsOfFile: record.sourceLogs.qemu.path, encoding: .utf8) == "")
+        let deviceLog = try String(contentsOfFile: record.destinationLogs.devices.path, encoding: .utf8)
         #expect(deviceLog.contains("device_hold_begin  (v0) gate never"))
         #expect(!deviceLog.contains("device_hold_end"))
     }
@@ -102,13 +102,13 @@ struct RealSideTests {
         destination.legacyProperty = false
         source.traceEvents = ["migrate_transferred"]
         var plan = MigrationPlan(source: source, destination: destination)
-        plan.limit = 2
+        plan.leg.limit = 2
         // The second window has ended: it has waited through one with a threshold in force.
         if stops {
-            plan.schedule = [.wait(.logged(.source, event: "migrate_transferred", times: 2)), .execute(.source, command: "stop", nil)]
+            plan.leg.schedule = [.wait(.logged(.source, event: "migrate_transferred", times: 2)), .execute(.source, command: "stop", nil)]
         }
         let folder = try RunFolder()
-        let record = try await migrate(plan, shim: shim, folder: folder.path + "/c")
+        let record = try #require(try await migrate(plan, shim: shim, folder: folder.path + "/c").first)
         #expect(record.outcome == (stops ? .ended("completed") : .limitReached(status: "active")))
     }
 
@@ -133,10 +133,10 @@ struct RealSideTests {
         source.legacyProperty = true
         destination.legacyProperty = false
         var plan = MigrationPlan(source: source, destination: destination)
-        plan.schedule = [.wait(.logged(.source, event: "savevm_state_header", times: 9))]
-        plan.watcher = CountingWatcher()
+        plan.leg.schedule = [.wait(.logged(.source, event: "savevm_state_header", times: 9))]
+        plan.leg.watcher = CountingWatcher()
         let folder = try RunFolder()
-        let record = try await migrate(plan, shim: shim, folder: folder.path + "/c")
+        let record = try #require(try await migrate(plan, shim: shim, folder: folder.path + "/c").first)
         #expect(
             record.outcome
                 == .endless("1000 iterations, armed: schedule step 1 of 1: wait until the source has logged savevm_state_header 9 times"))

@@ -34,7 +34,7 @@ import Testing
         let path = folder.path + "/log"
         try Data().write(to: URL(fileURLWithPath: path))
         let handle = try #require(FileHandle(forWritingAtPath: path))
-        var tail = try LogTail(path: path, event: "migrate_transferred")
+        var tail = try LogTail(LogSlice(path: path, start: 0), event: "migrate_transferred")
         #expect(try tail.count() == 0)
         handle.write(Data("migrate_transferred transferred 1\n2026-11-21T03:34:14.612933Z migrate_transferred x\n".utf8))
         #expect(try tail.count() == 2)
@@ -54,7 +54,7 @@ import Testing
         let path = folder.path + "/log"
         let line = "2026-11-21T03:34:14.612933Z migrate_transferred transferred 124030 time_spent 120\n"
         try Data(String(repeating: line, count: 20_000).utf8).write(to: URL(fileURLWithPath: path))
-        var tail = try LogTail(path: path, event: "migrate_transferred")
+        var tail = try LogTail(LogSlice(path: path, start: 0), event: "migrate_transferred")
         #expect(try tail.count() == 20_000)
     }
 }

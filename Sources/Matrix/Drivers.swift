@@ -1,0 +1,52 @@
+/// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and mishaps make them.
+///
+/// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it about.
+import Peers
+import Prediction
+import VFIO
+
+public struct Driver: Sendable {
+    /// The value of the axis, and the word in a cell's name.
+    public let name: String
+    /// What it does to the migration, in a phrase.
+    public let about: String
+    let make: @Sendable (inout Draft) throws -> Void
+
+    init(_ name: String, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void) {
+        self.name = name
+        self.about = about
+        self.make = make
+    }
+
+    /// Every driver but the plain one, which changes nothing.
+    public static let all: [Driver] = cancelDrivers
+
+    static let plain = "plain"
+
+    static subscript(name: String) -> Driver? { all.first { $0.name == name } }
+}
+
+/// A cell in the making.
+struct Draft {
+    let recipe: Recipe
+    /// Of the last leg.
+    var scenario: Scenario
+    /// Of the legs before, in order.
+    var earlier: [Scenario] = []
+    var plan: MigrationPlan
+
+    /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
+    var held: Int? { recipe.heldDevice(scenario) }
+
+    /// Adds lines to a device's script, on a leg's destination or on the source.
+    mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
+        func extended(_ device: MockDevice) throws -> MockDevice {
+            let script = try DeviceScript(device.script.text + lines + "\n", file: "\(device.name) \(role.rawValue)")
+            return MockDevice(name: device.name, script: script, slot: device.slot)
+        }
+        switch role {
+        case .source: plan.source.devices[device] = try extended(plan.source.devices[device])
+        case .destination: plan.legs[leg].destination.devices[device] = try extended(plan.legs[leg].destination.devices[device])
+        }
+    }
+}
