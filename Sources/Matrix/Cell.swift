@@ -40,6 +40,14 @@ public struct Cell: Sendable {
     /// What each leg is predicted to show.
     public var forecasts: [Forecast] { earlier + [Forecast(scenario: scenario, outcomes: outcomes)] }
 
+    /// What the trace of each leg is called, and its file in the cell's folder.
+    public var traces: [(name: String, file: String)] {
+        plan.legs.indices.map { index in
+            let isLast = index == plan.legs.count - 1
+            return isLast ? (name, CellRunner.traceFile) : ("\(name).leg-\(index + 1)", "leg-\(index + 1).trace")
+        }
+    }
+
     /// Who is faster decides how it ends, and nothing forces it.
     public var isRace: Bool { outcomes.count > 1 }
 

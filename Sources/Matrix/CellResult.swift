@@ -52,6 +52,14 @@ public struct CellResult: Sendable {
     public var reason: String? { ending.reason(judgement) }
     public var isGating: Bool { judgement?.isGating ?? false }
 
+    /// The leg that has the most to tell: the first that differs from its prediction or breaks a rule, else the last.
+    public var tellingLeg: Int {
+        earlier.firstIndex { !$0.differences.isEmpty || !$0.judgement.findings.isEmpty } ?? cell.plan.legs.count - 1
+    }
+
+    /// What was made of each leg that was driven to an end.
+    public var judgements: [Judgement] { earlier.map(\.judgement) + (judgement.map { [$0] } ?? []) }
+
     /// Why the cell is a finding, one sentence each; empty when all went as predicted.
     public var findings: [String] {
         earlier.enumerated().flatMap { number, leg in (leg.differences + disagreement(leg.judges)).map { "leg \(number + 1): \($0)" } }
@@ -65,7 +73,7 @@ public struct CellResult: Sendable {
     public var isFinding: Bool { !findings.isEmpty }
 
     private func sentence(_ rule: String, _ known: String) -> String {
-        let found = (earlier.map(\.judgement) + [judgement]).lazy.compactMap { $0?.findings.first { $0.rule.id == rule } }.first
+        let found = judgements.lazy.flatMap(\.findings).first { $0.rule.id == rule }
         return "rule \(rule) is broken (\(known))"
             + (found.map { ": \($0.found) [\($0.places.map(\.description).joined(separator: ", "))]" } ?? "")
     }

@@ -43,17 +43,23 @@ public struct Explanation: Sendable {
         self.destinationCommands = destinationCommands
     }
 
-    /// Of a cell that was run; `trace` is nil where a side refused and nothing was logged.
+    /// Of a cell that was run, or of its leg that has the most to tell; `trace` is that leg's, nil where a side refused and nothing was logged.
     public init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
         self.trace = trace ?? Trace(of: result.cell)
         ending = result.ending.text
         reason = result.reason ?? ""
         findings = result.judgement?.findings ?? []
-        let ways = result.cell.outcomes.map(\.sentence)
+        if result.tellingLeg < result.earlier.count {
+            let leg = result.earlier[result.tellingLeg]
+            ending = "\(leg.ending.text) (leg \(result.tellingLeg + 1) of \(result.cell.plan.legs.count))"
+            reason = leg.judgement.reason
+            findings = leg.judgement.findings
+        }
+        let ways = result.cell.forecasts[result.tellingLeg].outcomes.map(\.sentence)
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
         schedule = result.cell.plan.legs.flatMap(\.steps).map(\.description)
         reproduce = Matrix.reproduce(result.name)
-        differences = result.differences
+        differences = result.tellingLeg < result.earlier.count ? result.earlier[result.tellingLeg].differences : result.differences
         deviation = result.deviations.explained.first?.by.deviation
         self.sourceCommands = sourceCommands
         self.destinationCommands = destinationCommands

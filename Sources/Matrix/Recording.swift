@@ -14,7 +14,7 @@ func recordTrace(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries
             "\(cell.name): no QEMU named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is at hand")
     }
     var header = TraceHeader()
-    header.cell = cell.name
+    header.cell = cell.traces[index].name
     header.outcome = record.outcome.description
     header.duration = UInt64(record.seconds * 1e9)
     header.armed = (leg.before + leg.schedule).armed(after: record.marks.count) ?? ""

@@ -46,9 +46,7 @@ public struct CellRunner: Sendable {
             let records = try await migrate(plan, shim: shim, folder: folder)
             var legs: [LegResult] = []
             for (index, record) in records.enumerated() {
-                let isLast = index == plan.legs.count - 1
-                let judgement = try judgeLeg(
-                    cell, index, record, file: folder + "/" + (isLast ? Self.traceFile : Self.traceFile(ofLeg: index)))
+                let judgement = try judgeLeg(cell, index, record, file: folder + "/" + cell.traces[index].file)
                 let ending = CellResult.Ending.verdict(judgement.verdict)
                 legs.append(
                     LegResult(
@@ -70,9 +68,6 @@ public struct CellRunner: Sendable {
             return result(.broken(error.description), nil, nil, [])
         }
     }
-
-    /// The trace's file of a leg before the last.
-    public static func traceFile(ofLeg index: Int) -> String { "leg-\(index + 1).trace" }
 
     /// What is said of a leg; its trace, with the judgement, is left in the file.
     private func judgeLeg(_ cell: Cell, _ index: Int, _ record: MigrationRecord, file: String) throws -> Judgement {

@@ -99,17 +99,14 @@ private struct Inputs {
         // What a run leaves has its cells in a folder of their own.
         if FileManager.default.fileExists(atPath: path + "/results.jsonl") { return try add(path + "/cells") }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-        if names.contains(CellRunner.traceFile) {
-            traces.append(path + "/" + CellRunner.traceFile)
-            return
-        }
         let held = names.filter { $0.hasSuffix(".trace") }
         let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(CellRunner.traceFile)") }
         guard !held.isEmpty || !cells.isEmpty else {
             throw Environment(
                 "\(path): expected a cell folder or a folder of traces, found no \(CellRunner.traceFile) and no *.trace in it")
         }
-        traces += held.map { "\(path)/\($0)" } + cells.map { "\(path)/\($0)/\(CellRunner.traceFile)" }
+        traces += held.map { "\(path)/\($0)" }
+        for cell in cells { try add("\(path)/\(cell)") }
     }
 
     private func isTrace(_ path: String) throws -> Bool {

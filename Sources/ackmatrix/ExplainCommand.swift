@@ -45,7 +45,8 @@ struct ExplainCommand: AsyncParsableCommand {
         let folder = try RunFolder()
         let place = folder.path + "/c"
         let result = try await runner.run(chosen, folder: place)
-        let trace = try? Trace(path: place + "/" + CellRunner.traceFile)
+        // Where a side refused there is none.
+        let trace = try? Trace(path: place + "/" + chosen.traces[result.tellingLeg].file)
         let explanation = Explanation(
             result, trace: trace, sourceCommands: commands(place + "/source"), destinationCommands: commands(place + "/destination"))
         print(explanation.text)

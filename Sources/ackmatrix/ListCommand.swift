@@ -1,5 +1,6 @@
 /// `ackmatrix list`: the cells, and what of the matrix they cover.
 import ArgumentParser
+import Foundation
 import Matrix
 
 struct ListCommand: AsyncParsableCommand {
@@ -12,7 +13,15 @@ struct ListCommand: AsyncParsableCommand {
     @Flag(help: "For every pair of axis values: covered, excluded with its reason, or open. Open pairs are a finding.")
     var coverage = false
 
+    @Flag(help: "Name the drivers, with what each does around the migration.")
+    var drivers = false
+
     func run() async throws {
+        if drivers {
+            let width = Driver.all.map(\.name.count).max() ?? 0
+            for driver in Driver.all { print(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
+            return
+        }
         guard coverage else {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await Harness.probed(binaries.binaries()))
             for sentence in missing { Harness.note("missing: \(sentence)") }

@@ -61,13 +61,17 @@ struct RunReport {
             if let difference = repetition.difference(line) { summary.add(wholeRunFinding: difference) }
             try log.append(line)
             try place.keep(result, line, folder: folder)
-            if let file = try corpus.take(result.name, isFinding: result.isFinding, trace: folder + "/" + CellRunner.traceFile) {
-                screen.say("recorded \(file)")
+            for (name, file) in result.cell.traces {
+                guard let golden = try corpus.take(name, isFinding: result.isFinding, trace: folder + "/" + file) else { continue }
+                screen.say("recorded \(golden)")
             }
             if !screen.isTerminal || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
-            if verbose, let judgement = result.judgement {
-                screen.say("    because    \(judgement.reason)")
-                for text in handshakeLines(judgement.handshake) + judgement.findings.map(render) { screen.say(text) }
+            if verbose {
+                for (number, judgement) in result.judgements.enumerated() {
+                    let leg = result.cell.plan.legs.count > 1 ? "leg \(number + 1): \(judgement.verdict.rawValue), " : ""
+                    screen.say("    because    \(leg)\(judgement.reason)")
+                    for text in handshakeLines(judgement.handshake) + judgement.findings.map(render) { screen.say(text) }
+                }
             }
         }
         screen.show(progress)
