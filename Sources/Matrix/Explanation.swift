@@ -23,7 +23,7 @@ public struct Explanation: Sendable {
     /// The commands each side was given, as sent.
     public var sourceCommands: [String]
     public var destinationCommands: [String]
-    /// What was waited for and done while it ran, in order.
+    /// What was waited for and done while it ran, in order, a text for each leg.
     public var schedule: [String] = []
     /// The command that runs it again.
     public var reproduce = ""
@@ -57,7 +57,10 @@ public struct Explanation: Sendable {
         }
         let ways = result.cell.forecasts[result.tellingLeg].outcomes.map(\.sentence)
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
-        schedule = result.cell.plan.legs.flatMap(\.steps).map(\.description)
+        let legs = result.cell.plan.legs
+        schedule = legs.enumerated().map { index, leg in
+            (legs.count > 1 ? "leg \(index + 1): " : "") + leg.steps.map(\.description).joined(separator: "; ")
+        }
         reproduce = Matrix.reproduce(result.name)
         differences = result.tellingLeg < result.earlier.count ? result.earlier[result.tellingLeg].differences : result.differences
         deviation = result.deviations.explained.first?.by.deviation
@@ -187,7 +190,7 @@ extension Explanation {
             block.devices.joined(separator: ", ") + ": "
                 + block.script.filter { !$0.hasPrefix("ackmatrix-device ") }.joined(separator: "; ")
         }
-        let steps = schedule.isEmpty ? [] : ["schedule: " + schedule.joined(separator: "; ")]
+        let steps = schedule.filter { !$0.isEmpty }.map { "schedule: " + $0 }
         let again = reproduce.isEmpty ? [] : ["again: " + reproduce]
         return (devices + steps).flatMap { wrap($0, width: Self.width - 2, indent: "    ").map { "  " + $0 } }
             + again.map { "  " + cut($0, to: longestCommand) }

@@ -121,6 +121,9 @@ public struct MigrationPlan: Sendable {
         set { legs[0] = newValue }
     }
 
+    /// The folder of a leg's destination, in that of the cell.
+    public static func destinationFolder(ofLeg index: Int) -> String { index == 0 ? "destination" : "destination-\(index + 1)" }
+
     /// What the source of a leg was started with.
     public func source(ofLeg index: Int) -> SideConfiguration {
         legs[index].origin == .source || index == 0 ? source : legs[index - 1].destination
@@ -193,7 +196,7 @@ public struct MigrationRecord: Sendable {
 public func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
     let processes =
         [(role: Role.source, configuration: plan.source, name: "source")]
-        + plan.legs.enumerated().map { (.destination, $1.destination, $0 == 0 ? "destination" : "destination-\($0 + 1)") }
+        + plan.legs.enumerated().map { (.destination, $1.destination, MigrationPlan.destinationFolder(ofLeg: $0)) }
     for path in [folder] + processes.map({ folder + "/" + $0.name }) {
         guard mkdir(path, 0o700) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
     }

@@ -48,7 +48,8 @@ struct ExplainCommand: AsyncParsableCommand {
         // Where a side refused there is none.
         let trace = try? Trace(path: place + "/" + chosen.traces[result.tellingLeg].file)
         let explanation = Explanation(
-            result, trace: trace, sourceCommands: commands(place + "/source"), destinationCommands: commands(place + "/destination"))
+            result, trace: trace, sourceCommands: commands(place + "/source"),
+            destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: result.tellingLeg)))
         print(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
