@@ -52,9 +52,29 @@ public struct SideConfiguration: Sendable {
     }
 }
 
+extension SideConfiguration {
+    /// The commands that set its capabilities and parameters.
+    public var settingCommands: [(command: String, arguments: JSONValue)] {
+        let asked: [JSONValue] = capabilities.sorted { $0.key < $1.key }.map { ["capability": .string($0.key), "state": .bool($0.value)] }
+        return (asked.isEmpty ? [] : [("migrate-set-capabilities", ["capabilities": .array(asked)])])
+            + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
+    }
+}
+
+/// A QMP command as it is sent.
+public func qmpLine(_ command: String, _ arguments: JSONValue?) throws -> String {
+    var object: [String: JSONValue] = ["execute": .string(command)]
+    object["arguments"] = arguments
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(JSONValue.object(object)), as: UTF8.self)
+}
+
 /// The files of a side in its folder.
 public struct SideFiles: Hashable, Sendable {
     public let folder: String
+
+    public init(folder: String) { self.folder = folder }
 
     public var log: String { folder + "/qemu.log" }
     public var standardError: String { folder + "/stderr" }
@@ -63,7 +83,7 @@ public struct SideFiles: Hashable, Sendable {
     /// The QMP commands it was given, one a line, as sent.
     public var commands: String { folder + "/commands" }
     var monitor: String { folder + "/qmp" }
-    var board: String { folder + "/board" }
+    public var board: String { folder + "/board" }
     var devices: String { folder + "/devices" }
     var traceEvents: String { folder + "/events" }
     var firmware: String { folder + "/halt.bin" }
@@ -148,26 +168,16 @@ public final class QEMUSide: Sendable {
     }
 
     private func note(_ command: String, _ arguments: JSONValue?) throws {
-        var object: [String: JSONValue] = ["execute": .string(command)]
-        object["arguments"] = arguments
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let line = try qmpLine(command, arguments) + "\n"
         let file = try FileDescriptor.open(
             files.commands, .writeOnly, options: [.create, .append, .closeOnExec], permissions: [.ownerReadWrite])
-        _ = try file.closeAfter { try file.writeAll(encoder.encode(JSONValue.object(object)) + [UInt8(ascii: "\n")]) }
+        _ = try file.closeAfter { try file.writeAll(line.utf8) }
     }
 
     /// Sets capabilities and parameters and reads the capabilities back.
     /// Returns all capabilities in force; throws when QEMU refuses one or keeps another value than asked.
     public func configure() async throws -> [String: Bool] {
-        let asked: [JSONValue] = configuration.capabilities.sorted { $0.key < $1.key }
-            .map { ["capability": .string($0.key), "state": .bool($0.value)] }
-        if !asked.isEmpty {
-            try await execute("migrate-set-capabilities", ["capabilities": .array(asked)])
-        }
-        if !configuration.parameters.isEmpty {
-            try await execute("migrate-set-parameters", .object(configuration.parameters))
-        }
+        for (command, arguments) in configuration.settingCommands { try await execute(command, arguments) }
         var inForce: [String: Bool] = [:]
         for entry in try await execute("query-migrate-capabilities").array ?? [] {
             if let name = entry["capability"]?.string { inForce[name] = entry["state"]?.bool }
@@ -199,12 +209,12 @@ public struct SideError: Error, CustomStringConvertible {
 }
 
 /// QEMU's arguments for a side, without the launcher. QEMU runs in its folder and knows it as `.`, so that what it is started with does
-/// not depend on where that is.
-public func qemuArguments(_ configuration: SideConfiguration, role: Role) -> [String] {
+/// not depend on where that is. `monitor` is where QMP is; nil: the socket that its driver listens at.
+public func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {
     let files = SideFiles(folder: ".")
     var arguments = [
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
-        "-qmp", "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
+        "-qmp", monitor ?? "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
     ]
     if configuration.machine != "none" { arguments += ["-bios", files.firmware] }
     if !configuration.traceEvents.isEmpty { arguments += ["-trace", "events=\(files.traceEvents)"] }
@@ -301,16 +311,28 @@ private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
 }
 
 private func prepare(_ configuration: SideConfiguration, files: SideFiles) throws -> GateBoard? {
-    try haltingFirmware.write(to: URL(fileURLWithPath: files.firmware))
-    try write(configuration.traceEvents.map { $0 + "\n" }.joined(), to: files.traceEvents)
-    guard !configuration.devices.isEmpty else { return nil }
+    for (path, bytes) in filesBeforeStart(configuration, files) {
+        do {
+            try bytes.write(to: URL(fileURLWithPath: path))
+        } catch {
+            throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+        }
+    }
+    return configuration.devices.isEmpty ? nil : try GateBoard(path: files.board)
+}
+
+/// What a side's folder holds before its QEMU starts, beside the gate board that a side with devices has.
+public func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
+    var contents = [
+        (files.firmware, haltingFirmware), (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),
+    ]
+    guard !configuration.devices.isEmpty else { return contents }
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
     for (index, device) in configuration.devices.enumerated() {
         list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
-        try write(device.script.text, to: "\(files.folder)/\(files.script(device.name))")
+        contents.append(("\(files.folder)/\(files.script(device.name))", Data(device.script.text.utf8)))
     }
-    try write(list, to: files.devices)
-    return try GateBoard(path: files.board)
+    return contents + [(files.devices, Data(list.utf8))]
 }
 
 private func write(_ text: String, to path: String) throws {

@@ -57,6 +57,39 @@ public final class GateBoard: @unchecked Sendable {
     /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
     public func openAll() { gate_board_open_all(board) }
 
+    /// Where the board's file has what a shell reads and writes, in bytes from its start.
+    public struct Places: Hashable, Sendable {
+        /// Where a 1 opens a gate, in 32 bits.
+        public let gates: [String: Int]
+        /// Where a 1 opens all gates, in 32 bits.
+        public let allGates: Int
+        /// A device's precopy queries, and its calls held right now, 64 bits each.
+        public let queries: [String: Int]
+        public let held: [String: Int]
+    }
+
+    /// Gives gates and devices their places, which they keep for whoever maps the file.
+    public func places(gates: [String], devices: [String]) throws(Failure) -> Places {
+        func place(_ names: [String], _ index: (OpaquePointer, String) -> Int32, _ place: (Int32) -> Int) throws(Failure) -> [String: Int] {
+            var places: [String: Int] = [:]
+            for name in names {
+                let index = index(board, name)
+                guard index >= 0 else {
+                    throw Failure(description: "'\(name)': the board has no room for so many names, or such a long one")
+                }
+                places[name] = place(index)
+            }
+            return places
+        }
+        let progress = try place(devices, { gate_board_device($0, $1) }, { gate_board_place_of_progress($0) })
+        func field(_ field: KeyPath<board_progress, UInt64>) -> [String: Int] {
+            progress.mapValues { $0 + MemoryLayout<board_progress>.offset(of: field)! }
+        }
+        return Places(
+            gates: try place(gates, { gate_board_gate($0, $1) }, { gate_board_place_of_gate($0) }), allGates: gate_board_place_of_all(),
+            queries: field(\.queries), held: field(\.held))
+    }
+
     /// Nil when for half a second there was no whole state to read: the process that publishes it died, or was stopped, half-way.
     public func progress(of device: String) throws(Failure) -> DeviceProgress? {
         let index = gate_board_device(board, device)

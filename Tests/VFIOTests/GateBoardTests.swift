@@ -21,6 +21,32 @@ import VFIO
         #expect(gate_board_is_open(other, later) == 1)
     }
 
+    /// As a shell does it, in the file.
+    @Test func placesAreThoseOfTheFile() throws {
+        let board = try GateBoard(path: path)
+        defer { unlink(path) }
+        let other = try #require(gate_board_map(path))
+        defer { gate_board_unmap(other) }
+        let places = try board.places(gates: ["load", "send"], devices: ["v0", "v1"])
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        var progress = board_progress()
+        (progress.queries, progress.held) = (7, 1)
+        gate_board_publish(other, gate_board_device(other, "v1"), &progress)
+        for (place, expected) in [(places.queries["v1"], 7), (places.held["v1"], 1), (places.queries["v0"], 0)] {
+            try file.seek(toOffset: UInt64(try #require(place)))
+            #expect(file.readData(ofLength: 8) == withUnsafeBytes(of: UInt64(expected)) { Data($0) })
+        }
+        func write(_ place: Int) throws {
+            try file.seek(toOffset: UInt64(place))
+            try file.write(contentsOf: withUnsafeBytes(of: UInt32(1)) { Data($0) })
+        }
+        try write(try #require(places.gates["send"]))
+        #expect(gate_board_is_open(other, gate_board_gate(other, "send")) == 1)
+        #expect(gate_board_is_open(other, gate_board_gate(other, "load")) == 0)
+        try write(places.allGates)
+        #expect(gate_board_is_open(other, gate_board_gate(other, "load")) == 1)
+    }
+
     /// One thread publishes, another reads, as the shim and the runner do; the reader must see states in between, each of them whole.
     @Test func progressPublishedThereIsSeenHereWholeAndInOrder() throws {
         let board = try GateBoard(path: path)

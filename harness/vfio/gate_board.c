@@ -156,7 +156,19 @@ void gate_board_open_all(struct gate_board *board) {
 
 void gate_board_wait(struct gate_board *board, int gate) {
     while (!gate_board_is_open(board, gate))
-        sys_futex_wait(word(&board->gates[gate].open), 0, 0);
+        sys_futex_wait(word(&board->gates[gate].open), 0, GATE_LOOK_NS);
+}
+
+size_t gate_board_place_of_gate(int gate) {
+    return offsetof(struct gate_board, gates) + (size_t)gate * sizeof(struct gate) + offsetof(struct gate, open);
+}
+
+size_t gate_board_place_of_all(void) {
+    return offsetof(struct gate_board, all_open);
+}
+
+size_t gate_board_place_of_progress(int device) {
+    return offsetof(struct gate_board, devices) + (size_t)device * sizeof(struct board_device) + offsetof(struct board_device, words);
 }
 
 void gate_board_publish(struct gate_board *board, int device, const struct board_progress *progress) {

@@ -6,14 +6,16 @@
  * script holds waits for it. The board also shows how far each device has come, so that the runner
  * can open a gate when a condition on the other side is true, without reading any log.
  *
- * Every function is safe to call from any thread of any process that has the board mapped.
+ * Every function is safe to call from any thread of any process that has the board mapped. Who cannot map it, as a shell, reads and
+ * writes the file: a gate whose word is written so is seen to be open within GATE_LOOK_NS.
  */
 #ifndef ACKMATRIX_GATE_BOARD_H
 #define ACKMATRIX_GATE_BOARD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { BOARD_MAX_GATES = 64, BOARD_MAX_DEVICES = 16, BOARD_NAME_SIZE = 48 };
+enum { BOARD_MAX_GATES = 64, BOARD_MAX_DEVICES = 16, BOARD_NAME_SIZE = 48, GATE_LOOK_NS = 20000000 };
 
 /* A device's progress as the board shows it; the fields of struct mock_progress plus what holds it. */
 struct board_progress {
@@ -47,5 +49,11 @@ int gate_board_progress(const struct gate_board *board, int device, struct board
 /* Sleeps until the board has changed since `seen` or `timeout_ns` has passed; returns the change count. Begin with gate_board_changes(). */
 uint32_t gate_board_changes(const struct gate_board *board);
 uint32_t gate_board_wait_change(struct gate_board *board, uint32_t seen, uint64_t timeout_ns);
+
+/* Where the file has what, in bytes from its start: the words that open a gate, and all of them (32 bits each, in host order), when they
+ * are 1; and a device's struct board_progress. */
+size_t gate_board_place_of_gate(int gate);
+size_t gate_board_place_of_all(void);
+size_t gate_board_place_of_progress(int device);
 
 #endif

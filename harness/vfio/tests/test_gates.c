@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +98,40 @@ static void a_waiting_process_goes_on_when_the_gate_opens(void **state) {
     close(ready[1]);
 }
 
+/* As a shell does it: nothing wakes whoever waits. */
+static void a_gate_opened_by_writing_the_file_is_seen(void **state) {
+    (void)state;
+    int gates[] = { gate_board_gate(board, "load"), gate_board_gate(board, "send") };
+    size_t places[] = { gate_board_place_of_gate(gates[0]), gate_board_place_of_all() };
+    uint32_t one = 1;
+    int fd = open(path, O_WRONLY);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            usleep(30000);
+            _exit(pwrite(fd, &one, sizeof one, (off_t)places[i]) == sizeof one ? 0 : 1);
+        }
+        gate_board_wait(board, gates[i]);
+        assert_int_equal(gate_board_is_open(board, gates[1]), i);
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    close(fd);
+}
+
+static void progress_is_in_the_file_where_it_is_said_to_be(void **state) {
+    (void)state;
+    int device = gate_board_device(board, "v1");
+    struct board_progress progress = { .queries = 42, .held = 2 }, seen = { 0 };
+    gate_board_publish(board, device, &progress);
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(pread(fd, &seen, sizeof seen, (off_t)gate_board_place_of_progress(device)), sizeof seen);
+    close(fd);
+    assert_int_equal(seen.queries, 42);
+    assert_int_equal(seen.held, 2);
+}
+
 static void tear_down_opens_gates_not_yet_named(void **state) {
     (void)state;
     gate_board_open_all(board);
@@ -178,6 +213,7 @@ int main(void) {
         ON_A_BOARD(names_keep_their_slot_across_mappings),
         ON_A_BOARD(refuses_bad_names_full_boards_and_foreign_files),
         ON_A_BOARD(a_waiting_process_goes_on_when_the_gate_opens),
+        ON_A_BOARD(a_gate_opened_by_writing_the_file_is_seen), ON_A_BOARD(progress_is_in_the_file_where_it_is_said_to_be),
         ON_A_BOARD(tear_down_opens_gates_not_yet_named),
         ON_A_BOARD(progress_is_never_a_mixture_of_two_states),
         ON_A_BOARD(a_publisher_killed_half_way_hangs_nobody),
