@@ -14,12 +14,7 @@ struct ExplainCommand: AsyncParsableCommand {
             commands, the device scripts, the first broken rule and ten lines of each side's log.
             """)
 
-    @OptionGroup var binaries: BinaryOptions
-
-    @Option(help: ArgumentHelp("The matrix file. (default: harness/matrix/default.yaml)", valueName: "FILE"))
-    var matrix: String?
-
-    @OptionGroup var deviations: DeviationOptions
+    @OptionGroup var options: CellOptions
 
     @Argument(help: ArgumentHelp("A cell's name, or a kept cell's folder.", valueName: "CELL")) var cell: String
 
@@ -28,25 +23,10 @@ struct ExplainCommand: AsyncParsableCommand {
             print(try kept(cell))
             return
         }
-        var options = MatrixOptions()
-        options.matrix = matrix
-        options.cell = [cell]
-        options.tier = .full
-        let binaries = try await Harness.probed(self.binaries.binaries())
-        let file = try options.file()
-        let chosen = try options.cells(of: file, binaries).cells
-        guard chosen.count == 1, let chosen = chosen.first else {
-            throw ValidationError(
-                "expected the name of one cell, found \(chosen.count) that contain '\(cell)': "
-                    + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
-        }
-        let runner = CellRunner(
-            binaries: binaries, shim: try Harness.shim(), deviations: try deviations.file(file), policy: deviations.deviations)
-        let folder = try RunFolder()
-        let place = folder.path + "/c"
-        let result = try await runner.run(chosen, folder: place)
-        // Where a side refused there is none.
-        let trace = try? Trace(path: place + "/" + chosen.traces[result.tellingLeg].file)
+        let driven = try await options.drive(cell)
+        let (result, place) = (driven.result, driven.place)
+        let traces = try driven.traces()
+        let trace = result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil
         let explanation = Explanation(
             result, trace: trace, sourceCommands: commands(place + "/source"),
             destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: result.tellingLeg)))
