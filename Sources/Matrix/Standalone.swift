@@ -343,9 +343,11 @@ extension Finding {
     /// Rules that break by what does not come: where they break nothing is to be seen.
     private static let ofAbsence: Set = ["ends", "converges", "truncated"]
 
+    var isOfAbsence: Bool { Self.ofAbsence.contains(rule.id) }
+
     /// The lines it stands on: the place where it broke, and those it is in conflict with.
     func tellingLines(in trace: Trace) -> [TellingLine] {
-        guard !Self.ofAbsence.contains(rule.id) else { return [] }
+        guard !isOfAbsence else { return [] }
         return places.prefix(4).compactMap { place in
             // The last line of a log is wherever it was cut off.
             guard place.line < trace[place.stream].count else { return nil }

@@ -25,7 +25,14 @@ struct ReportCommand: AsyncParsableCommand {
 
     func run() async throws {
         let driven = try await options.drive(cell)
-        let text = try driven.standalone()
+        let result = driven.result
+        let text: String
+        if standalone {
+            text = try driven.standalone()
+        } else {
+            let traces = try driven.traces()
+            text = ShortReport(result, trace: result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil).text
+        }
         guard let output else {
             print(text, terminator: "")
             return
