@@ -13,7 +13,7 @@ private let fetched = (try? QEMUBinaries().all) ?? []
 let qemuAtHand = FileManager.default.fileExists(atPath: shimPath) && !fetched.isEmpty
 
 /// Living processes that run in this folder or below it: a QEMU runs in the folder of its side.
-private func processes(under folder: String) -> [Int32] {
+func processes(under folder: String) -> [Int32] {
     let files = FileManager.default
     return ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { process in
         guard let place = try? files.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") else { return false }
