@@ -4,7 +4,7 @@ set -u
 LC_ALL=C
 PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 export LC_ALL PATH
-ulimit -c 0
+ulimit -c 0 2>/dev/null # a guest that is lost may be lost by an abort
 
 broken() {
     printf 'environment broken: %s\n' "$*" >&2
@@ -115,7 +115,7 @@ calls=0
 # qmp SIDE COMMAND: runs it; the answer is in $reply. Fails where it is refused, with QEMU's words in $refusal.
 qmp() {
     calls=$((calls + 1))
-    reply= refusal=
+    refusal=''
     printf '%s\n' "${2%\}},\"id\":\"c$calls\"}" >&"$(descriptor "$1")"
     until_time 10
     while :; do
@@ -144,24 +144,25 @@ qmp() {
 # leg SOURCE DESTINATION SECONDS FINAL: between which sides, how long at most, and the statuses that end it (an expression).
 leg() {
     from=$1 to=$2 limit=$3 final=$4
-    taken=0 missed= ended= refused= phase=before
+    taken=0 phase=before
+    missed='' ended='' refused=''
     for side in "$from" "$to"; do
-        # What the side wrote in its first leg has been there from its start.
-        if [ -e "$side/leg" ]; then
-            (cat "$side/qemu.log" | wc -c; wc -l <"$side/out") >"$side/leg"
-        else
-            printf '0\n0\n' >"$side/leg"
-        fi
+        # Of a side's first leg there is all that it wrote from its start.
+        for log in qemu.log device.log out; do
+            if [ -e "$side/in-a-leg" ] && [ -e "$side/$log" ]; then wc -c <"$side/$log"; else echo 0; fi >"$side/$log.start"
+        done
+        : >"$side/in-a-leg"
     done
     printf '%s -> %s\n' "$from" "$to"
 }
-logged() { tail -c +$(($(sed -n 1p "$1/leg") + 1)) "$1/qemu.log"; }
+# written SIDE LOG: what it wrote there in this leg.
+written() { tail -c +$(($(cat "$1/$2.start") + 1)) "$1/$2"; }
 # count SIDE EVENT [TEXT]: lines of the event in this leg.
-count() { logged "$1" | grep -cE "(^|[ :])$2 ${3:+.*$3}"; }
+count() { written "$1" qemu.log | grep -cE "(^|[ :])$2 ${3:+.*$3}"; }
 # sum SIDE EXPRESSION: of the numbers that follow it in this leg.
-sum() { logged "$1" | awk -v before="$2" '{ if (match($0, before)) total += substr($0, RSTART + RLENGTH) + 0 } END { print total + 0 }'; }
+sum() { written "$1" qemu.log | awk -v before="$2" '{ if (match($0, before)) total += substr($0, RSTART + RLENGTH) + 0 } END { print total + 0 }'; }
 # In this leg, one a line.
-statuses() { tail -n +$(($(sed -n 2p "$1/leg") + 1)) "$1/out" | sed -n '/"event": "MIGRATION"/s/.*"status": "\([^"]*\)".*/\1/p'; }
+statuses() { written "$1" out | sed -n '/"event": "MIGRATION"/s/.*"status": "\([^"]*\)".*/\1/p'; }
 
 # Whether the source's migration is over; how in $ended.
 is_over() {
@@ -334,9 +335,9 @@ check_refusal() {
 }
 # rule ID STATEMENT FOUND
 rule() { printf 'rule %s: %s\n  found when recorded: %s\n' "$1" "$2" "$3"; }
-# shows SIDE LOG WHICH EXPRESSION: the line that shows it, the first or the last of its kind.
+# shows SIDE LOG WHICH EXPRESSION: the line that shows it, the first or the last of its kind in this leg.
 shows() {
-    line=$(grep -nE "$4" "$1/$2" | if [ "$3" = first ]; then head -n 1; else tail -n 1; fi)
+    line=$(written "$1" "$2" | grep -nE "$4" | if [ "$3" = first ]; then head -n 1; else tail -n 1; fi)
     if [ -n "$line" ]; then
         printf '  %s %s\n' "$1" "$line" | cut -c 1-200
     else

@@ -19,7 +19,7 @@ public struct Standalone: Sendable {
     public var driver: String
     /// The shim that the script takes unless it is told another.
     public var shim: String
-    /// The known deviations' names and reasons are said in the script's head.
+    /// What was seen here.
     public var result: CellResult
     /// Of each leg that was driven.
     public var traces: [Trace]
@@ -57,7 +57,8 @@ public struct Standalone: Sendable {
             lines.append("start \(side.folder) \"$\(binary)\" \(arguments)")
         }
         lines += sides.map { "greet \($0.folder)" }
-        for index in plan.legs.indices { lines += [""] + (try leg(index, sides, boards)) }
+        // A leg that went on for ever was the last one.
+        for index in plan.legs.indices.prefix(result.earlier.count + 1) { lines += [""] + (try leg(index, sides, boards)) }
         lines += [""] + sides.map { "excerpt \($0.folder)" }
         lines += ["verdict \(shellQuoted("\(result.name): \(result.ending.text)"))", ""]
         return lines.joined(separator: "\n")
@@ -208,7 +209,11 @@ extension Standalone {
         if index < result.earlier.count { return (result.earlier[index].record, result.earlier[index].judgement, "") }
         switch result.ending {
         case .verdict: return (result.record, result.judgement, "")
-        case .refused(let refusal): return (nil, nil, refusal.text)
+        case .refused(let refusal):
+            guard result.cell.plan.legs.count == 1 else {
+                throw Unrenderable(description: "one of several legs was refused, and which is not recorded: \(refusal)")
+            }
+            return (nil, nil, refusal.text)
         case .broken(let reason): throw Unrenderable(description: "the cell could not be driven to an end: \(reason)")
         }
     }
