@@ -282,6 +282,11 @@ extension Recipe {
 // MARK: - Scripts
 
 extension Recipe {
+    /// Bytes that a destination's device is given before the source's stops.
+    func precopySize(_ device: Scenario.Device) -> Int {
+        device.source.hasPrecopy ? initialSize + device.reinits * reinitSize : 0
+    }
+
     private func abilities(_ ability: Ability, hasP2P: Bool) -> String {
         var words = ability == .none ? (hasP2P ? [] : ["stop-copy"]) : ["precopy"]
         if hasP2P { words.append("p2p") }

@@ -316,6 +316,9 @@ private struct StepRendering {
             let place = try place(role, device, \.queries)
             return ["goal=$(($(word \(folder(role)) \(place)) + \(count)))", "wait_for \(text) reached \(folder(role)) \(place) \"$goal\""]
         }
+        if case .queries(let role, let device, let count) = condition {
+            return ["wait_for \(text) reached \(folder(role)) \(try place(role, device, \.queries)) \(count)"]
+        }
         if case .logged(let role, let event, let times) = condition {
             return ["wait_for \(text) has_logged \(folder(role)) \(event) \(times)"]
         }

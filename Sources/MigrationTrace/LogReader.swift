@@ -21,6 +21,8 @@ public struct LogReader: ~Copyable {
     private let names = NameTable()
     private var episode = 0
     private var inCommandLine = false
+    /// Of the process that wrote the lines being read, in a libvirt per-domain log; nil before the first banner, and in other logs.
+    public private(set) var start: DomainStart?
     private var lastSequence: UInt64?
 
     public init(_ input: @escaping Input) {
@@ -113,15 +115,22 @@ public struct LogReader: ~Copyable {
     ) -> LogLine.Content {
         guard let whole = names.text(start, end - start) else { return .unknown(.binary) }
         if whole.isEmpty { return .unknown(.blank) }
-        let continues = whole.hasSuffix(" \\")
+        // Of a long line the text is cut.
+        let continues = end - start >= 2 && end[-1] == UInt8(ascii: "\\") && end[-2] == 0x20
         if inCommandLine || (continues && !hasStamp) {
             inCommandLine = continues
+            self.start?.take(whole, isBanner: false)
             return .unknown(.libvirt)
         }
         if whole.hasPrefix("#") { return .unknown(.comment) }
         if isLibvirtBanner(whole) {
             // A new process writes to the same file: what follows is its set-up.
-            if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) { episode = 0 }
+            if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) {
+                episode = 0
+                self.start = DomainStart(line: lines.lineCount, number: (self.start?.number ?? 0) + 1)
+            } else {
+                self.start?.take(whole, isBanner: true)
+            }
             return .unknown(.libvirt)
         }
         let line = whole.utf8.dropFirst(text - start)

@@ -10,6 +10,8 @@ public enum ProgressCondition: Hashable, Sendable {
     case held(Role, device: String)
     /// The device has answered so many more precopy queries than when the wait for this condition began.
     case furtherQueries(Role, device: String, UInt64)
+    /// The device has answered so many precopy queries since it entered PRE_COPY.
+    case queries(Role, device: String, UInt64)
     /// QEMU has logged the trace event so often.
     case logged(Role, event: String, times: Int)
     /// QEMU has logged the trace event so often since the wait for this condition began.
@@ -38,6 +40,7 @@ extension ScheduleStep: CustomStringConvertible {
         case .wait(.held(let role, let device)): "wait until \(device) is held at the \(role.rawValue)"
         case .wait(.furtherQueries(let role, let device, let count)):
             "wait for \(count) further queries of \(device) at the \(role.rawValue)"
+        case .wait(.queries(let role, let device, let count)): "wait until \(device) has answered \(count) queries at the \(role.rawValue)"
         case .wait(.logged(let role, let event, let times)):
             "wait until the \(role.rawValue) has logged \(event)" + (times > 1 ? " \(times) times" : "")
         case .wait(.furtherLogged(let role, let event, let times)):
@@ -497,6 +500,9 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
             guard let first = began?.queries else { return }
             guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= first + count }) else { return }
             queries = first...met.queries
+        case .wait(.queries(let role, let device, let count)):
+            guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= count }) else { return }
+            queries = 0...met.queries
         case .wait(.logged(let role, let event, let times)):
             guard try await sides.wait(role, event, times: times, deadline: deadline) else { return }
         case .wait(.furtherLogged(let role, let event, let times)):

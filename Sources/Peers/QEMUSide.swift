@@ -17,6 +17,9 @@ public struct MockDevice: Hashable, Sendable {
     public let script: DeviceScript
     /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
     public let slot: Int
+    /// Not there when QEMU starts: the slot holds a PCIe root port, and a step plugs the device behind it. The root bus itself takes no
+    /// hot-plugged device (q35 of 10.0.13 and 11.1.3).
+    public var isPluggedLater = false
 
     public init(name: String, script: DeviceScript, slot: Int = 0x10) {
         self.name = name
@@ -24,8 +27,11 @@ public struct MockDevice: Hashable, Sendable {
         self.slot = slot
     }
 
-    /// The idstr of its section, `0000:00:10.0/vfio`.
-    public var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0/vfio" }
+    /// The idstr of its section, `0000:00:10.0/vfio`; behind a root port `0000:00:10.0:00.0/vfio`.
+    public var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
+
+    /// The root port in its slot.
+    var port: String { "port-\(name)" }
 }
 
 /// Everything a QEMU side is started with.
@@ -36,6 +42,8 @@ public struct SideConfiguration: Sendable {
     public var memoryMiB = 64
     /// In the order of plugging.
     public var devices: [MockDevice] = []
+    /// Properties of each device, beside those that make it a mock.
+    public var deviceProperties: [String: String] = [:]
     /// `-S`: the guest does not start by itself.
     public var startsPaused = false
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
@@ -58,6 +66,20 @@ extension SideConfiguration {
         let asked: [JSONValue] = capabilities.sorted { $0.key < $1.key }.map { ["capability": .string($0.key), "state": .bool($0.value)] }
         return (asked.isEmpty ? [] : [("migrate-set-capabilities", ["capabilities": .array(asked)])])
             + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
+    }
+
+    /// What makes a device a mock, and the properties that all have.
+    fileprivate func options(ofDevice index: Int) -> [(key: String, value: String)] {
+        [("iommufd", "iommufd0"), ("fd", "\(firstDeviceDescriptor + index)")] + deviceProperties.sorted { $0.key < $1.key }
+    }
+
+    /// The arguments of `device_add` for a device that is plugged later.
+    public func plugging(_ index: Int) -> JSONValue {
+        var arguments: [String: JSONValue] = [
+            "driver": "vfio-pci", "id": .string(devices[index].name), "bus": .string(devices[index].port),
+        ]
+        for (key, value) in options(ofDevice: index) { arguments[key] = .string(value) }
+        return .object(arguments)
     }
 }
 
@@ -221,10 +243,13 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role, monito
     if let legacy = configuration.legacyProperty { arguments += ["-global", "migration.switchover-ack-legacy=\(legacy ? "on" : "off")"] }
     if !configuration.devices.isEmpty { arguments += ["-object", "iommufd,id=iommufd0,fd=\(iommufdDescriptor)"] }
     for (index, device) in configuration.devices.enumerated() {
-        arguments += [
-            "-device",
-            "vfio-pci,id=\(device.name),iommufd=iommufd0,fd=\(firstDeviceDescriptor + index),addr=0x\(String(device.slot, radix: 16))",
-        ]
+        let address = "addr=0x\(String(device.slot, radix: 16))"
+        if device.isPluggedLater {
+            arguments += ["-device", "pcie-root-port,id=\(device.port),chassis=\(index + 1),\(address)"]
+        } else {
+            let options = configuration.options(ofDevice: index).map { ",\($0.key)=\($0.value)" }.joined()
+            arguments += ["-device", "vfio-pci,id=\(device.name)\(options),\(address)"]
+        }
     }
     if configuration.startsPaused { arguments.append("-S") }
     if role == .destination { arguments += ["-incoming", "defer"] }

@@ -8,7 +8,8 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     if let refusal = refusal(scenario) { return [refusal] }
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)
-    let outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+    var outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+    if let mishap = scenario.mishap { outcomes = outcomes.map { ended(by: mishap, $0) } }
     return scenario.cancel.map { moment in outcomes.map { cancelled(moment, $0) } } ?? outcomes
 }
 

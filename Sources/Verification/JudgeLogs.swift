@@ -43,38 +43,74 @@ public struct LogSource {
     }
 }
 
-/// What is to be said of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
-public func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
-    guard logs.count == 1 || logs.count == 2 else { throw LogRefusal.count(logs.count) }
-    let streams = try sides(of: logs)
-    var verifier = Verifier(circumstances, sides: streams.count == 2 ? .both : streams[0] == .source ? .source : .destination)
-    for (log, stream) in zip(logs, streams) {
-        var reader = try log.open()
-        try verifier.take(&reader, as: stream)
-    }
-    return verifier.judgement()
+/// What a log was taken for.
+public struct LogPart: Hashable, Sendable {
+    public let side: StreamName
+    /// In a libvirt per-domain log the start of QEMU whose migration is judged: the last one that has any; nil in other logs, and where
+    /// the log begins behind its banner.
+    public let start: DomainStart?
+    /// How often QEMU was started in it.
+    public let starts: Int
 }
 
-private func sides(of logs: [LogSource]) throws -> [StreamName] {
-    let found = try logs.map(side(of:))
-    if found.count == 2, let side = found[0], side == found[1] { throw LogRefusal.sameSide(side, logs[0].name, logs[1].name) }
-    return try zip(found, logs).enumerated().map { index, log in
-        // A side that failed before it did anything is known by the other's.
-        let other = found.count == 2 ? found[1 - index].map { $0 == .source ? StreamName.destination : .source } : nil
-        guard let side = log.0 ?? other else { throw LogRefusal.noMigration(log.1.name) }
-        return side
-    }
+/// What is to be said of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
+public func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
+    try judgeParts(of: logs, circumstances: circumstances).judgement
 }
 
 public func judge(logs paths: [String], circumstances: Circumstances = .init()) throws -> Judgement {
     try judge(logs: paths.map(LogSource.init(path:)), circumstances: circumstances)
 }
 
+/// The same, with what each log was taken for.
+public func judgeParts(of logs: [LogSource], circumstances: Circumstances = .init()) throws -> (judgement: Judgement, parts: [LogPart]) {
+    guard logs.count == 1 || logs.count == 2 else { throw LogRefusal.count(logs.count) }
+    let parts = try parts(of: logs)
+    var circumstances = circumstances
+    for part in parts { circumstances.add(part) }
+    var verifier = Verifier(circumstances, sides: parts.count == 2 ? .both : parts[0].side == .source ? .source : .destination)
+    for (log, part) in zip(logs, parts) {
+        var reader = try log.open()
+        try verifier.take(&reader, as: part.side, of: part.start)
+    }
+    return (verifier.judgement(), parts)
+}
+
+private func parts(of logs: [LogSource]) throws -> [LogPart] {
+    let found = try logs.map(lastMigration(in:))
+    if found.count == 2, let side = found[0].side, side == found[1].side {
+        throw LogRefusal.sameSide(side, logs[0].name, logs[1].name)
+    }
+    return try zip(found, logs).enumerated().map { index, log in
+        // A side that failed before it did anything is known by the other's.
+        let other = found.count == 2 ? found[1 - index].side.map { $0 == .source ? StreamName.destination : .source } : nil
+        guard let side = log.0.side ?? other else { throw LogRefusal.noMigration(log.1.name) }
+        return LogPart(side: side, start: log.0.start, starts: log.0.starts)
+    }
+}
+
+extension Circumstances {
+    /// What the command line says, where nothing else is known.
+    fileprivate mutating func add(_ part: LogPart) {
+        guard let start = part.start else { return }
+        let mode = start.isLegacy.map { $0 ? Handshake.Mode.legacy : .perDevice }
+        if part.side == .source {
+            sourceMode = sourceMode ?? mode
+            sourceCapability = sourceCapability ?? start.capability
+        } else {
+            destinationMode = destinationMode ?? mode
+            destinationCapability = destinationCapability ?? start.capability
+        }
+    }
+}
+
 extension Verifier {
-    /// A whole log, with its gaps: lines that begin with `#` stand for lines left out, and a line that cannot be read is one.
-    public mutating func take(_ reader: inout LogReader, as stream: StreamName) throws {
+    /// A whole log, with its gaps: lines that begin with `#` stand for lines left out, and a line that cannot be read is one. Of a log with
+    /// several starts of QEMU only the lines of the given one are taken.
+    public mutating func take(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
         var episode = 0
         while let line = try reader.next() {
+            if let start, reader.start?.number != start.number { continue }
             if line.episode < episode { restart(stream) }
             episode = line.episode
             let place = Place(stream: stream, line: line.position.line)
@@ -99,22 +135,31 @@ extension Event {
     }
 }
 
-/// Which side the last migration in a log is; nil where a migration began, and nothing tells the side.
-private func side(of log: LogSource) throws -> StreamName? {
+/// The side of the last migration in a log, nil where one began and nothing tells the side; and the start of QEMU that made it.
+private func lastMigration(in log: LogSource) throws -> (side: StreamName?, start: DomainStart?, starts: Int) {
     var reader = try log.open()
-    var side: StreamName?
-    while let line = try reader.nextEvent() {
-        guard let event = line.event else { continue }
-        if case .migrateSetState(.setup) = event { side = nil }
-        side = side ?? event.side
+    var (side, hasBegun): (StreamName?, Bool) = (nil, false)
+    var found: (side: StreamName?, start: DomainStart?)?
+    var number = 0
+    while let line = try reader.next() {
+        if let start = reader.start, start.number != number {
+            number = start.number
+            (side, hasBegun) = (nil, false)
+        }
+        if let event = line.event {
+            if case .migrateSetState(.setup) = event { (side, hasBegun) = (nil, true) }
+            side = side ?? event.side
+        }
+        // With what comes behind it: the end that libvirt notes.
+        if hasBegun || side != nil { found = (side, reader.start) }
     }
     switch reader.summary.verdict {
     case .usable: break
     case .empty: throw LogRefusal.empty(log.name)
     case .foreign: throw LogRefusal.foreign(log.name, reader.summary.verdict.description)
     }
-    guard side != nil || reader.summary.episodes > 0 else { throw LogRefusal.noMigration(log.name) }
-    return side
+    guard let found else { throw LogRefusal.noMigration(log.name) }
+    return (found.side, found.start, number)
 }
 
 extension Event {

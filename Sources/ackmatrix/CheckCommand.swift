@@ -11,7 +11,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check", abstract: "Judge traces, cell folders, or the one or two trace logs of a migration.",
         discussion: """
             A PATH is a trace (.trace), a folder of such, a cell folder (cell.trace in it), or a plain log of QEMU's: a pair is taken as the two \
-            sides of one migration, whichever comes first; a single one is judged as far as one side goes.
+            sides of one migration, whichever comes first; a single one is judged as far as one side goes. A libvirt per-domain log \
+            (/var/log/libvirt/qemu/NAME.log) is such a log where QEMU traces to stderr: its last start with a migration is judged.
 
             A trace that carries the verdict of its recording must be judged the same again, broken rules included; then what is broken \
             is as recorded and no finding. Exit status: 0 nothing broken (or as recorded), 1 a finding, 2 a PATH that cannot be judged.
@@ -52,7 +53,8 @@ struct CheckCommand: ParsableCommand {
     }
 
     private func check(logs: [String]) throws -> Bool {
-        let judgement = try judge(logs: logs)
+        let (judgement, parts) = try judgeParts(of: logs.map(LogSource.init(path:)))
+        for (log, part) in zip(logs, parts) { if let start = part.start { say(describe(start, of: part, in: log)) } }
         report(logs.joined(separator: " + "), judgement, as: judgement.findings.isEmpty ? "nothing broken" : "FINDING")
         return judgement.findings.isEmpty
     }
@@ -67,6 +69,16 @@ struct CheckCommand: ParsableCommand {
         guard word == "FINDING" || verbose else { return }
         for finding in judgement.findings { say(render(finding)) }
     }
+}
+
+/// Which start of QEMU in a libvirt per-domain log is judged, and what libvirt says of it.
+private func describe(_ start: DomainStart, of part: LogPart, in log: String) -> String {
+    let which =
+        part.starts == 1
+        ? "the only start" : start.number == part.starts ? "the last of \(part.starts) starts" : "start \(start.number) of \(part.starts)"
+    let why = start.number == part.starts ? "" : ", the last one with a migration"
+    let known = [start.machine, start.isLegacy.map { $0 ? "legacy mode" : "per-device mode" }, start.end].compactMap { $0 }
+    return "\(log)  \(part.side.rawValue)  \(which)\(why), at line \(start.line)" + known.map { ", " + $0 }.joined()
 }
 
 /// A broken rule, whole.

@@ -1,0 +1,62 @@
+/// Migrations over several channels: guest memory on all of them, and what a stopped device gives, too, where devices say so.
+///
+/// A device's precopy data and its marker stay on the main channel (10.0.13 and 11.1.3), so that no marker overtakes data.
+import Peers
+import Prediction
+
+extension Driver {
+    static let multifdDrivers = [
+        Driver("multifd-2", "two channels beside the main one, with device state on them") { draft in
+            try draft.addChannels(2)
+            draft.transfer("on")
+        },
+        Driver("multifd-4", "four channels beside the main one, with device state on them") { draft in
+            try draft.addChannels(4)
+            draft.transfer("on")
+        },
+        Driver("multifd-memory-only", "two channels beside the main one, with device state on that") { draft in
+            try draft.addChannels(2)
+            draft.transfer("off")
+        },
+        Driver("multifd-config-last", "two channels, and each device's config space loaded after all its data") { draft in
+            try draft.addChannels(2)
+            draft.transfer("on")
+            draft.set("x-migration-load-config-after-iter", "on")
+        },
+    ]
+}
+
+/// Queries after which the first window, a hundred milliseconds of them, is over by far.
+private let patience: UInt64 = 200
+
+extension Draft {
+    fileprivate mutating func addChannels(_ count: Int64) throws {
+        plan.source.capabilities["multifd"] = true
+        plan.leg.destination.capabilities["multifd"] = true
+        plan.source.parameters["multifd-channels"] = .integer(count)
+        plan.leg.destination.parameters["multifd-channels"] = .integer(count)
+        // Every round of the source ends with a packet on each channel, which nobody takes while the destination's main loop is held: some
+        // four hundred rounds fit in, so rounds are made slow, and counted from the first one.
+        plan.leg.haltsDestination = false
+        guard let held else {
+            scenario.isGated = false
+            plan.leg.schedule = []
+            return
+        }
+        try script(.source, held, add: "cost precopy-info 1ms")
+        plan.leg.schedule = plan.leg.schedule.flatMap { step -> [ScheduleStep] in
+            switch step {
+            case .wait(.furtherQueries): [.wait(.queries(.source, device: "v\(held)", patience))]
+            default: [step]
+            }
+        }
+    }
+
+    /// Whether stopped devices give their state to the channels.
+    fileprivate mutating func transfer(_ value: String) { set("x-migration-multifd-transfer", value) }
+
+    fileprivate mutating func set(_ property: String, _ value: String) {
+        plan.source.deviceProperties[property] = value
+        plan.leg.destination.deviceProperties[property] = value
+    }
+}
