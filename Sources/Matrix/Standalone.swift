@@ -312,6 +312,9 @@ private struct StepRendering {
         if case .held(let role, let device) = condition {
             return ["wait_for \(text) held \(folder(role)) \(try place(role, device, \.held))"]
         }
+        if case .queries(let role, let device, let count) = condition {
+            return ["wait_for \(text) reached \(folder(role)) \(try place(role, device, \.queries)) \(count)"]
+        }
         if case .furtherQueries(let role, let device, let count) = condition {
             let place = try place(role, device, \.queries)
             return ["goal=$(($(word \(folder(role)) \(place)) + \(count)))", "wait_for \(text) reached \(folder(role)) \(place) \"$goal\""]
