@@ -12,7 +12,7 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherQueries(Role, device: String, UInt64)
     /// The device has answered so many precopy queries since it entered PRE_COPY.
     case queries(Role, device: String, UInt64)
-    /// The device is in no PRE_COPY state any more.
+    /// The device is in another state than PRE_COPY.
     case leftPrecopy(Role, device: String)
     /// QEMU has logged the trace event so often.
     case logged(Role, event: String, times: Int)
