@@ -112,11 +112,15 @@ greet() {
 }
 
 calls=0
+# ask SIDE COMMAND: sends it, as call number $calls.
+ask() {
+    calls=$((calls + 1))
+    printf '%s\n' "${2%\}},\"id\":\"c$calls\"}" >&"$(descriptor "$1")"
+}
 # qmp SIDE COMMAND: runs it; the answer is in $reply. Fails where it is refused, with QEMU's words in $refusal.
 qmp() {
-    calls=$((calls + 1))
     refusal=''
-    printf '%s\n' "${2%\}},\"id\":\"c$calls\"}" >&"$(descriptor "$1")"
+    ask "$1" "$2"
     until_time 10
     while :; do
         reply=$(grep "\"id\": \"c$calls\"" "$1/out")
@@ -201,6 +205,8 @@ wait_for() {
 }
 held() { [ "$(word "$1" "$2")" -gt 0 ]; }
 reached() { [ "$(word "$1" "$2")" -ge "$3" ]; }
+# Its state is another than PRE_COPY.
+left_precopy() { [ "$(word "$1" "$2")" -ne 6 ]; }
 has_logged() { [ "$(count "$1" "$2" "${4-}")" -ge "$3" ]; }
 # open_gate TEXT SIDE PLACE
 open_gate() {
@@ -212,6 +218,12 @@ open_gate() {
 execute() {
     due || return 0
     if qmp "$2" "$3"; then took "$1"; else refused=$refusal; fi
+}
+# request TEXT SIDE COMMAND: nobody waits for the answer.
+request() {
+    due || return 0
+    ask "$2" "$3"
+    took "$1"
 }
 # expect_refusal TEXT SIDE COMMAND WORDS
 expect_refusal() {
@@ -272,6 +284,18 @@ await_endless() {
         pause
     done
     ended="goes on"
+}
+
+# await_silence: every step taken, and then its monitor comes to answer no more.
+await_silence() {
+    [ -z "$missed$refused" ] && ! is_over || return 0
+    asked=0
+    while qmp "$from" '{"execute":"query-status"}'; do
+        asked=$((asked + 1))
+        if is_over || [ "$asked" -gt 100 ]; then return 0; fi
+        pause
+    done
+    ! alive "$from" || ended="goes on"
 }
 
 # run_state SIDE: the one it comes to rest in is then in $state; gone without a process.

@@ -19,7 +19,8 @@ public struct Driver: Sendable {
     }
 
     /// Every driver but the plain one, which changes nothing.
-    public static let all: [Driver] = cancelDrivers + libvirtDrivers + multifdDrivers + changeDrivers
+    public static let all: [Driver] =
+        cancelDrivers + interruptionDrivers + chainDrivers + libvirtDrivers + multifdDrivers + changeDrivers
 
     static let plain = "plain"
 

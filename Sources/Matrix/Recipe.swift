@@ -124,8 +124,8 @@ extension Recipe {
 }
 
 /// Bytes of initial data, and of each re-initialisation.
-private let initialSize = 16 << 10
-private let reinitSize = 8 << 10
+let initialSize = 16 << 10
+let reinitSize = 8 << 10
 
 extension Recipe {
     func cell(_ machines: Machines, product: String) throws -> Cell {
@@ -247,7 +247,7 @@ extension Recipe {
     }
 
     /// A legacy destination without users sends its ACK at once, and no device's load can hold it: its whole process is.
-    private func isHalted(_ scenario: Scenario) -> Bool {
+    func isHalted(_ scenario: Scenario) -> Bool {
         let (source, destination) = (scenario.source, scenario.destination)
         return selection["pace"] == "gated" && scenario.race == .natural && scenario.estimate == .small && scenario.guest == .running
             && !scenario.machinesDiffer && source.capability && destination.capability && source.mode == .legacy
@@ -328,13 +328,13 @@ extension Recipe {
                 script += "on gate-query decide 3 do reinit 4K\n"
             } else {
                 // When the guest stops devices are prepared from the last to the first: this one's check comes when the last is.
-                script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P do reinit 4K\n"
+                script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P when=1 do reinit 4K\n"
             }
         }
         return script
     }
 
-    private func destinationScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+    func destinationScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
         var script = abilities(device.destination, hasP2P: device.hasP2P)
         switch selection["pace"] {
         case "slow": script += "cost write 500ms\n"

@@ -52,7 +52,8 @@ public struct Standalone: Sendable {
         var lines = head + [driver, rule]
         lines += files(sides, boards)
         for side in sides {
-            let binary = side.role == .source ? "QEMU_SOURCE" : "QEMU_DESTINATION"
+            // A chain may lead back to the source's binary.
+            let binary = side.configuration.binary == plan.source.binary ? "QEMU_SOURCE" : "QEMU_DESTINATION"
             let arguments = qemuArguments(side.configuration, role: side.role, monitor: "stdio").map(shellWord).joined(separator: " ")
             lines.append("start \(side.folder) \"$\(binary)\" \(arguments)")
         }
@@ -79,7 +80,8 @@ private struct Board {
 
     init(_ configuration: SideConfiguration, path: String) throws {
         let board = try GateBoard(path: path)
-        let gates = configuration.devices.flatMap(\.script.gates).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let gates = (configuration.devices.flatMap(\.script.gates) + [configuration.connectGate].compactMap { $0 }).reduce(into: [String]())
+        { if !$0.contains($1) { $0.append($1) } }
         places = try board.places(gates: gates, devices: configuration.devices.map(\.name))
         bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     }
@@ -198,6 +200,8 @@ extension Standalone {
         if record.outcome.isEnd {
             lines.append("await_end \(boards.values.first?.places.allGates ?? 0)")
             lines += try leg.afterwards.flatMap(render.lines)
+        } else if record.sourceRunState == nil {
+            lines.append("await_silence")
         } else {
             lines.append("await_endless \(Self.iterations)")
         }
@@ -300,6 +304,9 @@ private struct StepRendering {
         if case .execute(let role, let command, let arguments) = step {
             return ["execute \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments)))"]
         }
+        if case .request(let role, let command, let arguments) = step {
+            return ["request \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments)))"]
+        }
         if case .refused(let role, let command, let arguments, let words) = step {
             return ["expect_refusal \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments))) \(shellQuoted(words))"]
         }
@@ -318,6 +325,9 @@ private struct StepRendering {
         if case .furtherQueries(let role, let device, let count) = condition {
             let place = try place(role, device, \.queries)
             return ["goal=$(($(word \(folder(role)) \(place)) + \(count)))", "wait_for \(text) reached \(folder(role)) \(place) \"$goal\""]
+        }
+        if case .leftPrecopy(let role, let device) = condition {
+            return ["wait_for \(text) left_precopy \(folder(role)) \(try place(role, device, \.states))"]
         }
         if case .queries(let role, let device, let count) = condition {
             return ["wait_for \(text) reached \(folder(role)) \(try place(role, device, \.queries)) \(count)"]

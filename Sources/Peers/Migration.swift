@@ -12,6 +12,8 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherQueries(Role, device: String, UInt64)
     /// The device has answered so many precopy queries since it entered PRE_COPY.
     case queries(Role, device: String, UInt64)
+    /// The device is in another state than PRE_COPY.
+    case leftPrecopy(Role, device: String)
     /// QEMU has logged the trace event so often.
     case logged(Role, event: String, times: Int)
     /// QEMU has logged the trace event so often since the wait for this condition began.
@@ -28,6 +30,8 @@ public enum ScheduleStep: Hashable, Sendable {
     case resumeDestination
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
+    /// A QMP command to a side that cannot answer before a call that is held goes on: nobody waits for the answer.
+    case request(Role, command: String, JSONValue?)
     /// A QMP command that must be refused, in these words among others.
     case refused(Role, command: String, JSONValue?, words: String)
     /// Ends the side's process by SIGKILL.
@@ -41,6 +45,7 @@ extension ScheduleStep: CustomStringConvertible {
         case .wait(.furtherQueries(let role, let device, let count)):
             "wait for \(count) further queries of \(device) at the \(role.rawValue)"
         case .wait(.queries(let role, let device, let count)): "wait until \(device) has answered \(count) queries at the \(role.rawValue)"
+        case .wait(.leftPrecopy(let role, let device)): "wait until \(device) has left PRE_COPY at the \(role.rawValue)"
         case .wait(.logged(let role, let event, let times)):
             "wait until the \(role.rawValue) has logged \(event)" + (times > 1 ? " \(times) times" : "")
         case .wait(.furtherLogged(let role, let event, let times)):
@@ -50,6 +55,7 @@ extension ScheduleStep: CustomStringConvertible {
         case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
+        case .request(let role, let command, _): "\(command) at the \(role.rawValue), which cannot answer yet"
         case .refused(let role, let command, _, let words): "\(command) at the \(role.rawValue), to be refused with '\(words)'"
         case .kill(let role): "kill the \(role.rawValue)"
         }
@@ -334,7 +340,8 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         if leg.haltsDestination { destination.halt(false) }
         try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
     }
-    let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
+    // A source that is stuck may not answer any more.
+    let error = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))["error-desc"]?.string
     let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
     let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
     // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
@@ -487,6 +494,9 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
             try await sides[role].execute(command, arguments)
+        case .request(let role, let command, let arguments):
+            iterated = try sourceIterates()
+            try await sides[role].request(command, arguments)
         case .refused(let role, let command, let arguments, let words):
             iterated = try sourceIterates()
             try await sides[role].expectRefusal(of: command, arguments, words: words)
@@ -503,6 +513,8 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
         case .wait(.queries(let role, let device, let count)):
             guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= count }) else { return }
             queries = 0...met.queries
+        case .wait(.leftPrecopy(let role, let device)):
+            guard try await board(role).wait(for: device, deadline, until: { !$0.isInPrecopy }) != nil else { return }
         case .wait(.logged(let role, let event, let times)):
             guard try await sides.wait(role, event, times: times, deadline: deadline) else { return }
         case .wait(.furtherLogged(let role, let event, let times)):
@@ -569,7 +581,7 @@ private func drainStatuses(_ destination: QEMUSide, settled: Bool) async -> [Str
 private func runState(_ side: QEMUSide, settled: Bool) async -> String? {
     let deadline = Deadline.after(seconds: 5)
     while true {
-        let state = try? await side.monitor.execute("query-status", deadline: .after(seconds: 2))["status"]?.string
+        let state = try? await side.monitor.execute("query-status", deadline: .after(seconds: settled ? 2 : 1))["status"]?.string
         guard settled, let state, state == "finish-migrate" || state == "inmigrate", deadline.remaining > 0 else { return state }
         try? await Task.sleep(for: .milliseconds(2))
     }

@@ -46,6 +46,8 @@ public struct SideConfiguration: Sendable {
     public var deviceProperties: [String: String] = [:]
     /// `-S`: the guest does not start by itself.
     public var startsPaused = false
+    /// A gate that every connection it makes over IP waits for, as on a slow network; only on a side with devices.
+    public var connectGate: String?
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
     public var legacyProperty: Bool?
     public var capabilities: [String: Bool] = [:]
@@ -171,6 +173,12 @@ public final class QEMUSide: Sendable {
         } catch QMPError.refused(let command, _, let text) {
             throw SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
         }
+    }
+
+    /// Sends a command and does not wait for its answer.
+    func request(_ command: String, _ arguments: JSONValue? = nil) async throws {
+        try note(command, arguments)
+        try await monitor.request(command, arguments, deadline: .after(seconds: 10))
     }
 
     /// Runs a command that must be refused in these words.
@@ -357,6 +365,7 @@ public func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFi
         list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
         contents.append(("\(files.folder)/\(files.script(device.name))", Data(device.script.text.utf8)))
     }
+    if let gate = configuration.connectGate { list += "connect \(gate)\n" }
     return contents + [(files.devices, Data(list.utf8))]
 }
 

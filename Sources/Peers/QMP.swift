@@ -132,22 +132,35 @@ public actor QMPConnection {
     public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
         -> JSONValue
     {
-        let id = nextID
-        nextID += 1
-        var request: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
-        request["arguments"] = arguments
+        let id = newID()
         awaited.insert(id)
         defer {
             awaited.remove(id)
             answers[id] = nil
         }
-        try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
+        try await send(command, arguments, id: id, deadline: deadline)
         let answer = try await read(waitingFor: "the answer to \(command)", deadline: deadline) { self.answers[id] }
         if let error = answer["error"] {
             throw QMPError.refused(
                 command: command, class: error["class"]?.string ?? "?", description: error["desc"]?.string ?? "no description")
         }
         return answer["return"] ?? .null
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    func request(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline) async throws {
+        try await send(command, arguments, id: newID(), deadline: deadline)
+    }
+
+    private func newID() -> Int64 {
+        defer { nextID += 1 }
+        return nextID
+    }
+
+    private func send(_ command: String, _ arguments: JSONValue?, id: Int64, deadline: Deadline) async throws {
+        var request: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
+        request["arguments"] = arguments
+        try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
     }
 
     /// The next event, among those that have already come or are still to come.

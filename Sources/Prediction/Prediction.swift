@@ -8,9 +8,10 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     if let refusal = refusal(scenario) { return [refusal] }
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)
-    var outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
-    if let mishap = scenario.mishap { outcomes = outcomes.map { ended(by: mishap, $0) } }
-    return scenario.cancel.map { moment in outcomes.map { cancelled(moment, $0) } } ?? outcomes
+    return handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+        .map { outcome in scenario.mishap.map { ended(by: $0, outcome) } ?? outcome }
+        .map { outcome in scenario.interruption.map { interrupted($0, outcome) } ?? outcome }
+        .map { outcome in scenario.cancel.map { cancelled($0, scenario, outcome) } ?? outcome }
 }
 
 /// What a side does not even begin.

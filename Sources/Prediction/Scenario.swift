@@ -92,6 +92,8 @@ public struct Scenario: Hashable, Sendable {
     public var cancel: Cancel?
     /// nil: what was paused before the switchover is continued, and completes.
     public var mishap: SwitchoverMishap?
+    /// nil: guest and devices are left alone.
+    public var interruption: Interruption?
     /// A gate keeps the last ACK back until it is the only thing missing.
     public var isGated = false
 

@@ -63,7 +63,8 @@ public final class GateBoard: @unchecked Sendable {
         public let gates: [String: Int]
         /// Where a 1 opens all gates, in 32 bits.
         public let allGates: Int
-        /// A device's precopy queries, and its calls held right now, 64 bits each.
+        /// A device's state, its precopy queries, and its calls held right now, 64 bits each.
+        public let states: [String: Int]
         public let queries: [String: Int]
         public let held: [String: Int]
     }
@@ -87,7 +88,7 @@ public final class GateBoard: @unchecked Sendable {
         }
         return Places(
             gates: try place(gates, { gate_board_gate($0, $1) }, { gate_board_place_of_gate($0) }), allGates: gate_board_place_of_all(),
-            queries: field(\.queries), held: field(\.held))
+            states: field(\.state), queries: field(\.queries), held: field(\.held))
     }
 
     /// Nil when for half a second there was no whole state to read: the process that publishes it died, or was stopped, half-way.

@@ -75,6 +75,9 @@ struct EndlessProof {
         guard source.hasBegun || source.last != nil else { return .open("the source's log is empty") }
         if let status = source.status.final { return .open("the source is \(status.rawValue)") }
         if let end = destinationEnd { return .open(end) }
+        if let join = source.join, let joined = join.joined, source.returnPathEnd == nil {
+            return waitToJoin(join.cancelled, join.opened, joined)
+        }
         if let underflow = source.ledger.underflow, capability != false, guestRuns, source.switchover.decision == nil {
             // Whatever else happens: the counter stays.
             return confirmed(
@@ -97,6 +100,18 @@ struct EndlessProof {
         }
         guard let shut = source.shut, shut.value != 0, destination?.status.final == nil else { return nil }
         return "the destination said at \(shut.place) that it failed; it owes its end, and then the source's next write fails"
+    }
+
+    /// Each of three waits for the next: no iteration can confirm it, and none is needed.
+    private func waitToJoin(_ cancelled: Place, _ opened: Place, _ joined: Place) -> Wait {
+        guard let destination else { return .open("the destination, whose log is not there, owes the end of the return path") }
+        // What the source wrote behind the PING may still be in its buffer: it is the beginning of a stream that has no fault.
+        guard destination.pongs > 0 else { return .open("the destination has not answered the PING yet") }
+        if let armed { return .open(armed) }
+        return .proved(
+            .waitsForEver,
+            "cancelled at \(cancelled), before the return path was opened at \(opened), so nobody shuts it down: since \(joined) the source's "
+                + "main thread waits for the return path's, that for the destination, and the destination for more of the stream")
     }
 
     private var guestRuns: Bool { source.guest.runs ?? true }

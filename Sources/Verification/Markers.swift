@@ -78,6 +78,15 @@ struct SourceDevices: Sendable {
         if state == .preCopy, !isFirstQueryOver { all[index].enteredPrecopyAtSetup = true }
     }
 
+    /// The guest was started; `iterates`: in the midst of precopy.
+    func started(_ name: String, _ state: VFIOState, iterates: Bool, at spot: Spot, _ breaches: inout Breaches) {
+        guard iterates, state == .running, let device = all.first(where: { $0.name == name }), device.enteredPrecopyAtSetup else { return }
+        breaches.report(
+            .sessionLasts, device: name, at: spot,
+            found: "the guest's start took the device out of its saving session, to RUNNING, while the migration goes on",
+            legal: "device state PRE_COPY, or a migration that fails here")
+    }
+
     // MARK: Queries
 
     mutating func queried(

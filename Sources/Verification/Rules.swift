@@ -28,7 +28,7 @@ extension Rule {
         collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, oneDecision, iteratesUntilDecision, finalQuery,
         finalRequestFails,
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
-        markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, capabilityOff,
+        markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, sessionLasts, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, dataWritten, ackPerApproval, ackHasApproval, legacyCount, legacyOneAck,
         legacyNoUsers, countsAcross, allAnswered, bytesAcross, approvedBeforeDecision, sameMode,
         qemuDeviceState, callbackOrder, deviceState, deviceSession, statusArc, resumesOnFailure, oneGuest, aGuest, ends, converges,
@@ -103,6 +103,9 @@ extension Rule {
     static let resetWhileWaiting = Rule(
         "reset-while-waiting", "11.1", "switchover-ack 3.8",
         "No device is reset between its set-up and the last check: the check then fails, and counts as a request that no REINIT made.")
+    static let sessionLasts = Rule(
+        "session-lasts", "8.1 and later", "switchover-ack 3.8",
+        "A guest that is started while its migration iterates leaves its devices in PRE_COPY: QEMU begins no second saving session.")
     static let capabilityOff = Rule(
         "capability-off", "8.1 and later", "trace-events 6.9", "With the capability off there are no requests, markers, approvals and ACKs."
     )

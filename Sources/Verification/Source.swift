@@ -26,6 +26,9 @@ struct SourceSide: Sendable {
     private(set) var returnPathEnd: (text: String, place: Place)?
     /// What the destination said at its end: 0 is well.
     private(set) var shut: (value: UInt64, place: Place)?
+    /// The cancel, and the join of a return path's thread that was opened after it: nobody has shut that return path down.
+    private(set) var join: (cancelled: Place, opened: Place, joined: Place?)?
+    private var cancelled: Place?
     private(set) var isCleanedUp = false
     private(set) var blocksActivated = false
     private(set) var runWasSent: Place?
@@ -114,6 +117,10 @@ struct SourceSide: Sendable {
             if ledger.underflow != nil, iterationsAtUnderflow == 0 { iterationsAtUnderflow = progress.iterations }
             if ackPlaces.count < Self.mostPlaces { ackPlaces.append(spot.place) }
             capabilityIsOn("an ACK was counted", spot)
+        case .migrationCancel: cancelled = cancelled ?? spot.place
+        case .openReturnPathOnSource: join = cancelled.map { ($0, spot.place, nil) }
+        case .migrationReturnPathEndBefore: join?.joined = spot.place
+        case .migrationReturnPathEndAfter: join = nil
         case .sourceReturnPathThreadLoopTop: ledger.returnPathWaits()
         case .sourceReturnPathThreadBadEnd: returnPathEnded("with an error", spot)
         case .sourceReturnPathThreadEnd: returnPathEnded("", spot)
@@ -155,6 +162,7 @@ struct SourceSide: Sendable {
         case .vfioVMStateChange(let device, let running, let reason, let state):
             if !running { switchover.stopped(reason, ran: reason == .finishMigrate) }
             arcs.changed(device, running: running, state, at: spot, &breaches)
+            if running { devices.started(device, state, iterates: status.status == .active, at: spot, &breaches) }
             guestChanges(event, spot)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asks(device, state, recover: recover, at: spot, &breaches)
         case .vfioMigrationRealize(let device): arcs.realized(device)

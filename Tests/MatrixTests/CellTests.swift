@@ -44,6 +44,8 @@ struct CellTests {
         ["source": "legacy-only", "destination": "legacy-only", "p2p": "first-without", "devices": "2"],
         ["source": "without", "destination": "per-device", "devices": "0"],
         ["source": "per-device", "destination": "per-device", "type": "newest-per-device", "guest": "reset", "devices": "1"],
+        ["source": "legacy-only", "destination": "legacy-only", "driver": "cancel-sent"],
+        ["source": "legacy-only", "destination": "legacy-only", "driver": "device-reset-stopping"],
     ])
     func theCellIsAsPredictedAndItsTraceSaysSo(changes: [String: String]) async throws {
         let folder = try RunFolder()
@@ -64,6 +66,36 @@ struct CellTests {
         // The same logs, read as they lie there.
         let logs = try judge(logs: [place + "/source/qemu.log", place + "/destination/qemu.log"])
         #expect(logs.handshake == judgement.handshake)
+    }
+
+    /// Each leg is predicted, judged and told for itself: a retry of the same process counts afresh, a chain does at each hop.
+    @Test(arguments: [
+        (["driver": "cancel-waiting", "devices": "2"], "failed, source running", 1),
+        (["driver": "chain-back", "devices": "2"], "completed", 2),
+    ])
+    func everyLegIsAsPredicted(changes: [String: String], first: String, acks: Int) async throws {
+        let folder = try RunFolder()
+        let set = try await MatrixAtHand()
+        let plain = ["source": "per-device", "destination": "per-device", "type": "newest-per-device"]
+        let result = try await set.runner.run(try set.cell(plain.merging(changes) { $1 }), folder: folder.path + "/c")
+        #expect(result.findings == [])
+        #expect(result.earlier.map(\.ending.text) == [first])
+        #expect(result.earlier.map(\.judgement.handshake.acksCounted) == [acks])
+        #expect(result.judgement?.handshake.acksCounted == 2)
+        #expect(result.isGating)
+    }
+
+    /// A source whose monitor answers no more is proved to wait for ever, without a single iteration, and is ended.
+    @Test func aSourceThatHangsIsProvedAndEnded() async throws {
+        let folder = try RunFolder()
+        let set = try await MatrixAtHand()
+        let cell = try set.cell([
+            "source": "per-device", "destination": "per-device", "type": "newest-per-device", "driver": "cancel-connecting",
+        ])
+        let result = try await set.runner.run(cell, folder: folder.path + "/c")
+        #expect(result.findings == [])
+        #expect(result.judgement?.verdict == .waitsForEver)
+        #expect(result.record?.sourceRunState == nil)
     }
 
     /// The prediction is not a formality: the same run against another prediction is a finding.

@@ -251,6 +251,34 @@ import Testing
         #expect(judgement.broken == ["truncated"], "\(name)")
     }
 
+    /// A source that is cancelled before its return path is opened waits for the thread of it, which nobody wakes.
+    private func cancelled(beforeTheReturnPath isEarly: Bool) -> Script {
+        var script = Script(mode: .legacy)
+        script.source = ["vm_state_notify running 1 reason 9 (running)", "migrate_set_state new state setup"]
+        let cancel = ["migration_cancel ", "migrate_set_state new state cancelling"]
+        let open = ["open_return_path_on_source ", "open_return_path_on_source_continue ", "source_return_path_thread_loop_top "]
+        script.source += isEarly ? cancel + open : open + cancel
+        script.source += ["savevm_state_setup ", "migration_thread_after_loop ", "migration_cleanup ", "migration_return_path_end_before "]
+        return script
+    }
+
+    @Test func aCancelBeforeTheReturnPathIsWaitedForForEver() throws {
+        let script = cancelled(beforeTheReturnPath: true)
+        #expect(try proof(script) == .waitsForEver)
+        #expect(try proof(script, armed: "kill the destination") == nil)
+        #expect(try script.verifier().judgement().broken == ["ends"])
+        // Later it shuts the return path down, and the thread's end is on its way.
+        #expect(try proof(cancelled(beforeTheReturnPath: false)) == nil)
+        for line in ["source_return_path_thread_end ", "migration_return_path_end_after "] {
+            var over = script
+            over.source.append(line)
+            #expect(try proof(over) == nil, "\(line)")
+        }
+        var silent = script
+        silent.destination.removeAll { $0.hasPrefix("migrate_send_rp_message") }
+        #expect(try proof(silent) == nil)
+    }
+
     @Test func theReturnPathEndedWithAnACKPending() throws {
         var script = Script()
         script.section("a", block: 100, left: 0, marker: true)

@@ -41,6 +41,19 @@ import Testing
         #expect(judgement.reason.contains("keeps its guest"))
     }
 
+    /// A cont takes a device out of its session in the midst of precopy; the start of the guest of a source that failed is as it should be.
+    @Test func aGuestThatIsStartedInPrecopyEndsItsDevicesSessions() throws {
+        let failed = try Recording.capture("lm-final-reinit")
+        #expect(!failed.numbers(.source, "running 1 reason running").isEmpty)
+        #expect(try !judge(failed).broken.contains("session-lasts"))
+        let active = try #require(failed.number(.source, "new state active"))
+        let start = "vfio_vmstate_change  (9f707000-623d-445e-92cc-df8045197822) running 1 reason running device state"
+        let broken = try judge(failed.inserting(.source, start + " RUNNING", before: active + 2))
+        #expect(broken.breaks(.sessionLasts, at: active + 2, of: .source))
+        let kept = try judge(failed.inserting(.source, start + " PRE_COPY", before: active + 2))
+        #expect(!kept.broken.contains("session-lasts"))
+    }
+
     @Test func aDestinationThatFailsAfterTheSourceCompleted() throws {
         var recording = try Recording.capture("vfio-new-1")
         let completed = try #require(recording.number(.destination, "new state completed"))

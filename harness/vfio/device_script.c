@@ -34,7 +34,7 @@ enum { TRIGGERS = sizeof trigger_names / sizeof *trigger_names };
 
 static const char *const action_names[] = {
     [ACTION_REINIT] = "reinit", [ACTION_DIRTY] = "dirty", [ACTION_ESTIMATE] = "estimate", [ACTION_FAIL] = "fail",
-    [ACTION_SHORT] = "short", [ACTION_HOLD] = "hold", [ACTION_ERROR] = "error",
+    [ACTION_SHORT] = "short", [ACTION_HOLD] = "hold", [ACTION_ERROR] = "error", [ACTION_RESET] = "reset",
 };
 enum { ACTIONS = sizeof action_names / sizeof *action_names };
 
@@ -431,7 +431,8 @@ static bool parse_action(struct parser *parser, struct script_rule *rule) {
     case ACTION_FAIL: return parse_error(parser, &rule->error);
     case ACTION_SHORT: return expect_positive_size(parser, "short", &rule->bytes);
     case ACTION_HOLD: return expect_gate(parser, "hold", &rule->hold);
-    case ACTION_ERROR: return true;
+    case ACTION_ERROR:
+    case ACTION_RESET: return true;
     }
     return false;
 }

@@ -137,6 +137,7 @@ static void reinitialise(struct mock_device *device, uint64_t bytes) {
 /* --- Script rules ----------------------------------------------------------------------------- */
 
 static void enter_error(struct mock_device *device, struct call *call);
+static void enter_running(struct mock_device *device);
 
 static const char *const estimate_words[SCRIPT_QUANTITIES] = {"estimate-initial", "estimate-dirty", "estimate-stop-copy"};
 static const char *const exact_words[SCRIPT_QUANTITIES] = {"exact-initial", "exact-dirty", "exact-stop-copy"};
@@ -186,6 +187,12 @@ static void act(struct mock_device *device, struct call *call, const struct scri
         event.word = able ? "error" : "error-ignored";
         tell(device, event);
         if (able) enter_error(device, call);
+        break;
+    case ACTION_RESET:
+        able = device->state != VFIO_DEVICE_STATE_RUNNING;
+        event.word = able ? "reset" : "reset-ignored";
+        tell(device, event);
+        if (able) enter_running(device);
         break;
     }
 }
@@ -326,6 +333,15 @@ static void enter_error(struct mock_device *device, struct call *call) {
     tell_state(device, from);
     end_session(device);
     occur_state(device, call, VFIO_DEVICE_STATE_ERROR, false);
+}
+
+/* A reset leads to RUNNING from any state, and ends the session. */
+static void enter_running(struct mock_device *device) {
+    enum vfio_device_mig_state from = device->state;
+    device->state = VFIO_DEVICE_STATE_RUNNING;
+    device->dma_logging = false;
+    tell(device, (struct mock_event){.kind = MOCK_EVENT_RESET, .a = from});
+    end_session(device);
 }
 
 /* Enters a neighbouring state. 0 or -errno; on failure the state is as before. A new session's descriptor goes to *data_fd. */
@@ -493,15 +509,11 @@ static int set_irqs(struct mock_device *device, struct call *call, uint64_t argu
 
 static int reset(struct mock_device *device, struct call *call, uint64_t argument) {
     (void)argument;
-    enum vfio_device_mig_state from = device->state;
-    bool entered = from != VFIO_DEVICE_STATE_RUNNING;
+    bool entered = device->state != VFIO_DEVICE_STATE_RUNNING;
     if (entered) occur_state(device, call, VFIO_DEVICE_STATE_RUNNING, true);
     if (call->failure != 0) return -call->failure;
-    device->state = VFIO_DEVICE_STATE_RUNNING;
-    device->dma_logging = false;
-    tell(device, (struct mock_event){.kind = MOCK_EVENT_RESET, .a = from});
+    enter_running(device);
     call->told = true;
-    end_session(device);
     if (entered) occur_state(device, call, VFIO_DEVICE_STATE_RUNNING, false);
     return 0;
 }

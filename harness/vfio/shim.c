@@ -6,7 +6,8 @@
  * libc calls on these descriptors from the model. All other descriptors pass through untouched.
  *
  * The side folder holds:
- *   devices      `ackmatrix-side 1`, then `iommufd FD` and `device FD NAME SCRIPT-FILE` lines
+ *   devices      `ackmatrix-side 1`, then `iommufd FD` and `device FD NAME SCRIPT-FILE` lines; `connect GATE`
+ *                has every connect() of an IP socket wait for the gate, as a slow network does
  *   *.script     the device scripts, see device_script.h
  *   board        gates and progress, see gate_board.h
  *   device.log   made by the shim: one line per event, `TID#SEQ@SEC.NSEC+SEC.NSEC:EVENT TEXT`,
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "gate_board.h"
@@ -76,10 +78,11 @@ static struct {
     struct mock_iommufd *iommufd;
     pthread_mutex_t iommufd_lock;
     struct gate_board *board;
+    int connect_gate; /* on the board; -1: none */
     int log;
     pthread_mutex_t log_lock; /* guards the sequence number and the order of lines in the file */
     uint64_t sequence;
-} side = { .iommufd_lock = PTHREAD_MUTEX_INITIALIZER, .log_lock = PTHREAD_MUTEX_INITIALIZER, .log = -1 };
+} side = { .iommufd_lock = PTHREAD_MUTEX_INITIALIZER, .log_lock = PTHREAD_MUTEX_INITIALIZER, .connect_gate = -1, .log = -1 };
 
 /* ---- the log ---- */
 
@@ -349,6 +352,12 @@ EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
     return pwrite64(fd, buffer, length, offset);
 }
 
+EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
+    if (side.connect_gate >= 0 && length >= sizeof address->sa_family && (address->sa_family == AF_INET || address->sa_family == AF_INET6))
+        gate_board_wait(side.board, side.connect_gate);
+    return (int)with_errno(sys_connect(fd, address, length));
+}
+
 EXPORT int close(int fd) {
     uint64_t what = lookup(fd);
     if (what)
@@ -507,8 +516,13 @@ static int read_devices(const struct place *place) {
         } else if (sscanf(line, "device %d %47s %63s%n", &fd, name, file, &end) == 3 && end >= 0 && line[end] == 0) {
             if (add_device(place, number, fd, name, file) < 0)
                 return -1;
+        } else if (sscanf(line, "connect %47s%n", name, &end) == 1 && end >= 0 && line[end] == 0) {
+            side.connect_gate = gate_board_gate(side.board, name);
+            if (side.connect_gate < 0)
+                return wrong(place, "%s/devices:%u: the board has no room for gate '%s'", place->folder, number, name);
         } else {
-            return wrong(place, "%s/devices:%u: expected 'iommufd FD' or 'device FD NAME SCRIPT-FILE', found '%.60s'", place->folder, number, line);
+            return wrong(place, "%s/devices:%u: expected 'iommufd FD', 'device FD NAME SCRIPT-FILE' or 'connect GATE', found '%.60s'",
+                place->folder, number, line);
         }
     }
     return 0;
@@ -547,6 +561,7 @@ void shim_stop(void) {
     side.device_count = 0;
     side.iommufd = NULL;
     side.board = NULL;
+    side.connect_gate = -1;
     side.log = -1;
     side.sequence = 0;
 }

@@ -47,6 +47,10 @@ int sys_ioctl(int fd, unsigned long request, void *argument) {
     return (int)outcome(syscall(SYS_ioctl, fd, request, argument));
 }
 
+int sys_connect(int fd, const void *address, unsigned length) {
+    return (int)outcome(syscall(SYS_connect, fd, address, length));
+}
+
 int sys_truncate(int fd, uint64_t length) {
     return (int)outcome(syscall(SYS_ftruncate, fd, (long)length));
 }

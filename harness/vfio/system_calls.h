@@ -19,6 +19,7 @@ int64_t sys_write(int fd, const void *buffer, size_t length);
 int64_t sys_pread(int fd, void *buffer, size_t length, int64_t offset);
 int64_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
 int sys_ioctl(int fd, unsigned long request, void *argument);
+int sys_connect(int fd, const void *address, unsigned length);
 int sys_truncate(int fd, uint64_t length);
 int64_t sys_file_size(int fd);
 

@@ -46,10 +46,12 @@
  *   short SIZE       the read or write in progress moves at most SIZE bytes
  *   hold GATE        the call in progress takes effect; its return is held until GATE is open
  *   error            the device enters ERROR
+ *   reset            the device is reset behind QEMU's back, as by its guest: it is RUNNING, and its session
+ *                    has ended; its own rules on state RUNNING do not apply
  * fail, short and hold need a call in progress, so not with peer or gate triggers; fail not with state
  * ERROR, which nothing can refuse; short only with call read, call write, read and written. reinit and
- * dirty are 0, or 16 and more; they, and error, do nothing when the device is not in PRE_COPY (is in
- * ERROR already), and their event says so: `reinit-ignored`.
+ * dirty are 0, or 16 and more; they, error and reset do nothing when the device is not in PRE_COPY (is in
+ * ERROR or RUNNING already), and their event says so: `reinit-ignored`.
  */
 #ifndef ACKMATRIX_DEVICE_SCRIPT_H
 #define ACKMATRIX_DEVICE_SCRIPT_H
@@ -81,7 +83,7 @@ const char *device_call_name(enum device_call call); /* "bind", "attach", ..., "
 const char *device_state_name(enum vfio_device_mig_state state);
 
 enum script_trigger { TRIGGER_QUERY, TRIGGER_SESSION_QUERY, TRIGGER_READ, TRIGGER_WRITTEN, TRIGGER_STATE, TRIGGER_CALL, TRIGGER_PEER, TRIGGER_GATE, TRIGGER_GATE_QUERY };
-enum script_action { ACTION_REINIT, ACTION_DIRTY, ACTION_ESTIMATE, ACTION_FAIL, ACTION_SHORT, ACTION_HOLD, ACTION_ERROR };
+enum script_action { ACTION_REINIT, ACTION_DIRTY, ACTION_ESTIMATE, ACTION_FAIL, ACTION_SHORT, ACTION_HOLD, ACTION_ERROR, ACTION_RESET };
 enum script_quantity { QUANTITY_INITIAL, QUANTITY_DIRTY, QUANTITY_STOP_COPY, SCRIPT_QUANTITIES };
 
 /* An estimate: the truth (exact), or a number that stays whatever is delivered. */

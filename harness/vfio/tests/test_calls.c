@@ -915,6 +915,33 @@ static void peers_and_gates(void **state) {
     bench_free(bench);
 }
 
+/* A reset by rule is one that no call asked for: the session is gone, QEMU's descriptor is not. */
+static void reset_by_rule(void **state) {
+    (void)state;
+    struct bench *bench = bench_in(PRE_COPY, "initial 0\non gate g do reset\non state RUNNING do error\non state ERROR do reset\n");
+    mock_device_gate_opened(bench->device, 0);
+    assert_log(bench, "device_injected  (dev) line 3, action reset, value 0\ndevice_reset  (dev) from PRE_COPY\n"
+                      "device_session_end  (dev) session 1\n");
+    struct vfio_precopy_info info;
+    uint8_t byte;
+    assert_int_equal(query(bench, 0, &info), -ENODEV);
+    assert_int_equal(read_data(bench, &byte, 1), -ENODEV);
+    assert_int_equal(get_state(bench), RUNNING);
+    take_log(bench);
+    mock_device_gate_opened(bench->device, 0);
+    assert_log(bench, "device_injected  (dev) line 3, action reset-ignored, value 0\n");
+    bench_free(bench);
+
+    /* The call in progress reaches its state first, and succeeds. */
+    bench = bench_in(PRE_COPY, "initial 0\non state PRE_COPY_P2P do reset\n");
+    assert_int_equal(set_state(bench, PRE_COPY_P2P, NULL), 0);
+    assert_int_equal(get_state(bench), RUNNING);
+    int32_t descriptor = -1;
+    assert_int_equal(set_state(bench, STOP_COPY, &descriptor), 0);
+    assert_true(descriptor >= 0);
+    bench_free(bench);
+}
+
 /* Rules that add data for ever saturate; nothing wraps. */
 static void sums_saturate(void **state) {
     (void)state;
@@ -1011,7 +1038,7 @@ int main(void) {
         cmocka_unit_test(gate_query_triggers), cmocka_unit_test(failed_queries), cmocka_unit_test(estimates_are_apart_from_the_truth),
         cmocka_unit_test(data_size_in_every_state), cmocka_unit_test(ends_of_the_stream), cmocka_unit_test(the_wrong_descriptor), cmocka_unit_test(round_trip),
         cmocka_unit_test(chunks_do_not_matter), cmocka_unit_test(incomplete_and_wrong_loads), cmocka_unit_test(reset_from_everywhere),
-        cmocka_unit_test(state_outlives_close), cmocka_unit_test(read_and_write_rules), cmocka_unit_test(when_picks_occurrences),
+        cmocka_unit_test(reset_by_rule), cmocka_unit_test(state_outlives_close), cmocka_unit_test(read_and_write_rules), cmocka_unit_test(when_picks_occurrences),
         cmocka_unit_test(every_call_obeys_call_rules), cmocka_unit_test(transfer_costs), cmocka_unit_test(peers_and_gates), cmocka_unit_test(sums_saturate),
         cmocka_unit_test(progress_follows), cmocka_unit_test(texts), cmocka_unit_test(long_names_are_cut),
     };

@@ -273,6 +273,7 @@ static void rules(void **state) {
         {"on peer a.b_c-1 RESUMING when=2..9+3 do error", {.trigger = TRIGGER_PEER, .peer = "a.b_c-1", .state = VFIO_DEVICE_STATE_RESUMING, .first = 2, .last = 9, .step = 3, .action = ACTION_ERROR}},
         {"on gate g when=5..+2 do estimate stop-copy exact", {.trigger = TRIGGER_GATE, .first = 5, .step = 2, .action = ACTION_ESTIMATE, .quantity = QUANTITY_STOP_COPY}},
         {"on gate-query g 2 do reinit 4K", {.trigger = TRIGGER_GATE_QUERY, .threshold = 2, .action = ACTION_REINIT, .bytes = 4096}},
+        {"on state PRE_COPY_P2P do reset", {.trigger = TRIGGER_STATE, .state = VFIO_DEVICE_STATE_PRE_COPY_P2P, .action = ACTION_RESET}},
         {"on call write do short 1", {.trigger = TRIGGER_CALL, .call = CALL_WRITE, .action = ACTION_SHORT, .bytes = 1}},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -319,6 +322,47 @@ static void holds_a_call_until_its_gate_opens(void **state) {
     close(fds[1]);
 }
 
+static void *connect_to(void *address) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    intptr_t result = connect(fd, (const struct sockaddr *)address, sizeof(struct sockaddr_in));
+    close(fd);
+    return (void *)result;
+}
+
+/* An IP socket waits for the gate, and connects then; a local one does not wait. */
+static void holds_connects_until_their_gate_opens(void **state) {
+    (void)state;
+    char reason[SHIM_REASON_SIZE] = "";
+    write_file("devices", "ackmatrix-side 1\nconnect network\n");
+    if (shim_start(folder, reason, sizeof reason) != 0)
+        fail_msg("shim_start: %s", reason);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+
+    struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nowhere/socket" };
+    int local = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(local, (struct sockaddr *)&nobody, sizeof nobody), -1);
+    assert_int_equal(errno, ENOENT);
+    close(local);
+
+    pthread_t caller;
+    assert_int_equal(pthread_create(&caller, NULL, connect_to, &address), 0);
+    usleep(20000);
+    assert_int_equal(accept(listener, NULL, NULL), -1);
+    gate_board_open(board, gate_board_gate(board, "network"));
+    void *connected = (void *)-1;
+    assert_int_equal(pthread_join(caller, &connected), 0);
+    assert_null(connected);
+    int accepted = accept(listener, NULL, NULL);
+    assert_true(accepted >= 0);
+    close(accepted);
+    close(listener);
+}
+
 static void opens_gates_and_passes_peer_states_to_the_model(void **state) {
     (void)state;
     start_with(ABILITIES "on gate go do reinit 8K\n", ABILITIES "on peer v0 PRE_COPY_P2P do dirty 4K\n");
@@ -371,8 +415,9 @@ static void refuses_a_wrong_side_folder_with_its_place(void **state) {
     } cases[] = {
         { "", ABILITIES, "devices:1: expected 'ackmatrix-side 1', found ''" },
         { "ackmatrix-side 2\n", ABILITIES, "devices:1: expected 'ackmatrix-side 1', found 'ackmatrix-side 2'" },
-        { "ackmatrix-side 1\ndevice x v0 v0.script\n", ABILITIES, "devices:2: expected 'iommufd FD' or 'device FD NAME SCRIPT-FILE'" },
-        { "ackmatrix-side 1\ndevice 100 v0 v0.script more\n", ABILITIES, "devices:2: expected 'iommufd FD' or" },
+        { "ackmatrix-side 1\ndevice x v0 v0.script\n", ABILITIES, "devices:2: expected 'iommufd FD', 'device FD NAME SCRIPT-FILE' or 'connect GATE'" },
+        { "ackmatrix-side 1\ndevice 100 v0 v0.script more\n", ABILITIES, "devices:2: expected 'iommufd FD', 'device" },
+        { "ackmatrix-side 1\nconnect\n", ABILITIES, "devices:2: expected 'iommufd FD', 'device" },
         { "ackmatrix-side 1\ndevice 2 v0 v0.script\n", ABILITIES, "devices:2: expected a descriptor number from 3 to" },
         { "ackmatrix-side 1\ndevice 99999 v0 v0.script\n", ABILITIES, "devices:2: expected a descriptor number from 3 to" },
         { "ackmatrix-side 1\niommufd 99\niommufd 98\n", ABILITIES, "devices:3: expected one iommufd line" },
@@ -431,6 +476,7 @@ int main(int count, char **arguments) {
         ON_A_FOLDER(answers_bad_pointers_with_efault),
         ON_A_FOLDER(passes_other_descriptors_through),
         ON_A_FOLDER(holds_a_call_until_its_gate_opens),
+        ON_A_FOLDER(holds_connects_until_their_gate_opens),
         ON_A_FOLDER(opens_gates_and_passes_peer_states_to_the_model),
         ON_A_FOLDER(numbers_and_stamps_every_line),
         ON_A_FOLDER(refuses_a_wrong_side_folder_with_its_place),
