@@ -184,6 +184,8 @@ public struct MigrationRecord: Sendable {
     public let destinationCapabilities: [String: Bool]
     /// The source's error text, as `query-migrate` has it.
     public let sourceError: String?
+    /// Milliseconds, as `query-migrate` has it; nil before a migration completed.
+    public let downtime: Double?
     public let marks: [ScheduleMark]
     /// From `migrate` to the source's final status.
     public let seconds: Double
@@ -331,7 +333,7 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         if leg.haltsDestination { destination.halt(false) }
         try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
     }
-    let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
+    let migration = try? await source.monitor.execute("query-migrate")
     let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
     let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
     // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
@@ -342,8 +344,10 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     return MigrationRecord(
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
         sourceRunState: runStates.source, destinationRunState: runStates.destination,
-        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities, sourceError: error,
-        marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs, destinationLogs: sides.destinationLogs)
+        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
+        sourceError: migration?["error-desc"]?.string,
+        downtime: migration?["downtime"]?.integer.map(Double.init), marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
+        destinationLogs: sides.destinationLogs)
 }
 
 /// The two sides of a leg, and where their logs stood when it began.
