@@ -16,6 +16,8 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherLogged(Role, event: String, times: Int)
     /// The side's migration has entered this status so often.
     case status(Role, String, times: Int)
+    /// The side's guest has written every page that its firmware ever writes.
+    case guestWrote(Role)
 }
 
 /// A step of a cell's schedule; steps are taken in order.
@@ -44,6 +46,7 @@ extension ScheduleStep: CustomStringConvertible {
             "wait until the \(role.rawValue) has logged \(event) \(times) times more"
         case .wait(.status(let role, let status, let times)):
             "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
+        case .wait(.guestWrote(let role)): "wait until the \(role.rawValue)'s guest has written all its pages"
         case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
@@ -509,6 +512,8 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
             guard try await sides.wait(role, "migrate_set_state", text: "new state " + status, times: times, deadline: deadline) else {
                 return
             }
+        case .wait(.guestWrote(let role)):
+            guard try await sides[role].waitForGuest(deadline: deadline) else { return }
         }
         if case .wait = step { iterated = try sourceIterates() }
         diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
@@ -546,6 +551,24 @@ extension LegSides {
             } else {
                 try? await Task.sleep(for: .milliseconds(2))
             }
+        }
+        return false
+    }
+}
+
+extension QEMUSide {
+    /// Reads the last word that the guest writes until it is written; false when the task was cancelled, or the deadline passed, first.
+    fileprivate func waitForGuest(deadline: Deadline) async throws -> Bool {
+        guard let address = configuration.firmware.lastWord else { throw SideError("the \(role.rawValue)'s guest never writes a page") }
+        let command: JSONValue = ["command-line": .string("xp /1wx 0x\(String(address, radix: 16))")]
+        while !Task.isCancelled && deadline.remaining > 0 {
+            // `0000000000105800: 0x00000003`
+            let answer = try await monitor.execute("human-monitor-command", command).string ?? ""
+            guard let word = answer.firstRange(of: ": 0x") else {
+                throw SideError("\(role.rawValue) \(configuration.binary.name): expected a word of memory from xp, found '\(answer)'")
+            }
+            if answer[word.upperBound...].contains(where: { $0.isHexDigit && $0 != "0" }) { return true }
+            try? await Task.sleep(for: .milliseconds(2))
         }
         return false
     }

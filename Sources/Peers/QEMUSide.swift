@@ -34,6 +34,7 @@ public struct SideConfiguration: Sendable {
     /// The machine type as `-M` takes it, with its options.
     public var machine: String
     public var memoryMiB = 64
+    public var firmware = Firmware.halting
     /// In the order of plugging.
     public var devices: [MockDevice] = []
     /// `-S`: the guest does not start by itself.
@@ -66,17 +67,9 @@ public struct SideFiles: Hashable, Sendable {
     var board: String { folder + "/board" }
     var devices: String { folder + "/devices" }
     var traceEvents: String { folder + "/events" }
-    var firmware: String { folder + "/halt.bin" }
+    func firmware(_ firmware: Firmware) -> String { folder + "/" + firmware.file }
     func script(_ device: String) -> String { "\(device).script" }
 }
-
-/// Firmware that executes `cli; hlt`: the guest runs, as the handshake needs, and dirties nothing.
-private let haltingFirmware: Data = {
-    var image = Data(repeating: 0xf4, count: 64 << 10)
-    // cli; hlt; jmp to hlt, at the reset vector.
-    image.replaceSubrange((64 << 10) - 16..<(64 << 10) - 12, with: [0xfa, 0xf4, 0xeb, 0xfd])
-    return image
-}()
 
 private let iommufdDescriptor = 99
 private let firstDeviceDescriptor = 100
@@ -206,7 +199,7 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role) -> [St
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
         "-qmp", "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
     ]
-    if configuration.machine != "none" { arguments += ["-bios", files.firmware] }
+    if configuration.machine != "none" { arguments += ["-bios", files.firmware(configuration.firmware)] }
     if !configuration.traceEvents.isEmpty { arguments += ["-trace", "events=\(files.traceEvents)"] }
     if let legacy = configuration.legacyProperty { arguments += ["-global", "migration.switchover-ack-legacy=\(legacy ? "on" : "off")"] }
     if !configuration.devices.isEmpty { arguments += ["-object", "iommufd,id=iommufd0,fd=\(iommufdDescriptor)"] }
@@ -301,7 +294,7 @@ private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
 }
 
 private func prepare(_ configuration: SideConfiguration, files: SideFiles) throws -> GateBoard? {
-    try haltingFirmware.write(to: URL(fileURLWithPath: files.firmware))
+    try configuration.firmware.image.write(to: URL(fileURLWithPath: files.firmware(configuration.firmware)))
     try write(configuration.traceEvents.map { $0 + "\n" }.joined(), to: files.traceEvents)
     guard !configuration.devices.isEmpty else { return nil }
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
