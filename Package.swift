@@ -41,10 +41,11 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "Experiment", dependencies: ["Peers", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Peers", "MigrationTrace", "Verification", "VFIO",
+                "Matrix", "Experiment", "Peers", "MigrationTrace", "Verification", "VFIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -57,6 +58,7 @@ let package = Package(
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(name: "MatrixTests", dependencies: ["Matrix"], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Matrix"], swiftSettings: strict),
     ]
 )

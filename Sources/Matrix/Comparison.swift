@@ -53,6 +53,9 @@ struct Comparison {
         compare("approvals", byDevice(outcome.approvals), cell.named(seen.approvals))
         compare("ACKs sent", outcome.acksSent, seen.acksSent)
         compare("ACKs counted", outcome.acksCounted, seen.acksCounted)
+        if outcome.starves && seen.starvedWindows == 0 {
+            differences.append("not starving: in every window a device with initial bytes had its part of the link")
+        }
         if outcome.isGating && !judgement.isGating {
             differences.append("not gating: at no query was only the ACK missing, so the ACK held nothing back")
         }

@@ -20,7 +20,7 @@ public struct Driver: Sendable {
 
     /// Every driver but the plain one, which changes nothing.
     public static let all: [Driver] =
-        cancelDrivers + interruptionDrivers + chainDrivers + libvirtDrivers + multifdDrivers + changeDrivers
+        cancelDrivers + interruptionDrivers + chainDrivers + libvirtDrivers + multifdDrivers + changeDrivers + convergenceDrivers
 
     static let plain = "plain"
 

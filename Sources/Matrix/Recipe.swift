@@ -19,11 +19,13 @@ public struct Recipe: Sendable {
         "devices": ["0", "1", "2", "3", "4", "5", "6", "7", "8"], "ability": ["reinit", "precopy", "none"],
         "destination-ability": ["same", "reinit", "precopy", "none"], "odd": ["no", "1", "2", "3", "4"],
         "odd-ability": ["-", "none", "precopy", "reinit", "busy"], "p2p": ["all", "without", "first-without"],
-        "reinits": (0...8).map(String.init), "moment": ["window", "last-check", "after-check"], "order": ["same", "reversed"],
+        "reinits": (0...8).map(String.init) + ["for-ever"], "moment": ["window", "last-check", "after-check"],
+        "order": ["same", "reversed"],
         "capability": ["both", "source", "destination", "off"], "legacy-property": ["machine", "source", "destination"],
         "activity": ["idle", "busy"], "pace": ["gated", "slow", "blocked"],
         "guest": ["running", "never-started", "stopped", "reset"], "destination-guest": ["starts", "paused"],
         "driver": [Driver.plain] + Driver.all.map(\.name), "estimate": ["small", "zero", "above-threshold"],
+        "threshold": ["ample", "above", "at", "below"], "bandwidth": ["ample", "1M", "16M", "unlimited"],
         "race": ["natural", "ack-first", "decision-first"],
     ]
 
@@ -126,6 +128,8 @@ extension Recipe {
 /// Bytes of initial data, and of each re-initialisation.
 let initialSize = 16 << 10
 let reinitSize = 8 << 10
+/// Bytes a device has left for the stop.
+let stopCopySize = 32 << 10
 
 extension Recipe {
     func cell(_ machines: Machines, product: String) throws -> Cell {
@@ -134,10 +138,11 @@ extension Recipe {
             source: side(source, machines.source, scenario.source, .source),
             destination: side(destination, machines.destination, scenario.destination, .destination))
         plan.source.parameters = [
-            "max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
+            "max-bandwidth": .integer(bandwidth), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
         ]
         if isHeldByBandwidth(scenario) { plan.source.parameters["max-bandwidth"] = .integer(20_000) }
         if isHeldByThreshold(scenario) { plan.source.parameters["avail-switchover-bandwidth"] = .integer(100_000) }
+        setThreshold(scenario, &plan.source)
         for (index, device) in scenario.devices.enumerated() {
             let name = "v\(index)"
             let slot = 0x10 + index
@@ -160,6 +165,13 @@ extension Recipe {
             devices: Dictionary(uniqueKeysWithValues: draft.plan.source.devices.map { ($0.idstr, $0.name) }), scenario: draft.scenario,
             outcomes: predict(draft.scenario), earlier: draft.earlier.map { Forecast($0) }, sourceVersion: source.features.version,
             destinationVersion: destination.features.version)
+    }
+
+    /// Exact to the byte: QEMU multiplies the bytes of a millisecond with milliseconds.
+    func setThreshold(_ scenario: Scenario, _ source: inout SideConfiguration) {
+        guard let threshold = threshold(scenario) else { return }
+        source.parameters["avail-switchover-bandwidth"] = .integer(Int64(threshold) * 1000)
+        source.parameters["downtime-limit"] = 1
     }
 
     /// What the name says beside the sides and the machine.
@@ -190,6 +202,8 @@ extension Recipe {
             != (destination.features.aliases[machines.destination] ?? machines.destination)
         scenario.late = Scenario.LateReinit(rawValue: selection["moment"])
         scenario.guest = Scenario.Guest(rawValue: selection["guest"]) ?? .running
+        scenario.threshold = Threshold(rawValue: selection["threshold"])
+        scenario.reinitsForEver = selection["reinits"] == "for-ever"
         scenario.estimate = Scenario.Estimate(rawValue: selection["estimate"]) ?? .small
         scenario.race = Scenario.Race(rawValue: selection["race"]) ?? .natural
         scenario.devices = (0..<(Int(selection["devices"]) ?? 0)).map { device($0, isLate: scenario.late != nil) }
@@ -204,6 +218,7 @@ extension Recipe {
             knowsPerDevice: features.hasLegacyProperty, mode: byHand || features.mode(machine: machine) != .perDevice ? .legacy : .perDevice
         )
         side.hasSwitchoverAck = features.hasSwitchoverAck
+        side.decidesAtThreshold = features.decidesAtThreshold
         side.capability = ["both", role].contains(selection["capability"])
         side.startsPaused = role == "source" ? selection["guest"] == "never-started" : selection["destination-guest"] == "paused"
         return side
@@ -268,7 +283,7 @@ extension Recipe {
 
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
     func heldDevice(_ scenario: Scenario) -> Int? {
-        guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero,
+        guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero, !scenario.requestsForEver,
             scenario.guest != .neverStarted,
             !scenario.machinesDiffer, let last = lastUser(scenario)
         else { return nil }
@@ -292,12 +307,14 @@ extension Recipe {
         if hasP2P { words.append("p2p") }
         if ability == .reinit { words.append("reinit") }
         let size = selection["pace"] == "blocked" ? "24M" : "\(initialSize)"
-        return "ackmatrix-device 1\nhas \(words.joined(separator: " "))\nstop-copy 32K\n" + (ability.hasPrecopy ? "initial \(size)\n" : "")
+        return "ackmatrix-device 1\nhas \(words.joined(separator: " "))\nstop-copy \(stopCopySize)\n"
+            + (ability.hasPrecopy ? "initial \(size)\n" : "")
     }
 
     private func sourceScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
         var script = abilities(device.source, hasP2P: device.hasP2P)
         if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
+        if scenario.reinitsForEver, device.source == .reinit { script += "on query 1 do reinit \(reinitSize)\n" }
         switch scenario.estimate {
         case .zero: script += "estimate stop-copy 0\n"
         case .aboveThreshold: script += "estimate stop-copy 1G\n"

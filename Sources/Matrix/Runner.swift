@@ -99,6 +99,8 @@ private struct EndlessWatcher: MigrationWatcher {
         circumstances.destinationCapability = scenario.destination.capability
         circumstances.sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
         circumstances.destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
+        circumstances.reinitsForEver = scenario.reinitsForEver
+        circumstances.decidesBelowThreshold = !scenario.source.decidesAtThreshold
         verifier = Verifier(circumstances)
     }
 

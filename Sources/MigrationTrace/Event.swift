@@ -26,7 +26,7 @@ public enum Event: Hashable, Sendable {
     case migrationThreadFileErr
     case migrationCompletionFileErr
     case vmstateDowntimeCheckpoint(String)
-    /// `downtime` in milliseconds.
+    /// `downtime` in microseconds (11.1.3).
     case vmstateDowntimeSave(DowntimeKind, idstr: String, instance: Int64, downtime: Int64)
     case vmstateDowntimeLoad(DowntimeKind, idstr: String, instance: Int64, downtime: Int64)
     case migrateGlobalStatePreSave(String)

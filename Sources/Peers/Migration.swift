@@ -20,6 +20,8 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherLogged(Role, event: String, times: Int)
     /// The side's migration has entered this status so often.
     case status(Role, String, times: Int)
+    /// The side's guest has written every page that its firmware ever writes.
+    case guestWrote(Role)
 }
 
 /// A step of a cell's schedule; steps are taken in order.
@@ -52,6 +54,7 @@ extension ScheduleStep: CustomStringConvertible {
             "wait until the \(role.rawValue) has logged \(event) \(times) times more"
         case .wait(.status(let role, let status, let times)):
             "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
+        case .wait(.guestWrote(let role)): "wait until the \(role.rawValue)'s guest has written all its pages"
         case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
@@ -193,6 +196,8 @@ public struct MigrationRecord: Sendable {
     public let destinationCapabilities: [String: Bool]
     /// The source's error text, as `query-migrate` has it.
     public let sourceError: String?
+    /// Milliseconds, as `query-migrate` has it; nil before a migration completed.
+    public let downtime: Double?
     public let marks: [ScheduleMark]
     /// From `migrate` to the source's final status.
     public let seconds: Double
@@ -341,7 +346,7 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
     }
     // A source that is stuck may not answer any more.
-    let error = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))["error-desc"]?.string
+    let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))
     let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
     let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
     // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
@@ -352,8 +357,10 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     return MigrationRecord(
         outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
         sourceRunState: runStates.source, destinationRunState: runStates.destination,
-        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities, sourceError: error,
-        marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs, destinationLogs: sides.destinationLogs)
+        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
+        sourceError: migration?["error-desc"]?.string,
+        downtime: migration?["downtime"]?.integer.map(Double.init), marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
+        destinationLogs: sides.destinationLogs)
 }
 
 /// The two sides of a leg, and where their logs stood when it began.
@@ -523,6 +530,8 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
             guard try await sides.wait(role, "migrate_set_state", text: "new state " + status, times: times, deadline: deadline) else {
                 return
             }
+        case .wait(.guestWrote(let role)):
+            guard try await sides[role].waitForGuest(deadline: deadline) else { return }
         }
         if case .wait = step { iterated = try sourceIterates() }
         diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
@@ -560,6 +569,24 @@ extension LegSides {
             } else {
                 try? await Task.sleep(for: .milliseconds(2))
             }
+        }
+        return false
+    }
+}
+
+extension QEMUSide {
+    /// Reads the last word that the guest writes until it is written; false when the task was cancelled, or the deadline passed, first.
+    fileprivate func waitForGuest(deadline: Deadline) async throws -> Bool {
+        guard let address = configuration.firmware.lastWord else { throw SideError("the \(role.rawValue)'s guest never writes a page") }
+        let command: JSONValue = ["command-line": .string("xp /1wx 0x\(String(address, radix: 16))")]
+        while !Task.isCancelled && deadline.remaining > 0 {
+            // `0000000000105800: 0x00000003`
+            let answer = try await monitor.execute("human-monitor-command", command).string ?? ""
+            guard let word = answer.firstRange(of: ": 0x") else {
+                throw SideError("\(role.rawValue) \(configuration.binary.name): expected a word of memory from xp, found '\(answer)'")
+            }
+            if answer[word.upperBound...].contains(where: { $0.isHexDigit && $0 != "0" }) { return true }
+            try? await Task.sleep(for: .milliseconds(2))
         }
         return false
     }

@@ -61,6 +61,9 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
         return known.first { !$0.release.lexicographicallyPrecedes(release) }?.mode
     }
 
+    /// Switches over when as much is pending as the threshold (10.1 and later), not only when less is.
+    public var decidesAtThreshold: Bool { traceEvents.contains("ram_save_complete") }
+
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
     public var generation: String {
         guard hasSwitchoverAck else { return "none (before 8.1)" }
@@ -68,7 +71,7 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
         if traceEvents.contains("savevm_request_switchover_ack") { return "v1" }
         if statuses.contains("failing") { return "11.0" }
         if statuses.contains("postcopy-device") { return "10.2" }
-        if traceEvents.contains("ram_save_complete") { return "10.1" }
+        if decidesAtThreshold { return "10.1" }
         return "10.0"
     }
 

@@ -40,6 +40,7 @@ public struct SideConfiguration: Sendable {
     /// The machine type as `-M` takes it, with its options.
     public var machine: String
     public var memoryMiB = 64
+    public var firmware = Firmware.halting
     /// In the order of plugging.
     public var devices: [MockDevice] = []
     /// Properties of each device, beside those that make it a mock.
@@ -110,17 +111,9 @@ public struct SideFiles: Hashable, Sendable {
     public var board: String { folder + "/board" }
     var devices: String { folder + "/devices" }
     var traceEvents: String { folder + "/events" }
-    var firmware: String { folder + "/halt.bin" }
+    func firmware(_ firmware: Firmware) -> String { folder + "/" + firmware.file }
     func script(_ device: String) -> String { "\(device).script" }
 }
-
-/// Firmware that executes `cli; hlt`: the guest runs, as the handshake needs, and dirties nothing.
-private let haltingFirmware: Data = {
-    var image = Data(repeating: 0xf4, count: 64 << 10)
-    // cli; hlt; jmp to hlt, at the reset vector.
-    image.replaceSubrange((64 << 10) - 16..<(64 << 10) - 12, with: [0xfa, 0xf4, 0xeb, 0xfd])
-    return image
-}()
 
 private let iommufdDescriptor = 99
 private let firstDeviceDescriptor = 100
@@ -246,7 +239,7 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role, monito
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
         "-qmp", monitor ?? "unix:\(files.monitor)", "-msg", "timestamp=on", "-D", files.log,
     ]
-    if configuration.machine != "none" { arguments += ["-bios", files.firmware] }
+    if configuration.machine != "none" { arguments += ["-bios", files.firmware(configuration.firmware)] }
     if !configuration.traceEvents.isEmpty { arguments += ["-trace", "events=\(files.traceEvents)"] }
     if let legacy = configuration.legacyProperty { arguments += ["-global", "migration.switchover-ack-legacy=\(legacy ? "on" : "off")"] }
     if !configuration.devices.isEmpty { arguments += ["-object", "iommufd,id=iommufd0,fd=\(iommufdDescriptor)"] }
@@ -357,7 +350,8 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
 /// What a side's folder holds before its QEMU starts, beside the gate board that a side with devices has.
 public func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
     var contents = [
-        (files.firmware, haltingFirmware), (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),
+        (files.firmware(configuration.firmware), configuration.firmware.image),
+        (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),
     ]
     guard !configuration.devices.isEmpty else { return contents }
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"

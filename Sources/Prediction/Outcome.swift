@@ -26,6 +26,8 @@ public struct Outcome: Hashable, Sendable {
     public var acksCounted: Int?
     /// The ACK must be seen to hold the decision back.
     public var isGating = false
+    /// RAM must be seen to leave a device with initial bytes nothing of a window.
+    public var starves = false
     /// Words of the refusal, or of the error the source keeps.
     public var words: String?
 

@@ -108,11 +108,11 @@ private struct Acknowledgements {
         let underflows = source.knowsPerDevice && sent > awaited
         guard source.capability, scenario.guest == .running else {
             if scenario.guest == .reset { return [Outcome(.failed)] }
-            if scenario.estimate == .aboveThreshold { return [Outcome(.doesNotConverge)] }
+            if !scenario.converges { return [Outcome(.doesNotConverge)] }
             // It does not wait, and finds the error when all has been sent.
             return underflows ? [split, Outcome(.failed)] : [Outcome(.completed)]
         }
-        if sent < awaited { return [Outcome(.waitsForEver)] }
+        if sent < awaited || scenario.starvesDevices { return [Outcome(.waitsForEver)] }
         if underflows {
             switch scenario.race {
             case .natural: return [Outcome(.endlessAfterUnderflow), split, Outcome(.failed)]
@@ -120,7 +120,7 @@ private struct Acknowledgements {
             case .decisionFirst: return [split]
             }
         }
-        if scenario.estimate == .aboveThreshold { return [Outcome(.doesNotConverge)] }
+        if !scenario.converges || scenario.requestsForEver { return [Outcome(.doesNotConverge)] }
         if let late = lateRequests(scenario), late.contains(1) { return [Outcome(.failed)] }
         return [Outcome(.completed)]
     }
@@ -143,11 +143,19 @@ private struct Acknowledgements {
         }
         // Whether a marker of a guest that never ran is still sent, and its ACK still read, depends on who is faster.
         if scenario.guest == .neverStarted { return outcome }
+        // How many come is up to when it is broken off.
+        if scenario.requestsForEver { return outcome }
         if scenario.guest == .reset, scenario.source.mode == .legacy || !scenario.source.capability {
             outcome.words = "data_fd out of sync"
         }
+        outcome.starves = scenario.starvesDevices
         outcome.requests = zip(collected, late ?? collected.map { _ in 0 }).map { $0 + $1 }
         outcome.countedIn = counted
+        if outcome.starves {
+            outcome.approvals = counted.map { _ in 0 }
+            (outcome.acksSent, outcome.acksCounted) = (0, 0)
+            return outcome
+        }
         // A refused marker, or a connection that was reset, ends the destination while others may be on their way.
         let awaited = scenario.source.mode == .legacy ? 1 : collected.reduce(0, +)
         let underflows = scenario.source.knowsPerDevice && sent > awaited

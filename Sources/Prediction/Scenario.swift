@@ -24,6 +24,8 @@ public struct Scenario: Hashable, Sendable {
         /// Knows both modes (11.1 and later): counts ACKs, notices a surplus one, makes a final query.
         public var knowsPerDevice: Bool
         public var mode: AckMode
+        /// Decides when as much is pending as the threshold, not only when less is (10.1 and later).
+        public var decidesAtThreshold = true
         /// The capability is on.
         public var capability = true
         /// Started with `-S`.
@@ -88,6 +90,12 @@ public struct Scenario: Hashable, Sendable {
     public var guest = Guest.running
     public var estimate = Estimate.small
     public var race = Race.natural
+    /// nil: far above.
+    public var threshold: Threshold?
+    /// nil: the guest writes no memory.
+    public var dirtying: Dirtying?
+    /// Every device that can re-initialise does so whenever its initial bytes were read, without end.
+    public var reinitsForEver = false
     /// nil: nobody cancels.
     public var cancel: Cancel?
     /// nil: what was paused before the switchover is continued, and completes.

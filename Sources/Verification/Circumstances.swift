@@ -15,6 +15,11 @@ public struct Circumstances: Hashable, Sendable {
     /// wait is for ever.
     public var armed: String?
 
+    /// A source device's script re-initialises it for ever, whenever its initial bytes were read.
+    public var reinitsForEver = false
+    /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later).
+    public var decidesBelowThreshold = false
+
     public init() {}
 
     /// What the header of a recorded migration says: capabilities, the legacy property, else the mode that was probed.
@@ -26,6 +31,8 @@ public struct Circumstances: Hashable, Sendable {
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
         armed = header.armed.isEmpty ? nil : header.armed
+        reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
+        decidesBelowThreshold = header.source.features.contains { $0.name == "generation" && $0.value == "10.0" }
     }
 }
 
@@ -42,6 +49,12 @@ extension TraceSide {
     fileprivate var idstrs: [String: String] {
         Dictionary(devices.filter { !$0.idstr.isEmpty }.map { ($0.name, $0.idstr) }) { first, _ in first }
     }
+}
+
+/// Whether a line of a device script is a REINIT at a query that nothing limits to some of its occurrences.
+public func reinitialisesForEver(_ line: String) -> Bool {
+    let words = line.split(separator: " ")
+    return words.count >= 5 && words[0] == "on" && words[1] == "query" && words[3] == "do" && words[4] == "reinit"
 }
 
 private func onOff(_ value: String) -> Bool? { value == "on" ? true : value == "off" ? false : nil }

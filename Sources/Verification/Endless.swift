@@ -19,14 +19,29 @@ struct Progress: Sendable {
     /// Of each kind of query the latest number and the least of all.
     private var seen: (estimate: (latest: UInt64, least: UInt64), exact: (latest: UInt64, least: UInt64)) = ((0, .max), (0, .max))
     private var fell = false
+    /// Windows since something last happened in which the source asked exactly, having sent what the threshold asks of it, and found no less
+    /// pending than ever before: as much had come up meanwhile. A guest that is faster than the link keeps that up.
+    private(set) var rounds = 0
+    private var askedInWindow = false
+    /// Requests for an ACK of devices that re-initialised, since there is a threshold.
+    private(set) var reinits = 0
+    private var hasThreshold = false
     /// Lines are missing: sections cannot be compared with the other side's.
     private(set) var isComparable = true
 
     mutating func happened() {
         settled = 0
+        rounds = 0
         sectionsThen = sections
         least = nil
     }
+
+    mutating func windowEnded() {
+        hasThreshold = true
+        if askedInWindow { rounds += 1 }
+        askedInWindow = false
+    }
+    mutating func reinitialised() { if hasThreshold { reinits += 1 } }
 
     mutating func wroteSection() { sections += 1 }
 
@@ -42,7 +57,13 @@ struct Progress: Sendable {
         latest = total
         let before = exact ? seen.exact : seen.estimate
         if total < before.latest { fell = true }
-        if total < before.least { happened() }
+        if total < before.least {
+            // Of an estimate it is no more than that something was sent.
+            let rounds = exact ? 0 : rounds
+            happened()
+            self.rounds = rounds
+        }
+        askedInWindow = askedInWindow || exact
         let now = (latest: total, least: min(total, before.least))
         if exact { seen.exact = now } else { seen.estimate = now }
     }
@@ -60,6 +81,10 @@ enum Wait: Hashable, Sendable {
 struct EndlessProof {
     /// Iterations that confirm it.
     static let confirmations = 200
+    /// Windows of 100 ms with an exact query that confirm it, where the link is the limit.
+    static let roundConfirmations = 10
+    /// Windows of 100 ms that confirm that a device gets no part of the link.
+    static let windowConfirmations = 20
 
     let source: SourceSide
     /// nil: its log is not there.
@@ -67,6 +92,9 @@ struct EndlessProof {
     let sourceDevices: DeviceStreams
     let destinationDevices: DeviceStreams
     let capability: Bool?
+    /// What is known from outside: see `Circumstances`.
+    var reinitsForEver = false
+    var decidesBelowThreshold = false
     let armed: String?
     /// The migration was cancelled afterwards: the destination's end follows from that.
     var wasCancelled = false
@@ -88,6 +116,11 @@ struct EndlessProof {
         guard source.switchover.decision == nil else { return .open(afterDecision) }
         guard source.status.status == nil || source.status.status == .active else {
             return .open("the source is in \(source.status.status!.rawValue) and owes the next status")
+        }
+        if reinitsForEver, capability == true, guestRuns, source.ledger.counts == true, source.ledger.mode == .perDevice, armed == nil {
+            return confirmed(
+                .doesNotConverge, "a device re-initialises for ever, each time before the source is free to decide",
+                by: source.progress.reinits, "REINITs since there is a threshold")
         }
         return isMissingAnAck ? waitForAck() : convergence()
     }
@@ -141,6 +174,7 @@ struct EndlessProof {
         }
         if let holder = holder { return .open(holder) }
         if let armed { return .open(armed) }
+        if let starved = starvation(acks) { return starved }
         for device in source.devices.all where device.isInPrecopy {
             if source.ledger.counts == true ? device.isSent == false : device.initialAtPartEnd != 0 {
                 let left = device.initial.map { "\($0) left" } ?? "none of them sent"
@@ -161,6 +195,20 @@ struct EndlessProof {
             .waitsForEver,
             "\(acks) missing, but \(marked), and \(source.ledger.acks) of \(count(destination.sent, "ACK")) sent counted: no further one can come"
         )
+    }
+
+    /// RAM is sent first, and comes up again in each window as fast as the link carries it.
+    private func starvation(_ acks: String) -> Wait? {
+        let windows = source.account.starvedInARow
+        guard windows > 1, source.progress.rounds > 1,
+            let device = source.devices.all.first(where: { $0.isInPrecopy && $0.initialAtPartEnd == nil })
+        else { return nil }
+        let proof =
+            "\(acks) missing, and \(sourceName(device.name)) gets no part of the link for its initial bytes, since RAM uses up all of it"
+        guard windows >= Self.windowConfirmations, source.progress.rounds >= Self.roundConfirmations else {
+            return .open("\(proof); \(windows) of \(Self.windowConfirmations) windows in a row confirm it")
+        }
+        return .proved(.waitsForEver, "\(proof), and as much has come up again at the next query (\(windows) windows in a row)")
     }
 
     /// What the destination has yet to do with what was sent; nil: nothing.
@@ -194,22 +242,33 @@ struct EndlessProof {
         guard let threshold = source.account.threshold else {
             return .open("the source owes the end of its first window: there is no threshold yet")
         }
+        let limit = UInt64(max(threshold, 0))
         guard let least = source.progress.least ?? source.progress.latest else { return .open("the source owes its first query") }
-        guard least > UInt64(max(threshold, 0)) else {
+        guard decidesBelowThreshold ? least > 0 && least >= limit : least > limit else {
             return .open("the source owes the decision: \(least) bytes are pending, within the threshold of \(threshold)")
         }
         if let holder { return .open(holder) }
         if let armed { return .open(armed) }
         return confirmed(
-            .doesNotConverge, "no ACK is missing, and at least \(least) bytes stay pending, over the threshold of \(threshold)")
+            .doesNotConverge,
+            "no ACK is missing, and at least \(least) bytes stay pending, \(least == limit ? "not below" : "over") the threshold of \(threshold)"
+        )
     }
 
     // MARK: Words
 
-    private func confirmed(_ verdict: Verdict, _ proof: String, by iterations: Int? = nil) -> Wait {
-        let settled = iterations ?? source.progress.settled
-        guard settled >= Self.confirmations else { return .open("\(proof); \(settled) of \(Self.confirmations) iterations confirm it") }
-        return .proved(verdict, "\(proof) (\(settled) iterations since the last progress)")
+    private func confirmed(
+        _ verdict: Verdict, _ proof: String, by count: Int? = nil, _ unit: String = "iterations since the last progress"
+    ) -> Wait {
+        let settled = count ?? source.progress.settled
+        if settled >= Self.confirmations { return .proved(verdict, "\(proof) (\(settled) \(unit))") }
+        let rounds = source.progress.rounds
+        if verdict == .doesNotConverge, count == nil, rounds >= Self.roundConfirmations {
+            return .proved(verdict, "\(proof), in each of \(rounds) windows in which the source sent what it could and asked anew")
+        }
+        return .open(
+            "\(proof); \(settled) of \(Self.confirmations) \(unit == "iterations since the last progress" ? "iterations" : unit) confirm it"
+        )
     }
 
     private func sourceName(_ device: String) -> String { source.account.devices.idstr(of: device) }

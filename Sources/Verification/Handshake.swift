@@ -41,6 +41,9 @@ public struct Handshake: Hashable, Sendable {
     /// and after which the source went on iterating. A source that ignores the ACK decides at the first such step and has none.
     public var gatedSteps = 0
 
+    /// Windows of 100 ms in which RAM used up what the link may carry, and a device with initial bytes wrote none: RAM comes first.
+    public var starvedWindows = 0
+
     /// The ACK held a decision back; without that a completed handshake proves nothing.
     public var isGating: Bool { gatedSteps > 0 }
 
@@ -69,6 +72,7 @@ public struct SourceAccount: Sendable {
     private(set) var threshold: Int64?
     private var guestRuns = true
     private var decision: Handshake.Decision?
+    private var starvation = Starvation()
 
     public init() {}
 
@@ -80,6 +84,7 @@ public struct SourceAccount: Sendable {
     }
 
     public mutating func take(_ event: Event) {
+        starvation.take(event, devices)
         switch event {
         case .savevmSectionStart(let idstr, _): devices.enter(idstr)
         case .savevmSectionEnd: devices.leave()
@@ -116,6 +121,9 @@ public struct SourceAccount: Sendable {
         }
     }
 
+    /// Windows up to now that left a device nothing.
+    var starvedInARow: Int { starvation.inARow }
+
     private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
 
     /// The last query of a step is the one that decides: an exact one replaces the estimate before it.
@@ -128,7 +136,37 @@ public struct SourceAccount: Sendable {
         handshake.acksCounted = acks
         handshake.decision = decision
         handshake.gatedSteps = gatedSteps
+        handshake.starvedWindows = starvation.windows
         for (device, count) in requests { handshake.requests[devices.idstr(of: device), default: 0] += count }
+    }
+}
+
+/// Which windows left a device without a PART, though it had initial bytes to send.
+private struct Starvation: Sendable {
+    private(set) var windows = 0
+    private(set) var inARow = 0
+    /// By device name, as the last query found them.
+    private var initial: [String: UInt64] = [:]
+    private var written: Set<String> = []
+
+    mutating func take(_ event: Event, _ devices: DeviceNames) {
+        switch event {
+        case .vfioStatePending(let pending): see(pending.device, pending.initial)
+        case .vfioStatePendingEstimate(let device, _, _, let bytes, _), .vfioStatePendingExact(let device, _, _, _, let bytes, _):
+            see(device, bytes)
+        case .savevmSectionStart(let idstr, _): if written.count < SourceDevices.most { written.insert(idstr) }
+        case .migrateTransferred:
+            // A device that never wrote a PART has no idstr yet.
+            let isStarved = written.contains("ram") && initial.contains { $0.value > 0 && !written.contains(devices.idstr(of: $0.key)) }
+            windows += isStarved ? 1 : 0
+            inARow = isStarved ? inARow + 1 : 0
+            written = []
+        default: break
+        }
+    }
+
+    private mutating func see(_ device: String, _ bytes: UInt64) {
+        if initial[device] != nil || initial.count < SourceDevices.most { initial[device] = bytes }
     }
 }
 

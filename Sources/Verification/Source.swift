@@ -96,12 +96,14 @@ struct SourceSide: Sendable {
         case .vfioSaveIterate(let device, let initial, let dirty):
             devices.iterated(
                 device, initial: initial, dirty: dirty, printsMarkers: ledger.counts == true, mode: ledger.mode, at: spot, &breaches)
-        case .migrateTransferred, .vfioQueryStopCopySize, .savevmSectionEnd, .migrationBitmapSyncStart, .migrationBitmapSyncEnd: break
+        case .migrateTransferred: progress.windowEnded()
+        case .vfioQueryStopCopySize, .savevmSectionEnd, .migrationBitmapSyncStart, .migrationBitmapSyncEnd: break
 
         // Requests, markers, ACKs.
         case .vfioQueryPrecopySizeRequestSwitchoverAck(let device):
             devices.requested(device, mode: ledger.mode, at: spot, &breaches)
             progress.happened()
+            progress.reinitialised()
             capabilityIsOn("a device requested an ACK", spot)
         case .vfioSaveBlock(let device, let size): devices.wroteBlock(device, size, at: spot, &breaches)
         case .vfioSaveBlockPrecopyEmptyHit(let device): devices.readNothing(device)
@@ -227,7 +229,9 @@ struct SourceSide: Sendable {
 
     /// For as many iterations as confirm a proof nothing happened, or nothing that could help.
     var isLongUnchanged: Bool {
-        progress.settled >= EndlessProof.confirmations
+        progress.settled >= EndlessProof.confirmations || progress.rounds >= EndlessProof.roundConfirmations
+            || account.starvedInARow >= EndlessProof.windowConfirmations
+            || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.confirmations)
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
     }
 

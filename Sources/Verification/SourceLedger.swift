@@ -1,8 +1,9 @@
 /// The source's ledger of ACKs: what its queries collected, what it counted, and whether the numbers it prints agree.
 ///
-/// Two threads count and print, so three tolerances are exact (11.1.3): a query's pending number may be smaller by one ACK whose own line
+/// Two threads count and print, so four tolerances are exact (11.1.3): a query's pending number may be smaller by one ACK whose own line
 /// comes later, since the return-path thread counts first and prints then; that late line's number lacks what the queries in between
-/// collected (seen on a busy machine); and an ACK's number may be larger by what a query collected whose own line comes later.
+/// collected (seen on a busy machine); an ACK's number may be larger by what a query collected whose own line comes later; and a query's number may have been
+/// read before ACKs whose lines came between the devices' lines and its own.
 import MigrationTrace
 
 struct SourceLedger: Sendable {
@@ -39,6 +40,8 @@ struct SourceLedger: Sendable {
     /// The return-path thread has printed something else since: it prints an ACK's line before that.
     private var lagIsOver = false
     private var lastOffset = 0
+    /// ACKs whose lines came since the last device's line of the query in progress; nil before it.
+    private var acksInQuery: Int?
 
     init(mode: Handshake.Mode?) {
         self.mode = mode
@@ -55,6 +58,7 @@ struct SourceLedger: Sendable {
             self.unshown = nil
         }
         printsRequests = true
+        acksInQuery = 0
         if requestsAck { requestLines += 1 }
     }
 
@@ -94,6 +98,7 @@ struct SourceLedger: Sendable {
         owed += Int(query.collectedAcks)
         if lag != nil { lagCollected.later += Int(query.collectedAcks) }
         check(pending, collected: Int(query.collectedAcks), at: spot, &breaches)
+        acksInQuery = nil
     }
 
     /// At the beginning the counter is 1 or 0, and only a per-device source collects. Any other number tells nothing.
@@ -133,6 +138,7 @@ struct SourceLedger: Sendable {
                 lagIsOver = false
             }
             lastOffset = 0
+        case let offset where offset > 0 && offset <= acksInQuery ?? 0: lastOffset = 0
         case let offset:
             breaches.report(
                 .pendingNumber, at: spot,
@@ -152,6 +158,7 @@ struct SourceLedger: Sendable {
 
     mutating func ack(_ number: UInt32?, at spot: Spot, _ breaches: inout Breaches) {
         acks += 1
+        acksInQuery = acksInQuery.map { $0 + 1 }
         let late = lag == nil || lagIsOver ? (first: 0, later: 0) : lagCollected
         lag = nil
         guard let number else {

@@ -130,7 +130,8 @@ public struct Verifier: Sendable {
     private func proof(of source: SourceSide, armed: String?, wasCancelled: Bool = false) -> EndlessProof {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
-            destinationDevices: destinationDevices, capability: capability, armed: armed, wasCancelled: wasCancelled)
+            destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
+            decidesBelowThreshold: circumstances.decidesBelowThreshold, armed: armed, wasCancelled: wasCancelled)
     }
 
     /// What was proved when the wait was broken off. What a gate released only then would show in the other side's counts.
