@@ -91,7 +91,9 @@ extension MigrationRecord {
     /// The ending as the two monitors tell it: statuses and run states, nothing of the handshake. nil: they tell of no end.
     var ending: String? {
         guard case .ended(let status) = outcome else { return nil }
-        if status == "completed" { return Verdict.completed.rawValue }
+        if status == "completed" {
+            return (destinationStatuses.last == "failed" ? Verdict.noGuest : .completed).rawValue
+        }
         guard let sourceRunState, sourceRunState == "running" else { return nil }
         guard destinationStatuses.last == "completed", let destinationRunState else { return Verdict.failed.rawValue }
         return (destinationRunState == "running" ? Verdict.twoGuests : .wouldRunTwoGuests).rawValue

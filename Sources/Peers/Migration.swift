@@ -28,7 +28,9 @@ public enum ProgressCondition: Hashable, Sendable {
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
-    /// Lets a destination go on whose process the plan has halted.
+    /// Halts the destination's process where it stands.
+    case haltDestination
+    /// Lets a destination go on whose process is halted.
     case resumeDestination
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
@@ -55,6 +57,7 @@ extension ScheduleStep: CustomStringConvertible {
         case .wait(.status(let role, let status, let times)):
             "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
         case .wait(.guestWrote(let role)): "wait until the \(role.rawValue)'s guest has written all its pages"
+        case .haltDestination: "halt the destination's process"
         case .resumeDestination: "let the destination's process go on"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
@@ -495,6 +498,9 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
         case .open(let role, let gate):
             iterated = try sourceIterates()
             try board(role).open(gate)
+        case .haltDestination:
+            iterated = try sourceIterates()
+            sides.destination.halt(true)
         case .resumeDestination:
             iterated = try sourceIterates()
             sides.destination.halt(false)

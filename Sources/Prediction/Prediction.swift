@@ -9,6 +9,7 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)
     return handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+        .flatMap { outcome in scenario.sendsStateUnexpected ? lostOnChannels(outcome) : [outcome] }
         .map { outcome in scenario.mishap.map { ended(by: $0, outcome) } ?? outcome }
         .map { outcome in scenario.interruption.map { interrupted($0, outcome) } ?? outcome }
         .map { outcome in scenario.cancel.map { cancelled($0, scenario, outcome) } ?? outcome }

@@ -102,6 +102,8 @@ public struct Scenario: Hashable, Sendable {
     public var mishap: SwitchoverMishap?
     /// nil: guest and devices are left alone.
     public var interruption: Interruption?
+    /// Stopped devices give their state to channels on which the destination takes memory alone.
+    public var sendsStateUnexpected = false
     /// A gate keeps the last ACK back until it is the only thing missing.
     public var isGated = false
 

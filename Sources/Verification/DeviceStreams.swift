@@ -10,6 +10,8 @@ struct DeviceStreams: Sendable {
         /// nil: none; a session whose beginning was not seen is not known of.
         var session: SessionPurpose?
         var knowsSession = false
+        /// Read or written in the last session; nil where lines are missing.
+        var sessionBytes: UInt64?
         /// A REINIT that no query has reported yet.
         var unreportedReinit: Spot?
         /// Reset while a session was on.
@@ -105,6 +107,7 @@ struct DeviceStreams: Sendable {
         }
         all[index].session = purpose
         all[index].knowsSession = true
+        all[index].sessionBytes = 0
         all[index].unreportedReinit = nil
     }
 
@@ -123,6 +126,7 @@ struct DeviceStreams: Sendable {
 
     private mutating func moved(_ name: String, _ result: Int64, _ purpose: SessionPurpose, at spot: Spot, _ breaches: inout Breaches) {
         guard result >= 0, let index = index(name), let state = all[index].state else { return }
+        all[index].sessionBytes = all[index].sessionBytes.map { $0 &+ UInt64(result) }
         let isOpen = !all[index].knowsSession || all[index].session == purpose
         guard session(of: state) != purpose || !isOpen else { return }
         let word = purpose == .saving ? "read" : "written"
@@ -146,6 +150,7 @@ struct DeviceStreams: Sendable {
         for index in all.indices {
             all[index].state = nil
             all[index].knowsSession = false
+            all[index].sessionBytes = nil
             all[index].unreportedReinit = nil
             all[index].holds = []
         }

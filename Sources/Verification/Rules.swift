@@ -30,7 +30,7 @@ extension Rule {
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
         markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, sessionLasts, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, dataWritten, ackPerApproval, ackHasApproval, legacyCount, legacyOneAck,
-        legacyNoUsers, countsAcross, allAnswered, bytesAcross, approvedBeforeDecision, sameMode,
+        legacyNoUsers, countsAcross, allAnswered, bytesAcross, allLoaded, approvedBeforeDecision, sameMode,
         qemuDeviceState, callbackOrder, deviceState, deviceSession, statusArc, resumesOnFailure, oneGuest, aGuest, ends, converges,
         truncated,
     ]
@@ -148,6 +148,9 @@ extension Rule {
     static let bytesAcross = Rule(
         "bytes-across", "11.1", "vfio-migration 4.3",
         "The destination has written as many bytes before it approves a marker as the source wrote before the marker.")
+    static let allLoaded = Rule(
+        "all-loaded", "8.1 and later", "vfio-migration 4.5",
+        "A destination that completes has written all that the source's devices gave.")
     static let approvedBeforeDecision = Rule(
         "approved-before-decision", "8.1 and later", "switchover-ack 3.7",
         "When the source decides, it has the ACK of every device that the destination must load.")

@@ -105,6 +105,7 @@ public struct Verifier: Sendable {
         if sides == .both {
             let isStuck = if case .proved = wait { true } else { false }
             findings += Crossing(source: source, destination: destination, capability: capability, isStuck: isStuck).findings
+            findings += unloaded
         }
         findings += ending.findings
         return Judgement(
@@ -213,6 +214,21 @@ public struct Verifier: Sendable {
                     legal: "no reset between set-up and the last check"))
         }
         return found
+    }
+
+    /// Devices whose data the destination did not write, though it completed.
+    private var unloaded: [Finding] {
+        guard source.status.final == .completed, destination.status.final == .completed, let ending = destination.ending else { return [] }
+        return destinationDevices.all.compactMap { device in
+            guard let written = device.sessionBytes, let given = sourceDevices.device(device.name)?.sessionBytes, written != given else {
+                return nil
+            }
+            return Finding(
+                rule: .allLoaded, device: device.name, found: "the source's device gave \(given) bytes, \(written) were written",
+                places: [ending.place]
+                    + [lastOfDevices.destination.map { Place(stream: .destinationDevices, line: $0.line) }].compactMap { $0 },
+                lastGood: ending.lastGood, legal: "\(given) bytes written, or a load that fails")
+        }
     }
 
     private func named(_ finding: Finding) -> Finding {

@@ -148,6 +148,36 @@ import Testing
     }
 
     /// Whatever the scenario, something is predicted, and counts fit each other.
+    /// Behind the pause before the switchover the handshake is over: what goes wrong there changes no count.
+    @Test(
+        arguments: [SwitchoverMishap.cancelled, .destinationEnds, .destinationFails],
+        [(Kind.new, Kind.new), (.old, .legacy), (.legacy, .old)])
+    func whatGoesWrongAfterThePause(mishap: SwitchoverMishap, kinds: (Kind, Kind)) throws {
+        for devices in [0, 1, 4] {
+            var scenario = scenario(kinds.0, kinds.1, devices: devices, reinits: 1)
+            scenario.isGated = true
+            let completed = try #require(predict(scenario).first)
+            scenario.mishap = mishap
+            var expected = completed
+            expected.ending = .failed
+            expected.words = mishap == .destinationFails ? "Sibling indicated error 1" : nil
+            #expect(predict(scenario) == [expected])
+        }
+        // One that never comes to the pause has no use for it.
+        var stuck = self.scenario(.new, .legacy, devices: 2)
+        stuck.mishap = mishap
+        #expect(predict(stuck).map(\.ending) == [.waitsForEver])
+    }
+
+    @Test func stateOnChannelsThatTakeNoneIsLostOneWayOrTheOther() throws {
+        var scenario = scenario(.new, .new, devices: 1)
+        let completed = try #require(predict(scenario).first)
+        scenario.sendsStateUnexpected = true
+        let outcomes = predict(scenario)
+        #expect(outcomes.map(\.ending) == [.noGuest, .completed])
+        #expect(outcomes.allSatisfy { $0.acksCounted == completed.acksCounted && $0.approvals == completed.approvals })
+    }
+
     @Test(arguments: [UInt64(1), 2, 3])
     func everyScenarioHasAnOutcome(seed: UInt64) {
         var random = SplitMix(state: seed)

@@ -5,7 +5,9 @@ import Testing
 
 /// Good migrations with one thing altered, by code, wherever it occurs: each must break the fitting rule, at the right line.
 @Suite struct MutationTests {
-    static let perDevice = ["vfio-new-1", "vfio-new-2", "vfio-multifd", "lm-reinit-q23", "cell reinit-gate", "cell two-devices"]
+    static let perDevice = [
+        "vfio-new-1", "vfio-new-2", "vfio-multifd", "lm-reinit-q23", "cell reinit-gate", "cell two-devices", "cell multifd", "cell libvirt",
+    ]
     static let legacy = ["x-vfio-10to11-1", "x-vfio-11to10-1", "x-vfio-11to10-2", "x-vfio-10to10-2", "cell legacy-10.0-11.1"]
     static let counting = perDevice + ["x-vfio-11to10-1", "x-vfio-11to10-2"]
     static let all = perDevice + legacy

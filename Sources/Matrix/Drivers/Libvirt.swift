@@ -8,7 +8,7 @@ extension Driver {
     static let libvirtDrivers = [
         Driver("libvirt", "paused before the switchover, continued, and the destination's guest started after the source's end") { draft in
             draft.pauseBeforeSwitchover()
-            draft.plan.leg.schedule.append(.execute(.source, command: "migrate-continue", ["state": "pre-switchover"]))
+            draft.proceed()
             // A failed migration has the source's guest run on, and the destination's is never started.
             guard predict(draft.scenario).allSatisfy({ $0.ending == .completed }) else { return }
             draft.plan.leg.afterwards = [.wait(.status(.destination, "completed", times: 1)), .execute(.destination, command: "cont", nil)]
@@ -34,7 +34,7 @@ extension Driver {
             draft.scenario.mishap = .destinationFails
             let precopy = draft.recipe.precopySize(draft.scenario.devices[last])
             try draft.script(.destination, last, add: "on written \(precopy + 1) do fail EIO")
-            draft.plan.leg.schedule.append(.execute(.source, command: "migrate-continue", ["state": "pre-switchover"]))
+            draft.proceed()
         },
     ]
 }
@@ -46,6 +46,15 @@ extension Draft {
         plan.leg.destination.capabilities["late-block-activate"] = true
         plan.leg.destination.startsPaused = true
         scenario.destination.startsPaused = true
-        plan.leg.schedule.append(.wait(.status(.source, "pre-switchover", times: 1)))
+        switchOver([.wait(.status(.source, "pre-switchover", times: 1))])
+    }
+
+    fileprivate mutating func proceed() { switchOver([.execute(.source, command: "migrate-continue", ["state": "pre-switchover"])]) }
+
+    /// Where a gate keeps the source from stopping its devices, it pauses only behind that.
+    private mutating func switchOver(_ steps: [ScheduleStep]) {
+        let stopped = plan.leg.schedule.lastIndex { if case .open(.source, gate: "send") = $0 { true } else { false } }
+        let paused = plan.leg.schedule.lastIndex(of: .wait(.status(.source, "pre-switchover", times: 1)))
+        plan.leg.schedule.insert(contentsOf: steps, at: (paused ?? stopped).map { $0 + 1 } ?? plan.leg.schedule.endIndex)
     }
 }

@@ -23,8 +23,27 @@ extension Driver {
             draft.transfer("on")
             draft.set("x-migration-load-config-after-iter", "on")
         },
+        Driver("multifd-source-alone", "two channels; the source puts device state on them, and the destination expects none there") {
+            draft in
+            try draft.addChannels(2)
+            guard let held = draft.held else { return }
+            draft.scenario.sendsStateUnexpected = true
+            draft.plan.source.deviceProperties[transferProperty] = "on"
+            draft.plan.leg.destination.deviceProperties[transferProperty] = "off"
+            // The destination is past the last point where its main thread waits for the channels, and finds out when all has been sent.
+            let precopy = draft.recipe.precopySize(draft.scenario.devices[held])
+            try draft.script(.source, held, add: "on read \(precopy + 1) do hold send")
+            draft.plan.leg.schedule += [
+                .wait(.held(.source, device: "v\(held)")), .wait(.logged(.destination, event: "vmstate_downtime_load", times: 1)),
+                .haltDestination, .open(.source, gate: "send"),
+                .wait(.logged(.source, event: "migration_return_path_end_before", times: 1)),
+                .resumeDestination,
+            ]
+        },
     ]
 }
+
+private let transferProperty = "x-migration-multifd-transfer"
 
 /// Queries after which the first window, a hundred milliseconds of them, is over by far.
 private let patience: UInt64 = 200
@@ -53,7 +72,7 @@ extension Draft {
     }
 
     /// Whether stopped devices give their state to the channels.
-    fileprivate mutating func transfer(_ value: String) { set("x-migration-multifd-transfer", value) }
+    fileprivate mutating func transfer(_ value: String) { set(transferProperty, value) }
 
     fileprivate mutating func set(_ property: String, _ value: String) {
         plan.source.deviceProperties[property] = value
