@@ -14,6 +14,8 @@ public struct Circumstances: Hashable, Sendable {
     /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
     /// wait is for ever.
     public var armed: String?
+    /// The source's process is gone, and with it its guest; nil: it lives, or nothing is known.
+    public var sourceProcess: SourceProcessEnd?
 
     public init() {}
 
@@ -26,6 +28,7 @@ public struct Circumstances: Hashable, Sendable {
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
         armed = header.armed.isEmpty ? nil : header.armed
+        sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 }
 
