@@ -19,7 +19,7 @@ public struct Driver: Sendable {
     }
 
     /// Every driver but the plain one, which changes nothing.
-    public static let all: [Driver] = cancelDrivers
+    public static let all: [Driver] = cancelDrivers + failureDrivers
 
     static let plain = "plain"
 

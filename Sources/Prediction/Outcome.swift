@@ -8,6 +8,7 @@ public enum Ending: String, Hashable, Sendable {
     case endlessAfterUnderflow = "endless after underflow"
     case twoGuests = "two guests running"
     case wouldRunTwoGuests = "would run two guests if the manager continued"
+    case noGuest = "no guest running"
     case doesNotConverge = "does not converge"
     /// A side refuses before anything is sent.
     case refused

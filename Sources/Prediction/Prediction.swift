@@ -9,6 +9,7 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)
     let outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+    if let breakage = scenario.breakage { return outcomes.map { broken(by: breakage, $0, scenario) } }
     return scenario.cancel.map { moment in outcomes.map { cancelled(moment, $0) } } ?? outcomes
 }
 

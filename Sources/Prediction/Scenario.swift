@@ -90,6 +90,8 @@ public struct Scenario: Hashable, Sendable {
     public var race = Race.natural
     /// nil: nobody cancels.
     public var cancel: Cancel?
+    /// nil: nothing breaks.
+    public var breakage: Breakage?
     /// A gate keeps the last ACK back until it is the only thing missing.
     public var isGated = false
 
