@@ -20,7 +20,8 @@ public struct Driver: Sendable {
 
     /// Every driver but the plain one, which changes nothing.
     public static let all: [Driver] =
-        cancelDrivers + interruptionDrivers + chainDrivers + libvirtDrivers + multifdDrivers + changeDrivers + convergenceDrivers
+        cancelDrivers + interruptionDrivers + chainDrivers + failureDrivers + libvirtDrivers + multifdDrivers + changeDrivers
+        + convergenceDrivers
 
     static let plain = "plain"
 

@@ -26,7 +26,9 @@ public struct Recipe: Sendable {
         "guest": ["running", "never-started", "stopped", "reset"], "destination-guest": ["starts", "paused"],
         "driver": [Driver.plain] + Driver.all.map(\.name), "estimate": ["small", "zero", "above-threshold"],
         "threshold": ["ample", "above", "at", "below"], "bandwidth": ["ample", "1M", "16M", "unlimited"],
-        "race": ["natural", "ack-first", "decision-first"],
+        "race": ["natural", "ack-first", "decision-first"], "when": ["-"] + BreakMoment.allCases.map(\.rawValue),
+        "call": ["-"] + FailingCall.allCases.map(\.rawValue),
+        "errno": ["EIO", "EINVAL", "ENOMEM", "ENOTTY", "EBUSY", "EAGAIN", "EINTR", "ENODEV", "ENOMSG"], "reset": ["works", "fails"],
     ]
 
     let selection: Selection
@@ -294,6 +296,15 @@ extension Recipe {
     }
 }
 
+extension Recipe {
+    /// What the destination writes of the held device before its last marker.
+    func initialBytes(ofHeld scenario: Scenario) -> Int {
+        guard let held = heldDevice(scenario) else { return initialSize }
+        let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice
+        return initialSize + (isAcknowledgedEach ? scenario.devices[held].reinits * reinitSize : 0)
+    }
+}
+
 // MARK: - Scripts
 
 extension Recipe {
@@ -359,8 +370,7 @@ extension Recipe {
         default: break
         }
         if index == heldDevice(scenario) {
-            let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice
-            script += "on written \(initialSize + (isAcknowledgedEach ? device.reinits * reinitSize : 0)) do hold load\n"
+            script += "on written \(initialBytes(ofHeld: scenario)) do hold load\n"
         }
         if index == 0, isMarkerTooMany(scenario) { script += "on written \(initialSize + reinitSize) do hold refuse\n" }
         if index == raceDevice(scenario) {

@@ -45,6 +45,13 @@ public struct TraceSide: Hashable, Sendable {
     public init() {}
 }
 
+/// How the source's process ended before its migration did, in the words of the header's outcome.
+public enum SourceProcessEnd: String, Hashable, Sendable {
+    case byItself = "source-process-ended"
+    /// From outside.
+    case killed = "source-process-killed"
+}
+
 /// All of a trace but its entries.
 public struct TraceHeader: Hashable, Sendable {
     public var cell = ""

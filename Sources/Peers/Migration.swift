@@ -40,6 +40,12 @@ public enum ScheduleStep: Hashable, Sendable {
     case refused(Role, command: String, JSONValue?, words: String)
     /// Ends the side's process by SIGKILL.
     case kill(Role)
+    /// Has the side give its channel up, by QMP `yank`.
+    case yank(Role)
+    /// Cuts a relayed channel, or a part of it.
+    case cut(ChannelPart)
+    /// Lets the side open so many descriptors more than it has, and no more; nil: as many as it may.
+    case limitDescriptors(Role, free: Int?)
 }
 
 extension ScheduleStep: CustomStringConvertible {
@@ -64,6 +70,10 @@ extension ScheduleStep: CustomStringConvertible {
         case .request(let role, let command, _): "\(command) at the \(role.rawValue), which cannot answer yet"
         case .refused(let role, let command, _, let words): "\(command) at the \(role.rawValue), to be refused with '\(words)'"
         case .kill(let role): "kill the \(role.rawValue)"
+        case .yank(let role): "yank at the \(role.rawValue)"
+        case .cut(let part): "cut \(part.rawValue)"
+        case .limitDescriptors(let role, let free?): "leave the \(role.rawValue) \(free) free descriptors"
+        case .limitDescriptors(let role, nil): "lift the \(role.rawValue)'s limit of descriptors"
         }
     }
 }
@@ -89,6 +99,8 @@ public struct MigrationLeg: Sendable {
     public enum Channel: Hashable, Sendable {
         /// TCP on loopback, the port chosen by the kernel.
         case tcp
+        /// The same through a relay of ours, which a step may cut.
+        case relayed
     }
 
     public var origin = Origin.source
@@ -155,13 +167,15 @@ public enum MigrationOutcome: Hashable, Sendable {
     case limitReached(status: String)
     /// A log of this side outgrew the plan's limit.
     case logLimitReached(Role)
-    /// The source's process ended.
+    /// The source's process ended by itself.
     case sourceEnded
+    /// A step killed it.
+    case sourceKilled
 
     /// Nothing of it goes on; otherwise it was broken off from outside.
     public var isEnd: Bool {
         switch self {
-        case .ended, .sourceEnded: true
+        case .ended, .sourceEnded, .sourceKilled: true
         case .endless, .limitReached, .logLimitReached: false
         }
     }
@@ -172,7 +186,8 @@ public enum MigrationOutcome: Hashable, Sendable {
         case .endless(let proof): "endless: \(proof)"
         case .limitReached(let status): "limit-reached in \(status)"
         case .logLimitReached(let role): "log-limit-reached at the \(role.rawValue)"
-        case .sourceEnded: "source-process-ended"
+        case .sourceEnded: SourceProcessEnd.byItself.rawValue
+        case .sourceKilled: SourceProcessEnd.killed.rawValue
         }
     }
 }
@@ -311,9 +326,10 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let (source, destination) = (sides.source, sides.destination)
     let destinationCapabilities = try await destination.configure()
     let sourceCapabilities = try await source.configure()
-    let uri = try await listen(destination)
+    let (uri, relay) = try await listen(destination, leg.channel)
+    defer { relay?.end() }
     let diary = Diary(leg.before + leg.schedule)
-    try await follow(leg.before, sides, diary: diary, deadline: .after(seconds: leg.limit))
+    try await follow(leg.before, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
     if leg.haltsDestination { destination.halt(true) }
     try await source.execute("migrate", ["uri": .string(uri)])
@@ -322,7 +338,7 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
         group.addTask { try await watch(sides, statuses: statuses, leg, logLimit: logLimit) }
         group.addTask {
-            try await follow(leg.schedule, sides, diary: diary, deadline: .after(seconds: leg.limit))
+            try await follow(leg.schedule, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
             return nil
         }
         if let watcher = leg.watcher {
@@ -346,12 +362,16 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         source.board?.openAll()
         destination.board?.openAll()
         if leg.haltsDestination { destination.halt(false) }
-        try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
+        try await follow(leg.afterwards, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
     }
     // A source that is stuck may not answer any more.
     let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))
-    let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
-    let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
+    // Nobody came to a destination whose source got no further than to connect: it goes on listening.
+    let hasBegun = await statuses.all.contains("active")
+    let destinationStatuses = await drainStatuses(destination, settled: hasEnded && hasBegun)
+    let runStates = (
+        source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded && hasBegun)
+    )
     // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
     if !hasEnded {
         source.abandon()
@@ -388,12 +408,19 @@ struct LegSides: Sendable {
 ///
 /// TCP, not a unix socket: while a device holds the destination up, the source's small writes must find room. The kernel joins
 /// them in a TCP buffer, where a unix socket is full after some 280 of them and would stop the source instead of the ACK.
-private func listen(_ destination: QEMUSide) async throws -> String {
+private func listen(_ destination: QEMUSide, _ channel: MigrationLeg.Channel) async throws -> (uri: String, relay: Relay?) {
     try await destination.execute("migrate-incoming", ["uri": "tcp:127.0.0.1:0"])
     guard let port = try await destination.monitor.execute("query-migrate")["socket-address"]?.array?.first?["port"]?.string else {
         throw SideError("the destination listens, but query-migrate names no socket-address with a port")
     }
-    return "tcp:127.0.0.1:\(port)"
+    let relay: Relay?
+    switch channel {
+    case .tcp: relay = nil
+    case .relayed:
+        guard let number = UInt16(port) else { throw SideError("query-migrate names a port that is none: \(port)") }
+        relay = try Relay(to: number)
+    }
+    return ("tcp:127.0.0.1:\(relay.map { "\($0.port)" } ?? port)", relay)
 }
 
 /// What the steps have seen so far. Its lock guards an array that grows by a step.
@@ -436,7 +463,7 @@ private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg,
         } catch QMPError.silent {
             // No event in this slice: look at what else may end the watch.
         } catch QMPError.closed {
-            return .sourceEnded
+            return sides.source.wasKilled ? .sourceKilled : .sourceEnded
         }
         for role in [Role.source, .destination] where sides.logs(role).size > logLimit { return .logLimitReached(role) }
         if deadline.remaining == 0 { return .limitReached(status: await statuses.all.last ?? "none") }
@@ -480,7 +507,7 @@ private final class Flag: Sendable {
 }
 
 /// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is over.
-private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, deadline: Deadline) async throws {
+private func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: Diary, deadline: Deadline) async throws {
     func board(_ role: Role) throws -> GateBoard {
         guard let board = sides[role].board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
         return board
@@ -516,6 +543,18 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
         case .kill(let role):
             iterated = try sourceIterates()
             sides[role].kill()
+        case .yank(let role):
+            // The migration may be over before the command has its answer.
+            diary.add(ScheduleMark(step: step, queries: nil, sourceIterated: try sourceIterates()))
+            try await sides[role].execute("yank", ["instances": .array([["type": "migration"]])])
+            continue
+        case .cut(let part):
+            iterated = try sourceIterates()
+            guard let relay else { throw SideError("the schedule cuts \(part.rawValue), which is not relayed") }
+            try relay.cut(part)
+        case .limitDescriptors(let role, let free):
+            iterated = try sourceIterates()
+            try await sides[role].limitDescriptors(free: free)
         case .wait(.held(let role, let device)):
             guard try await board(role).wait(for: device, deadline, until: { $0.held > 0 }) != nil else { return }
         case .wait(.furtherQueries(let role, let device, let count)):

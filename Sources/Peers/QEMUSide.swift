@@ -127,6 +127,7 @@ public final class QEMUSide: Sendable {
     /// Gates and device progress; nil on a side without devices.
     public let board: GateBoard?
     private let abandoned = Mutex(false)
+    private let killed = Mutex(false)
     private let process: ProcessIdentifier
 
     init(
@@ -145,7 +146,32 @@ public final class QEMUSide: Sendable {
     func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
 
     /// Ends the process at once, as a crash does.
-    func kill() { Glibc.kill(-process.value, SIGKILL) }
+    func kill() {
+        killed.withLock { $0 = true }
+        Glibc.kill(-process.value, SIGKILL)
+    }
+    var wasKilled: Bool { killed.withLock { $0 } }
+
+    /// Lets the process open so many descriptors more, and no more; nil: as many as when it was started.
+    func limitDescriptors(free: Int?) async throws {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            throw Environment("getrlimit: \(String(cString: strerror(errno)))")
+        }
+        var number = Int(limit.rlim_cur)
+        if let free {
+            let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.value)/fd").compactMap { Int($0) }
+            // New descriptors take the lowest free numbers, and the limit is on the number.
+            number = (0...).lazy.filter { !open.contains($0) }.dropFirst(free).first { _ in true } ?? number
+        }
+        // Another process's limit can be set by prlimit(2) alone, which Swift's Glibc does not have.
+        let result = try await run(
+            .name("prlimit"), arguments: ["--pid", "\(process.value)", "--nofile=\(number):"], output: .discarded,
+            error: .string(limit: 4096))
+        guard result.terminationStatus.isSuccess else {
+            throw Environment("prlimit: \(result.standardError): install util-linux, or leave out the cells of limits")
+        }
+    }
 
     /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
     /// that the other side's end causes may be logged.
@@ -291,7 +317,7 @@ public func withQEMU<Value: Sendable>(
                 monitor = try await listener.accept(process: execution.processIdentifier.processDescriptor, deadline: .after(seconds: 20))
                 try await monitor.negotiate(deadline: .after(seconds: 20))
             } catch QMPError.closed {
-                throw startUpFailure("\(role.rawValue) \(configuration.binary.name)", lastWords: lastLines(of: files.standardError))
+                throw startUpFailure(role, configuration.binary.name, lastWords: lastLines(of: files.standardError))
             }
             let side = QEMUSide(
                 role: role, configuration: configuration, files: files, monitor: monitor, board: board,
@@ -314,10 +340,11 @@ public func withQEMU<Value: Sendable>(
 }
 
 /// Why a QEMU ended before its monitor was there: what the shim or the dynamic loader refuse is the environment's fault, the rest QEMU's.
-private func startUpFailure(_ side: String, lastWords: String) -> any Error {
-    let description = "\(side) ended at start-up: \(lastWords)"
+private func startUpFailure(_ role: Role, _ binary: String, lastWords: String) -> any Error {
     let isEnvironment = ["ackmatrix-shim: ", "error while loading shared libraries"].contains { lastWords.contains($0) }
-    return isEnvironment ? Environment(description) : SideError(description)
+    return isEnvironment
+        ? Environment("\(role.rawValue) \(binary) ended at start-up: \(lastWords)")
+        : SideRefusal(role: role, binary: binary, command: "its command line", text: lastWords)
 }
 
 /// Asks for `quit` and waits for the process to end; kills its group when it does not.

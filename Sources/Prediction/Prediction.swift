@@ -12,6 +12,7 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
         .flatMap { outcome in scenario.sendsStateUnexpected ? lostOnChannels(outcome) : [outcome] }
         .map { outcome in scenario.mishap.map { ended(by: $0, outcome) } ?? outcome }
         .map { outcome in scenario.interruption.map { interrupted($0, outcome) } ?? outcome }
+        .map { outcome in scenario.breakage.map { broken(by: $0, outcome, scenario) } ?? outcome }
         .map { outcome in scenario.cancel.map { cancelled($0, scenario, outcome) } ?? outcome }
 }
 

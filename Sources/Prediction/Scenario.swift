@@ -104,6 +104,8 @@ public struct Scenario: Hashable, Sendable {
     public var interruption: Interruption?
     /// Stopped devices give their state to channels on which the destination takes memory alone.
     public var sendsStateUnexpected = false
+    /// nil: nothing breaks.
+    public var breakage: Breakage?
     /// A gate keeps the last ACK back until it is the only thing missing.
     public var isGated = false
 

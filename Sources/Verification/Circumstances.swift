@@ -14,6 +14,8 @@ public struct Circumstances: Hashable, Sendable {
     /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
     /// wait is for ever.
     public var armed: String?
+    /// The source's process is gone, and with it its guest; nil: it lives, or nothing is known.
+    public var sourceProcess: SourceProcessEnd?
 
     /// A source device's script re-initialises it for ever, whenever its initial bytes were read.
     public var reinitsForEver = false
@@ -33,6 +35,7 @@ public struct Circumstances: Hashable, Sendable {
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
         decidesBelowThreshold = header.source.features.contains { $0.name == "generation" && $0.value == "10.0" }
+        sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 }
 

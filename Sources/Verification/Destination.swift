@@ -75,6 +75,7 @@ struct DestinationSide: Sendable {
         self.guest = guest
         self.guest.begin()
         self.arcs = arcs
+        self.arcs.begin()
         self.last = last
         breaches = earlier
         hasBegun = true

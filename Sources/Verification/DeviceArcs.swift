@@ -14,6 +14,8 @@ struct DeviceArcs: Sendable {
         var state: VFIOState? = .running
         var asked: (state: VFIOState, recover: VFIOState)?
         var hasChanged = false
+        /// It refused a state, and was reset.
+        var reset: Spot?
     }
 
     private let role: Role
@@ -23,6 +25,17 @@ struct DeviceArcs: Sendable {
     private var round: (running: Bool, changed: Spot?)?
 
     init(_ role: Role) { self.role = role }
+
+    /// Devices that refused a state, and were reset, since the migration began.
+    var resets: [(device: String, spot: Spot)] { devices.compactMap { device in device.reset.map { (device.name, $0) } } }
+
+    /// The state of each device, as QEMU knows it; nil where it is not known.
+    var states: [(device: String, state: VFIOState?)] { devices.map { ($0.name, $0.state) } }
+
+    /// A migration begins: what the devices are stays.
+    mutating func begin() {
+        for index in devices.indices { devices[index].reset = nil }
+    }
 
     private mutating func index(_ name: String) -> Int? {
         if last < devices.count, devices[last].name == name { return last }
@@ -71,12 +84,15 @@ struct DeviceArcs: Sendable {
 
     mutating func did(_ name: String, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
         guard let index = index(name) else { return }
-        if let asked = devices[index].asked, state != asked.state, state != asked.recover {
+        // Where nothing is left to recover to QEMU resets the device, which then runs.
+        let isReset = devices[index].asked.map { $0.recover == .error && state == .running && $0.state != .running } ?? false
+        if isReset {
+            devices[index].reset = devices[index].reset ?? spot
+        } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {
             breaches.report(
                 .qemuDeviceState, device: name, at: spot,
                 found: "the device's state is \(state.rawValue), but \(asked.state.rawValue) was asked for",
-                legal: asked.recover == .error
-                    ? asked.state.rawValue : "\(asked.state.rawValue), or \(asked.recover.rawValue) after a failure")
+                legal: "\(asked.state.rawValue), or \(asked.recover == .error ? "RUNNING" : asked.recover.rawValue) after a failure")
         }
         devices[index].state = state
     }

@@ -16,6 +16,14 @@ struct DeviceStreams: Sendable {
         var unreportedReinit: Spot?
         /// Reset while a session was on.
         var reset: Spot?
+        /// There was a session.
+        var hadSession = false
+        /// The last state it was asked for was refused.
+        var hasRefused = false
+        /// Reset after that, in a migration: by QEMU, not by the guest.
+        var resetForRefusal: Spot?
+        /// Bytes written when the initial bytes were complete, of each round.
+        var loadedInitial: [(bytes: UInt64, place: Place)] = []
         var holds: [(gate: String, place: Place)] = []
     }
 
@@ -50,12 +58,20 @@ struct DeviceStreams: Sendable {
             all[index].session = nil
             all[index].knowsSession = true
         case .deviceState(let name, let from, let to): entered(name, from, to, at: spot, &breaches)
+        case .deviceCall(let name, "set-state", let result):
+            guard let index = index(name) else { return }
+            all[index].hasRefused = result < 0
+        case .deviceLoaded(let name, .initial, _, let total):
+            guard let index = index(name), all[index].loadedInitial.count < SourceSide.mostPlaces else { return }
+            all[index].loadedInitial.append((total, spot.place))
         case .deviceSessionBegin(let name, let purpose, _): began(name, purpose, at: spot, &breaches)
         case .deviceSessionEnd(let name, _): ended(name, at: spot, &breaches)
         case .deviceReset(let name, let from):
             guard let index = index(name) else { return }
             check(index, isIn: from, at: spot, &breaches)
             if all[index].session == .saving { all[index].reset = spot }
+            if all[index].hasRefused, all[index].hadSession { all[index].resetForRefusal = spot }
+            all[index].hasRefused = false
             all[index].state = .running
             all[index].unreportedReinit = nil
         case .deviceInjected(let name, _, "reinit", _):
@@ -106,6 +122,7 @@ struct DeviceStreams: Sendable {
                 legal: "device_session_end before it")
         }
         all[index].session = purpose
+        all[index].hadSession = true
         all[index].knowsSession = true
         all[index].sessionBytes = 0
         all[index].unreportedReinit = nil

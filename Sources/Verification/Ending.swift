@@ -6,6 +6,8 @@ struct Ending {
     let source: SourceSide
     let destination: DestinationSide
     let wait: Wait
+    /// Its process is gone.
+    let sourceProcess: SourceProcessEnd?
     /// What was proved before the wait was broken off from outside.
     let brokenOff: (verdict: Verdict, proof: String, at: Spot)?
 
@@ -14,13 +16,14 @@ struct Ending {
     private(set) var findings: [Finding] = []
 
     init(
-        sides: Verifier.Sides, source: SourceSide, destination: DestinationSide, wait: Wait,
+        sides: Verifier.Sides, source: SourceSide, destination: DestinationSide, wait: Wait, sourceProcess: SourceProcessEnd?,
         brokenOff: (verdict: Verdict, proof: String, at: Spot)?
     ) {
         self.sides = sides
         self.source = source
         self.destination = destination
         self.wait = wait
+        self.sourceProcess = sourceProcess
         self.brokenOff = brokenOff
         switch sides {
         case .destination: judgeDestination()
@@ -72,7 +75,10 @@ struct Ending {
                     found: "until it was broken off from outside: \(brokenOff.proof)",
                     places: [brokenOff.at.place, source.ending?.place].compactMap { $0 }, legal: "an end without help from outside"))
         }
-        guard let ending = source.ending, let final = source.status.final else { return judgeUnfinished() }
+        guard let ending = source.ending, let final = source.status.final else {
+            if let sourceProcess { return judgeGone(sourceProcess) }
+            return judgeUnfinished()
+        }
         let closing = "the source \(said(final)) at \(ending.place)"
         if let brokenOff, final != .completed, source.switchover.decision == nil {
             verdict = brokenOff.verdict
@@ -88,6 +94,24 @@ struct Ending {
         case .cancelled: "was cancelled"
         default: status.rawValue
         }
+    }
+
+    /// The source's process ended before its migration: whoever has the guest then, it is not the source.
+    private mutating func judgeGone(_ end: SourceProcessEnd) {
+        reason = "the source's process " + (end == .killed ? "was killed" : "ended by itself")
+        if sides == .both, destination.status.final == .completed {
+            verdict = .completed
+            reason += ", and the destination completed at \(destination.ending!.place)" + (destinationRuns ? "" : ", paused")
+            return
+        }
+        verdict = .noGuest
+        reason += ", its guest with it, and no other runs"
+        // Who kills it takes the guest's life; a source that ends by itself does it to a guest that ran.
+        guard end == .byItself, let last = source.last else { return }
+        findings.append(
+            Finding(
+                rule: .aGuest, found: reason, places: [last.place], lastGood: .init(event: last.event.line, place: last.place),
+                legal: "a source whose guest runs on"))
     }
 
     private mutating func judgeUnfinished() {

@@ -29,9 +29,11 @@ extension Rule {
         finalRequestFails,
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
         markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, sessionLasts, capabilityOff,
-        approvalMarker, markerApproved, approvalAfterData, dataWritten, ackPerApproval, ackHasApproval, legacyCount, legacyOneAck,
+        approvalMarker, markerApproved, approvalAfterData, approvalAfterInitial, dataWritten, ackPerApproval, ackHasApproval, legacyCount,
+        legacyOneAck,
         legacyNoUsers, countsAcross, allAnswered, bytesAcross, allLoaded, approvedBeforeDecision, sameMode,
-        qemuDeviceState, callbackOrder, deviceState, deviceSession, statusArc, resumesOnFailure, oneGuest, aGuest, ends, converges,
+        qemuDeviceState, callbackOrder, deviceState, deviceSession, deviceKept, loadedStateKept, devicesRunOn, statusArc, resumesOnFailure,
+        oneGuest, aGuest, ends, converges,
         truncated,
     ]
 
@@ -120,6 +122,9 @@ extension Rule {
     static let approvalAfterData = Rule(
         "approval-after-data", "8.1 and later", "vfio-migration 4.3",
         "All data that came before a device's marker is written before the device is approved.")
+    static let approvalAfterInitial = Rule(
+        "approval-after-initial", "8.1 and later", "vfio-migration 4.3",
+        "A device is approved only when all the initial bytes it has in that round are written to it.")
     static let dataWritten = Rule(
         "data-written", "8.1 and later", "vfio-migration 4.3", "A load with data that could not be written fails.")
     static let ackPerApproval = Rule(
@@ -171,6 +176,16 @@ extension Rule {
     static let deviceSession = Rule(
         "device-session", "Linux uAPI", "vfio-migration 4.1",
         "Data is read, written and asked about only in the session and the states that allow it.")
+
+    static let deviceKept = Rule(
+        "device-kept", "8.1 and later", "vfio-migration 4.2",
+        "A source whose guest runs on after a failure has not reset a device of that guest.")
+    static let loadedStateKept = Rule(
+        "loaded-state-kept", "8.1 and later", "vfio-migration 4.5",
+        "A destination that completes runs its devices with the state they were sent: none is reset after its load.")
+    static let devicesRunOn = Rule(
+        "devices-run-on", "8.1 and later", "vfio-migration 4.6",
+        "Where the source's guest runs on after a failure, all its devices are back in RUNNING.")
 
     // MARK: Status, guests, ends
 

@@ -31,6 +31,8 @@ struct SourceSide: Sendable {
     private var cancelled: Place?
     private(set) var isCleanedUp = false
     private(set) var blocksActivated = false
+    /// Its devices when the program was told to end; nil: it was not.
+    private var devicesAtQuit: DeviceArcs?
     private(set) var runWasSent: Place?
     private(set) var runsAfterHandover: Spot?
     /// Of the first ACKs counted.
@@ -50,6 +52,7 @@ struct SourceSide: Sendable {
         self.guest = guest
         self.guest.begin()
         self.arcs = arcs
+        self.arcs.begin()
         self.last = last
         breaches = earlier
         account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: guest.runs ?? true)
@@ -153,6 +156,7 @@ struct SourceSide: Sendable {
             if to != .running { switchover.stopped(to, ran: from == .running && to == .finishMigrate) }
             guestChanges(event, spot)
         case .vmStateNotify(let running, _, let reason):
+            if !running, reason == .shutdown, devicesAtQuit == nil { devicesAtQuit = arcs }
             if !running { switchover.stopped(reason, ran: reason == .finishMigrate) }
             guestChanges(event, spot)
         case .migrateGlobalStatePreSave(let state):
@@ -234,6 +238,9 @@ struct SourceSide: Sendable {
             || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.confirmations)
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
     }
+
+    /// Its devices as they were to the end, before they were taken down with the program.
+    var devicesAtEnd: DeviceArcs { devicesAtQuit ?? arcs }
 
     /// Without the capability none of this happens; nil where nothing tells.
     var showsCapability: Bool? { circumstances.sourceCapability ?? (devices.showsCapability || account.gatedSteps > 0 ? true : nil) }

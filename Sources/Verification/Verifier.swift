@@ -96,12 +96,15 @@ public struct Verifier: Sendable {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
         let ending = Ending(
-            sides: sides, source: source, destination: destination, wait: wait, brokenOff: provedBefore)
+            sides: sides, source: source, destination: destination, wait: wait,
+            sourceProcess: circumstances.sourceProcess, brokenOff: provedBefore)
         var findings = breaches(capability).map(\.finding)
         if sides != .destination {
             findings += decision(capability)
             findings += unnoticed(capability)
+            findings += ofFailure
         }
+        if sides != .source { findings += ofLoad }
         if sides == .both {
             let isStuck = if case .proved = wait { true } else { false }
             findings += Crossing(source: source, destination: destination, capability: capability, isStuck: isStuck).findings
@@ -229,6 +232,61 @@ public struct Verifier: Sendable {
                     + [lastOfDevices.destination.map { Place(stream: .destinationDevices, line: $0.line) }].compactMap { $0 },
                 lastGood: ending.lastGood, legal: "\(given) bytes written, or a load that fails")
         }
+    }
+
+    /// Whether the source's guest runs on with what it had.
+    private var ofFailure: [Finding] {
+        guard let final = source.status.final, final != .completed, source.guest.runs == true else { return [] }
+        var found = resets(source.arcs, sourceDevices).map { device, reset in
+            Finding(
+                rule: .deviceKept, device: device, found: "the guest runs on, with a device that was reset when it refused a state",
+                places: [reset.place, source.ending?.place].compactMap { $0 }, lastGood: reset.lastGood,
+                legal: "the state the device had, or another way back to it")
+        }
+        // Without run states the log does not tell what is done to the devices when the program is taken down.
+        for (device, state) in source.guest.isTraced ? source.devicesAtEnd.states : [] {
+            guard let state, state != .running else { continue }
+            found.append(
+                Finding(
+                    rule: .devicesRunOn, device: device, found: "the guest runs on, with a device in \(state.rawValue)",
+                    places: [source.ending?.place].compactMap { $0 }, legal: "RUNNING"))
+        }
+        return found
+    }
+
+    /// Whether the destination's devices have what they were sent.
+    private var ofLoad: [Finding] {
+        var found: [Finding] = []
+        if destination.status.final == .completed {
+            found += resets(destination.arcs, destinationDevices).map { device, reset in
+                Finding(
+                    rule: .loadedStateKept, device: device,
+                    found: "the destination completed, with a device that was reset when it refused a state after its load",
+                    places: [reset.place, destination.ending?.place].compactMap { $0 }, lastGood: reset.lastGood,
+                    legal: "a failed load, with SHUT 1 on the return path")
+            }
+        }
+        let account = destination.account.devices
+        for device in destinationDevices.all {
+            let idstr = account.idstr(of: device.name)
+            guard let loaded = destination.devices.first(where: { account.idstr(of: $0.name) == idstr }) else { continue }
+            for (round, (approval, initial)) in zip(loaded.approvals, device.loadedInitial).enumerated()
+            where approval.bytes < initial.bytes {
+                found.append(
+                    Finding(
+                        rule: .approvalAfterInitial, device: device.name,
+                        found:
+                            "approval \(round + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
+                        places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
+                break
+            }
+        }
+        return found
+    }
+
+    /// Devices that QEMU reset in the migration, by its own log or by the devices'.
+    private func resets(_ arcs: DeviceArcs, _ streams: DeviceStreams) -> [(device: String, spot: Spot)] {
+        streams.isPresent ? streams.all.compactMap { device in device.resetForRefusal.map { (device.name, $0) } } : arcs.resets
     }
 
     private func named(_ finding: Finding) -> Finding {

@@ -50,15 +50,15 @@ struct RealSideTests {
         ("no-such-machine", "ackmatrix-device 1\n", "unsupported machine type"),
         ("none", "ackmatrix-device 1\nhas precopy p2p\n", "No 'PCI' bus found"),
     ])
-    func aSideThatEndsAtStartUpIsAnErrorWithItsLastWords(machine: String, script: String, words: String) async throws {
+    func aSideThatEndsAtStartUpRefusesItsCommandLineInItsLastWords(machine: String, script: String, words: String) async throws {
         var configuration = try await configuration()
         configuration.machine = machine
         configuration.devices = [MockDevice(name: "v0", script: try DeviceScript(script, file: "v0"))]
         let folder = try RunFolder()
-        let error = await #expect(throws: SideError.self) {
+        let refusal = await #expect(throws: SideRefusal.self) {
             try await withQEMU(.source, configuration, shim: shim, folder: try folder.folder("s")) { _ in }
         }
-        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        #expect(refusal?.text.contains(words) == true, "\(refusal?.text ?? "")")
     }
 
     /// A held call blocks QEMU's main loop; the side must still end, and the gate must not open for it: nothing may be logged that
