@@ -54,6 +54,7 @@ public struct Recipe: Sendable {
         var missing: Set<Unavailable> = []
         let sources = binaries.filter { fits($0, selection["source"]) }
         let destinations = binaries.filter { fits($0, selection["destination"]) }
+        if let reason = Driver[selection["driver"]]?.needs?.missing { return ([], [Unavailable(description: reason)]) }
         for (side, found) in [("source", sources), ("destination", destinations)] where found.isEmpty {
             missing.insert(Unavailable(description: "no binary at hand is \(selection[side]): the \(side) of its cells"))
         }

@@ -99,6 +99,7 @@ private struct EndlessWatcher: MigrationWatcher {
         circumstances.destinationCapability = scenario.destination.capability
         circumstances.sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
         circumstances.destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
+        circumstances.isOneWay = scenario.sink == .pipe
         verifier = Verifier(circumstances)
     }
 

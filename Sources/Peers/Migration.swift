@@ -24,8 +24,14 @@ public enum ProgressCondition: Hashable, Sendable {
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
+    /// Halts the destination's process where it stands; at the migration's end it goes on.
+    case haltDestination
     /// Lets a destination go on whose process the plan has halted.
     case resumeDestination
+    /// Takes a paused postcopy up again, over a new connection: `migrate-recover` at the destination, `migrate` with `resume` at the source.
+    case recover
+    /// Waits until the job has concluded, without an error, and dismisses it.
+    case concludeJob(Role, id: String)
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
     /// A QMP command that must be refused, in these words among others.
@@ -47,7 +53,10 @@ extension ScheduleStep: CustomStringConvertible {
             "wait until the \(role.rawValue) has logged \(event) \(times) times more"
         case .wait(.status(let role, let status, let times)):
             "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
+        case .haltDestination: "halt the destination's process"
         case .resumeDestination: "let the destination's process go on"
+        case .recover: "recover the paused migration"
+        case .concludeJob(let role, let id): "wait until job \(id) at the \(role.rawValue) has concluded"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
         case .refused(let role, let command, _, let words): "\(command) at the \(role.rawValue), to be refused with '\(words)'"
@@ -77,6 +86,12 @@ public struct MigrationLeg: Sendable {
     public enum Channel: Hashable, Sendable {
         /// TCP on loopback, the port chosen by the kernel.
         case tcp
+        /// A file, which the destination loads when the source has completed.
+        case file
+        /// A pipe between two `exec:` commands: bytes go one way only.
+        case pipe
+        /// A snapshot of the running guest inside this disk, by the job `snapshot`; there is no destination.
+        case snapshot(node: String)
     }
 
     public var origin = Origin.source
@@ -297,12 +312,11 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let (source, destination) = (sides.source, sides.destination)
     let destinationCapabilities = try await destination.configure()
     let sourceCapabilities = try await source.configure()
-    let uri = try await listen(destination)
+    let address = leg.channel == .tcp ? try await listen(destination) : ""
     let diary = Diary(leg.before + leg.schedule)
     try await follow(leg.before, sides, diary: diary, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
-    if leg.haltsDestination { destination.halt(true) }
-    try await source.execute("migrate", ["uri": .string(uri)])
+    try await begin(leg, at: address, source: source, destination: destination)
 
     let statuses = StatusList()
     let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
@@ -331,14 +345,24 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         // The destination must come to its own end, and may still be held.
         source.board?.openAll()
         destination.board?.openAll()
-        if leg.haltsDestination { destination.halt(false) }
+        if leg.haltsDestination || leg.schedule.contains(.haltDestination) { destination.halt(false) }
+        if case .file = leg.channel, outcome == .ended("completed") {
+            try await destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])
+        }
         try await follow(leg.afterwards, sides, diary: diary, deadline: .after(seconds: leg.limit))
     }
     let error = try? await source.monitor.execute("query-migrate")["error-desc"]?.string
-    let destinationStatuses = await drainStatuses(destination, settled: hasEnded)
-    let runStates = (source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded))
-    // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
-    if !hasEnded {
+    // Nothing was sent to a destination that is still to load.
+    let hasDestination = leg.channel == .tcp || leg.channel == .pipe || (leg.channel == .file && outcome == .ended("completed"))
+    let destinationStatuses = await drainStatuses(
+        destination, settled: hasEnded && hasDestination, final: finalStatuses.union(leg.alsoFinal))
+    // A migration that rests in another status moves no further by itself, but by `quit`.
+    let isSettled = if case .ended(let status) = outcome { finalStatuses.contains(status) } else { hasEnded }
+    let runStates = (
+        source: await runState(source, settled: isSettled), destination: await runState(destination, settled: isSettled && hasDestination)
+    )
+    // What is still held, waiting or at rest must stay so to the end of the logs. Both are stopped before either is killed.
+    if !isSettled {
         source.abandon()
         destination.abandon()
     }
@@ -367,12 +391,36 @@ struct LegSides: Sendable {
     func logs(_ role: Role) -> LegLogs { role == .source ? sourceLogs : destinationLogs }
 }
 
+/// Where a channel that is a file or a pipe lies, as both sides see it from their folders.
+private func uri(ofFile scheme: String) -> String { scheme + "../channel" }
+
+/// Begins the migration, over TCP to a destination that listens at this address, halted if the leg is to find it so.
+private func begin(_ leg: MigrationLeg, at address: String, source: QEMUSide, destination: QEMUSide) async throws {
+    switch leg.channel {
+    case .tcp:
+        if leg.haltsDestination { destination.halt(true) }
+        try await source.execute("migrate", ["uri": .string(address)])
+    case .file:
+        try await source.execute("migrate", ["uri": .string(uri(ofFile: "file:"))])
+    case .pipe:
+        // The source's command waits in open() for the destination's: so that none is left waiting, it must not be refused any more.
+        let path = source.files.folder + "/../channel"
+        guard mkfifo(path, 0o600) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
+        try await source.execute("migrate", ["uri": .string(uri(ofFile: "exec:cat > "))])
+        try await destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "exec:cat "))])
+    case .snapshot(let node):
+        try await source.execute(
+            "snapshot-save",
+            ["job-id": "snapshot", "tag": "ackmatrix", "vmstate": .string(node), "devices": .array([.string(node)])])
+    }
+}
+
 /// Makes the destination listen on a free port, and returns the address for the source.
 ///
 /// TCP, not a unix socket: while a device holds the destination up, the source's small writes must find room. The kernel joins
 /// them in a TCP buffer, where a unix socket is full after some 280 of them and would stop the source instead of the ACK.
-private func listen(_ destination: QEMUSide) async throws -> String {
-    try await destination.execute("migrate-incoming", ["uri": "tcp:127.0.0.1:0"])
+private func listen(_ destination: QEMUSide, command: String = "migrate-incoming") async throws -> String {
+    try await destination.execute(command, ["uri": "tcp:127.0.0.1:0"])
     guard let port = try await destination.monitor.execute("query-migrate")["socket-address"]?.array?.first?["port"]?.string else {
         throw SideError("the destination listens, but query-migrate names no socket-address with a port")
     }
@@ -475,18 +523,28 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
         }
     }
     for step in steps {
+        if Task.isCancelled { return }
         var queries: ClosedRange<UInt64>?
         var iterated = true
         switch step {
         case .open(let role, let gate):
             iterated = try sourceIterates()
             try board(role).open(gate)
+        case .haltDestination:
+            iterated = try sourceIterates()
+            sides.destination.halt(true)
         case .resumeDestination:
             iterated = try sourceIterates()
             sides.destination.halt(false)
+        case .recover:
+            let uri = try await listen(sides.destination, command: "migrate-recover")
+            try await sides.source.execute("migrate", ["uri": .string(uri), "resume": true])
+        case .concludeJob(let role, let id):
+            guard try await sides[role].concludes(job: id, deadline: deadline) else { return }
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
-            try await sides[role].execute(command, arguments)
+            // A command that was sent is answered, though it may be what ends the migration.
+            _ = try await Task { try await sides[role].execute(command, arguments) }.value
         case .refused(let role, let command, let arguments, let words):
             iterated = try sourceIterates()
             try await sides[role].expectRefusal(of: command, arguments, words: words)
@@ -532,6 +590,24 @@ extension GateBoard {
     }
 }
 
+extension QEMUSide {
+    /// Waits until the job is over, and dismisses it; false when the task was cancelled, or the deadline passed, first.
+    fileprivate func concludes(job id: String, deadline: Deadline) async throws -> Bool {
+        while !Task.isCancelled && deadline.remaining > 0 {
+            let job = try await monitor.execute("query-jobs").array?.first { $0["id"]?.string == id }
+            guard let job else { throw SideError("\(role.rawValue): expected a job '\(id)', found none") }
+            if job["status"]?.string == "concluded" {
+                if let error = job["error"]?.string { throw SideError("\(role.rawValue): job '\(id)' failed: \(error)") }
+                try await execute("job-dismiss", ["id": .string(id)])
+                return true
+            }
+            // Its events are read by whoever watches the migration.
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        return false
+    }
+}
+
 extension LegSides {
     /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
     /// the deadline passed, first.
@@ -554,10 +630,10 @@ extension LegSides {
 }
 
 /// The destination's statuses; after a completed migration it is given time to come to its own end.
-private func drainStatuses(_ destination: QEMUSide, settled: Bool) async -> [String] {
+private func drainStatuses(_ destination: QEMUSide, settled: Bool, final: Set<String>) async -> [String] {
     var statuses: [String] = []
     let deadline = Deadline.after(seconds: settled ? 5 : 0.2)
-    while !statuses.contains(where: finalStatuses.contains), let event = try? await destination.monitor.event(deadline: deadline) {
+    while !statuses.contains(where: final.contains), let event = try? await destination.monitor.event(deadline: deadline) {
         if event.name == "MIGRATION", let status = event.data["status"]?.string { statuses.append(status) }
     }
     return statuses

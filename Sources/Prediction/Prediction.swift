@@ -10,7 +10,13 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     let handshake = Acknowledgements(scenario)
     var outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
     if let mishap = scenario.mishap { outcomes = outcomes.map { ended(by: mishap, $0) } }
-    return scenario.cancel.map { moment in outcomes.map { cancelled(moment, $0) } } ?? outcomes
+    return outcomes.map { outcome in
+        if let moment = scenario.cancel { return cancelled(moment, outcome) }
+        if let postcopy = scenario.postcopy { return switched(to: postcopy, outcome, scenario) }
+        if let sink = scenario.sink { return sent(to: sink, outcome, scenario) }
+        if let purpose = scenario.purpose { return serving(purpose, outcome, scenario) }
+        return outcome
+    }
 }
 
 /// What a side does not even begin.

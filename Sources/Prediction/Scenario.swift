@@ -88,6 +88,14 @@ public struct Scenario: Hashable, Sendable {
     public var guest = Guest.running
     public var estimate = Estimate.small
     public var race = Race.natural
+    /// nil: precopy only.
+    public var postcopy: Postcopy?
+    /// nil: a socket.
+    public var sink: Sink?
+    /// nil: to move the guest.
+    public var purpose: Purpose?
+    /// The capability `return-path` is on at both sides.
+    public var hasReturnPath = true
     /// nil: nobody cancels.
     public var cancel: Cancel?
     /// nil: what was paused before the switchover is continued, and completes.

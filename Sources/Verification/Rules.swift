@@ -30,7 +30,7 @@ extension Rule {
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
         markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, dataWritten, ackPerApproval, ackHasApproval, legacyCount, legacyOneAck,
-        legacyNoUsers, countsAcross, allAnswered, bytesAcross, approvedBeforeDecision, sameMode,
+        legacyNoUsers, countsAcross, allAnswered, bytesAcross, approvedBeforeDecision, sameMode, packageRuns,
         qemuDeviceState, callbackOrder, deviceState, deviceSession, statusArc, resumesOnFailure, oneGuest, aGuest, ends, converges,
         truncated,
     ]
@@ -133,6 +133,10 @@ extension Rule {
     static let legacyNoUsers = Rule(
         "legacy-no-users", "8.1 and later", "switchover-ack 3.4",
         "A legacy destination without users sends its ACK as soon as the return path is open.")
+
+    static let packageRuns = Rule(
+        "package-runs", "8.1 and later", "states-and-iteration 3",
+        "A destination that has loaded a postcopy package runs the guest when it is told to.")
 
     // MARK: Across the sides
 

@@ -96,7 +96,8 @@ public struct Verifier: Sendable {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
         let ending = Ending(
-            sides: sides, source: source, destination: destination, wait: wait, brokenOff: provedBefore)
+            sides: sides, source: source, destination: destination, wait: wait, destinationWasKilled: circumstances.destinationWasKilled,
+            brokenOff: provedBefore)
         var findings = breaches(capability).map(\.finding)
         if sides != .destination {
             findings += decision(capability)
@@ -130,7 +131,8 @@ public struct Verifier: Sendable {
     private func proof(of source: SourceSide, armed: String?, wasCancelled: Bool = false) -> EndlessProof {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
-            destinationDevices: destinationDevices, capability: capability, armed: armed, wasCancelled: wasCancelled)
+            destinationDevices: destinationDevices, capability: capability, armed: armed, isOneWay: circumstances.isOneWay,
+            wasCancelled: wasCancelled)
     }
 
     /// What was proved when the wait was broken off. What a gate released only then would show in the other side's counts.
