@@ -91,11 +91,16 @@ extension MigrationRecord {
     /// The ending as the two monitors tell it: statuses and run states, nothing of the handshake. nil: they tell of no end.
     var ending: String? {
         guard case .ended(let status) = outcome else { return nil }
-        if status == "completed" {
-            return (destinationStatuses.last == "failed" ? Verdict.noGuest : .completed).rawValue
+        switch status {
+        case "completed": return (destinationStatuses.last == "failed" ? Verdict.noGuest : .completed).rawValue
+        case "postcopy-paused": return (destinationRunState == nil ? Verdict.noGuest : .paused).rawValue
+        case "colo": return Verdict.replicates.rawValue
+        default: break
         }
         guard let sourceRunState, sourceRunState == "running" else { return nil }
-        guard destinationStatuses.last == "completed", let destinationRunState else { return Verdict.failed.rawValue }
+        guard destinationStatuses.last.map(["completed", "colo"].contains) == true, let destinationRunState else {
+            return Verdict.failed.rawValue
+        }
         return (destinationRunState == "running" ? Verdict.twoGuests : .wouldRunTwoGuests).rawValue
     }
 }

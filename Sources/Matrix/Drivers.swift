@@ -10,18 +10,21 @@ public struct Driver: Sendable {
     public let name: String
     /// What it does to the migration, in a phrase.
     public let about: String
+    /// nil: nothing but QEMU.
+    let needs: Need?
     let make: @Sendable (inout Draft) throws -> Void
 
-    init(_ name: String, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void) {
+    init(_ name: String, _ about: String, needs: Need? = nil, make: @escaping @Sendable (inout Draft) throws -> Void) {
         self.name = name
         self.about = about
+        self.needs = needs
         self.make = make
     }
 
     /// Every driver but the plain one, which changes nothing.
     public static let all: [Driver] =
         cancelDrivers + interruptionDrivers + chainDrivers + failureDrivers + libvirtDrivers + multifdDrivers + changeDrivers
-        + convergenceDrivers
+        + convergenceDrivers + postcopyDrivers + channelDrivers
 
     static let plain = "plain"
 

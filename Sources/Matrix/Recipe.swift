@@ -58,6 +58,7 @@ public struct Recipe: Sendable {
         var missing: Set<Unavailable> = []
         let sources = binaries.filter { fits($0, selection["source"]) }
         let destinations = binaries.filter { fits($0, selection["destination"]) }
+        if let reason = Driver[selection["driver"]]?.needs?.missing { return ([], [Unavailable(description: reason)]) }
         for (side, found) in [("source", sources), ("destination", destinations)] where found.isEmpty {
             missing.insert(Unavailable(description: "no binary at hand is \(selection[side]): the \(side) of its cells"))
         }
@@ -386,6 +387,9 @@ extension Recipe {
 private let raiseThreshold = ScheduleStep.execute(
     .source, command: "migrate-set-parameters", ["avail-switchover-bandwidth": .integer(1 << 30)])
 
+/// The event of an ACK that the source has counted.
+let countedAck = "source_return_path_thread_switchover_acked"
+
 /// Queries that show that only the ACK is missing.
 private let furtherQueries: UInt64 = 50
 
@@ -402,7 +406,6 @@ extension Recipe {
     }
 
     func schedule(_ scenario: Scenario) -> [ScheduleStep] {
-        let acks = "source_return_path_thread_switchover_acked"
         if let held = heldDevice(scenario) {
             let onlyTheAckIsMissing = onlyTheAckIsMissing(held)
             switch scenario.guest {
@@ -417,13 +420,13 @@ extension Recipe {
             }
             if isMarkerTooMany(scenario) {
                 return onlyTheAckIsMissing + [
-                    .open(.destination, gate: "load"), .wait(.logged(.source, event: acks, times: 1)), .open(.destination, gate: "refuse"),
+                    .open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: 1)), .open(.destination, gate: "refuse"),
                 ]
             }
             guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
             return onlyTheAckIsMissing + [
                 .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: "v\(held)", 2)), .open(.destination, gate: "load"),
-                .wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
+                .wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
             ]
         }
         // The destination refuses the first thing it reads: not before the source has made its first query.
@@ -437,11 +440,11 @@ extension Recipe {
         switch scenario.race {
         case .acksFirst where isHeldByBandwidth(scenario):
             return [
-                .wait(.logged(.source, event: acks, times: 1)),
+                .wait(.logged(.source, event: countedAck, times: 1)),
                 .execute(.source, command: "migrate-set-parameters", ["max-bandwidth": .integer(1 << 30)]),
             ]
         case .acksFirst:
-            return [.wait(.logged(.source, event: acks, times: 2)), raiseThreshold]
+            return [.wait(.logged(.source, event: countedAck, times: 2)), raiseThreshold]
         case .decisionFirst:
             guard let held = raceDevice(scenario) else { return [] }
             // An old source that has decided goes on by itself, until there is no doubt which came first.

@@ -22,6 +22,10 @@ func recordTrace(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries
     let to = try SideLogs(record.destinationLogs)
     header.source = describe(source, configuration.source, .source, record.sourceCapabilities, from)
     header.destination = describe(destination, configuration.destination, .destination, record.destinationCapabilities, to)
+    if leg.channel == .pipe { header.source.properties.append(.oneWay) }
+    if record.marks.contains(where: { $0.step == .kill(.destination) && leg.schedule.contains($0.step) }) {
+        header.destination.properties.append(.killed)
+    }
     return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
 }
 

@@ -101,6 +101,7 @@ private struct EndlessWatcher: MigrationWatcher {
         circumstances.destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
         circumstances.reinitsForEver = scenario.reinitsForEver
         circumstances.decidesBelowThreshold = !scenario.source.decidesAtThreshold
+        circumstances.isOneWay = scenario.sink == .pipe
         verifier = Verifier(circumstances)
     }
 

@@ -28,10 +28,14 @@ public enum ProgressCondition: Hashable, Sendable {
 public enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
-    /// Halts the destination's process where it stands.
+    /// Halts the destination's process where it stands; at the migration's end it goes on.
     case haltDestination
     /// Lets a destination go on whose process is halted.
     case resumeDestination
+    /// Takes a paused postcopy up again, over a new connection: `migrate-recover` at the destination, `migrate` with `resume` at the source.
+    case recover
+    /// Waits until the job has concluded, without an error, and dismisses it.
+    case concludeJob(Role, id: String)
     /// A QMP command that must not be refused.
     case execute(Role, command: String, JSONValue?)
     /// A QMP command to a side that cannot answer before a call that is held goes on: nobody waits for the answer.
@@ -65,6 +69,8 @@ extension ScheduleStep: CustomStringConvertible {
         case .wait(.guestWrote(let role)): "wait until the \(role.rawValue)'s guest has written all its pages"
         case .haltDestination: "halt the destination's process"
         case .resumeDestination: "let the destination's process go on"
+        case .recover: "recover the paused migration"
+        case .concludeJob(let role, let id): "wait until job \(id) at the \(role.rawValue) has concluded"
         case .open(let role, let gate): "open gate \(gate) at the \(role.rawValue)"
         case .execute(let role, let command, _): "\(command) at the \(role.rawValue)"
         case .request(let role, let command, _): "\(command) at the \(role.rawValue), which cannot answer yet"
@@ -101,6 +107,12 @@ public struct MigrationLeg: Sendable {
         case tcp
         /// The same through a relay of ours, which a step may cut.
         case relayed
+        /// A file, which the destination loads when the source has completed.
+        case file
+        /// A pipe between two `exec:` commands: bytes go one way only.
+        case pipe
+        /// A snapshot of the running guest inside this disk, by the job `snapshot`; there is no destination.
+        case snapshot(node: String)
     }
 
     public var origin = Origin.source
@@ -326,13 +338,12 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let (source, destination) = (sides.source, sides.destination)
     let destinationCapabilities = try await destination.configure()
     let sourceCapabilities = try await source.configure()
-    let (uri, relay) = try await listen(destination, leg.channel)
+    let (address, relay) = [.tcp, .relayed].contains(leg.channel) ? try await listen(destination, leg.channel) : ("", nil)
     defer { relay?.end() }
     let diary = Diary(leg.before + leg.schedule)
     try await follow(leg.before, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
-    if leg.haltsDestination { destination.halt(true) }
-    try await source.execute("migrate", ["uri": .string(uri)])
+    try await begin(leg, at: address, source: source, destination: destination)
 
     let statuses = StatusList()
     let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
@@ -361,19 +372,31 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         // The destination must come to its own end, and may still be held.
         source.board?.openAll()
         destination.board?.openAll()
-        if leg.haltsDestination { destination.halt(false) }
+        if leg.haltsDestination || leg.schedule.contains(.haltDestination) { destination.halt(false) }
+        if case .file = leg.channel, outcome == .ended("completed") {
+            try await destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])
+        }
         try await follow(leg.afterwards, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
     }
     // A source that is stuck may not answer any more.
     let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))
-    // Nobody came to a destination whose source got no further than to connect: it goes on listening.
-    let hasBegun = await statuses.all.contains("active")
-    let destinationStatuses = await drainStatuses(destination, settled: hasEnded && hasBegun)
+    // Nobody came to a destination whose source got no further than to connect, and nothing was sent to one that is still to load.
+    let isFed =
+        switch leg.channel {
+        case .tcp, .relayed: await statuses.all.contains("active")
+        case .pipe: true
+        case .file: outcome == .ended("completed")
+        case .snapshot: false
+        }
+    let destinationStatuses = await drainStatuses(
+        destination, settled: hasEnded && isFed, final: finalStatuses.union(leg.alsoFinal))
+    // A migration that rests in another status moves no further by itself, but by `quit`.
+    let isSettled = if case .ended(let status) = outcome { finalStatuses.contains(status) } else { hasEnded }
     let runStates = (
-        source: await runState(source, settled: hasEnded), destination: await runState(destination, settled: hasEnded && hasBegun)
+        source: await runState(source, settled: isSettled), destination: await runState(destination, settled: isSettled && isFed)
     )
-    // What is still held or waiting must stay so to the end of the logs. Both are stopped before either is killed.
-    if !hasEnded {
+    // What is still held, waiting or at rest must stay so to the end of the logs. Both are stopped before either is killed.
+    if !isSettled {
         source.abandon()
         destination.abandon()
     }
@@ -404,21 +427,47 @@ struct LegSides: Sendable {
     func logs(_ role: Role) -> LegLogs { role == .source ? sourceLogs : destinationLogs }
 }
 
+/// Where a channel that is a file or a pipe lies, as both sides see it from their folders.
+private func uri(ofFile scheme: String) -> String { scheme + "../channel" }
+
+/// Begins the migration, over TCP to a destination that listens at this address, halted if the leg is to find it so.
+private func begin(_ leg: MigrationLeg, at address: String, source: QEMUSide, destination: QEMUSide) async throws {
+    switch leg.channel {
+    case .tcp, .relayed:
+        if leg.haltsDestination { destination.halt(true) }
+        try await source.execute("migrate", ["uri": .string(address)])
+    case .file:
+        try await source.execute("migrate", ["uri": .string(uri(ofFile: "file:"))])
+    case .pipe:
+        // The source's command waits in open() for the destination's: so that none is left waiting, it must not be refused any more.
+        let path = source.files.folder + "/../channel"
+        guard mkfifo(path, 0o600) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
+        try await source.execute("migrate", ["uri": .string(uri(ofFile: "exec:cat > "))])
+        try await destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "exec:cat "))])
+    case .snapshot(let node):
+        try await source.execute(
+            "snapshot-save",
+            ["job-id": "snapshot", "tag": "ackmatrix", "vmstate": .string(node), "devices": .array([.string(node)])])
+    }
+}
+
 /// Makes the destination listen on a free port, and returns the address for the source.
 ///
 /// TCP, not a unix socket: while a device holds the destination up, the source's small writes must find room. The kernel joins
 /// them in a TCP buffer, where a unix socket is full after some 280 of them and would stop the source instead of the ACK.
-private func listen(_ destination: QEMUSide, _ channel: MigrationLeg.Channel) async throws -> (uri: String, relay: Relay?) {
-    try await destination.execute("migrate-incoming", ["uri": "tcp:127.0.0.1:0"])
+private func listen(
+    _ destination: QEMUSide, _ channel: MigrationLeg.Channel, command: String = "migrate-incoming"
+) async throws -> (uri: String, relay: Relay?) {
+    try await destination.execute(command, ["uri": "tcp:127.0.0.1:0"])
     guard let port = try await destination.monitor.execute("query-migrate")["socket-address"]?.array?.first?["port"]?.string else {
         throw SideError("the destination listens, but query-migrate names no socket-address with a port")
     }
     let relay: Relay?
     switch channel {
-    case .tcp: relay = nil
     case .relayed:
         guard let number = UInt16(port) else { throw SideError("query-migrate names a port that is none: \(port)") }
         relay = try Relay(to: number)
+    default: relay = nil
     }
     return ("tcp:127.0.0.1:\(relay.map { "\($0.port)" } ?? port)", relay)
 }
@@ -519,6 +568,7 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?,
         }
     }
     for step in steps {
+        if Task.isCancelled { return }
         var queries: ClosedRange<UInt64>?
         var iterated = true
         switch step {
@@ -531,9 +581,15 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?,
         case .resumeDestination:
             iterated = try sourceIterates()
             sides.destination.halt(false)
+        case .recover:
+            let (uri, _) = try await listen(sides.destination, .tcp, command: "migrate-recover")
+            try await sides.source.execute("migrate", ["uri": .string(uri), "resume": true])
+        case .concludeJob(let role, let id):
+            guard try await sides[role].concludes(job: id, deadline: deadline) else { return }
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
-            try await sides[role].execute(command, arguments)
+            // A command that was sent is answered, though it may be what ends the migration.
+            _ = try await Task { try await sides[role].execute(command, arguments) }.value
         case .request(let role, let command, let arguments):
             iterated = try sourceIterates()
             try await sides[role].request(command, arguments)
@@ -598,6 +654,24 @@ extension GateBoard {
     }
 }
 
+extension QEMUSide {
+    /// Waits until the job is over, and dismisses it; false when the task was cancelled, or the deadline passed, first.
+    fileprivate func concludes(job id: String, deadline: Deadline) async throws -> Bool {
+        while !Task.isCancelled && deadline.remaining > 0 {
+            let job = try await monitor.execute("query-jobs").array?.first { $0["id"]?.string == id }
+            guard let job else { throw SideError("\(role.rawValue): expected a job '\(id)', found none") }
+            if job["status"]?.string == "concluded" {
+                if let error = job["error"]?.string { throw SideError("\(role.rawValue): job '\(id)' failed: \(error)") }
+                try await execute("job-dismiss", ["id": .string(id)])
+                return true
+            }
+            // Its events are read by whoever watches the migration.
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        return false
+    }
+}
+
 extension LegSides {
     /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
     /// the deadline passed, first.
@@ -638,10 +712,10 @@ extension QEMUSide {
 }
 
 /// The destination's statuses; after a completed migration it is given time to come to its own end.
-private func drainStatuses(_ destination: QEMUSide, settled: Bool) async -> [String] {
+private func drainStatuses(_ destination: QEMUSide, settled: Bool, final: Set<String>) async -> [String] {
     var statuses: [String] = []
     let deadline = Deadline.after(seconds: settled ? 5 : 0.2)
-    while !statuses.contains(where: finalStatuses.contains), let event = try? await destination.monitor.event(deadline: deadline) {
+    while !statuses.contains(where: final.contains), let event = try? await destination.monitor.event(deadline: deadline) {
         if event.name == "MIGRATION", let status = event.data["status"]?.string { statuses.append(status) }
     }
     return statuses

@@ -41,6 +41,8 @@ public struct SideConfiguration: Sendable {
     public var machine: String
     public var memoryMiB = 64
     public var firmware = Firmware.halting
+    /// Of these so many, from 4 MiB up, hold bytes that are not 0 from the start: memory that takes more than a few bytes a page to send.
+    public var filledMiB = 0
     /// In the order of plugging.
     public var devices: [MockDevice] = []
     /// Properties of each device, beside those that make it a mock.
@@ -56,6 +58,8 @@ public struct SideConfiguration: Sendable {
     public var parameters: [String: JSONValue] = [:]
     /// The trace events to log, by exact name; those the binary lacks must not be here.
     public var traceEvents: [String] = []
+    /// What else QEMU is started with.
+    public var extraArguments: [String] = []
 
     public init(binary: QEMUBinary, machine: String) {
         self.binary = binary
@@ -112,6 +116,7 @@ public struct SideFiles: Hashable, Sendable {
     var devices: String { folder + "/devices" }
     var traceEvents: String { folder + "/events" }
     func firmware(_ firmware: Firmware) -> String { folder + "/" + firmware.file }
+    var filling: String { folder + "/filling" }
     func script(_ device: String) -> String { "\(device).script" }
 }
 
@@ -278,6 +283,8 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role, monito
             arguments += ["-device", "vfio-pci,id=\(device.name)\(options),\(address)"]
         }
     }
+    if configuration.filledMiB > 0 { arguments += ["-device", "loader,file=\(files.filling),addr=0x400000,force-raw=on"] }
+    arguments += configuration.extraArguments
     if configuration.startsPaused { arguments.append("-S") }
     if role == .destination { arguments += ["-incoming", "defer"] }
     return arguments

@@ -10,6 +10,8 @@ public enum Ending: String, Hashable, Sendable {
     case wouldRunTwoGuests = "would run two guests if the manager continued"
     case noGuest = "no guest running"
     case doesNotConverge = "does not converge"
+    case paused = "paused, recoverable"
+    case replicates = "replicates by COLO"
     /// A side refuses before anything is sent.
     case refused
 }

@@ -8,12 +8,21 @@ public func predict(_ scenario: Scenario) -> [Outcome] {
     if let refusal = refusal(scenario) { return [refusal] }
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)
-    return handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
-        .flatMap { outcome in scenario.sendsStateUnexpected ? lostOnChannels(outcome) : [outcome] }
-        .map { outcome in scenario.mishap.map { ended(by: $0, outcome) } ?? outcome }
-        .map { outcome in scenario.interruption.map { interrupted($0, outcome) } ?? outcome }
-        .map { outcome in scenario.breakage.map { broken(by: $0, outcome, scenario) } ?? outcome }
-        .map { outcome in scenario.cancel.map { cancelled($0, scenario, outcome) } ?? outcome }
+    let outcomes = handshake.outcomes(scenario).map { handshake.complete($0, scenario) }
+    return outcomes.flatMap { scenario.sendsStateUnexpected ? lostOnChannels($0) : [$0] }.map { done(to: $0, scenario) }
+}
+
+/// What it comes to after all that is done to the migration.
+private func done(to outcome: Outcome, _ scenario: Scenario) -> Outcome {
+    var outcome = outcome
+    if let mishap = scenario.mishap { outcome = ended(by: mishap, outcome) }
+    if let interruption = scenario.interruption { outcome = interrupted(interruption, outcome) }
+    if let breakage = scenario.breakage { outcome = broken(by: breakage, outcome, scenario) }
+    if let cancel = scenario.cancel { outcome = cancelled(cancel, scenario, outcome) }
+    if let postcopy = scenario.postcopy { outcome = switched(to: postcopy, outcome, scenario) }
+    if let sink = scenario.sink { outcome = sent(to: sink, outcome, scenario) }
+    if let purpose = scenario.purpose { outcome = serving(purpose, outcome, scenario) }
+    return outcome
 }
 
 /// What a side does not even begin.

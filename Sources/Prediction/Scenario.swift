@@ -96,6 +96,14 @@ public struct Scenario: Hashable, Sendable {
     public var dirtying: Dirtying?
     /// Every device that can re-initialise does so whenever its initial bytes were read, without end.
     public var reinitsForEver = false
+    /// nil: precopy only.
+    public var postcopy: Postcopy?
+    /// nil: a socket.
+    public var sink: Sink?
+    /// nil: to move the guest.
+    public var purpose: Purpose?
+    /// The capability `return-path` is on at both sides.
+    public var hasReturnPath = true
     /// nil: nobody cancels.
     public var cancel: Cancel?
     /// nil: what was paused before the switchover is continued, and completes.

@@ -11,6 +11,10 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
+    /// The channel is a pipe: what the destination says never reaches the source.
+    public var isOneWay = false
+    /// The destination's process was killed, which no log tells.
+    public var destinationWasKilled = false
     /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
     /// wait is for ever.
     public var armed: String?
@@ -32,6 +36,8 @@ public struct Circumstances: Hashable, Sendable {
         destinationMode = header.destination.ackMode
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
+        isOneWay = header.source.has(.oneWay)
+        destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
         decidesBelowThreshold = header.source.features.contains { $0.name == "generation" && $0.value == "10.0" }
@@ -39,7 +45,16 @@ public struct Circumstances: Hashable, Sendable {
     }
 }
 
+extension Setting {
+    /// Of a source that sends into a pipe.
+    public static let oneWay = Setting("channel", "pipe")
+    /// Of a side whose process was killed.
+    public static let killed = Setting("process", "killed")
+}
+
 extension TraceSide {
+    fileprivate func has(_ setting: Setting) -> Bool { properties.contains(setting) }
+
     fileprivate var switchoverAck: Bool? { capabilities.last { $0.name == "switchover-ack" }.flatMap { onOff($0.value) } }
 
     fileprivate var ackMode: Handshake.Mode? {

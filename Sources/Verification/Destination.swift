@@ -38,6 +38,12 @@ struct DestinationSide: Sendable {
     private(set) var last: (event: Event, place: Place)?
     private(set) var isCut = false
     private(set) var ending: Spot?
+    /// The last change of its status.
+    private(set) var arrival: Spot?
+    /// It has loaded all devices and was told to run the guest, which lacks pages yet.
+    private(set) var hasTakenOver = false
+    /// Its load has failed; the status may say so never, or late.
+    private(set) var failedLoad: Place?
     private(set) var error: (text: String, place: Place)?
 
     /// Given, or as approvals and requests tell it.
@@ -53,6 +59,8 @@ struct DestinationSide: Sendable {
     private(set) var awaitingAck: (spot: Spot, device: String?)?
     private(set) var openedReturnPath: Spot?
     private(set) var isOpeningReturnPath = false
+    /// The command POSTCOPY_RUN, until its result.
+    private var run: Spot?
     private(set) var pongs = 0
     /// PART and END sections begun.
     private(set) var sections = 0
@@ -130,14 +138,22 @@ struct DestinationSide: Sendable {
         case .loadvmProcessCommand(.openReturnPath?, _):
             isOpeningReturnPath = true
             openedReturnPath = spot
-        case .qemuLoadvmStateSectionCommand:
+        case .loadvmPostcopyHandleRun: run = spot
+        case .qemuLoadvmStateSectionCommand(let result):
+            if let run, result < 0 { refusesToRun(run, result, spot) }
+            run = nil
             if isOpeningReturnPath { openedReturnPath(spot) }
             isOpeningReturnPath = false
 
         case .migrateSetState(let next):
             if next != .failed { readsOn(spot) }
             status.move(to: next, at: spot, &breaches)
+            arrival = spot
             if StatusArcs.finals.contains(next) { ending = spot }
+        // 1: the package has ended with its order to run.
+        case .qemuLoadvmStatePostMain(let result):
+            if result == 1 { hasTakenOver = true }
+            if result < 0 { failedLoad = spot.place }
         case .migrateError(let text): if error == nil { error = (text, spot.place) }
         case .runstateSet, .vmStateNotify, .migrateGlobalStatePostLoad: guest.take(event, at: spot.place)
         case .vfioVMStateChangePrepare(let device, let running, _, let state):
@@ -306,6 +322,12 @@ struct DestinationSide: Sendable {
                 legal: mode == .legacy ? "an ACK after the approval that leaves none pending" : "one ACK after each approval")
         }
         awaitingAck = nil
+    }
+
+    private mutating func refusesToRun(_ run: Spot, _ result: Int64, _ spot: Spot) {
+        breaches.report(
+            .packageRuns, at: run, with: [spot.place], found: "the package is loaded, and its order to run the guest failed (\(result))",
+            legal: "qemu_loadvm_state_section_command 1")
     }
 
     /// OPEN_RETURN_PATH is done.

@@ -8,6 +8,7 @@ struct Ending {
     let wait: Wait
     /// Its process is gone.
     let sourceProcess: SourceProcessEnd?
+    let destinationWasKilled: Bool
     /// What was proved before the wait was broken off from outside.
     let brokenOff: (verdict: Verdict, proof: String, at: Spot)?
 
@@ -17,6 +18,7 @@ struct Ending {
 
     init(
         sides: Verifier.Sides, source: SourceSide, destination: DestinationSide, wait: Wait, sourceProcess: SourceProcessEnd?,
+        destinationWasKilled: Bool,
         brokenOff: (verdict: Verdict, proof: String, at: Spot)?
     ) {
         self.sides = sides
@@ -24,6 +26,7 @@ struct Ending {
         self.destination = destination
         self.wait = wait
         self.sourceProcess = sourceProcess
+        self.destinationWasKilled = destinationWasKilled
         self.brokenOff = brokenOff
         switch sides {
         case .destination: judgeDestination()
@@ -49,6 +52,7 @@ struct Ending {
     }
 
     private var destinationRuns: Bool {
+        if destinationWasKilled { return false }
         if let runs = destination.guest.runs { return runs }
         // A device's callbacks would have said so.
         guard destination.devices.isEmpty else { return false }
@@ -56,13 +60,14 @@ struct Ending {
     }
 
     private var destinationLoadedAll: Bool {
-        destination.status.final == .completed || destination.status.status == .postcopyActive
+        destination.status.final == .completed || destination.hasTakenOver || destination.status.status == .colo
     }
 
     // MARK: The source has its say
 
     private mutating func judgeSource() {
-        if let runs = source.runsAfterHandover {
+        // What was told and not done is handed over to nobody.
+        if let runs = source.runsAfterHandover, sides == .source || destination.hasTakenOver {
             findings.append(
                 Finding(
                     rule: .resumesOnFailure, found: "the source's guest runs again though the destination was told to run it",
@@ -74,6 +79,14 @@ struct Ending {
                     rule: brokenOff.verdict == .doesNotConverge ? .converges : .ends,
                     found: "until it was broken off from outside: \(brokenOff.proof)",
                     places: [brokenOff.at.place, source.ending?.place].compactMap { $0 }, legal: "an end without help from outside"))
+        }
+        switch source.status.status {
+        case .postcopyPaused?: return judgePaused()
+        case .colo?:
+            verdict = .replicates
+            reason = "the source has entered COLO at \(source.arrival.map(\.place.description) ?? "its end")"
+            return
+        default: break
         }
         guard let ending = source.ending, let final = source.status.final else {
             if let sourceProcess { return judgeGone(sourceProcess) }
@@ -114,6 +127,33 @@ struct Ending {
                 legal: "a source whose guest runs on"))
     }
 
+    /// The source waits to be recovered, and keeps what the destination lacks.
+    private mutating func judgePaused() {
+        let arrival = source.arrival ?? Spot(place: source.last!.place, event: source.last!.event)
+        let paused = "postcopy is paused at \(arrival.place)\(source.error.map { " ('\($0.text)', \($0.place))" } ?? "")"
+        guard sides == .both else { return rest(.paused, paused) }
+        switch (destination.status.final, destination.status.status) {
+        case _ where destinationWasKilled:
+            rest(
+                .noGuest,
+                paused + ", and the destination, which \(destination.hasTakenOver ? "ran" : "had not taken over") the guest, was killed")
+            noGuest(arrival)
+        case _ where destination.failedLoad != nil || destination.status.final == .failed:
+            rest(.noGuest, paused + ", and the destination failed\(destination.error.map { " ('\($0.text)')" } ?? "")")
+            noGuest(arrival)
+        case (_, .postcopyPaused?): rest(.paused, paused + ", and the destination runs the guest and waits for it")
+        default:
+            let owed = "the destination owes its pause"
+            reason = paused + ", but \(owed)"
+            stops(destination.last ?? (arrival.event, Place(stream: .destination, line: 0)), destination.isCut, [arrival.place], owed)
+        }
+    }
+
+    private mutating func rest(_ verdict: Verdict, _ reason: String) {
+        self.verdict = verdict
+        self.reason = reason
+    }
+
     private mutating func judgeUnfinished() {
         switch wait {
         case .proved(let verdict, let proof):
@@ -123,7 +163,7 @@ struct Ending {
                 Finding(
                     rule: verdict == .doesNotConverge ? .converges : .ends, found: proof,
                     places: [source.last?.place, destinationPlace].compactMap { $0 },
-                    legal: verdict == .doesNotConverge ? "fewer bytes pending, or a larger threshold" : "the ACK, or a stop of the guest"))
+                    legal: verdict == .doesNotConverge ? "fewer bytes pending, or a larger threshold" : "the message that it waits for"))
         case .open(let owed):
             reason =
                 sides == .both && destination.status.final == .completed
@@ -148,7 +188,7 @@ struct Ending {
     private mutating func judgeCompleted(_ ending: Spot, _ closing: String) {
         verdict = .completed
         reason = closing
-        guard sides == .both else { return }
+        guard sides == .both, !source.isSnapshot else { return }
         switch destination.status.final {
         case .completed?:
             if source.guest.isTraced, sourceRuns, destinationRuns {
@@ -169,7 +209,7 @@ struct Ending {
     }
 
     private mutating func judgeFailed(_ ending: Spot, _ closing: String) {
-        let isLoaded = sides == .both && destinationLoadedAll
+        let isLoaded = sides == .both && destinationLoadedAll && !destinationWasKilled
         switch (sourceRuns, isLoaded) {
         case (true, true) where destinationRuns:
             twoGuests(closing + " and runs its guest, and the destination completed and runs it too", ending)
@@ -227,6 +267,9 @@ struct Ending {
     // MARK: The destination alone
 
     private mutating func judgeDestination() {
+        if destination.status.status == .postcopyPaused, let arrival = destination.arrival {
+            return rest(.paused, "postcopy is paused at \(arrival.place), and the destination runs the guest")
+        }
         guard let ending = destination.ending, let final = destination.status.final else {
             let owed = "the destination owes the end of its load"
             reason = owed

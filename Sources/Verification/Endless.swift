@@ -96,6 +96,8 @@ struct EndlessProof {
     var reinitsForEver = false
     var decidesBelowThreshold = false
     let armed: String?
+    /// Nothing that the destination says arrives.
+    var isOneWay = false
     /// The migration was cancelled afterwards: the destination's end follows from that.
     var wasCancelled = false
 
@@ -103,8 +105,8 @@ struct EndlessProof {
         guard source.hasBegun || source.last != nil else { return .open("the source's log is empty") }
         if let status = source.status.final { return .open("the source is \(status.rawValue)") }
         if let end = destinationEnd { return .open(end) }
-        if let join = source.join, let joined = join.joined, source.returnPathEnd == nil {
-            return waitToJoin(join.cancelled, join.opened, joined)
+        if let late = source.lateReturnPath, let joined = source.joinsReturnPath, source.returnPathEnd == nil {
+            return waitToJoin(late.cancelled, late.opened, joined)
         }
         if let underflow = source.ledger.underflow, capability != false, guestRuns, source.switchover.decision == nil {
             // Whatever else happens: the counter stays.
@@ -113,6 +115,8 @@ struct EndlessProof {
                 "the source's counter underflowed to 4294967295 at \(underflow.place); it can never be 0 again while the guest runs",
                 by: source.progress.iterations - source.iterationsAtUnderflow)
         }
+        if source.status.status == .postcopyActive { return postcopyConvergence() }
+        if isOneWay, let join = source.joinsReturnPath { return lastWord(join) }
         guard source.switchover.decision == nil else { return .open(afterDecision) }
         guard source.status.status == nil || source.status.status == .active else {
             return .open("the source is in \(source.status.status!.rawValue) and owes the next status")
@@ -174,6 +178,7 @@ struct EndlessProof {
         }
         if let holder = holder { return .open(holder) }
         if let armed { return .open(armed) }
+        if isOneWay { return confirmed(.waitsForEver, "\(acks) missing, and nothing comes back through a pipe") }
         if let starved = starvation(acks) { return starved }
         for device in source.devices.all where device.isInPrecopy {
             if source.ledger.counts == true ? device.isSent == false : device.initialAtPartEnd != 0 {
@@ -253,6 +258,21 @@ struct EndlessProof {
             .doesNotConverge,
             "no ACK is missing, and at least \(least) bytes stay pending, \(least == limit ? "not below" : "over") the threshold of \(threshold)"
         )
+    }
+
+    /// In postcopy only 0 is the end. The destination fetches what it needs, and the source sends the rest, as long as any is left.
+    private func postcopyConvergence() -> Wait {
+        guard let least = source.progress.least ?? source.progress.latest, least > 0 else { return .open(afterDecision) }
+        if let holder { return .open(holder) }
+        if let armed { return .open(armed) }
+        return confirmed(
+            .doesNotConverge, "the guest has been handed over, and at least \(least) bytes stay pending, where only 0 is the end")
+    }
+
+    /// The source, its guest stopped, has sent everything and waits for the destination's last word.
+    private func lastWord(_ join: Place) -> Wait {
+        if let armed { return .open(armed) }
+        return .proved(.waitsForEver, "all is sent, and the source waits for SHUT at \(join), but nothing comes back through a pipe")
     }
 
     // MARK: Words

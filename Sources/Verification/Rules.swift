@@ -31,7 +31,7 @@ extension Rule {
         markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, sessionLasts, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, approvalAfterInitial, dataWritten, ackPerApproval, ackHasApproval, legacyCount,
         legacyOneAck,
-        legacyNoUsers, countsAcross, allAnswered, bytesAcross, allLoaded, approvedBeforeDecision, sameMode,
+        legacyNoUsers, countsAcross, allAnswered, bytesAcross, allLoaded, approvedBeforeDecision, sameMode, packageRuns,
         qemuDeviceState, callbackOrder, deviceState, deviceSession, deviceKept, loadedStateKept, devicesRunOn, statusArc, resumesOnFailure,
         oneGuest, aGuest, ends, converges,
         truncated,
@@ -141,6 +141,10 @@ extension Rule {
     static let legacyNoUsers = Rule(
         "legacy-no-users", "8.1 and later", "switchover-ack 3.4",
         "A legacy destination without users sends its ACK as soon as the return path is open.")
+
+    static let packageRuns = Rule(
+        "package-runs", "8.1 and later", "states-and-iteration 3",
+        "A destination that has loaded a postcopy package runs the guest when it is told to.")
 
     // MARK: Across the sides
 

@@ -21,13 +21,20 @@ struct SourceSide: Sendable {
     private(set) var last: (event: Event, place: Place)?
     private(set) var isCut = false
     private(set) var ending: Spot?
+    /// The last change of its status.
+    private(set) var arrival: Spot?
+    /// The guest was stopped for a snapshot, and goes on when that is saved.
+    private(set) var isSnapshot = false
+    /// All is sent, and the source waits for the return path's end.
+    private(set) var joinsReturnPath: Place?
+    private var runState: RunState?
     /// The first errors said, with their lines; the first is the one QEMU keeps.
     private(set) var error: (text: String, place: Place)?
     private(set) var returnPathEnd: (text: String, place: Place)?
     /// What the destination said at its end: 0 is well.
     private(set) var shut: (value: UInt64, place: Place)?
-    /// The cancel, and the join of a return path's thread that was opened after it: nobody has shut that return path down.
-    private(set) var join: (cancelled: Place, opened: Place, joined: Place?)?
+    /// The cancel, and the return path that was opened after it: nobody has shut it down.
+    private(set) var lateReturnPath: (cancelled: Place, opened: Place)?
     private var cancelled: Place?
     private(set) var isCleanedUp = false
     private(set) var blocksActivated = false
@@ -47,8 +54,10 @@ struct SourceSide: Sendable {
     /// A migration begins: what the guest and the devices were before stays.
     private mutating func begin() {
         // What the process did before its first migration is told with that one.
-        let (guest, arcs, last, earlier) = (guest, arcs, last, hasBegun ? Breaches() : breaches)
+        let (guest, arcs, last, earlier, runState) = (guest, arcs, last, hasBegun ? Breaches() : breaches, runState)
         self = SourceSide(circumstances)
+        isSnapshot = runState == .saveVM
+        if isSnapshot { status = .snapshot }
         self.guest = guest
         self.guest.begin()
         self.arcs = arcs
@@ -123,9 +132,7 @@ struct SourceSide: Sendable {
             if ackPlaces.count < Self.mostPlaces { ackPlaces.append(spot.place) }
             capabilityIsOn("an ACK was counted", spot)
         case .migrationCancel: cancelled = cancelled ?? spot.place
-        case .openReturnPathOnSource: join = cancelled.map { ($0, spot.place, nil) }
-        case .migrationReturnPathEndBefore: join?.joined = spot.place
-        case .migrationReturnPathEndAfter: join = nil
+        case .openReturnPathOnSource: lateReturnPath = cancelled.map { ($0, spot.place) }
         case .sourceReturnPathThreadLoopTop: ledger.returnPathWaits()
         case .sourceReturnPathThreadBadEnd: returnPathEnded("with an error", spot)
         case .sourceReturnPathThreadEnd: returnPathEnded("", spot)
@@ -142,17 +149,23 @@ struct SourceSide: Sendable {
         case .migrateError(let text):
             if error == nil { error = (text, spot.place) }
             switchover.error(text, at: spot, &breaches)
+        // A QEMU that is told to quit cancels even what it would not let anybody cancel.
+        case .migrateSetState(.cancelling) where status.status == .postcopyPaused: break
         case .migrateSetState(let next):
             status.move(to: next, at: spot, &breaches)
             switchover.status(next, counts: ledger.counts, acks: ledger.acks, at: spot, &breaches)
             progress.happened()
+            arrival = spot
             if StatusArcs.finals.contains(next) { ending = spot }
+        case .migrationReturnPathEndBefore: joinsReturnPath = spot.place
+        case .migrationReturnPathEndAfter: joinsReturnPath = nil
         case .migrationCleanup: isCleanedUp = true
         case .migrationBlockActivation(let activation): blocksActivated = activation == .active
         case .savevmSendPostcopyRun: runWasSent = spot.place
 
         // Guest and devices.
         case .runstateSet(_, let from, _, let to):
+            runState = to
             if to != .running { switchover.stopped(to, ran: from == .running && to == .finishMigrate) }
             guestChanges(event, spot)
         case .vmStateNotify(let running, _, let reason):

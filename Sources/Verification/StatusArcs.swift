@@ -15,6 +15,8 @@ struct StatusArcs: Sendable {
 
     static let source = StatusArcs(sourceArcs)
     static let destination = StatusArcs(destinationArcs)
+    /// A snapshot is saved in one go, guest stopped.
+    static let snapshot = StatusArcs([.none: [.setup], .setup: [.completed, .failed], .completed: [.setup], .failed: [.setup]])
 
     static let finals: Set<MigrationStatus> = [.completed, .failed, .cancelled]
 

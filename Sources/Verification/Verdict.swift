@@ -10,6 +10,10 @@ public enum Verdict: String, CaseIterable, Hashable, Sendable {
     case wouldRunTwoGuests = "would run two guests if the manager continued"
     case noGuest = "no guest running"
     case doesNotConverge = "does not converge"
+    /// Postcopy lost its channel; the destination runs the guest, and the pages that it lacks can still be had.
+    case paused = "paused, recoverable"
+    /// COLO: both guests run in step, as they are meant to.
+    case replicates = "replicates by COLO"
     /// Nothing proves either; the reason says who owes the next step.
     case undecided
 }

@@ -96,8 +96,8 @@ public struct Verifier: Sendable {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
         let ending = Ending(
-            sides: sides, source: source, destination: destination, wait: wait,
-            sourceProcess: circumstances.sourceProcess, brokenOff: provedBefore)
+            sides: sides, source: source, destination: destination, wait: wait, sourceProcess: circumstances.sourceProcess,
+            destinationWasKilled: circumstances.destinationWasKilled, brokenOff: provedBefore)
         var findings = breaches(capability).map(\.finding)
         if sides != .destination {
             findings += decision(capability)
@@ -135,7 +135,8 @@ public struct Verifier: Sendable {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
             destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
-            decidesBelowThreshold: circumstances.decidesBelowThreshold, armed: armed, wasCancelled: wasCancelled)
+            decidesBelowThreshold: circumstances.decidesBelowThreshold, armed: armed, isOneWay: circumstances.isOneWay,
+            wasCancelled: wasCancelled)
     }
 
     /// What was proved when the wait was broken off. What a gate released only then would show in the other side's counts.

@@ -158,8 +158,10 @@ import Testing
         let file = try #require(Self.matrix)
         let cells = file.selections(.default).map(\.selection).filter { $0["type"] == "newest-per-device" }
         let others = ["source", "destination", "type"]
+        // In per-device mode no ACK is awaited without devices, and with them there is no postcopy.
+        let ruledOut = ["postcopy-all-sent"]
         for axis in file.axes where !others.contains(axis.name) {
-            for value in axis.values where !["microvm", "none"].contains(value) || axis.name != "board" {
+            for value in axis.values where !ruledOut.contains(value) && (!["microvm", "none"].contains(value) || axis.name != "board") {
                 #expect(cells.contains { $0[axis.name] == value }, "\(axis.name) \(value)")
             }
         }

@@ -69,7 +69,7 @@ extension Draft {
     /// How many ACKs the source counts in an undisturbed migration.
     var acks: Int { predict(scenario).first?.acksCounted ?? 1 }
 
-    static let acked = "source_return_path_thread_switchover_acked"
+    static let acked = countedAck
 
     /// Up to where the source has counted all ACKs but the last, which is all that keeps it from switching over.
     func onlyTheLastACKIsMissing() throws -> [ScheduleStep] {

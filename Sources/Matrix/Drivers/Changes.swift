@@ -24,7 +24,6 @@ extension Driver {
             ])
         },
         Driver("parameters", "what may be changed while the migration runs is changed, and what may not is refused") { draft in
-            let acks = "source_return_path_thread_switchover_acked"
             let window = ScheduleStep.wait(.furtherLogged(.source, event: "migrate_transferred", times: 1))
             func set(_ parameters: JSONValue) -> ScheduleStep { .execute(.source, command: "migrate-set-parameters", parameters) }
             draft.whileOnlyTheAckIsMissing(
@@ -40,7 +39,7 @@ extension Driver {
                 ])
             guard let acked = predict(draft.scenario).first?.acksCounted, acked > 0, draft.held != nil else { return }
             draft.plan.leg.schedule += [
-                .wait(.logged(.source, event: acks, times: acked)), window,
+                .wait(.logged(.source, event: countedAck, times: acked)), window,
                 set(["avail-switchover-bandwidth": .integer(512 << 20)]),
             ]
         },

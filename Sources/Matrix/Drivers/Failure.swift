@@ -51,7 +51,6 @@ extension Driver {
     ]
 }
 
-private let acks = "source_return_path_thread_switchover_acked"
 
 extension Draft {
     private var moment: BreakMoment? { BreakMoment(rawValue: recipe.selection["when"]) }
@@ -64,7 +63,7 @@ extension Draft {
         let initial = recipe.initialBytes(ofHeld: scenario)
         // The ACKs of the other devices are there, or the only one.
         let counted = (healthy?.acksCounted ?? 1) - (moment < .acknowledged ? 1 : 0)
-        let acknowledged: [ScheduleStep] = counted > 0 ? [.wait(.logged(.source, event: acks, times: counted))] : []
+        let acknowledged: [ScheduleStep] = counted > 0 ? [.wait(.logged(.source, event: countedAck, times: counted))] : []
         let onlyTheAckIsMissing = recipe.onlyTheAckIsMissing(held)
         let load = ScheduleStep.open(.destination, gate: "load")
         // Behind it the source only waits for the destination's last word.
@@ -110,7 +109,7 @@ extension Draft {
         try script(call.isOfSource ? .source : .destination, held, add: rule)
         // The first reset is that of the machine's start.
         if resetFails { try script(call.isOfSource ? .source : .destination, held, add: "on call reset when=2.. do fail \(errno)") }
-        let acknowledged = ScheduleStep.wait(.logged(.source, event: acks, times: predict(scenario).first?.acksCounted ?? 1))
+        let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1))
         scenario.breakage = .call(call, errno: errno, resetFails: resetFails)
         let load = ScheduleStep.open(.destination, gate: "load")
         switch call {
