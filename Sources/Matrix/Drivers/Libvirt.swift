@@ -49,7 +49,15 @@ extension Draft {
         switchOver([.wait(.status(.source, "pre-switchover", times: 1))])
     }
 
-    fileprivate mutating func proceed() { switchOver([.execute(.source, command: "migrate-continue", ["state": "pre-switchover"])]) }
+    /// Continues. Where a gate keeps the source from running its guest again, it holds the lock that the answer needs.
+    fileprivate mutating func proceed() {
+        let arguments: JSONValue = ["state": "pre-switchover"]
+        let isHeld = plan.leg.schedule.contains(.open(.source, gate: "resume"))
+        switchOver([
+            isHeld
+                ? .request(.source, command: "migrate-continue", arguments) : .execute(.source, command: "migrate-continue", arguments)
+        ])
+    }
 
     /// Where a gate keeps the source from stopping its devices, it pauses only behind that.
     private mutating func switchOver(_ steps: [ScheduleStep]) {
