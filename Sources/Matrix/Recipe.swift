@@ -73,7 +73,13 @@ public struct Recipe: Sendable {
                                 "\(source.binary.name) and \(destination.binary.name) share no \(selection["board"]) machine type that is \(selection["type"])"
                         ))
                 }
-                for machine in machines { cells.append(try recipe.cell(machine, product: product)) }
+                for machine in machines {
+                    do {
+                        cells.append(try recipe.cell(machine, product: product))
+                    } catch let unavailable as Unavailable {
+                        missing.insert(unavailable)
+                    }
+                }
             }
         }
         return (cells, missing.sorted { $0.description < $1.description })

@@ -1,6 +1,6 @@
 /// A relay between the two sides of a migration on loopback: a network that can break where neither side asked for it.
 ///
-/// It carries one connection, byte for byte, and takes no part in it. What was given to it before a cut still arrives.
+/// It carries one connection, byte for byte, and takes no part in it. As in any network, what is on its way when it breaks may be lost.
 import Dispatch
 import Glibc
 import Synchronization
@@ -47,7 +47,7 @@ final class Relay: Sendable {
             guard let ends else { throw SideError("\(part.rawValue) is to be cut, but nothing is connected") }
             switch part {
             case .whole:
-                // Behind what the source has written, which is carried on first, the destination comes to the end of the stream.
+                // Each side comes to the end of what it reads, and finds nobody to write to.
                 shutdown(ends.destination, Int32(SHUT_RD))
                 shutdown(ends.source, Int32(SHUT_RDWR))
             case .returnPath:

@@ -186,6 +186,19 @@ struct CellTests {
         #expect(made.cells.isEmpty)
         #expect(made.missing.map(\.description).contains { $0.contains("no binary at hand is per-device") })
     }
+
+    /// A break that has nothing to break is not run as a cell in which nothing breaks.
+    @Test(arguments: [
+        (["driver": "destination-killed", "when": "waiting", "devices": "0"], "needs a device whose load a gate can hold"),
+        (["driver": "destination-killed"], "the axis 'when' names none"), (["driver": "call-fails"], "the axis 'call' names none"),
+    ])
+    func aBreakWithoutItsMomentIsNoCell(values: [String: String], words: String) async throws {
+        let set = try await MatrixAtHand()
+        let selection = try #require(Selection(set.matrix.axes, values))
+        let made = try Recipe.cells(of: selection, product: "p", binaries: set.binaries)
+        #expect(made.cells.isEmpty)
+        #expect(!made.missing.isEmpty && made.missing.allSatisfy { $0.description.contains(words) })
+    }
 }
 
 /// What of the default matrix can be said without running it.

@@ -69,18 +69,16 @@ extension Draft {
     /// How many ACKs the source counts in an undisturbed migration.
     var acks: Int { predict(scenario).first?.acksCounted ?? 1 }
 
-    static let acked = countedAck
-
     /// Up to where the source has counted all ACKs but the last, which is all that keeps it from switching over.
     func onlyTheLastACKIsMissing() throws -> [ScheduleStep] {
         // Without a device it is the whole destination that is held.
         if recipe.isHalted(scenario) { return recipe.schedule(scenario).dropLast() }
         let steps = try recipe.onlyTheAckIsMissing(heldByGate())
-        return acks > 1 ? steps + [.wait(.logged(.source, event: Self.acked, times: acks - 1))] : steps
+        return acks > 1 ? steps + [.wait(.logged(.source, event: countedAck, times: acks - 1))] : steps
     }
 
     /// Lets the last device load on, and waits for every ACK.
-    var everyACKComes: [ScheduleStep] { [.open(.destination, gate: "load"), .wait(.logged(.source, event: Self.acked, times: acks))] }
+    var everyACKComes: [ScheduleStep] { [.open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: acks))] }
 
     /// Makes what is planned a first leg, with this mishap, and the undisturbed migration a second one from the same process.
     mutating func migrateAgain(mishap: (inout Scenario) -> Void) throws {

@@ -41,7 +41,7 @@ extension Driver {
             draft.plan.leg.schedule = []
         },
         Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has long been writing") { draft in
-            guard let held = draft.held else { return }
+            let held = try draft.lastUser
             draft.scenario.breakage = .destinationDescriptors(0)
             draft.plan.leg.before.append(.limitDescriptors(.destination, free: 0))
             draft.plan.leg.schedule =
@@ -53,11 +53,22 @@ extension Driver {
 
 
 extension Draft {
-    private var moment: BreakMoment? { BreakMoment(rawValue: recipe.selection["when"]) }
+    /// The device whose ACK is the last; what breaks, breaks at it.
+    fileprivate var lastUser: Int {
+        get throws {
+            guard let held else {
+                throw Unavailable(description: "driver \(recipe.selection["driver"]) needs a device whose load a gate can hold")
+            }
+            return held
+        }
+    }
 
     /// Brings the migration to the moment, and breaks it there.
     fileprivate mutating func breaks(_ breakage: (BreakMoment) -> Breakage, _ steps: [ScheduleStep]) throws {
-        guard let held, let moment else { return }
+        let held = try lastUser
+        guard let moment = BreakMoment(rawValue: recipe.selection["when"]) else {
+            throw Unavailable(description: "driver \(recipe.selection["driver"]) breaks at a moment, and the axis 'when' names none")
+        }
         let healthy = predict(scenario).first
         let device = "v\(held)"
         let initial = recipe.initialBytes(ofHeld: scenario)
@@ -102,7 +113,10 @@ extension Draft {
     }
 
     fileprivate mutating func failsCall() throws {
-        guard let held, let call = FailingCall(rawValue: recipe.selection["call"]) else { return }
+        let held = try lastUser
+        guard let call = FailingCall(rawValue: recipe.selection["call"]) else {
+            throw Unavailable(description: "driver call-fails fails a call, and the axis 'call' names none")
+        }
         let (errno, resetFails) = (recipe.selection["errno"], recipe.selection["reset"] == "fails")
         let initial = recipe.initialBytes(ofHeld: scenario)
         let rule = call.rule(initial: initial) + " do fail \(errno)"
