@@ -214,6 +214,28 @@ open_gate() {
     poke "$2" "$3"
     took "$1"
 }
+# A word of its guest's memory, at this place, is not 0 any more.
+has_written() {
+    qmp "$1" "{\"arguments\":{\"command-line\":\"xp /1wx $2\"},\"execute\":\"human-monitor-command\"}" || return 1
+    case $reply in *': 0x00000000'*) return 1 ;; esac
+}
+# limit_descriptors TEXT SIDE FREE|lift: new descriptors take the lowest free numbers, and the limit is on the number.
+limit_descriptors() {
+    due || return 0
+    command -v prlimit >/dev/null 2>&1 || broken "no prlimit here"
+    # shellcheck disable=SC3045 # not POSIX, and everywhere
+    number=$(ulimit -Sn)
+    if [ "$3" != lift ]; then
+        number=0
+        free=$3
+        while [ -e "/proc/$(process "$2")/fd/$number" ] || [ "$free" -gt 0 ]; do
+            [ -e "/proc/$(process "$2")/fd/$number" ] || free=$((free - 1))
+            number=$((number + 1))
+        done
+    fi
+    prlimit --pid "$(process "$2")" --nofile="$number:" || broken "prlimit fails"
+    took "$1"
+}
 # execute TEXT SIDE COMMAND
 execute() {
     due || return 0

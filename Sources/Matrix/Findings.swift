@@ -108,6 +108,30 @@ extension KnownFinding {
     }
 }
 
+extension FindingsFile {
+    /// Entries to be filled in, for the known deviations that have none: each with the first cell that shows it on the versions it was seen
+    /// on, one with a golden trace before others, one where nothing is left to chance before a race.
+    public func stubs(_ known: DeviationFile, cells: [Cell], golden: Set<String>) -> String {
+        let named = Set(findings.flatMap(\.deviations))
+        return known.deviations.filter { !named.contains($0.id) }.map { deviation in
+            let showing = cells.filter { cell in
+                known.deviations(
+                    for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion
+                ).contains { $0.deviation == deviation && $0.exactVersion }
+            }
+            let cell = showing.first { golden.contains($0.name) } ?? showing.first { !$0.isRace } ?? showing.first
+            return """
+                  - id: \(deviation.id)
+                    title: ?
+                    severity: ?
+                    cell: \(cell?.name ?? "?")
+                    deviations: [\(deviation.id)]
+
+                """
+        }.joined(separator: "\n")
+    }
+}
+
 /// The text of `Traces/FINDINGS.md`.
 public struct FindingsText: Sendable {
     public let findings: [KnownFinding]

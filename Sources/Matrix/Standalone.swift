@@ -183,7 +183,9 @@ extension Standalone {
         }
         let (from, to) = folders(index)
         let final = (["completed", "failed", "cancelled"] + leg.alsoFinal.sorted()).joined(separator: "|")
-        let render = StepRendering(source: from, destination: to, boards: boards)
+        let render = StepRendering(
+            source: from, destination: to, boards: boards, sourceFirmware: result.cell.plan.source(ofLeg: index).firmware,
+            destinationFirmware: leg.destination.firmware)
         var lines = ["leg \(from) \(to) \(Int(leg.limit.rounded(.up))) \(shellQuoted(final))"]
         for folder in [to, from] {
             guard let side = sides.first(where: { $0.folder == folder }) else { continue }
@@ -286,6 +288,8 @@ private struct StepRendering {
     let source: String
     let destination: String
     let boards: [String: Board]
+    let sourceFirmware: Firmware
+    let destinationFirmware: Firmware
 
     func folder(_ role: Role) -> String { role == .source ? source : destination }
 
@@ -311,6 +315,14 @@ private struct StepRendering {
             return ["expect_refusal \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments))) \(shellQuoted(words))"]
         }
         if case .haltDestination = step { return ["send_signal \(text) \(destination) STOP"] }
+        // The migration may be over before it has its answer.
+        if case .yank(let role) = step {
+            let command = try qmpLine("yank", ["instances": .array([["type": "migration"]])])
+            return ["request \(text) \(folder(role)) \(shellQuoted(command))"]
+        }
+        if case .limitDescriptors(let role, let free) = step {
+            return ["limit_descriptors \(text) \(folder(role)) \(free.map(String.init) ?? "lift")"]
+        }
         if case .resumeDestination = step { return ["send_signal \(text) \(destination) CONT"] }
         if case .kill(let role) = step { return ["send_signal \(text) \(folder(role)) KILL"] }
         throw Unrenderable(description: "a shell script cannot: \(step)")
@@ -319,9 +331,6 @@ private struct StepRendering {
     private func wait(_ condition: ProgressCondition, _ text: String, _ step: ScheduleStep) throws -> [String] {
         if case .held(let role, let device) = condition {
             return ["wait_for \(text) held \(folder(role)) \(try place(role, device, \.held))"]
-        }
-        if case .queries(let role, let device, let count) = condition {
-            return ["wait_for \(text) reached \(folder(role)) \(try place(role, device, \.queries)) \(count)"]
         }
         if case .furtherQueries(let role, let device, let count) = condition {
             let place = try place(role, device, \.queries)
@@ -340,6 +349,9 @@ private struct StepRendering {
             return [
                 "goal=$(($(count \(folder(role)) \(event)) + \(times)))", "wait_for \(text) has_logged \(folder(role)) \(event) \"$goal\"",
             ]
+        }
+        if case .guestWrote(let role) = condition, let word = (role == .source ? sourceFirmware : destinationFirmware).lastWord {
+            return ["wait_for \(text) has_written \(folder(role)) \(word)"]
         }
         if case .status(let role, let status, let times) = condition {
             return ["wait_for \(text) has_logged \(folder(role)) migrate_set_state \(times) \(shellQuoted("new state " + status))"]

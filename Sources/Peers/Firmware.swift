@@ -21,7 +21,7 @@ public enum Firmware: Hashable, Sendable {
     }
 
     /// A word that is not 0 once every page has been written; nil where none ever is.
-    var lastWord: Int? {
+    public var lastWord: Int? {
         switch self {
         case .halting: nil
         case .dirtying(let pages, _): Self.firstPage + (pages - 1) * Self.pageSize + Int(wordInPage)

@@ -19,6 +19,9 @@ struct FindingsCommand: AsyncParsableCommand {
     @Flag(help: "Run the standalone script of each finding, and count what is reproduced.")
     var reproduce = false
 
+    @Flag(help: "Print an entry to be filled in for each known deviation that has none, with a cell that shows it.")
+    var stubs = false
+
     @Option(help: ArgumentHelp("Only the finding of this id; may repeat.", valueName: "ID"))
     var only: [String] = []
 
@@ -30,9 +33,17 @@ struct FindingsCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let known = try options.deviations.file(options.matrixFile()).deviations
+        let matrix = try options.matrixFile()
+        let deviations = try options.deviations.file(matrix)
+        let known = deviations.deviations
         let root = try Harness.root()
         let file = try FindingsFile(path: root + "/harness/matrix/findings.yaml", known: known)
+        if stubs {
+            let cells = try await Recipe.cells(of: matrix, tier: .full, binaries: Harness.probed(options.binaries.binaries())).cells
+            let golden = try Corpus.traces(in: root + "/Traces").map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
+            print(file.stubs(deviations, cells: cells, golden: Set(golden)), terminator: "")
+            return
+        }
         guard reproduce else {
             print(
                 try FindingsText(findings: file.findings, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text(),
