@@ -493,7 +493,8 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, diary: Diary, de
             sides.destination.halt(false)
         case .execute(let role, let command, let arguments):
             iterated = try sourceIterates()
-            try await sides[role].execute(command, arguments)
+            // Its answer may come behind the event that ends the migration, and this task with it.
+            try await Task { _ = try await sides[role].execute(command, arguments) }.value
         case .request(let role, let command, let arguments):
             iterated = try sourceIterates()
             try await sides[role].request(command, arguments)
