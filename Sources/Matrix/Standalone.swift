@@ -303,6 +303,7 @@ private struct StepRendering {
         if case .refused(let role, let command, let arguments, let words) = step {
             return ["expect_refusal \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments))) \(shellQuoted(words))"]
         }
+        if case .haltDestination = step { return ["send_signal \(text) \(destination) STOP"] }
         if case .resumeDestination = step { return ["send_signal \(text) \(destination) CONT"] }
         if case .kill(let role) = step { return ["send_signal \(text) \(folder(role)) KILL"] }
         throw Unrenderable(description: "a shell script cannot: \(step)")
