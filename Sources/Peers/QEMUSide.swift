@@ -387,6 +387,7 @@ public func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFi
         (files.firmware(configuration.firmware), configuration.firmware.image),
         (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),
     ]
+    if configuration.filledMiB > 0 { contents.append((files.filling, Data(repeating: 0x5a, count: configuration.filledMiB << 20))) }
     guard !configuration.devices.isEmpty else { return contents }
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
     for (index, device) in configuration.devices.enumerated() {

@@ -69,15 +69,17 @@ extension Driver {
         },
         Driver("postcopy-bitmaps", "postcopy of dirty bitmaps alone, which VFIO allows") { draft in
             draft.switchToPostcopy(.bitmaps)
-            // Bitmaps of some 2 MB.
-            let disk = ["-blockdev", "driver=null-co,node-name=disk,size=\(1 << 40),read-zeroes=on"]
+            // Bitmaps of some 256 KB.
+            let disk = ["-blockdev", "driver=null-co,node-name=disk,size=\(1 << 37),read-zeroes=on"]
             draft.plan.source.extraArguments = disk
             draft.plan.leg.destination.extraArguments = disk
             draft.plan.source.capabilities["dirty-bitmaps"] = true
             draft.plan.leg.destination.capabilities["dirty-bitmaps"] = true
             draft.plan.leg.before = [.execute(.source, command: "block-dirty-bitmap-add", ["node": "disk", "name": "changes"])]
+            // Iterations that go on for ever are as many as prove it, and not all that fit.
+            draft.plan.source.parameters["max-postcopy-bandwidth"] = 500_000
             // More than the devices need, less than with the bitmaps: what is left can be sent by postcopy only.
-            let threshold = JSONValue.integer(1 << 20)
+            let threshold: JSONValue = 700_000
             let switched: [ScheduleStep] = [startPostcopy] + lowering(threshold)
             if let held = draft.held {
                 draft.plan.leg.schedule = draft.recipe.onlyTheAckIsMissing(held) + switched + [.open(.destination, gate: "load")]
