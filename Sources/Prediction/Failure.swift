@@ -79,12 +79,15 @@ public enum Breakage: Hashable, Sendable {
     case sourceDescriptors(Int)
     /// The destination may; with none it may again later.
     case destinationDescriptors(Int)
+    /// The source is told of more channels than it has, while only the last ACK is missing. It aborts.
+    case channelsRaised
 }
 
 /// What a migration shows that something breaks, from what it would have shown.
 func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> Outcome {
     switch breakage {
     case .destinationKilled(let moment): return account(healthy, .failed, upTo: moment)
+    case .channelsRaised: return broken(by: .sourceKilled(.waiting), healthy, scenario)
     case .sourceKilled(let moment):
         // What is in the socket is still read, and approved.
         var outcome = healthy.ending(moment.isAllSent ? .completed : .noGuest)

@@ -23,6 +23,15 @@ extension Driver {
             draft.transfer("on")
             draft.set("x-migration-load-config-after-iter", "on")
         },
+        Driver("multifd-raised", "two channels, and their number raised while only the ACK is missing") { draft in
+            try draft.addChannels(2)
+            draft.transfer("on")
+            guard draft.held != nil else { return }
+            draft.scenario.breakage = .channelsRaised
+            // Whether the answer comes before the end is a matter of luck.
+            draft.plan.leg.schedule.removeAll { $0 == .open(.destination, gate: "load") }
+            draft.plan.leg.schedule.append(.request(.source, command: "migrate-set-parameters", ["multifd-channels": 4]))
+        },
         Driver("multifd-source-alone", "two channels; the source puts device state on them, and the destination expects none there") {
             draft in
             try draft.addChannels(2)
