@@ -89,6 +89,12 @@ extension Driver {
                 draft.plan.source.parameters["avail-switchover-bandwidth"] = threshold
                 draft.plan.leg.schedule = [began, startPostcopy]
             }
+            if predict(draft.scenario).first?.ending == .doesNotConverge {
+                draft.plan.leg.schedule += [
+                    .wait(.status(.source, "postcopy-active", times: 1)),
+                    .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: 300)),
+                ]
+            }
         },
     ]
 
