@@ -20,8 +20,8 @@ public enum Firmware: Hashable, Sendable {
         }
     }
 
-    /// A word that is not 0 once every page has been written; nil where none ever is.
-    var lastWord: Int? {
+    /// Where a word is that is not 0 once every page has been written; nil where none ever is.
+    public var lastWord: Int? {
         switch self {
         case .halting: nil
         case .dirtying(let pages, _): Self.firstPage + (pages - 1) * Self.pageSize + Int(wordInPage)
