@@ -208,6 +208,13 @@ reached() { [ "$(word "$1" "$2")" -ge "$3" ]; }
 # Its state is another than PRE_COPY.
 left_precopy() { [ "$(word "$1" "$2")" -ne 6 ]; }
 has_logged() { [ "$(count "$1" "$2" "${4-}")" -ge "$3" ]; }
+# guest_wrote SIDE ADDRESS: the word there is not 0.
+guest_wrote() {
+    of_wait=$deadline
+    qmp "$1" "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"xp /1wx $2\"}}" || return 1
+    deadline=$of_wait
+    printf '%s\n' "$reply" | grep -qE ': 0x0*[1-9a-f]'
+}
 # open_gate TEXT SIDE PLACE
 open_gate() {
     due || return 0
@@ -296,14 +303,18 @@ await_end() {
     kill -CONT "$(process "$to")" 2>/dev/null
     phase=afterwards
 }
-# await_endless ITERATIONS WINDOWS: every step taken, and so many iterations more, or windows of 100 ms where the link is slow: then it goes
-# on for ever, as far as a shell can tell.
+# await_endless ITERATIONS WINDOWS ACKS: every step taken, every ACK counted, and so many iterations or windows of the link more: then it
+# goes on for ever, as far as a shell can tell.
 await_endless() {
     [ -z "$missed$refused" ] && ! is_over || return 0
-    goal=$(($(count "$from" savevm_state_iterate) + $1))
-    last=$(($(count "$from" migrate_transferred) + $2))
     until_time "$limit"
-    until has_logged "$from" savevm_state_iterate "$goal" || has_logged "$from" migrate_transferred "$last"; do
+    until has_logged "$from" source_return_path_thread_switchover_acked "$3"; do
+        if is_over || ! before; then return 0; fi
+        pause
+    done
+    iterations=$(($(count "$from" savevm_state_iterate) + $1))
+    windows=$(($(count "$from" migrate_transferred) + $2))
+    until has_logged "$from" savevm_state_iterate "$iterations" || has_logged "$from" migrate_transferred "$windows"; do
         if is_over || ! before; then return 0; fi
         pause
     done

@@ -332,7 +332,8 @@ extension Recipe {
     private func sourceScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
         var script = abilities(device.source, hasP2P: device.hasP2P)
         if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
-        if scenario.reinitsForEver, device.source == .reinit { script += "on query 1 do reinit \(reinitSize)\n" }
+        // Each query takes a moment: a hundred REINITs show it, and thousands make a long log.
+        if scenario.reinitsForEver, device.source == .reinit { script += "cost precopy-info 5ms\non query 1 do reinit \(reinitSize)\n" }
         switch scenario.estimate {
         case .zero: script += "estimate stop-copy 0\n"
         case .aboveThreshold: script += "estimate stop-copy 1G\n"

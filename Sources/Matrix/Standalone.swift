@@ -33,8 +33,8 @@ public struct Standalone: Sendable {
 
     /// Further iterations after which a source that only waits is said to wait for ever: as many as are watched after a proof.
     private static let iterations = 200
-    /// The same where the link is slow and an iteration takes long.
-    private static let windows = 30
+    /// The same in windows of 100 ms, where the link is the limit.
+    private static let windows = 20
 
     /// The script. `folder` is an existing one, where the gate boards are made whose bytes it carries.
     public func script(folder: String) throws -> String {
@@ -207,7 +207,10 @@ extension Standalone {
         } else if record.sourceRunState == nil {
             lines.append("await_silence")
         } else {
-            lines.append("await_endless \(Self.iterations) \(Self.windows)")
+            // Every ACK that is sure to come has come before.
+            let outcomes = result.cell.forecasts[index].outcomes.filter { $0.ending.rawValue == seen.judgement?.verdict.rawValue }
+            let isSure = outcomes.allSatisfy { $0.acksCounted != nil }
+            lines.append("await_endless \(Self.iterations) \(Self.windows) \(isSure ? seen.judgement?.handshake.acksCounted ?? 0 : 0)")
         }
         return lines + [""] + checks(index, leg, record, seen.judgement)
     }
@@ -357,6 +360,9 @@ private struct StepRendering {
         }
         if case .status(let role, let status, let times) = condition {
             return ["wait_for \(text) has_logged \(folder(role)) migrate_set_state \(times) \(shellQuoted("new state " + status))"]
+        }
+        if case .guestWrote(let role, let address) = condition {
+            return ["wait_for \(text) guest_wrote \(folder(role)) 0x\(String(address, radix: 16))"]
         }
         throw Unrenderable(description: "a shell script cannot: \(step)")
     }

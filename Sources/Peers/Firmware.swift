@@ -20,7 +20,7 @@ public enum Firmware: Hashable, Sendable {
         }
     }
 
-    /// A word that is not 0 once every page has been written; nil where none ever is.
+    /// Where a word is that is not 0 once every page has been written; nil where none ever is.
     public var lastWord: Int? {
         switch self {
         case .halting: nil

@@ -20,8 +20,8 @@ public enum ProgressCondition: Hashable, Sendable {
     case furtherLogged(Role, event: String, times: Int)
     /// The side's migration has entered this status so often.
     case status(Role, String, times: Int)
-    /// The side's guest has written every page that its firmware ever writes.
-    case guestWrote(Role)
+    /// The word at this address of the side's guest is not 0.
+    case guestWrote(Role, address: Int)
 }
 
 /// A step of a cell's schedule; steps are taken in order.
@@ -66,7 +66,8 @@ extension ScheduleStep: CustomStringConvertible {
             "wait until the \(role.rawValue) has logged \(event) \(times) times more"
         case .wait(.status(let role, let status, let times)):
             "wait until the \(role.rawValue) is \(status)" + (times > 1 ? " for the \(times)th time" : "")
-        case .wait(.guestWrote(let role)): "wait until the \(role.rawValue)'s guest has written all its pages"
+        case .wait(.guestWrote(let role, let address)):
+            "wait until the \(role.rawValue)'s guest has written 0x\(String(address, radix: 16))"
         case .haltDestination: "halt the destination's process"
         case .resumeDestination: "let the destination's process go on"
         case .recover: "recover the paused migration"
@@ -631,8 +632,8 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?,
             guard try await sides.wait(role, "migrate_set_state", text: "new state " + status, times: times, deadline: deadline) else {
                 return
             }
-        case .wait(.guestWrote(let role)):
-            guard try await sides[role].waitForGuest(deadline: deadline) else { return }
+        case .wait(.guestWrote(let role, let address)):
+            guard try await sides[role].waitForGuest(address, deadline: deadline) else { return }
         }
         if case .wait = step { iterated = try sourceIterates() }
         diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
@@ -694,9 +695,8 @@ extension LegSides {
 }
 
 extension QEMUSide {
-    /// Reads the last word that the guest writes until it is written; false when the task was cancelled, or the deadline passed, first.
-    fileprivate func waitForGuest(deadline: Deadline) async throws -> Bool {
-        guard let address = configuration.firmware.lastWord else { throw SideError("the \(role.rawValue)'s guest never writes a page") }
+    /// Reads a word of guest memory until it is written; false when the task was cancelled, or the deadline passed, first.
+    fileprivate func waitForGuest(_ address: Int, deadline: Deadline) async throws -> Bool {
         let command: JSONValue = ["command-line": .string("xp /1wx 0x\(String(address, radix: 16))")]
         while !Task.isCancelled && deadline.remaining > 0 {
             // `0000000000105800: 0x00000003`

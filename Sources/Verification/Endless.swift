@@ -85,6 +85,8 @@ struct EndlessProof {
     static let roundConfirmations = 10
     /// Windows of 100 ms that confirm that a device gets no part of the link.
     static let windowConfirmations = 20
+    /// REINITs that confirm that their stream ends no sooner than its script.
+    static let reinitConfirmations = 50
 
     let source: SourceSide
     /// nil: its log is not there.
@@ -122,9 +124,12 @@ struct EndlessProof {
             return .open("the source is in \(source.status.status!.rawValue) and owes the next status")
         }
         if reinitsForEver, capability == true, guestRuns, source.ledger.counts == true, source.ledger.mode == .perDevice, armed == nil {
-            return confirmed(
-                .doesNotConverge, "a device re-initialises for ever, each time before the source is free to decide",
-                by: source.progress.reinits, "REINITs since there is a threshold")
+            let proof = "a device re-initialises for ever, each time before the source is free to decide"
+            let reinits = source.progress.reinits
+            guard reinits >= Self.reinitConfirmations else {
+                return .open("\(proof); \(reinits) of \(Self.reinitConfirmations) REINITs since there is a threshold confirm it")
+            }
+            return .proved(.doesNotConverge, "\(proof) (\(reinits) REINITs since there is a threshold)")
         }
         return isMissingAnAck ? waitForAck() : convergence()
     }
@@ -277,18 +282,14 @@ struct EndlessProof {
 
     // MARK: Words
 
-    private func confirmed(
-        _ verdict: Verdict, _ proof: String, by count: Int? = nil, _ unit: String = "iterations since the last progress"
-    ) -> Wait {
-        let settled = count ?? source.progress.settled
-        if settled >= Self.confirmations { return .proved(verdict, "\(proof) (\(settled) \(unit))") }
+    private func confirmed(_ verdict: Verdict, _ proof: String, by iterations: Int? = nil) -> Wait {
+        let settled = iterations ?? source.progress.settled
+        if settled >= Self.confirmations { return .proved(verdict, "\(proof) (\(settled) iterations since the last progress)") }
         let rounds = source.progress.rounds
-        if verdict == .doesNotConverge, count == nil, rounds >= Self.roundConfirmations {
+        if verdict == .doesNotConverge, rounds >= Self.roundConfirmations {
             return .proved(verdict, "\(proof), in each of \(rounds) windows in which the source sent what it could and asked anew")
         }
-        return .open(
-            "\(proof); \(settled) of \(Self.confirmations) \(unit == "iterations since the last progress" ? "iterations" : unit) confirm it"
-        )
+        return .open("\(proof); \(settled) of \(Self.confirmations) iterations confirm it")
     }
 
     private func sourceName(_ device: String) -> String { source.account.devices.idstr(of: device) }

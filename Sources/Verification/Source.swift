@@ -248,7 +248,7 @@ struct SourceSide: Sendable {
     var isLongUnchanged: Bool {
         progress.settled >= EndlessProof.confirmations || progress.rounds >= EndlessProof.roundConfirmations
             || account.starvedInARow >= EndlessProof.windowConfirmations
-            || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.confirmations)
+            || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.reinitConfirmations)
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
     }
 

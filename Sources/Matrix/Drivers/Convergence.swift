@@ -47,7 +47,7 @@ extension Driver {
             draft.plan.source.firmware = firmware
             draft.plan.leg.destination.firmware = firmware
             recipe.setThreshold(draft.scenario, &draft.plan.source)
-            draft.plan.leg.before = [.wait(.guestWrote(.source))]
+            if let address = firmware.lastWord { draft.plan.leg.before = [.wait(.guestWrote(.source, address: address))] }
             draft.plan.leg.haltsDestination = false
             // Where the link is limited nothing of a device reaches the destination that a gate could hold.
             if draft.held == nil || recipe.limitsLink {
