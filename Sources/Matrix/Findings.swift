@@ -7,7 +7,7 @@ import Verification
 /// An entry of `harness/matrix/findings.yaml`.
 public struct KnownFinding: Hashable, Sendable {
     public enum Severity: String, CaseIterable, Hashable, Sendable {
-        /// Two guests run, or none.
+        /// Two guests run, or none, or one whose device has lost its state.
         case critical
         /// A migration never ends, or cannot succeed.
         case high
@@ -18,7 +18,7 @@ public struct KnownFinding: Hashable, Sendable {
 
         var meaning: String {
             switch self {
-            case .critical: "two guests run, or none, on what may be one disk"
+            case .critical: "two guests run on what may be one disk, or none, or one whose device has lost its state"
             case .high: "a migration never ends, or cannot succeed"
             case .medium: "it completes or fails, and not as promised: a longer downtime, a needless failure"
             case .low: "as documented, or harmless"
