@@ -296,12 +296,14 @@ await_end() {
     kill -CONT "$(process "$to")" 2>/dev/null
     phase=afterwards
 }
-# await_endless ITERATIONS: every step taken, and so many iterations more: then it goes on for ever, as far as a shell can tell.
+# await_endless ITERATIONS WINDOWS: every step taken, and so many iterations more, or windows of 100 ms where the link is slow: then it goes
+# on for ever, as far as a shell can tell.
 await_endless() {
     [ -z "$missed$refused" ] && ! is_over || return 0
     goal=$(($(count "$from" savevm_state_iterate) + $1))
+    last=$(($(count "$from" migrate_transferred) + $2))
     until_time "$limit"
-    until has_logged "$from" savevm_state_iterate "$goal"; do
+    until has_logged "$from" savevm_state_iterate "$goal" || has_logged "$from" migrate_transferred "$last"; do
         if is_over || ! before; then return 0; fi
         pause
     done

@@ -33,6 +33,8 @@ public struct Standalone: Sendable {
 
     /// Further iterations after which a source that only waits is said to wait for ever: as many as are watched after a proof.
     private static let iterations = 200
+    /// The same where the link is slow and an iteration takes long.
+    private static let windows = 30
 
     /// The script. `folder` is an existing one, where the gate boards are made whose bytes it carries.
     public func script(folder: String) throws -> String {
@@ -205,7 +207,7 @@ extension Standalone {
         } else if record.sourceRunState == nil {
             lines.append("await_silence")
         } else {
-            lines.append("await_endless \(Self.iterations)")
+            lines.append("await_endless \(Self.iterations) \(Self.windows)")
         }
         return lines + [""] + checks(index, leg, record, seen.judgement)
     }
