@@ -54,8 +54,9 @@ public struct Standalone: Sendable {
         var lines = head + [driver, rule]
         lines += files(sides, boards)
         for side in sides {
-            // A chain may lead back to the source's binary.
-            let binary = side.configuration.binary == plan.source.binary ? "QEMU_SOURCE" : "QEMU_DESTINATION"
+            // A chain may lead back to the source's binary; the first destination is one of its own, even where it is the same.
+            let isSource = side.folder != MigrationPlan.destinationFolder(ofLeg: 0) && side.configuration.binary == plan.source.binary
+            let binary = isSource ? "QEMU_SOURCE" : "QEMU_DESTINATION"
             let arguments = qemuArguments(side.configuration, role: side.role, monitor: "stdio").map(shellWord).joined(separator: " ")
             lines.append("start \(side.folder) \"$\(binary)\" \(arguments)")
         }
