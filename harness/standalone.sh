@@ -221,11 +221,6 @@ open_gate() {
     poke "$2" "$3"
     took "$1"
 }
-# A word of its guest's memory, at this place, is not 0 any more.
-has_written() {
-    qmp "$1" "{\"arguments\":{\"command-line\":\"xp /1wx $2\"},\"execute\":\"human-monitor-command\"}" || return 1
-    case $reply in *': 0x00000000'*) return 1 ;; esac
-}
 # limit_descriptors TEXT SIDE FREE|lift: new descriptors take the lowest free numbers, and the limit is on the number.
 limit_descriptors() {
     due || return 0

@@ -427,13 +427,15 @@ extension Recipe {
             }
             if isMarkerTooMany(scenario) {
                 return onlyTheAckIsMissing + [
-                    .open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: 1)), .open(.destination, gate: "refuse"),
+                    .open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: 1)),
+                    .open(.destination, gate: "refuse"),
                 ]
             }
             guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
             return onlyTheAckIsMissing + [
                 .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: "v\(held)", 2)), .open(.destination, gate: "load"),
-                .wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1)), .open(.source, gate: "decide"),
+                .wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1)),
+                .open(.source, gate: "decide"),
             ]
         }
         // The destination refuses the first thing it reads: not before the source has made its first query.

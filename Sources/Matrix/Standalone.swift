@@ -185,9 +185,7 @@ extension Standalone {
         }
         let (from, to) = folders(index)
         let final = (["completed", "failed", "cancelled"] + leg.alsoFinal.sorted()).joined(separator: "|")
-        let render = StepRendering(
-            source: from, destination: to, boards: boards, sourceFirmware: result.cell.plan.source(ofLeg: index).firmware,
-            destinationFirmware: leg.destination.firmware)
+        let render = StepRendering(source: from, destination: to, boards: boards)
         var lines = ["leg \(from) \(to) \(Int(leg.limit.rounded(.up))) \(shellQuoted(final))"]
         for folder in [to, from] {
             guard let side = sides.first(where: { $0.folder == folder }) else { continue }
@@ -293,8 +291,6 @@ private struct StepRendering {
     let source: String
     let destination: String
     let boards: [String: Board]
-    let sourceFirmware: Firmware
-    let destinationFirmware: Firmware
 
     func folder(_ role: Role) -> String { role == .source ? source : destination }
 
@@ -354,9 +350,6 @@ private struct StepRendering {
             return [
                 "goal=$(($(count \(folder(role)) \(event)) + \(times)))", "wait_for \(text) has_logged \(folder(role)) \(event) \"$goal\"",
             ]
-        }
-        if case .guestWrote(let role) = condition, let word = (role == .source ? sourceFirmware : destinationFirmware).lastWord {
-            return ["wait_for \(text) has_written \(folder(role)) \(word)"]
         }
         if case .status(let role, let status, let times) = condition {
             return ["wait_for \(text) has_logged \(folder(role)) migrate_set_state \(times) \(shellQuoted("new state " + status))"]

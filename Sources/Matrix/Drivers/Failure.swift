@@ -51,7 +51,6 @@ extension Driver {
     ]
 }
 
-
 extension Draft {
     /// The device whose ACK is the last; what breaks, breaks at it.
     fileprivate var lastUser: Int {
