@@ -186,8 +186,7 @@ extension Standalone {
         }
         let (from, to) = folders(index)
         let final = (["completed", "failed", "cancelled"] + leg.alsoFinal.sorted()).joined(separator: "|")
-        let render = StepRendering(
-            source: from, destination: to, boards: boards)
+        let render = StepRendering(source: from, destination: to, boards: boards)
         var lines = ["leg \(from) \(to) \(Int(leg.limit.rounded(.up))) \(shellQuoted(final))"]
         for folder in [to, from] {
             guard let side = sides.first(where: { $0.folder == folder }) else { continue }
