@@ -8,6 +8,8 @@ public struct Axis: Hashable, Sendable {
     public let about: String
     /// How a value stands in a name: `{}` is the value.
     public let token: String
+    /// Values whose cells complete with ACKs that hold nothing back, by what the value is, each with the reason.
+    public var ungated: [String: String] = [:]
 
     public var plain: String { values[0] }
 

@@ -60,6 +60,9 @@ public struct Coverage: Hashable, Sendable {
     public var covered: Int { axisPairs.reduce(0) { $0 + $1.covered } }
     public var excluded: Int { axisPairs.reduce(0) { $0 + $1.excluded } }
 
+    /// By axis and value, why a value's cells hold nothing back.
+    public let ungated: [String: [String: String]]
+
     /// What the file says in vain, a sentence each: values and products without a cell in any tier, exclusions with nothing to exclude.
     public let vain: [String]
 
@@ -97,6 +100,7 @@ public struct Coverage: Hashable, Sendable {
             }
         }
         self.tier = tier
+        ungated = Dictionary(uniqueKeysWithValues: file.axes.map { ($0.name, $0.ungated) })
         cells = planned.count
         products = productUses(file, planned, upTo: tier)
         values = valueUses(file, planned)
@@ -235,6 +239,9 @@ extension Coverage {
         for axis in axisNames {
             let counts = values.filter { $0.axis == axis }.map { "\($0.value) \($0.cells)" }.joined(separator: ", ")
             lines.append("  \(axis): \(counts)")
+            for (value, reason) in ungated[axis, default: [:]].sorted(by: { $0.key < $1.key }) {
+                lines.append("    \(value) is not expected to gate: \(reason)")
+            }
         }
         lines += ["", "pairs of values of two axes: \(covered) covered, \(excluded) excluded, \(open.count) open"]
         if !exclusions.isEmpty { lines += ["", "excluded"] }

@@ -133,7 +133,7 @@ private func readAxes(_ value: YAMLValue) throws(MatrixFileError) -> [Axis] {
 private func readAxis(_ key: YAMLValue, _ value: YAMLValue) throws(MatrixFileError) -> Axis {
     let name = try key.word("an axis' name")
     guard name != PatternReader.changed else { throw key.error("expected another name than '\(name)', which patterns use") }
-    let fields = try value.fields(of: "axis '\(name)'", ["values", "about"], optional: ["token"])
+    let fields = try value.fields(of: "axis '\(name)'", ["values", "about"], optional: ["token", "ungated"])
     var values: [String] = []
     for element in try fields["values"]!.list(of: "values of axis '\(name)'", 2...MatrixFile.mostValues) {
         let word = try element.word("a value of axis '\(name)'")
@@ -148,5 +148,11 @@ private func readAxis(_ key: YAMLValue, _ value: YAMLValue) throws(MatrixFileErr
             throw field.error("expected a token like '{}-\(name)' with '{}' once and else up to 38 letters, digits, '.', '_' or '-'")
         }
     }
-    return Axis(name: name, values: values, about: try fields["about"]!.sentence("what axis '\(name)' is about"), token: token)
+    var axis = Axis(name: name, values: values, about: try fields["about"]!.sentence("what axis '\(name)' is about"), token: token)
+    for (key, reason) in try fields["ungated"]?.pairs(of: "ungated values of axis '\(name)'") ?? [] {
+        let value = try key.word("a value of axis '\(name)'")
+        guard values.contains(value) else { throw key.error("expected a value of axis '\(name)', found '\(value)'") }
+        axis.ungated[value] = try reason.sentence("why \(value) holds nothing back")
+    }
+    return axis
 }

@@ -21,7 +21,7 @@ public struct ResultLine: Hashable, Sendable, Codable {
     public struct Predicted: Hashable, Sendable, Codable {
         /// All the ways it may end, sorted; several where it is a race.
         public var endings: [String]
-        /// It completes with ACKs counted.
+        /// It completes with ACKs counted, whichever way it goes.
         public var expectsACK: Bool
         /// The counts it names; those it does not name depend on who is faster.
         public var counts: [String]
@@ -145,7 +145,7 @@ extension ResultLine.Predicted {
         let (source, destination) = (cell.scenario.source, cell.scenario.destination)
         expectsACK =
             source.capability && source.mode == destination.mode
-            && cell.outcomes.contains { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
+            && cell.outcomes.allSatisfy { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
         func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool { cell.outcomes.allSatisfy { $0[keyPath: count] != nil } }
         counts = [
             ("requests", isNamed(\.requests)), ("countedIn", isNamed(\.countedIn)), ("approvals", isNamed(\.approvals)),

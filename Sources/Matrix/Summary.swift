@@ -98,11 +98,17 @@ public struct Summary: Sendable {
         values[AxisValue(axis: axis, value: value)] ?? ValueCount()
     }
 
-    /// Axis values of cells that are to complete with ACKs, of which not one gated: what these cells say of the value proves nothing.
+    /// Axis values of cells that are to complete with ACKs, of which not one gated, though nothing in the matrix says why it should not:
+    /// what these cells say of the value proves nothing.
     public var ungated: [AxisValue] {
-        axes.flatMap { axis in axis.values.map { AxisValue(axis: axis.name, value: $0) } }.filter { value in
-            values[value].map { $0.expectingACK > 0 && $0.heldBack == 0 } ?? false
-        }
+        axes.flatMap { axis in axis.values.filter { axis.ungated[$0] == nil }.map { AxisValue(axis: axis.name, value: $0) } }
+            .filter { value in values[value].map { $0.expectingACK > 0 && $0.heldBack == 0 } ?? false }
+    }
+
+    /// Those of which the matrix says that their ACKs hold nothing back, and that did.
+    private var gatedAgainstTheMatrix: [AxisValue] {
+        axes.flatMap { axis in axis.values.filter { axis.ungated[$0] != nil }.map { AxisValue(axis: axis.name, value: $0) } }
+            .filter { (values[$0]?.heldBack ?? 0) > 0 }
     }
 
     /// Findings that belong to no cell, one sentence each.
@@ -111,6 +117,10 @@ public struct Summary: Sendable {
             + (isWhole ? ungated : []).map {
                 "axis \($0.axis): expected a gating cell with the value \($0.value), found none among the "
                     + "\(values[$0]?.expectingACK ?? 0) that complete with ACKs"
+            }
+            + (isWhole ? gatedAgainstTheMatrix : []).map {
+                "axis \($0.axis): expected no gating cell with the value \($0.value), which the matrix lists as ungated, found "
+                    + "\(values[$0]?.heldBack ?? 0)"
             }
     }
 }

@@ -24,7 +24,8 @@ struct ShimLibraryTests {
         }
         #expect(
             names.sorted() == [
-                "__pread64_chk", "__pread_chk", "__read_chk", "close", "ioctl", "pread", "pread64", "pwrite", "pwrite64", "read", "write",
+                "__pread64_chk", "__pread_chk", "__read_chk", "close", "connect", "ioctl", "pread", "pread64", "pwrite", "pwrite64", "read",
+                "write",
             ])
     }
 

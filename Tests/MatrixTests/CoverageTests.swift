@@ -143,7 +143,7 @@ import Testing
             #expect(coverage.open == [])
             #expect(coverage.vain == [])
         }
-        #expect((230...450).contains(file.selections(.default).count))
+        #expect((400...700).contains(file.selections(.default).count))
         #expect((10...20).contains(file.selections(.quick).count))
     }
 
