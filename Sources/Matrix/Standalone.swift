@@ -211,6 +211,8 @@ extension Standalone {
             lines += try leg.afterwards.flatMap(render.lines)
         } else if record.sourceRunState == nil {
             lines.append("await_silence")
+        } else if record.sourceStatuses.last == "device" {
+            throw Unrenderable(description: "the source neither ends nor iterates, and a shell has no proof that it waits for ever")
         } else {
             // Every ACK that is sure to come has come before.
             let outcomes = result.cell.forecasts[index].outcomes.filter { $0.ending.rawValue == seen.judgement?.verdict.rawValue }
