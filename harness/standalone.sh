@@ -278,10 +278,11 @@ listen() {
     port=$(printf '%s\n' "$reply" | sed -n 's/.*"port": "\([0-9]*\)".*/\1/p')
     [ -n "$port" ] || broken "the destination listens, and names no port: $reply"
 }
+# migrate halted|running [URI]: begins, the destination halted or not; to where it listens, or to the URI.
 migrate() {
     due || return 0
     [ "$1" != halted ] || kill -STOP "$(process "$to")"
-    qmp "$from" "{\"arguments\":{\"uri\":\"tcp:127.0.0.1:$port\"},\"execute\":\"migrate\"}" || refused=$refusal
+    qmp "$from" "{\"arguments\":{\"uri\":\"${2-tcp:127.0.0.1:${port-}}\"},\"execute\":\"migrate\"}" || refused=$refusal
     phase=during
 }
 

@@ -181,9 +181,6 @@ extension Standalone {
 
     private func leg(_ index: Int, _ sides: [Process], _ boards: [String: Board]) throws -> [String] {
         let leg = result.cell.plan.legs[index]
-        guard leg.channel == .tcp else {
-            throw Unrenderable(description: "a shell script has no channel but tcp; leg \(index + 1) has \(leg.channel)")
-        }
         let (from, to) = folders(index)
         let final = (["completed", "failed", "cancelled"] + leg.alsoFinal.sorted()).joined(separator: "|")
         let render = StepRendering(source: from, destination: to, boards: boards)
@@ -194,17 +191,28 @@ extension Standalone {
                 lines.append("settings \(folder) \(shellQuoted(try qmpLine(command, arguments)))")
             }
         }
-        lines.append("listen")
+        if leg.channel == .tcp { lines.append("listen") }
         lines += try leg.before.flatMap(render.lines)
-        lines.append("migrate \(leg.haltsDestination ? "halted" : "running")")
+        func incoming(_ uri: JSONValue) throws -> String {
+            "settings \(to) \(shellQuoted(try qmpLine("migrate-incoming", ["uri": uri])))"
+        }
+        switch leg.channel {
+        case .tcp: lines.append("migrate \(leg.haltsDestination ? "halted" : "running")")
+        case .file: lines.append("migrate running file:../channel")
+        case .pipe: lines += ["mkfifo channel", "migrate running 'exec:cat > ../channel'", try incoming("exec:cat ../channel")]
+        default: throw Unrenderable(description: "a shell script has no channel of the kind of leg \(index + 1): \(leg.channel)")
+        }
         lines += try leg.schedule.flatMap(render.lines)
         let seen = try observation(index)
         guard let record = seen.record else { return lines + ["check_refusal \(shellQuoted(seen.refusal))"] }
         if record.outcome.isEnd {
             lines.append("await_end \(boards.values.first?.places.allGates ?? 0)")
+            if leg.channel == .file, record.outcome == .ended("completed") { lines.append(try incoming("file:../channel")) }
             lines += try leg.afterwards.flatMap(render.lines)
         } else if record.sourceRunState == nil {
             lines.append("await_silence")
+        } else if record.sourceStatuses.last == "device" {
+            throw Unrenderable(description: "the source neither ends nor iterates, and a shell has no proof that it waits for ever")
         } else {
             // Every ACK that is sure to come has come before.
             let outcomes = result.cell.forecasts[index].outcomes.filter { $0.ending.rawValue == seen.judgement?.verdict.rawValue }
