@@ -50,6 +50,8 @@ public enum ScheduleStep: Hashable, Sendable {
     case cut(ChannelPart)
     /// Lets the side open so many descriptors more than it has, and no more; nil: as many as it may.
     case limitDescriptors(Role, free: Int?)
+    /// Leaves the side next to no memory to take, by a cgroup: the kernel kills it as soon as it needs more.
+    case limitMemory(Role)
 }
 
 extension ScheduleStep: CustomStringConvertible {
@@ -80,6 +82,7 @@ extension ScheduleStep: CustomStringConvertible {
         case .yank(let role): "yank at the \(role.rawValue)"
         case .cut(let part): "cut \(part.rawValue)"
         case .limitDescriptors(let role, let free?): "leave the \(role.rawValue) \(free) free descriptors"
+        case .limitMemory(let role): "leave the \(role.rawValue) next to no memory to take"
         case .limitDescriptors(let role, nil): "lift the \(role.rawValue)'s limit of descriptors"
         }
     }
@@ -344,7 +347,11 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let diary = Diary(leg.before + leg.schedule)
     try await follow(leg.before, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
-    try await begin(leg, at: address, source: source, destination: destination)
+    do {
+        try await begin(leg, at: address, source: source, destination: destination)
+    } catch QMPError.closed where source.wasKilled {
+        // It ends over the command, and the watch finds it gone.
+    }
 
     let statuses = StatusList()
     let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
@@ -609,6 +616,9 @@ private func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?,
             iterated = try sourceIterates()
             guard let relay else { throw SideError("the schedule cuts \(part.rawValue), which is not relayed") }
             try relay.cut(part)
+        case .limitMemory(let role):
+            iterated = try sourceIterates()
+            try sides[role].limitMemory()
         case .limitDescriptors(let role, let free):
             iterated = try sourceIterates()
             try await sides[role].limitDescriptors(free: free)

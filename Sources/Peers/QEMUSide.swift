@@ -178,6 +178,12 @@ public final class QEMUSide: Sendable {
         }
     }
 
+    /// Leaves the process next to no memory to take: whoever does that ends it, by the kernel's hand.
+    func limitMemory() throws {
+        killed.withLock { $0 = true }
+        try MemoryGroup.make(for: process.value)
+    }
+
     /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
     /// that the other side's end causes may be logged.
     func abandon() {
@@ -343,6 +349,7 @@ public func withQEMU<Value: Sendable>(
             return .failure(error)
         }
     }
+    MemoryGroup.remove(of: result.processIdentifier.value)
     return try result.closureResult.get()
 }
 

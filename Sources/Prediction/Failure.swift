@@ -77,6 +77,8 @@ public enum Breakage: Hashable, Sendable {
     case call(FailingCall, errno: String, resetFails: Bool)
     /// The source may open so many files more.
     case sourceDescriptors(Int)
+    /// The source's memory cgroup leaves it none for the migration, and the kernel kills it while it sets up.
+    case sourceMemory
     /// The destination may; with none it may again later.
     case destinationDescriptors(Int)
     /// The source is told of more channels than it has, while only the last ACK is missing. It aborts.
@@ -104,6 +106,7 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
         return outcome
     case .call(let call, let errno, let resetFails):
         return failing(call, errno, resetFails: resetFails, healthy, scenario)
+    case .sourceMemory: return nothingAsked(healthy).ending(.noGuest)
     case .sourceDescriptors:
         var outcome = nothingAsked(healthy)
         outcome.words = "Too many open files"

@@ -35,6 +35,11 @@ extension Driver {
             draft.plan.leg.before.append(.limitDescriptors(.source, free: 0))
             draft.plan.leg.schedule = []
         },
+        Driver("source-no-memory", "the source's memory cgroup leaves it none for a migration", needs: .memoryGroup) { draft in
+            draft.scenario.breakage = .sourceMemory
+            draft.plan.leg.before.append(.limitMemory(.source))
+            draft.plan.leg.schedule = []
+        },
         Driver("destination-one-descriptor", "the destination may open one descriptor more, which its socket takes") { draft in
             draft.scenario.breakage = .destinationDescriptors(1)
             draft.plan.leg.before.append(.limitDescriptors(.destination, free: 1))

@@ -175,10 +175,13 @@ extension Draft {
 enum Need: Sendable {
     /// Of page faults in the kernel, too, as QEMU takes them for postcopy.
     case userfaultfd
+    /// A memory cgroup of its own for a process.
+    case memoryGroup
 
     /// Why it is not to be had; nil where it is.
     var missing: String? {
         switch self {
+        case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
         case .userfaultfd:
             // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
             let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
