@@ -217,8 +217,8 @@ struct DefaultMatrixTests {
         for cell in try set.cells(.default) {
             let known = set.runner.deviations.deviations(
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion)
-            // Who kills the source takes its guest's life.
-            let isKilled = cell.selection["driver"] == "source-killed"
+            // Who kills the source, or leaves it no memory, takes its guest's life.
+            let isKilled = ["source-killed", "source-no-memory"].contains(cell.selection["driver"])
             for outcome in cell.outcomes where !healthy.contains(outcome.ending) && !(isKilled && outcome.ending == .noGuest) {
                 #expect(
                     known.contains { $0.deviation.verdicts.contains(outcome.ending.rawValue) }, "\(cell.name): \(outcome.ending.rawValue)")
