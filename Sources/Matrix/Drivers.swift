@@ -43,15 +43,22 @@ struct Draft {
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
     var held: Int? { recipe.heldDevice(scenario) }
 
+    /// The same where the driver cannot do without.
+    func heldByGate() throws -> Int {
+        guard let held else {
+            throw Unavailable(description: "driver \(recipe.selection["driver"]) needs a device whose load a gate can hold")
+        }
+        return held
+    }
+
     /// Adds lines to a device's script, on a leg's destination or on the source.
     mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
-        func extended(_ device: MockDevice) throws -> MockDevice {
-            let script = try DeviceScript(device.script.text + lines + "\n", file: "\(device.name) \(role.rawValue)")
-            return MockDevice(name: device.name, script: script, slot: device.slot)
+        func extend(_ device: inout MockDevice) throws {
+            device.script = try DeviceScript(device.script.text + lines + "\n", file: "\(device.name) \(role.rawValue)")
         }
         switch role {
-        case .source: plan.source.devices[device] = try extended(plan.source.devices[device])
-        case .destination: plan.legs[leg].destination.devices[device] = try extended(plan.legs[leg].destination.devices[device])
+        case .source: try extend(&plan.source.devices[device])
+        case .destination: try extend(&plan.legs[leg].destination.devices[device])
         }
     }
 }

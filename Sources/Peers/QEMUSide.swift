@@ -14,7 +14,7 @@ public enum Role: String, Hashable, Sendable {
 public struct MockDevice: Hashable, Sendable {
     /// QEMU's `id=`, and the name in the device log.
     public let name: String
-    public let script: DeviceScript
+    public var script: DeviceScript
     /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
     public let slot: Int
     /// Not there when QEMU starts: the slot holds a PCIe root port, and a step plugs the device behind it. The root bus itself takes no

@@ -58,14 +58,6 @@ extension Driver {
 }
 
 extension Draft {
-    /// The device whose load a gate holds.
-    func heldByGate() throws -> Int {
-        guard let held else {
-            throw Unavailable(description: "driver \(recipe.selection["driver"]) needs a device whose ACK a gate can hold back")
-        }
-        return held
-    }
-
     /// How many ACKs the source counts in an undisturbed migration.
     var acks: Int { predict(scenario).first?.acksCounted ?? 1 }
 
@@ -95,8 +87,7 @@ extension Draft {
             for index in scenario.devices.indices { scenario.devices[index].reinits = 0 }
             for (index, device) in next.destination.devices.enumerated() {
                 let script = recipe.destinationScript(scenario.devices[index], index, scenario)
-                next.destination.devices[index] = MockDevice(
-                    name: device.name, script: try DeviceScript(script, file: "\(device.name) destination"), slot: device.slot)
+                next.destination.devices[index].script = try DeviceScript(script, file: "\(device.name) destination")
             }
         }
         next.schedule = recipe.schedule(scenario)

@@ -46,7 +46,7 @@ extension Driver {
             draft.plan.leg.schedule = []
         },
         Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has long been writing") { draft in
-            let held = try draft.lastUser
+            let held = try draft.heldByGate()
             draft.scenario.breakage = .destinationDescriptors(0)
             draft.plan.leg.before.append(.limitDescriptors(.destination, free: 0))
             draft.plan.leg.schedule =
@@ -57,19 +57,9 @@ extension Driver {
 }
 
 extension Draft {
-    /// The device whose ACK is the last; what breaks, breaks at it.
-    fileprivate var lastUser: Int {
-        get throws {
-            guard let held else {
-                throw Unavailable(description: "driver \(recipe.selection["driver"]) needs a device whose load a gate can hold")
-            }
-            return held
-        }
-    }
-
     /// Brings the migration to the moment, and breaks it there.
     fileprivate mutating func breaks(_ breakage: (BreakMoment) -> Breakage, _ steps: [ScheduleStep]) throws {
-        let held = try lastUser
+        let held = try heldByGate()
         guard let moment = BreakMoment(rawValue: recipe.selection["when"]) else {
             throw Unavailable(description: "driver \(recipe.selection["driver"]) breaks at a moment, and the axis 'when' names none")
         }
@@ -117,7 +107,7 @@ extension Draft {
     }
 
     fileprivate mutating func failsCall() throws {
-        let held = try lastUser
+        let held = try heldByGate()
         guard let call = FailingCall(rawValue: recipe.selection["call"]) else {
             throw Unavailable(description: "driver call-fails fails a call, and the axis 'call' names none")
         }
