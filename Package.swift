@@ -22,11 +22,17 @@ let package = Package(
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
         .target(name: "MigrationTrace", swiftSettings: strict),
-        .target(name: "VFIO", dependencies: ["CVFIOMock"], swiftSettings: strict),
+        .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
+        .target(name: "SwitchoverProtocol", swiftSettings: strict),
+        .target(name: "MigrationStream", swiftSettings: strict),
+        .target(
+            name: "MigrationEngine", dependencies: ["SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
         .target(
             name: "Peers",
             dependencies: [
-                "VFIO", "MigrationTrace", .product(name: "Subprocess", package: "swift-subprocess"),
+                "VFIO", "MigrationTrace", "MigrationEngine", "SwitchoverProtocol",
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
@@ -54,6 +60,10 @@ let package = Package(
             name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
+        .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
+        .testTarget(
+            name: "MigrationEngineTests", dependencies: ["MigrationEngine", "Verification", "VFIO", "SwitchoverProtocol"],
+            swiftSettings: strict),
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),

@@ -1,0 +1,66 @@
+/// The source's account of ACKs: what was requested, what was acknowledged, and whether it may switch over.
+
+/// How a side counts ACKs.
+package enum AckMode: String, Hashable, Sendable {
+    case legacy
+    case perDevice = "per-device"
+}
+
+/// What the handshake makes a migration fail with; `text` is QEMU's own.
+package struct ProtocolError: Error, Hashable, Sendable {
+    package let text: String
+    package init(_ text: String) { self.text = text }
+}
+
+package struct SourceLedger: Hashable, Sendable {
+    package let generation: Generation
+    package let mode: AckMode
+    package let capability: Bool
+    /// ACKs that are awaited; below 0 it is 4294967295. Up to 11.0 there is no number: 1 before the ACK, 0 after it.
+    package private(set) var pending: UInt32
+    package private(set) var hasUnderflowed = false
+
+    /// As a migration begins (confirmed on 11.1.3: whatever the capability).
+    package init(_ generation: Generation, mode: AckMode, capability: Bool) {
+        self.generation = generation
+        self.mode = mode
+        self.capability = capability
+        pending = mode == .legacy ? 1 : 0
+    }
+
+    /// Whether what modules request is counted.
+    package var collects: Bool { capability && mode == .perDevice && generation.has(.perDeviceAcks) }
+
+    /// Counts what a query has collected.
+    package mutating func collect(_ requests: UInt32) throws(ProtocolError) {
+        guard collects, requests > 0 else { return }
+        let (sum, overflow) = pending.addingReportingOverflow(requests)
+        if overflow, generation.has(.overflowError) { throw ProtocolError("Switchover ack pending num overflowed by \(sum)") }
+        pending = sum
+    }
+
+    /// Counts an ACK. The number that the trace shows is `pending`; up to 11.0 there is none.
+    package mutating func acknowledge() throws(ProtocolError) {
+        guard generation.has(.perDeviceAcks) else {
+            pending = 0
+            return
+        }
+        if pending == 0, !generation.has(.endlessAfterUnderflow) {
+            hasUnderflowed = true
+            throw ProtocolError("Switchover ack pending num underflowed")
+        }
+        pending &-= 1
+        if pending == .max {
+            hasUnderflowed = true
+            throw ProtocolError("Switchover ack pending num underflowed")
+        }
+    }
+
+    package func maySwitchOver(guestRuns: Bool) -> Bool { !capability || !guestRuns || pending == 0 }
+
+    /// Whether what the final query has collected lets the migration go on.
+    package func checkFinal(collected: UInt32) throws(ProtocolError) {
+        guard collects, generation.has(.finalQuery), collected > 0 else { return }
+        throw ProtocolError("Switchover ACK was requested by \(collected) devices during switchover")
+    }
+}
