@@ -80,7 +80,7 @@ package final class Host {
     package var countsRequests: Bool { has(.switchoverAck) && settings.mode == .perDevice && generation.has(.perDeviceAcks) }
 
     /// Sends a message of the return path, if it is open; false where the channel has ended.
-    package var sendReturnPath: ((ReturnPathMessage) -> Bool)?
+    package var sendReturnPath: ((ReturnMessage) -> Bool)?
 
     /// A user of switchover-ack counts itself in, in its loadSetup (11.1; before, users are asked). Nothing happens but in legacy mode with
     /// the capability on.

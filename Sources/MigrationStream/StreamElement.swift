@@ -7,7 +7,7 @@ package enum StreamElement: Hashable, Sendable {
     case header
     case configuration(machine: String)
     case section(Section)
-    case command(StreamCommand)
+    case command(MigrationCommand)
     case endOfFile
     /// Its text is of no consequence to a load.
     case vmDescription(length: Int)
@@ -75,7 +75,7 @@ package struct MemoryBlock: Hashable, Sendable {
     }
 }
 
-package enum StreamCommand: Hashable, Sendable {
+package enum MigrationCommand: Hashable, Sendable {
     case openReturnPath
     case ping(UInt32)
     /// With RAM in postcopy it names page sizes.
@@ -121,7 +121,7 @@ package enum StreamCommand: Hashable, Sendable {
 }
 
 /// A message of the return path.
-package enum ReturnPathMessage: Hashable, Sendable {
+package enum ReturnMessage: Hashable, Sendable {
     /// 0: the load was fine.
     case shut(UInt32)
     case pong(UInt32)
