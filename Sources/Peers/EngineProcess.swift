@@ -23,7 +23,7 @@ final class EngineProcess: HostLog {
         guard let name = configuration.binary.engineGeneration, let generation = Generation(named: name) else {
             throw EngineRefusal("\(configuration.binary.name) is no engine")
         }
-        host = Host(try settings(generation), log: self)
+        host = Host(try settings(generation), log: self, firstSection: 0)
         simulation.add(host)
         var memory = GuestMemory.q35(mebibytes: configuration.memoryMiB)
         if configuration.filledMiB > 0, let block = memory.block("pc.ram") {
@@ -38,9 +38,9 @@ final class EngineProcess: HostLog {
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
         for device in configuration.devices.reversed() { _ = devices[device.name]?.reset() }
+        guard role == .source else { return }
         host.emit(.migrationBlockActivation(.active))
-        guard role == .source, !configuration.startsPaused else { return }
-        main.request(.cont)
+        if !configuration.startsPaused { main.request(.cont) }
     }
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.
