@@ -545,7 +545,10 @@ package final class VFIOModule: SaveVMHandlers {
             try assumed.end { host.emit($0) }
             return nil
         } catch {
-            if error.kind == .resetFailed { abortion = error.text }
+            if error.kind == .resetFailed {
+                abortion = error.text
+                host.abortion = error.text
+            }
             return ModuleError(error.text, result: -Int64(error.errno))
         }
     }
