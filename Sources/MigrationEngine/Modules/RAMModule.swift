@@ -133,6 +133,13 @@ package final class RAM: SaveVMHandlers {
         }
     }
 
+    /// The guest says that it does not use these pages: they need not be sent, unless it writes them again.
+    package func dropHinted(block: Int, _ range: Range<Int>) {
+        guard dirty.indices.contains(block) else { return }
+        dirtyPages -= UInt64(dirty[block].count(in: range))
+        dirty[block].remove(range)
+    }
+
     /// Asked-for pages wait to be sent: the migration thread need not wait for its next window.
     package var hasRequests: Bool { !requests.isEmpty }
 
@@ -287,10 +294,12 @@ package final class RAM: SaveVMHandlers {
         let local = table[block]
         for range in ranges {
             guard range.lowerBound >= 0, range.upperBound <= memory.pages(of: local) else {
-                let size = GuestMemory.pageSize
+                let size = UInt64(GuestMemory.pageSize)
+                let start = UInt64(clamping: range.lowerBound) &* size
+                let length = hex((UInt64(clamping: range.upperBound) &* size) &- start)
+                let blockLength = hex(UInt64(memory.pages(of: local)) * size)
                 throw ModuleError(
-                    "ram_block_discard_range: Overrun block '\(memory.id(of: local))' (\(range.lowerBound * size)/\(hex(UInt64(range.count * size)))/"
-                        + "\(hex(UInt64(memory.pages(of: local) * size))))", result: -22)
+                    "ram_block_discard_range: Overrun block '\(memory.id(of: local))' (\(start)/\(length)/\(blockLength))", result: -22)
             }
             memory.clear(block: local, range)
             received[local].remove(range)
@@ -349,7 +358,7 @@ package final class RAM: SaveVMHandlers {
             guard pages == block.pages else {
                 let size = UInt64(GuestMemory.pageSize)
                 throw ModuleError(
-                    "Size mismatch: \(block.id): 0x\(hex(UInt64(clamping: block.pages) * size)) != 0x\(hex(UInt64(pages) * size))",
+                    "Size mismatch: \(block.id): 0x\(hex(UInt64(clamping: block.pages) &* size)) != 0x\(hex(UInt64(pages) * size))",
                     result: -22)
             }
             places.append(place)
