@@ -80,15 +80,17 @@ package final class RAM: SaveVMHandlers {
         var left = budget - SectionRecord.end.wireSize
         var isFirst = true
         sendRequested(&left, &isFirst, &call)
-        while left > 0, let run = nextRun() {
-            guard send(run.block, run.pages, &left, atLeastOne: isFirst, &call) else {
-                left = 0
+        var isRoundEmpty = false
+        while left > 0 || (isFirst && budget > 0) {
+            guard let run = nextRun() else {
+                isRoundEmpty = true
                 break
             }
+            guard send(run.block, run.pages, &left, atLeastOne: isFirst, &call) else { break }
             isFirst = false
         }
         call.payload.append(.end)
-        return .done(left > 0 ? 1 : 0)
+        return .done(isRoundEmpty ? 1 : 0)
     }
 
     /// The PART before postcopy holds its end mark only (confirmed on 11.1.3).
