@@ -20,3 +20,8 @@ public protocol EngineLog: AnyObject {
 public func migrateInEngine(_ plan: MigrationPlan, seed: UInt64, log: some EngineLog) throws -> [MigrationRecord] {
     throw EngineRefusal("the engine is not there yet")
 }
+
+extension EngineRefusal {
+    /// nil: the engine models everything in the plan.
+    public init?(_ plan: MigrationPlan) { return nil }
+}
