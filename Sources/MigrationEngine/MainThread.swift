@@ -50,6 +50,9 @@ package final class MainThread: EngineThread {
         host.threads.append(self)
     }
 
+    /// Nothing is left for it to do.
+    package var isIdle: Bool { ops.isEmpty && queue.isEmpty }
+
     /// Puts a command behind those that wait; `taken` counts it when it has been carried out.
     package func request(_ command: Command) { queue.append(.command(command)) }
 

@@ -59,8 +59,8 @@ final class MigrationThread: EngineThread {
     }
 
     package var course: ThreadCourse
-    let source: Source
-    let main: MainThread
+    unowned let source: Source
+    unowned let main: MainThread
     var ops: [Op] = [.open]
     /// What the query at hand has come to.
     var pending = PendingBytes()
@@ -99,8 +99,7 @@ final class MigrationThread: EngineThread {
         case .awaitPackage?: return source.packageIsLoaded || source.returnPath?.isOver != false || source.fileError ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
-            let names = host.memory?.blockNames ?? []
-            return names.allSatisfy { source.receivedBitmaps[$0] != nil } || source.returnPath?.isOver != false ? 0 : nil
+            return host.memory?.awaitsBitmaps != true || source.returnPath?.isOver != false ? 0 : nil
         case .awaitResumeAck?: return source.resumeIsAcknowledged || source.returnPath?.isOver != false ? 0 : nil
         default: return source.channel.isFull ? (source.hasFailed ? 0 : nil) : 0
         }
@@ -443,6 +442,7 @@ final class MigrationThread: EngineThread {
             stateBefore = host.runState
         }
         guestStateBefore = host.runState
+        host.globalState?.store(host.runState)
     }
 
     /// What the guest was in when the migration stopped it.

@@ -28,10 +28,9 @@ package final class Source {
     var blocksAreInactive = false
     var returnPath: ReturnPathThread?
     var migration: MigrationThread?
-    /// PONGs that came, and recovery messages, for whoever waits for them.
+    /// RESUME_ACK has come.
     var resumeIsAcknowledged = false
-    var receivedBitmaps: [String: [UInt64]] = [:]
-    /// Counts of sections of the modules, by their idstr, whose END was sent before a postcopy.
+    /// MIGRATION_PASS: exact queries since 11.1.
     var iterations: Int64 = 0
     /// Told of each status it enters.
     let entered: (MigrationStatus) -> Void

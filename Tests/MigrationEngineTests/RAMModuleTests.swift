@@ -103,7 +103,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
         }
         dirtySome(ram, &random)
         ram.memory.write(block: 0, page: 0, page(0x77), log: .lastSync)
-        source.host.runState = .finishMigrate
+        source.host.begin(in: .finishMigrate)
         if generation.has(.finalQuery) { _ = try source.query(ram, exact: true, final: true) }
         try target.load(try source.complete(ram), into: loaded)
         #expect(loaded.memory.hasContents(of: ram.memory), "seed \(seed)")
