@@ -2,6 +2,7 @@
 import ArgumentParser
 import Foundation
 import Matrix
+import Peers
 
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
