@@ -151,9 +151,12 @@ public struct DowntimeExperiment: Sendable {
     }
 
     private func read(_ record: MigrationRecord, _ take: (Event, Int64, StreamName) -> Void) throws {
+        guard let source = record.sourceLogs, let destination = record.destinationLogs else {
+            throw SideError("the migration left no logs")
+        }
         for (stream, slice) in [
-            (StreamName.source, record.sourceLogs.qemu), (.sourceDevices, record.sourceLogs.devices),
-            (.destination, record.destinationLogs.qemu), (.destinationDevices, record.destinationLogs.devices),
+            (StreamName.source, source.qemu), (.sourceDevices, source.devices), (.destination, destination.qemu),
+            (.destinationDevices, destination.devices),
         ] {
             var reader = try LogReader(slice)
             while let line = try reader.nextEvent() {

@@ -37,6 +37,13 @@ public struct Cell: Sendable {
     public var sourceVersion: String
     public var destinationVersion: String
 
+    /// Both sides are engines; sides of two kinds are not paired.
+    public var isEngine: Bool { plan.source.binary.isEngine }
+
+    /// The name without what tells an engine from the QEMU of its release: a cell of QEMUs and one of engines that have it are the same
+    /// migration.
+    public var sharedName: String { name.replacing(QEMUBinary.enginePrefix, with: "") }
+
     /// What each leg is predicted to show.
     public var forecasts: [Forecast] { earlier + [Forecast(scenario: scenario, outcomes: outcomes)] }
 

@@ -46,6 +46,8 @@ public struct CellResult: Sendable {
     public let seconds: Double
     /// What came of the legs before the last.
     public var earlier: [LegResult] = []
+    /// Events that were judged as they came; 0 where logs were.
+    public var events = 0
 
     public var name: String { cell.name }
     /// Why it ended as it did.
@@ -106,6 +108,9 @@ public struct Judge: Hashable, Sendable {
     public let says: String
 
     static let closedForm = "closed form"
+    static let monitors = "word of QEMU's monitors"
+    /// The cell of the same name on QEMU binaries.
+    static let qemu = "QEMU"
 }
 
 /// What came of one leg of a cell.

@@ -82,8 +82,8 @@ func judges(_ outcomes: [Outcome], ending: CellResult.Ending, record: MigrationR
     let predicted = outcomes.map(\.ending.rawValue)
     var judges = [Judge(name: Judge.closedForm, says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]
     if case .verdict(let verdict) = ending { judges.append(Judge(name: "verifier", says: verdict.rawValue)) }
-    if let word = record?.ending { judges.append(Judge(name: "word of QEMU's monitors", says: word)) }
-    if case .refused = ending { judges.append(Judge(name: "word of QEMU's monitors", says: ending.text)) }
+    if let word = record?.ending { judges.append(Judge(name: Judge.monitors, says: word)) }
+    if case .refused = ending { judges.append(Judge(name: Judge.monitors, says: ending.text)) }
     return judges
 }
 

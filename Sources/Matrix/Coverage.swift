@@ -104,10 +104,10 @@ public struct Coverage: Hashable, Sendable {
         cells = planned.count
         products = productUses(file, planned, upTo: tier)
         values = valueUses(file, planned)
-        let everything = file.selections(.full)
+        let everything = file.selections(.engine)
         vain =
             valueUses(file, everything).filter { $0.cells == 0 }.map { "no cell has \($0.axis) \($0.value)" }
-            + productUses(file, everything, upTo: .full).filter { $0.cells == 0 }.map { "product \($0.product) makes no cell of its own" }
+            + productUses(file, everything, upTo: .engine).filter { $0.cells == 0 }.map { "product \($0.product) makes no cell of its own" }
             + exclusions.filter { $0.pairs == 0 && $0.combinations == 0 }.map { "\($0.place) excludes nothing: \($0.reason)" }
         self.axisPairs = axisPairs
         self.exclusions = exclusions

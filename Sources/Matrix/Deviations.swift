@@ -1,3 +1,4 @@
+import Peers
 import Prediction
 import Verification
 
@@ -58,20 +59,30 @@ public struct DeviationFile: Hashable, Sendable {
         self.deviations = deviations
     }
 
-    /// The deviations that may show in a cell, in file order. Versions are as QEMU says them.
+    /// The deviations that may show in a cell, in file order. Versions are as QEMU says them, or the name of an engine, which does what any
+    /// version of its release was seen to do.
     public func deviations(for selection: Selection, cellName: String, sourceVersion: String, destinationVersion: String)
         -> [MatchedDeviation]
     {
-        deviations.compactMap { deviation in
+        // Patterns of names are those of cells of QEMU.
+        let cellName = cellName.replacing(QEMUBinary.enginePrefix, with: "")
+        return deviations.compactMap { deviation in
             guard deviation.cells.allSatisfy({ $0.value.contains(selection[$0.key]) }),
                 deviation.names.isEmpty || deviation.names.contains(where: { matches(cellName, $0) })
             else { return nil }
             let exact =
-                deviation.sourceVersions?.contains(sourceVersion) ?? true
-                && deviation.destinationVersions?.contains(destinationVersion) ?? true
+                deviation.sourceVersions?.contains { isVersion($0, of: sourceVersion) } ?? true
+                && deviation.destinationVersions?.contains { isVersion($0, of: destinationVersion) } ?? true
             return MatchedDeviation(deviation: deviation, exactVersion: exact)
         }
     }
+}
+
+/// Whether the side is of this exact version; an engine is of all versions of its release.
+private func isVersion(_ version: String, of side: String) -> Bool {
+    guard side.hasPrefix(QEMUBinary.enginePrefix) else { return version == side }
+    let release = side.dropFirst(QEMUBinary.enginePrefix.count)
+    return version == release || version.hasPrefix(release + ".")
 }
 
 extension Deviation {

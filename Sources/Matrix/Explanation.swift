@@ -221,7 +221,7 @@ extension Trace {
             var side = TraceSide()
             side.version = version
             side.machine = configuration.machine
-            side.commandLine = qemuArguments(configuration, role: role)
+            if !configuration.binary.isEngine { side.commandLine = qemuArguments(configuration, role: role) }
             return side
         }
         header.cell = cell.name

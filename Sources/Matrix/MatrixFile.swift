@@ -3,6 +3,8 @@
 /// How much of the matrix is run. A cell belongs to the lowest tier that makes it.
 public enum Tier: String, CaseIterable, Comparable, Hashable, Sendable {
     case quick, `default`, full
+    /// With selections of which there are too many for processes.
+    case engine
 
     public static func < (first: Tier, second: Tier) -> Bool {
         allCases.firstIndex(of: first)! < allCases.firstIndex(of: second)!

@@ -50,17 +50,33 @@ public struct Recipe: Sendable {
         return (cells, missing)
     }
 
-    /// Every cell that the selection stands for: one for each pair of fitting binaries and each machine type it names.
+    /// Every cell that the selection stands for: one for each pair of fitting sides of one kind and each machine type it names.
     public static func cells(of selection: Selection, product: String, binaries: [ProbedBinary]) throws -> (
         cells: [Cell], missing: [Unavailable]
     ) {
+        if let reason = Driver[selection["driver"]]?.needs?.missing { return ([], [Unavailable(description: reason)]) }
         var cells: [Cell] = []
         var missing: Set<Unavailable> = []
-        let sources = binaries.filter { fits($0, selection["source"]) }
-        let destinations = binaries.filter { fits($0, selection["destination"]) }
-        if let reason = Driver[selection["driver"]]?.needs?.missing { return ([], [Unavailable(description: reason)]) }
+        for kind in SideKind.allCases {
+            let sides = binaries.filter { $0.binary.kind == kind }
+            guard !sides.isEmpty else { continue }
+            let made = try Self.cells(of: selection, product: product, sides, kind)
+            cells += made.cells
+            missing.formUnion(made.missing)
+        }
+        return (cells, missing.sorted { $0.description < $1.description })
+    }
+
+    /// The same of sides that are all of one kind.
+    private static func cells(of selection: Selection, product: String, _ sides: [ProbedBinary], _ kind: SideKind) throws -> (
+        cells: [Cell], missing: Set<Unavailable>
+    ) {
+        var cells: [Cell] = []
+        var missing: Set<Unavailable> = []
+        let sources = sides.filter { fits($0, selection["source"]) }
+        let destinations = sides.filter { fits($0, selection["destination"]) }
         for (side, found) in [("source", sources), ("destination", destinations)] where found.isEmpty {
-            missing.insert(Unavailable(description: "no binary at hand is \(selection[side]): the \(side) of its cells"))
+            missing.insert(Unavailable(description: "no \(kind.sideAtHand) is \(selection[side]): the \(side) of its cells"))
         }
         for source in sources {
             for destination in destinations {
@@ -82,7 +98,7 @@ public struct Recipe: Sendable {
                 }
             }
         }
-        return (cells, missing.sorted { $0.description < $1.description })
+        return (cells, missing)
     }
 
     /// Whether a binary is what the axis value asks for, by its probed features, never by its name.

@@ -5,28 +5,47 @@ import Peers
 import VFIO
 import Verification
 
-/// The trace of a leg of a cell.
+/// The trace of a leg of a cell, from the logs that it left.
 func recordTrace(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries: [String: ProbedBinary]) throws -> Trace {
+    guard let sourceLogs = record.sourceLogs, let destinationLogs = record.destinationLogs else {
+        throw Environment("\(cell.name): expected the logs of two QEMUs, found none")
+    }
+    let from = try SideLogs(sourceLogs)
+    let to = try SideLogs(destinationLogs)
+    var header = try traceHeader(cell, leg: index, record: record, binaries: binaries)
+    header.source.unknown = from.unknown
+    header.destination.unknown = to.unknown
+    return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
+}
+
+/// What each side was, and how driving them ended.
+func traceHeader(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries: [String: ProbedBinary]) throws -> TraceHeader {
     let leg = cell.plan.legs[index]
     let configuration = (source: cell.plan.source(ofLeg: index), destination: leg.destination)
     guard let source = binaries[configuration.source.binary.name], let destination = binaries[configuration.destination.binary.name] else {
         throw Environment(
-            "\(cell.name): no QEMU named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is at hand")
+            "\(cell.name): no side named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is at hand")
     }
     var header = TraceHeader()
     header.cell = cell.traces[index].name
     header.outcome = record.outcome.description
     header.duration = UInt64(record.seconds * 1e9)
-    header.armed = (leg.before + leg.schedule).armed(after: record.marks.count) ?? ""
-    let from = try SideLogs(record.sourceLogs)
-    let to = try SideLogs(record.destinationLogs)
-    header.source = describe(source, configuration.source, .source, record.sourceCapabilities, from)
-    header.destination = describe(destination, configuration.destination, .destination, record.destinationCapabilities, to)
+    header.armed = leg.armed(record) ?? ""
+    header.source = describe(source, configuration.source, .source, record.sourceCapabilities)
+    header.destination = describe(destination, configuration.destination, .destination, record.destinationCapabilities)
     if leg.channel == .pipe { header.source.properties.append(.oneWay) }
-    if record.marks.contains(where: { $0.step == .kill(.destination) && leg.schedule.contains($0.step) }) {
-        header.destination.properties.append(.killed)
+    if leg.killsDestination(record) { header.destination.properties.append(.killed) }
+    return header
+}
+
+extension MigrationLeg {
+    /// What the schedule still had in store when driving ended, in words.
+    func armed(_ record: MigrationRecord) -> String? { (before + schedule).armed(after: record.marks.count) }
+
+    /// A step killed the destination's process.
+    func killsDestination(_ record: MigrationRecord) -> Bool {
+        record.marks.contains { $0.step == .kill(.destination) && schedule.contains($0.step) }
     }
-    return Trace(header: header, source: from.qemu, sourceDevices: from.devices, destination: to.qemu, destinationDevices: to.devices)
 }
 
 /// Both logs of a side, folded.
@@ -57,24 +76,25 @@ private struct SideLogs {
 }
 
 private func describe(
-    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool], _ logs: SideLogs
+    _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool]
 ) -> TraceSide {
     var side = TraceSide()
     let features = binary.features
     side.name = binary.binary.name
     side.version = features.package.isEmpty ? features.version : "\(features.version) (\(features.package))"
     side.machine = configuration.machine
-    side.features = [Setting("generation", features.generation)] + features.summary.map { Setting($0, "yes") }
+    side.features =
+        [Setting("generation", binary.binary.engineGeneration ?? features.generation)] + features.summary.map { Setting($0, "yes") }
     if let mode = features.mode(machine: configuration.machine) { side.features.append(Setting("mode", mode.rawValue)) }
     side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
-    side.commandLine = qemuArguments(configuration, role: role)
+    // An engine is started by no command.
+    if !binary.binary.isEngine { side.commandLine = qemuArguments(configuration, role: role) }
     side.devices = configuration.devices.map { device in
         let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         return TraceDevice(name: device.name, idstr: device.idstr, script: lines.last == "" ? Array(lines.dropLast()) : lines)
     }
-    side.unknown = logs.unknown
     return side
 }
 

@@ -37,8 +37,10 @@ public final class ResultLog: Sendable {
     deinit { close(descriptor) }
 
     /// Throws `Environment` where the line could not be written whole.
-    public func append(_ line: ResultLine) throws {
-        let bytes = try line.jsonLine()
+    public func append(_ line: ResultLine) throws { try append(line.jsonLine()) }
+
+    /// Appends a line as `jsonLine` makes it.
+    public func append(_ bytes: Data) throws {
         let count = try bytes.withUnsafeBytes { bytes in
             while true {
                 let count = write(descriptor, bytes.baseAddress, bytes.count)
@@ -116,7 +118,7 @@ private func summary(_ error: any Error) -> String {
 
 extension ResultLine {
     /// The object with its line end: keys sorted, the same bytes for the same result.
-    func jsonLine() throws -> Data {
+    public func jsonLine() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(self) + [newline]

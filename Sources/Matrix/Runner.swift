@@ -1,4 +1,4 @@
-/// Runs cells on real QEMU binaries, one folder each, and has them judged.
+/// Runs cells, each on QEMU binaries in a folder of its own, or in the engine, and has them judged.
 import Foundation
 import MigrationTrace
 import Peers
@@ -16,6 +16,10 @@ public struct CellRunner: Sendable {
     public var policy: DeviationPolicy
     /// Makes the trace of each cell wrong before it is judged.
     public var tampering: Tampering?
+    /// Chooses among the orders in which an engine's threads may run, and what else is left to chance.
+    public var seed: UInt64 = 1
+    /// How cells of QEMU ended that the engine runs, too, by their names: a judge of the engine.
+    public var witnesses: [String: String] = [:]
 
     public init(
         binaries: [ProbedBinary], shim: String, deviations: DeviationFile, policy: DeviationPolicy = .expected, tampering: Tampering? = nil
@@ -27,56 +31,92 @@ public struct CellRunner: Sendable {
         self.tampering = tampering
     }
 
-    /// Runs one cell in `folder`, which must not exist yet, and leaves its logs, scripts and a trace of each leg there. A QEMU that does not
-    /// do its part is a result; everything else that goes wrong is the environment's and is thrown.
+    /// Runs one cell in `folder`, which must not exist yet, and leaves a trace of each leg there; of QEMUs also their logs and scripts. A
+    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `EngineRefusal`
+    /// where the engine does not model the cell.
     public func run(_ cell: Cell, folder: String) async throws -> CellResult {
+        if cell.isEngine {
+            let result = try runInEngine(cell)
+            try writeEngineTraces(cell, folder: folder)
+            return result
+        }
         let began = Deadline.now
         var plan = cell.plan
         for (index, forecast) in cell.forecasts.enumerated() { plan.legs[index].watcher = EndlessWatcher(forecast.scenario) }
-        func result(_ ending: CellResult.Ending, _ judgement: Judgement?, _ record: MigrationRecord?, _ earlier: [LegResult]) -> CellResult
-        {
-            CellResult(
-                cell: cell, ending: ending, judgement: judgement, record: record,
-                differences: Comparison(cell, leg: plan.legs.count - 1, ending: ending, judgement: judgement, record: record).differences,
-                deviations: account(cell, ending, earlier.map(\.judgement) + (judgement.map { [$0] } ?? [])),
-                judges: judges(cell.outcomes, ending: ending, record: record),
-                seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9, earlier: earlier)
-        }
+        var seconds: Double { Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9 }
         do {
             let records = try await migrate(plan, shim: shim, folder: folder)
-            var legs: [LegResult] = []
-            for (index, record) in records.enumerated() {
-                let judgement = try judgeLeg(cell, index, record, file: folder + "/" + cell.traces[index].file)
-                let ending = CellResult.Ending.verdict(judgement.verdict)
-                legs.append(
-                    LegResult(
-                        ending: ending, judgement: judgement, record: record,
-                        differences: Comparison(cell, leg: index, ending: ending, judgement: judgement, record: record).differences,
-                        judges: judges(cell.forecasts[index].outcomes, ending: ending, record: record)))
+            let judgements = try records.enumerated().map { index, record in
+                try judgeLeg(cell, index, record, file: folder + "/" + cell.traces[index].file)
             }
-            guard legs.count == plan.legs.count, let last = legs.popLast() else {
-                let reason =
-                    "leg \(legs.count + 1) of \(plan.legs.count) was never driven: the one before is \(records.last!.outcome.description)"
-                return result(.broken(reason), nil, nil, legs)
-            }
-            return result(last.ending, last.judgement, last.record, legs)
+            return conclude(cell, records, judgements, seconds: seconds)
         } catch let refusal as SideRefusal where !Task.isCancelled {
-            return result(.refused(refusal), nil, nil, [])
+            return conclude(cell, .refused(refusal), seconds: seconds)
         } catch let error as SideError where !Task.isCancelled {
-            return result(.broken(error.description), nil, nil, [])
+            return conclude(cell, .broken(error.description), seconds: seconds)
         } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
-            return result(.broken(error.description), nil, nil, [])
+            return conclude(cell, .broken(error.description), seconds: seconds)
         }
+    }
+
+    /// What is said of a cell whose legs were driven, each judged by itself.
+    func conclude(_ cell: Cell, _ records: [MigrationRecord], _ judgements: [Judgement], seconds: Double) -> CellResult {
+        var legs = zip(records, judgements).enumerated().map { index, leg in
+            let (record, judgement) = leg
+            let ending = CellResult.Ending.verdict(judgement.verdict)
+            return LegResult(
+                ending: ending, judgement: judgement, record: record,
+                differences: Comparison(cell, leg: index, ending: ending, judgement: judgement, record: record).differences,
+                judges: judges(cell, leg: index, ending: ending, record: record))
+        }
+        guard legs.count == cell.plan.legs.count, let last = legs.popLast() else {
+            let reason =
+                "leg \(legs.count + 1) of \(cell.plan.legs.count) was never driven: the one before is "
+                + (records.last?.outcome.description ?? "none")
+            return conclude(cell, .broken(reason), earlier: legs, seconds: seconds)
+        }
+        return CellResult(
+            cell: cell, ending: last.ending, judgement: last.judgement, record: last.record, differences: last.differences,
+            deviations: account(cell, last.ending, legs.map(\.judgement) + [last.judgement]), judges: last.judges, seconds: seconds,
+            earlier: legs)
+    }
+
+    /// What is said of a cell that nothing was logged of, or that was not driven to its end.
+    func conclude(_ cell: Cell, _ ending: CellResult.Ending, earlier: [LegResult] = [], seconds: Double) -> CellResult {
+        let last = cell.plan.legs.count - 1
+        return CellResult(
+            cell: cell, ending: ending, judgement: nil, record: nil,
+            differences: Comparison(cell, leg: last, ending: ending, judgement: nil, record: nil).differences,
+            deviations: account(cell, ending, earlier.map(\.judgement)), judges: judges(cell, leg: last, ending: ending, record: nil),
+            seconds: seconds, earlier: earlier)
+    }
+
+    /// Who spoke on the ending of a leg.
+    private func judges(_ cell: Cell, leg: Int, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
+        let outcomes = cell.forecasts[leg].outcomes
+        guard cell.isEngine else { return Matrix.judges(outcomes, ending: ending, record: record) }
+        // What the engine itself says of its end is no judgement of it.
+        var judges = Matrix.judges(outcomes, ending: ending, record: nil).filter { $0.name != Judge.monitors }
+        // A QEMU that ran the same cell is one, where chance has no say.
+        if leg == cell.plan.legs.count - 1, !cell.isRace, let says = witnesses[cell.sharedName] {
+            judges.append(Judge(name: Judge.qemu, says: says))
+        }
+        return judges
     }
 
     /// What is said of a leg; its trace, with the judgement, is left in the file.
     private func judgeLeg(_ cell: Cell, _ index: Int, _ record: MigrationRecord, file: String) throws -> Judgement {
-        var trace = try recordTrace(cell, leg: index, record: record, binaries: binaries)
+        try judge(recordTrace(cell, leg: index, record: record, binaries: binaries), file: file)
+    }
+
+    /// What is said of a leg's trace, made wrong first where that is asked for; with the judgement it is left in the file, if there is one.
+    func judge(_ trace: Trace, file: String?) throws -> Judgement {
+        var trace = trace
         if let tampering, let tampered = tampering.tamper(trace) { trace = tampered }
-        let judgement = judge(trace)
+        let judgement = Verification.judge(trace)
         trace.header.verdict = judgement.verdict.rawValue
         trace.header.broken = judgement.broken
-        try trace.write(path: file)
+        if let file { try trace.write(path: file) }
         return judgement
     }
 
@@ -89,21 +129,25 @@ public struct CellRunner: Sendable {
     }
 }
 
+extension Circumstances {
+    /// What is known of a leg before it begins.
+    init(_ scenario: Scenario) {
+        self.init()
+        sourceCapability = scenario.source.capability
+        destinationCapability = scenario.destination.capability
+        sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
+        destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
+        reinitsForEver = scenario.reinitsForEver
+        decidesBelowThreshold = !scenario.source.decidesAtThreshold
+        isOneWay = scenario.sink == .pipe
+    }
+}
+
 /// The verifier, watching a migration that still runs.
 private struct EndlessWatcher: MigrationWatcher {
     private var verifier: Verifier
 
-    init(_ scenario: Scenario) {
-        var circumstances = Circumstances()
-        circumstances.sourceCapability = scenario.source.capability
-        circumstances.destinationCapability = scenario.destination.capability
-        circumstances.sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
-        circumstances.destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
-        circumstances.reinitsForEver = scenario.reinitsForEver
-        circumstances.decidesBelowThreshold = !scenario.source.decidesAtThreshold
-        circumstances.isOneWay = scenario.sink == .pipe
-        verifier = Verifier(circumstances)
-    }
+    init(_ scenario: Scenario) { verifier = Verifier(Circumstances(scenario)) }
 
     mutating func take(_ event: Event, from stream: StreamName, line: Int) {
         verifier.take(event, at: Place(stream: stream, line: line))

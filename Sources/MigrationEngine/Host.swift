@@ -53,13 +53,23 @@ package final class Host {
     private var nextSection: UInt32
     package let log: any HostLog
     /// Gates of the host's devices that are open.
-    package private(set) var openGates: Set<String> = []
+    private var openGates: Set<String> = []
     private var allGatesAreOpen = false
-    package var runState = RunState.prelaunch
+    package private(set) var runState = RunState.prelaunch
     /// The approver of a migration that comes in.
     package var approver: DestinationApprover
+    /// The guest's memory, where it has any that migrates.
+    package weak var memory: (any MigratedMemory)?
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
+    /// Threads that are not over, and some that are.
+    var threads: [any EngineThread] = []
+    /// Who has the lock.
+    weak var lockOwner: (any EngineThread)?
+    /// The process is stopped where it stands.
+    package var isHalted = false
+    /// The process has ended.
+    package private(set) var isGone = false
 
     package var generation: Generation { settings.generation }
     /// The guest's processors run.
@@ -75,6 +85,48 @@ package final class Host {
     package func has(_ capability: Capability) -> Bool { settings.capabilities.contains(capability) }
 
     package func emit(_ event: Event) { log.take(event) }
+
+    /// Adds a module behind those of the same priority.
+    package func register(_ module: any SaveVMHandlers, device: (any MigrationDevice)? = nil) {
+        let place = modules.firstIndex { $0.priority < module.priority } ?? modules.endIndex
+        modules.insert(module, at: place)
+        sections.insert(nextSection, at: place)
+        nextSection += 1
+        if let device { devices.append(device) }
+    }
+
+    /// The run state changes; it is logged where it really does.
+    package func enter(_ state: RunState) {
+        guard state != runState else { return }
+        emit(.runstateSet(from: runState.number, runState, to: state.number, state))
+        runState = state
+    }
+
+    /// The run state a process begins with, which nothing logs.
+    package func begin(in state: RunState) { runState = state }
+
+    /// The process ends: its threads do nothing any more.
+    package func end() {
+        isGone = true
+        for thread in threads { thread.end() }
+        threads = []
+    }
+
+    // MARK: Gates
+
+    package func isOpen(_ gate: String) -> Bool { allGatesAreOpen || openGates.contains(gate) }
+
+    package func open(_ gate: String) {
+        guard openGates.insert(gate).inserted else { return }
+        for device in devices { device.gateOpened(gate) }
+    }
+
+    package func openAllGates() {
+        for device in devices { for gate in device.gates { open(gate) } }
+        allGatesAreOpen = true
+    }
+
+    // MARK: The handshake, as modules use it
 
     /// What modules request is counted: capability on, per-device mode.
     package var countsRequests: Bool { has(.switchoverAck) && settings.mode == .perDevice && generation.has(.perDeviceAcks) }
@@ -104,25 +156,16 @@ package final class Host {
             throw ModuleError("\(user): qemu_loadvm_approve_switchover failed, err=-5 (Input/output error)")
         }
     }
+}
 
-    /// Adds a module behind those of the same priority.
-    package func register(_ module: any SaveVMHandlers, device: (any MigrationDevice)? = nil) {
-        let place = modules.firstIndex { $0.priority < module.priority } ?? modules.endIndex
-        modules.insert(module, at: place)
-        sections.insert(nextSection, at: place)
-        nextSection += 1
-        if let device { devices.append(device) }
+extension MigrationDevice {
+    /// Which of these gates are not open.
+    func closed(_ gates: UInt32, on host: Host) -> UInt32 {
+        self.gates.indices.reduce(gates) { host.isOpen(self.gates[$1]) ? $0 & ~(1 << $1) : $0 }
     }
 
-    package func isOpen(_ gate: String) -> Bool { allGatesAreOpen || openGates.contains(gate) }
-
-    package func open(_ gate: String) {
-        guard openGates.insert(gate).inserted else { return }
-        for device in devices { device.gateOpened(gate) }
-    }
-
-    package func openAllGates() {
-        for device in devices { for gate in device.gates { open(gate) } }
-        allGatesAreOpen = true
+    /// Tells the device which gates begin to hold its call, or let it go.
+    func tell(_ gates: UInt32, begins: Bool) {
+        for index in self.gates.indices where gates & (1 << index) != 0 { hold(gate: index, begins: begins) }
     }
 }

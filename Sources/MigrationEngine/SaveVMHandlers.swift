@@ -99,6 +99,10 @@ package protocol SaveVMHandlers: AnyObject {
     func saveQueryPending(_ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call) throws(ModuleError) -> Progress
     /// Inside PART; writes no more than `budget` bytes. Migration thread, no BQL.
     func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress
+    /// Has a PART before postcopy.
+    var preparesPostcopy: Bool { get }
+    /// Its END is written again at the end of a postcopy that it took no part in.
+    var endsTwice: Bool { get }
     /// Inside a PART before postcopy, guest running. Migration thread, no BQL (10.1 and later).
     func savePostcopyPrepare(_ call: inout Call) throws(ModuleError) -> Progress
     /// Inside END: all the rest. Migration thread, BQL.
@@ -149,6 +153,8 @@ extension SaveVMHandlers {
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress { .done }
     package func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress { .done(1) }
+    package var preparesPostcopy: Bool { false }
+    package var endsTwice: Bool { false }
     package func savePostcopyPrepare(_ call: inout Call) throws(ModuleError) -> Progress { .done(1) }
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress { .done }
     package func saveState(_ call: inout Call) throws(ModuleError) -> Progress { .done }

@@ -38,9 +38,9 @@ extension [MigrationRecord] {
         indices.map { index in
             var record = self[index]
             for later in self[(index + 1)...] {
-                for next in [later.sourceLogs, later.destinationLogs] {
-                    record.sourceLogs.end(at: next)
-                    record.destinationLogs.end(at: next)
+                for next in [later.sourceLogs, later.destinationLogs].compactMap({ $0 }) {
+                    record.sourceLogs?.end(at: next)
+                    record.destinationLogs?.end(at: next)
                 }
             }
             return record

@@ -148,6 +148,7 @@ public struct MigrationRecord: Sendable {
     public let marks: [ScheduleMark]
     /// From `migrate` to the source's final status.
     public let seconds: Double
-    public internal(set) var sourceLogs: LegLogs
-    public internal(set) var destinationLogs: LegLogs
+    /// nil: no files were written, since both sides ran in this process.
+    public internal(set) var sourceLogs: LegLogs?
+    public internal(set) var destinationLogs: LegLogs?
 }

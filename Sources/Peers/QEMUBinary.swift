@@ -1,8 +1,8 @@
-/// A QEMU binary and how to start it: a versioned root of unpacked packages, or the user's own build.
+/// A side by its name and how to start it: a versioned root of unpacked packages, the user's own build, or the engine in this process.
 import Foundation
 
 public struct QEMUBinary: Hashable, Sendable {
-    /// The name of a side: `10.0`, `11.1`, or what the user called it.
+    /// The name of a side: `10.0`, `11.1`, what the user called it, or `engine@11.1`.
     public let name: String
     public let start: Start
 
@@ -11,6 +11,8 @@ public struct QEMUBinary: Hashable, Sendable {
         case root(String)
         /// An executable of the user's, started as it is.
         case executable(String)
+        /// No QEMU: the engine of this generation, which runs in this process.
+        case engine(generation: String)
     }
 
     public init(name: String, start: Start) {
@@ -18,16 +20,17 @@ public struct QEMUBinary: Hashable, Sendable {
         self.start = start
     }
 
-    /// The file that is QEMU.
+    /// The file that is QEMU; empty for an engine, which is none.
     public var path: String {
         switch start {
         case .root(let root): root + "/usr/bin/qemu-system-x86_64"
         case .executable(let path): path
+        case .engine: ""
         }
     }
 
     /// The command line up to QEMU's own arguments, and the environment it needs, with `shim` preloaded.
-    func launch(shim: String) -> (executable: String, arguments: [String], environment: [String: String]) {
+    func launch(shim: String) throws -> (executable: String, arguments: [String], environment: [String: String]) {
         switch start {
         case .root(let root):
             let libraries = "\(root)/usr/lib/x86_64-linux-gnu"
@@ -38,6 +41,8 @@ public struct QEMUBinary: Hashable, Sendable {
             )
         case .executable(let path):
             return (path, [], ["LD_PRELOAD": shim])
+        case .engine:
+            throw Environment("\(name): an engine runs in this process, and is not started as one")
         }
     }
 }

@@ -305,7 +305,7 @@ public func withQEMU<Value: Sendable>(
     let files = SideFiles(folder: folder)
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)
-    var (executable, arguments, environment) = configuration.binary.launch(shim: shim)
+    var (executable, arguments, environment) = try configuration.binary.launch(shim: shim)
     arguments += qemuArguments(configuration, role: role)
     if board != nil { environment["ACKMATRIX_SIDE"] = "." }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)

@@ -1,6 +1,6 @@
 /// What a release, or a posting of a series, does: a set of independently dated features.
 
-/// Behaviours that differ between releases. A set says what one side does.
+/// Behaviours that differ between releases. A set says what one side does; `Feature.table` dates each member.
 package struct Features: OptionSet, Hashable, Sendable {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
@@ -32,6 +32,14 @@ package struct Features: OptionSet, Hashable, Sendable {
     /// A core message REQUEST_SWITCHOVER_ACK tells the destination who is to answer, in place of a module's own marker (a variant discussed
     /// for the series, never posted as code).
     package static let requestMessage = Features(rawValue: 1 << 12)
+    /// Status postcopy-recover-setup, before the new connection is made (9.1).
+    package static let postcopyRecoverSetup = Features(rawValue: 1 << 13)
+    /// Every switchover passes through the status device; before, only one that pauses (10.0.13; not in 8.x).
+    package static let switchoverInDevice = Features(rawValue: 1 << 14)
+    /// x-colo is refused without return-path (11.1.3; not by 10.0.13).
+    package static let coloRequiresReturnPath = Features(rawValue: 1 << 15)
+    /// The bandwidth that the user says there is keeps its fraction of a byte per millisecond (11.1.3; not in 10.0.13).
+    package static let fractionalBandwidth = Features(rawValue: 1 << 16)
 
     // MARK: Known wrongs of releases, each of which can be switched off
 
@@ -51,25 +59,98 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let cancelsBehindHandOver = Features(rawValue: 1 << 38)
     /// ENOMSG in STOP_COPY ends the state short, without an error (10.0.13, 11.1.3).
     package static let endsStateAtENOMSG = Features(rawValue: 1 << 39)
+    /// An error of the channel behind the last page of postcopy fails the source, which then runs its guest, rather than pause it (10.0.13,
+    /// 11.1.3).
+    package static let failsAtPostcopyEnd = Features(rawValue: 1 << 40)
+    /// LISTEN without a RAM_DISCARD before it sets the postcopy phase back to discard, where RUN is refused (10.0.13, 11.1.3).
+    package static let listenSetsBackToDiscard = Features(rawValue: 1 << 41)
+    /// A migration to a file reads a return path from it, which fails at once, and waits for what can only come that way (10.0.13, 11.1.3).
+    package static let readsReturnPathOfFile = Features(rawValue: 1 << 42)
+    /// A migration through a pipe waits for a return path on which nothing ever comes (10.0.13, 11.1.3).
+    package static let readsReturnPathOfPipe = Features(rawValue: 1 << 43)
+    /// A source that was cancelled while it connects opens its return path all the same, and nobody is left to shut it down (11.1.3).
+    package static let opensReturnPathWhenCancelled = Features(rawValue: 1 << 44)
+    /// A precopy query that fails counts as no initial bytes, so that the marker goes out before them (10.0.13, 11.1.3).
+    package static let marksAfterFailedQuery = Features(rawValue: 1 << 45)
+    /// A read that has nothing now counts as no initial bytes, so that the marker goes out before them (10.0.13, 11.1.3).
+    package static let marksAfterENOMSG = Features(rawValue: 1 << 46)
+    /// Estimates in postcopy count a stop-copy size that was sent with the switchover (11.1.3).
+    package static let countsSentStopCopy = Features(rawValue: 1 << 47)
 
-    package static let quirks: Features = [
-        .endlessAfterUnderflow, .unguardedAfterLastCheck, .noCheckWithoutP2P, .returnPathErrorsUnwatched, .startsBeforeShut,
-        .resetsLoadedDevice, .cancelsBehindHandOver, .endsStateAtENOMSG,
-    ]
+    package static let quirks = Feature.table.reduce(into: Features()) { if $1.isQuirk { $0.formUnion($1.feature) } }
 }
 
 package struct Generation: Hashable, Sendable {
+    /// Where what is said of a generation comes from.
+    package enum Basis: String, Hashable, Sendable {
+        /// A binary of it was run.
+        case run
+        /// Its source was read.
+        case source
+        /// The thread of its posting was read.
+        case posting
+        /// Known by description alone.
+        case description
+        /// Nothing of it was checked: it has what others are known to have had by then.
+        case none
+    }
+
     /// `10.0`, `11.1`, `v1`, ...
     package var name: String
     package var features: Features
+    package var basis: Basis
 
-    package init(name: String, features: Features) {
+    package init(name: String, features: Features, basis: Basis = .source) {
         self.name = name
         self.features = features
+        self.basis = basis
     }
+
+    /// By its name; also by that of its corrected form.
+    package init?(named name: String) {
+        guard let known = Self.all.lazy.flatMap({ [$0, $0.corrected] }).first(where: { $0.name == name }) else { return nil }
+        self = known
+    }
+
+    /// Whether a binary of it was run, or its source or the thread of its posting read.
+    package var isConfirmed: Bool { basis != .none && basis != .description }
 
     package func has(_ feature: Features) -> Bool { features.contains(feature) }
 
     /// The same without what is known to be wrong with it.
-    package var corrected: Generation { Generation(name: name + "-corrected", features: features.subtracting(.quirks)) }
+    package var corrected: Generation {
+        Generation(name: name + "-corrected", features: features.subtracting(.quirks), basis: basis)
+    }
+}
+
+// A release's number keeps its point apart.
+// swift-format-ignore: AlwaysUseLowerCamelCase
+extension Generation {
+    /// A release, or a posting between two: what the table has for its date.
+    private init(_ release: Release, _ basis: Basis) {
+        self.init(name: release.rawValue, features: Feature.features(of: release), basis: basis)
+    }
+
+    /// Unconfirmed: nothing of it was run or read.
+    package static let v8_1 = Generation(.v8_1, .none)
+    /// 10.0.13 was run.
+    package static let v10_0 = Generation(.v10_0, .run)
+    package static let v10_1 = Generation(.v10_1, .source)
+    package static let v10_2 = Generation(.v10_2, .source)
+    package static let v11_0 = Generation(.v11_0, .source)
+    /// First posting of the per-device series (2026-05-05), on top of 11.0.
+    package static let v1 = Generation(.v1, .posting)
+    /// Second posting (2026-06-02).
+    package static let v2 = Generation(.v2, .posting)
+    /// 11.1.3 was run.
+    package static let v11_1 = Generation(.v11_1, .run)
+    /// 10.1 with postcopy-device in its first form.
+    package static let postcopyDeviceV1 = Generation(
+        name: "postcopy-device-v1", features: v10_1.features.union([.postcopyDevice, .threadLeavesPostcopyDevice]), basis: .description)
+    /// 11.1 with the core message that was discussed for the series.
+    package static let requestMessage = Generation(
+        name: "request-message", features: v11_1.features.union(.requestMessage), basis: .description)
+
+    /// Oldest first, variants last.
+    package static let all = [v8_1, v10_0, v10_1, v10_2, v11_0, v1, v2, v11_1, postcopyDeviceV1, requestMessage]
 }

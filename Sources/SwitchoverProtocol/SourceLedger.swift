@@ -20,26 +20,32 @@ package struct SourceLedger: Hashable, Sendable {
     package private(set) var pending: UInt32
     package private(set) var hasUnderflowed = false
 
-    /// As a migration begins (confirmed on 11.1.3: whatever the capability).
+    /// As a migration begins (confirmed on 11.1.3: whatever the capability). A generation without per-device ACKs is legacy, whatever `mode`.
     package init(_ generation: Generation, mode: AckMode, capability: Bool) {
         self.generation = generation
-        self.mode = mode
+        self.mode = generation.has(.perDeviceAcks) ? mode : .legacy
         self.capability = capability
-        pending = mode == .legacy ? 1 : 0
+        pending = self.mode == .legacy ? 1 : 0
     }
 
     /// Whether what modules request is counted.
     package var collects: Bool { capability && mode == .perDevice && generation.has(.perDeviceAcks) }
 
-    /// Counts what a query has collected.
-    package mutating func collect(_ requests: UInt32) throws(ProtocolError) {
+    /// Counts what a query has collected, or what one module requests of the handler (v1).
+    ///
+    /// - Parameter requester: the module; v1 names it in its error.
+    /// - Throws: in v1, the counter would pass its range; it is left as it was. 11.1 does not check.
+    package mutating func collect(_ requests: UInt32, by requester: String = "") throws(ProtocolError) {
         guard collects, requests > 0 else { return }
         let (sum, overflow) = pending.addingReportingOverflow(requests)
-        if overflow, generation.has(.overflowError) { throw ProtocolError("Switchover ack pending num overflowed by \(sum)") }
+        if overflow, generation.has(.overflowError) { throw ProtocolError("Switchover ack pending num overflowed by \(requester)") }
         pending = sum
     }
 
-    /// Counts an ACK. The number that the trace shows is `pending`; up to 11.0 there is none.
+    /// Counts an ACK, whatever the capability. The number that the trace shows is `pending`; up to 11.0 there is none.
+    ///
+    /// - Throws: more ACKs than were awaited, which ends the return path's thread. On 11.1.3 the counter stays at 4294967295; without that
+    ///   quirk it stays at 0. Up to 11.0 a surplus ACK does no harm.
     package mutating func acknowledge() throws(ProtocolError) {
         guard generation.has(.perDeviceAcks) else {
             pending = 0
@@ -56,11 +62,13 @@ package struct SourceLedger: Hashable, Sendable {
         }
     }
 
+    /// Whether the handshake lets the guest be stopped. Up to 11.0 and in v1 asked before the queries of a step, since then after them.
     package func maySwitchOver(guestRuns: Bool) -> Bool { !capability || !guestRuns || pending == 0 }
 
-    /// Whether what the final query has collected lets the migration go on.
+    /// Whether what the final query has collected lets the migration go on. What is pending from before does not count: it can only be more
+    /// than 0 with a guest that does not run, or behind a surplus ACK (11.1.3).
     package func checkFinal(collected: UInt32) throws(ProtocolError) {
         guard collects, generation.has(.finalQuery), collected > 0 else { return }
-        throw ProtocolError("Switchover ACK was requested by \(collected) devices during switchover")
+        throw Self.requestedDuringSwitchover(collected)
     }
 }

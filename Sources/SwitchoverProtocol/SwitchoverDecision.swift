@@ -18,13 +18,26 @@ package struct PendingBytes: Hashable, Sendable {
 package struct SwitchoverThreshold: Hashable, Sendable {
     /// 0 until the first window has ended (confirmed on 10.0.13 and 11.1.3).
     package private(set) var bytes: UInt64 = 0
+    private let keepsFraction: Bool
 
-    package init() {}
+    /// As 11.1 is.
+    package init() { self.init(.v11_1) }
+
+    package init(_ generation: Generation) { keepsFraction = generation.has(.fractionalBandwidth) }
 
     /// A window of at least 100 ms has ended. `available`: bytes per second that the user says there are, 0 for none said; `downtime` in ms.
+    ///
+    /// What is measured keeps its fraction of a byte per millisecond in all versions; what the user says lost it in 10.0.13 (1 GiB/s for
+    /// 300 ms is 322122300 there, and 322122547 on 11.1.3). QEMU reckons in double precision, and so does this.
     package mutating func windowEnded(sent: UInt64, milliseconds: UInt64, available: UInt64, downtime: UInt64) {
-        let perMillisecond = available > 0 ? available / 1000 : sent / max(milliseconds, 1)
-        bytes = perMillisecond &* downtime
+        let perMillisecond: Double
+        if available == 0 {
+            perMillisecond = Double(sent) / Double(max(milliseconds, 1))
+        } else {
+            perMillisecond = keepsFraction ? Double(available) / 1000 : Double(available / 1000)
+        }
+        let product = perMillisecond * Double(downtime)
+        bytes = UInt64(exactly: product.rounded(.towardZero)) ?? .max
     }
 }
 
@@ -39,6 +52,9 @@ package struct SwitchoverDecision: Hashable, Sendable {
     package let generation: Generation
     package init(_ generation: Generation) { self.generation = generation }
 
+    /// Whether the ledger is asked before the queries of a step, so that an ACK or a request in between counts one step later (up to 11.0).
+    package var asksLedgerFirst: Bool { !generation.has(.queryPending) }
+
     /// Whether an estimate calls for an exact query.
     package func asksExactly(_ estimate: PendingBytes, threshold: UInt64, inPostcopy: Bool) -> Bool {
         if generation.has(.queryPending) { return !inPostcopy && (estimate.total <= threshold || estimate.precopy == 0) }
@@ -47,12 +63,34 @@ package struct SwitchoverDecision: Hashable, Sendable {
 
     /// What is done, in precopy. `maySwitchOver`: what the ledger said, up to 11.0 before the queries, since then after them.
     package func decide(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool, postcopyIsAsked: Bool) -> StepDecision {
-        let fits =
-            generation.has(.decidesAtThreshold)
-            ? pending.total <= threshold : pending.total == 0 || pending.total < threshold
+        let completes = fits(pending, threshold) && maySwitchOver
         let postcopy = postcopyIsAsked && maySwitchOver && pending.precopy &+ pending.stopCopy <= threshold
-        if !generation.has(.savesInOneCallback), fits, maySwitchOver { return .complete }
+        if !generation.has(.savesInOneCallback), completes { return .complete }
         if postcopy { return .startPostcopy }
-        return fits && maySwitchOver ? .complete : .iterate
+        return completes ? .complete : .iterate
+    }
+
+    /// What is done in postcopy: 10.0 ends it by the test of precopy, later releases when nothing is left.
+    package func decideInPostcopy(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool) -> StepDecision {
+        let completes = generation.has(.savesInOneCallback) ? pending.total == 0 : fits(pending, threshold) && maySwitchOver
+        return completes ? .complete : .iterate
+    }
+
+    private func fits(_ pending: PendingBytes, _ threshold: UInt64) -> Bool {
+        pending.total == 0 || pending.total < threshold || generation.has(.decidesAtThreshold) && pending.total == threshold
+    }
+
+    /// Whether a source in postcopy-device is to leave it in this step, for which it first waits until the package is loaded. In its first
+    /// form the status is left by the return path's thread, and by nobody else.
+    package func leavesPostcopyDevice(packageLoaded: Bool, _ pending: PendingBytes) -> Bool {
+        generation.has(.postcopyDevice) && !generation.has(.threadLeavesPostcopyDevice) && (packageLoaded || pending.total == 0)
+    }
+
+    /// What modules tell the final query of what they would tell any other: in v2 their requests alone.
+    package func finalReport(_ pending: PendingBytes) -> PendingBytes {
+        guard generation.has(.finalReturnsEarly) else { return pending }
+        var report = PendingBytes()
+        report.requests = pending.requests
+        return report
     }
 }

@@ -13,7 +13,7 @@ public struct Verifier: Sendable {
         case both
     }
 
-    private let circumstances: Circumstances
+    private var circumstances: Circumstances
     private let sides: Sides
     private var source: SourceSide
     private var destination: DestinationSide
@@ -80,6 +80,13 @@ public struct Verifier: Sendable {
         case .destination: destination.cut(at: place)
         case .sourceDevices, .destinationDevices: gap(in: place.stream)
         }
+    }
+
+    /// What is known only when the driving has ended.
+    public mutating func end(armed: String?, sourceProcess: SourceProcessEnd?, destinationWasKilled: Bool) {
+        circumstances.armed = armed
+        circumstances.sourceProcess = sourceProcess
+        circumstances.destinationWasKilled = destinationWasKilled
     }
 
     /// A new process of this side writes the stream from here on.

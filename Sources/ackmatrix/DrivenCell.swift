@@ -17,10 +17,18 @@ struct CellOptions: ParsableArguments {
 
     /// Drives the one cell that has this name, or whose name alone contains it.
     func drive(_ name: String, _ binaries: [ProbedBinary]? = nil) async throws -> DrivenCell {
-        let binaries = if let binaries { binaries } else { try await Harness.probed(self.binaries.binaries()) }
         var options = MatrixOptions()
         options.cell = [name]
-        options.tier = .full
+        options.tier = .engine
+        let isEngine = name.contains(QEMUBinary.enginePrefix)
+        let binaries =
+            if isEngine {
+                ProbedBinary.engines + ProbedBinary.enginesWhenNamed.filter { name.contains($0.binary.name) }
+            } else if let binaries {
+                binaries
+            } else {
+                try await Harness.probed(self.binaries.binaries())
+            }
         let file = try matrixFile()
         let chosen = try options.cells(of: file, binaries).cells
         guard chosen.count == 1, let chosen = chosen.first else {
@@ -29,10 +37,14 @@ struct CellOptions: ParsableArguments {
                     + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
         }
         let runner = CellRunner(
-            binaries: binaries, shim: try Harness.shim(), deviations: try deviations.file(file), policy: deviations.deviations)
+            binaries: binaries, shim: isEngine ? "" : try Harness.shim(), deviations: try deviations.file(file), policy: deviations.deviations)
         let folder = try RunFolder()
         let place = folder.path + "/c"
-        return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
+        do {
+            return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
+        } catch let refusal as EngineRefusal {
+            throw ValidationError("\(chosen.name): the engine does not model it: \(refusal)")
+        }
     }
 }
 

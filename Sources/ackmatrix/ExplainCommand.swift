@@ -27,9 +27,16 @@ struct ExplainCommand: AsyncParsableCommand {
         let (result, place) = (driven.result, driven.place)
         let traces = try driven.traces()
         let trace = result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil
-        let explanation = Explanation(
-            result, trace: trace, sourceCommands: commands(place + "/source"),
-            destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: result.tellingLeg)))
+        let plan = result.cell.plan
+        let explanation =
+            result.cell.isEngine
+            // Nobody sent it commands; what they would set it to it was set to.
+            ? Explanation(
+                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: result.tellingLeg)),
+                destinationCommands: try settings(plan.legs[result.tellingLeg].destination))
+            : Explanation(
+                result, trace: trace, sourceCommands: commands(place + "/source"),
+                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: result.tellingLeg)))
         print(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -46,6 +53,10 @@ struct ExplainCommand: AsyncParsableCommand {
             trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
             destinationCommands: commands(folder + "/destination")
         ).text
+    }
+
+    private func settings(_ side: SideConfiguration) throws -> [String] {
+        try side.settingCommands.map { try qmpLine($0.command, $0.arguments) }
     }
 
     private func commands(_ side: String) -> [String] {

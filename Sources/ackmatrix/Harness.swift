@@ -75,6 +75,15 @@ enum Harness {
         }
     }
 
+    /// The sides that a command is to use. Where both kinds are and no QEMU is at hand, the engine is alone, and that is said by who asks.
+    static func sides(_ kind: Sides, _ binaries: QEMUBinaries, engines: [ProbedBinary]) async throws -> [ProbedBinary] {
+        switch kind {
+        case .qemu: try await probed(binaries)
+        case .engine: engines
+        case .all: binaries.all.isEmpty ? engines : try await probed(binaries) + engines
+        }
+    }
+
     /// A line about progress, beside the results.
     static func note(_ text: String) {
         FileHandle.standardError.write(Data((text + "\n").utf8))

@@ -8,6 +8,7 @@ struct ListCommand: AsyncParsableCommand {
         commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each; or say what the matrix covers.")
 
     @OptionGroup var binaries: BinaryOptions
+    @OptionGroup var sides: SideOptions
     @OptionGroup var matrix: MatrixOptions
 
     @Flag(help: "For every pair of axis values: covered, excluded with its reason, or open. Open pairs are a finding.")
@@ -23,7 +24,7 @@ struct ListCommand: AsyncParsableCommand {
             return
         }
         guard coverage else {
-            let (cells, missing) = try matrix.cells(of: matrix.file(), try await Harness.probed(binaries.binaries()))
+            let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
             for sentence in missing { Harness.note("missing: \(sentence)") }
             for cell in cells { print(cell.name) }
             return

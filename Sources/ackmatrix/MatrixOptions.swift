@@ -9,11 +9,57 @@ extension DeviationPolicy: ExpressibleByArgument {}
 extension Tampering: ExpressibleByArgument {}
 extension RecordMode: ExpressibleByArgument {}
 
+/// Which kinds of sides the cells are of.
+enum Sides: String, CaseIterable, ExpressibleByArgument {
+    case qemu, engine, all
+}
+
+struct SideOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The sides of the cells: qemu binaries, the engine in this process, or all, first one and then the other.",
+            discussion:
+                "Sides of two kinds are not paired. (default: all; with --cell engine where a name has engine@ in it, else qemu; with --tier engine, engine)"
+        ))
+    var sides: Sides?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only the engine of this generation; may repeat. 8.1 and postcopy-device-v1 are there only when named.",
+            valueName: "GENERATION"))
+    var engine: [String] = []
+
+    func validate() throws {
+        for name in engine where ProbedBinary.engine(name) == nil {
+            throw ValidationError("--engine: expected a generation out of \(ProbedBinary.engineNames.joined(separator: ", ")), found '\(name)'")
+        }
+    }
+
+    /// The kinds that are meant.
+    func kinds(_ matrix: MatrixOptions) -> Sides {
+        if let sides { return sides }
+        if matrix.tier == .engine || !engine.isEmpty { return .engine }
+        let ofEngine = matrix.cell.count { $0.contains(QEMUBinary.enginePrefix) }
+        return matrix.cell.isEmpty ? .all : ofEngine == 0 ? .qemu : ofEngine == matrix.cell.count ? .engine : .all
+    }
+
+    /// The engines that are meant, among them those that a cell's name asks for.
+    func engines(_ matrix: MatrixOptions) -> [ProbedBinary] {
+        if !engine.isEmpty { return engine.compactMap(ProbedBinary.engine) }
+        let named = ProbedBinary.enginesWhenNamed.filter { engine in matrix.cell.contains { $0.contains(engine.binary.name) } }
+        return ProbedBinary.engines + named
+    }
+
+    func probed(_ binaries: BinaryOptions, _ matrix: MatrixOptions) async throws -> [ProbedBinary] {
+        try await Harness.sides(kinds(matrix), binaries.binaries(), engines: engines(matrix))
+    }
+}
+
 struct MatrixOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The matrix file. (default: harness/matrix/default.yaml)", valueName: "FILE"))
     var matrix: String?
 
-    @Option(help: "How much of it: quick is a part of default, default of full.")
+    @Option(help: "How much of it: quick is a part of default, default of full, and full of engine, whose cells are many and of the engine only.")
     var tier = Tier.default
 
     @Option(
@@ -27,9 +73,15 @@ struct MatrixOptions: ParsableArguments {
 
     /// The cells of `file` that are selected, in its order, and what cannot be shown with these binaries.
     func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
-        // A cell that is asked for by name may be of any tier.
-        let made = try Recipe.cells(of: file, tier: cell.isEmpty ? tier : .full, binaries: binaries)
-        let (cells, missing) = (made.cells, made.missing.map(\.description))
+        // A cell that is asked for by name may be of any tier that its sides have.
+        let made =
+            try cell.isEmpty
+            ? [Recipe.cells(of: file, tier: tier, binaries: binaries)]
+            : SideKind.allCases.map { kind in
+                try Recipe.cells(
+                    of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind })
+            }
+        let (cells, missing) = (made.flatMap(\.cells), made.flatMap(\.missing).map(\.description))
         guard !cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
         let names = Set(cells.map(\.name))
         guard !cell.isEmpty else { return (cells, missing) }

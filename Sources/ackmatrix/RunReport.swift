@@ -18,19 +18,27 @@ struct RunReport {
     private let nameWidth: Int
     private let cells: [Cell]
     private let deviations: [Deviation]
+    /// What the engine was at when there is no QEMU beside it, in a sentence.
+    private let alone: String?
     private var progress: RunProgress
     private var repetition = Repetition()
     private var lines: [ResultLine] = []
     /// Cells in which the ACK must hold the decision back, and those of them that passed as predicted.
     private var gates = 0
     private var passedGates: [String] = []
-    private(set) var summary: Summary
+    /// Of the cells of QEMUs, and of those of engines.
+    private(set) var summaries: [SideKind: Summary]
+    private var engine = EngineAccount()
+    /// A line for each cell of the engine tells nobody anything when there are thousands.
+    private let namesEngineCells: Bool
 
     init(
         cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, options: [String], verbose: Bool, place: ResultFolder,
-        corpus: Corpus
+        corpus: Corpus, alone: String?
     ) throws {
         self.cells = cells
+        self.alone = alone
+        namesEngineCells = cells.count(where: \.isEngine) <= 100
         self.place = place
         self.corpus = corpus
         self.options = options
@@ -38,12 +46,16 @@ struct RunReport {
         self.deviations = deviations
         log = try ResultLog(path: place.log)
         progress = RunProgress(total: cells.count)
-        summary = Summary(axes: axes, deviations: deviations, isWhole: isWhole)
+        let summary = Summary(axes: axes, deviations: deviations, isWhole: isWhole)
+        let kinds = Set(cells.map { $0.isEngine ? SideKind.engine : .qemu })
+        summaries = Dictionary(uniqueKeysWithValues: kinds.map { ($0, summary) })
         nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         start = clock.now
     }
 
     private var seconds: Double { (clock.now - start) / .seconds(1) }
+
+    var findings: Int { summaries.values.reduce(0) { $0 + $1.findings.count + $1.wholeRunFindings.count } }
 
     mutating func take(_ event: MatrixRun.Progress) throws {
         switch event {
@@ -51,33 +63,62 @@ struct RunReport {
             progress.begin(cell.name)
         case .ended(let result, let folder):
             let line = ResultLine(result, options: options)
-            progress.end(line)
-            summary.add(line)
-            lines.append(line)
-            if result.cell.outcomes.allSatisfy(\.isGating) {
-                gates += 1
-                if !line.finding { passedGates.append(line.cell) }
-            }
-            if let difference = repetition.difference(line) { summary.add(wholeRunFinding: difference) }
-            try log.append(line)
-            try place.keep(result, line, folder: folder)
+            try take(result, line, json: line.jsonLine(), folder: folder)
             for (name, file) in result.cell.traces {
                 guard let golden = try corpus.take(name, isFinding: result.isFinding, trace: folder + "/" + file) else { continue }
                 screen.say("recorded \(golden)")
             }
-            if !screen.isTerminal || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
-            if verbose {
-                for (number, judgement) in result.judgements.enumerated() {
-                    let leg = result.cell.plan.legs.count > 1 ? "leg \(number + 1): \(judgement.verdict.rawValue), " : ""
-                    screen.say("    because    \(leg)\(judgement.reason)")
-                    for text in handshakeLines(judgement.handshake) + judgement.findings.map(render) { screen.say(text) }
-                }
-            }
+            tell(result, line)
         }
         screen.show(progress)
     }
 
-    mutating func add(wholeRunFinding sentence: String) { summary.add(wholeRunFinding: sentence) }
+    mutating func take(_ outcome: EnginePool.Outcome) throws {
+        switch outcome {
+        case .refused(let cell, let refusal): engine.leaveOut(cell, refusal)
+        case .ended(let result, let line, let json, let folder):
+            try take(result, line, json: json, folder: folder)
+            engine.take(result)
+            tell(result, line)
+        }
+        progress.total = cells.count - engine.leftOut.count
+        if progress.done.isMultiple(of: 100) { screen.show(progress) }
+    }
+
+    /// A round of all cells of the engine has ended.
+    mutating func endEngineRound() { engine.endRound() }
+
+    mutating func beginEngineRound() { engine.beginRound() }
+
+    private mutating func take(_ result: CellResult, _ line: ResultLine, json: Data, folder: String) throws {
+        let kind = result.cell.isEngine ? SideKind.engine : .qemu
+        progress.end(line)
+        summaries[kind]?.add(line)
+        lines.append(line)
+        if result.cell.outcomes.allSatisfy(\.isGating) {
+            gates += 1
+            if !line.finding { passedGates.append(line.cell) }
+        }
+        if let difference = repetition.difference(line) { summaries[kind]?.add(wholeRunFinding: difference) }
+        try log.append(json)
+        try place.keep(result, line, folder: folder)
+    }
+
+    private func tell(_ result: CellResult, _ line: ResultLine) {
+        let isNamed = !screen.isTerminal && (namesEngineCells || !result.cell.isEngine)
+        if isNamed || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
+        guard verbose else { return }
+        for (number, judgement) in result.judgements.enumerated() {
+            let leg = result.cell.plan.legs.count > 1 ? "leg \(number + 1): \(judgement.verdict.rawValue), " : ""
+            screen.say("    because    \(leg)\(judgement.reason)")
+            for text in handshakeLines(judgement.handshake) + judgement.findings.map(render) { screen.say(text) }
+        }
+    }
+
+    /// A finding that belongs to no cell, told with those of QEMU where there are any.
+    mutating func add(wholeRunFinding sentence: String) {
+        summaries[summaries[.qemu] == nil ? .engine : .qemu]?.add(wholeRunFinding: sentence)
+    }
 
     /// What became of the cells that must gate, after their logs were made wrong.
     func tampered(_ how: Tampering) -> String {
@@ -88,8 +129,8 @@ struct RunReport {
     /// The run was cut off: what is there is told and kept.
     mutating func interrupted() throws {
         screen.clear()
-        screen.say("stopped after " + summary.closingLine(seconds: seconds))
-        summary.add(wholeRunFinding: "the run was stopped after \(lines.count) of \(cells.count) cells")
+        for summary in inOrder { screen.say("stopped after " + summary.closingLine(seconds: seconds)) }
+        add(wholeRunFinding: "the run was stopped after \(lines.count) of \(cells.count) cells")
         let ran = Set(lines.map(\.cell))
         try writeJUnit(
             leftOut: cells.filter { !ran.contains($0.name) }.map {
@@ -99,16 +140,27 @@ struct RunReport {
 
     func finish(missing: [String], canary: String?) throws {
         screen.clear()
-        try writeJUnit(leftOut: missing.map { LeftOut(name: $0, product: "left out", reason: $0) })
+        try writeJUnit(
+            leftOut: missing.map { LeftOut(name: $0, product: "left out", reason: $0) }
+                + engine.leftOut.map { LeftOut(name: $0.cell.name, product: $0.cell.product, reason: $0.refusal.description) })
         screen.say("")
         if let canary { screen.say(canary + "\n") }
-        screen.say(summary.text(seconds: seconds, lines: 160))
+        if let qemu = summaries[.qemu] { screen.say(qemu.text(seconds: seconds - engine.seconds, lines: 160)) }
+        if let own = summaries[.engine] {
+            if summaries[.qemu] != nil { screen.say("") }
+            for line in engine.lines { screen.say(line) }
+            screen.say("engine: " + own.text(seconds: engine.seconds, lines: 160))
+        }
+        if let alone { screen.say(alone) }
         Harness.note("results: \(place.path)")
     }
 
+    private var inOrder: [Summary] { [SideKind.qemu, .engine].compactMap { summaries[$0] } }
+
     private func writeJUnit(leftOut: [LeftOut]) throws {
-        try JUnit(lines, leftOut: leftOut, wholeRun: summary.wholeRunFindings, deviations: deviations, began: began, seconds: seconds)
-            .write(path: place.junit)
+        try JUnit(
+            lines, leftOut: leftOut, wholeRun: inOrder.flatMap(\.wholeRunFindings), deviations: deviations, began: began, seconds: seconds
+        ).write(path: place.junit)
     }
 }
 
@@ -173,7 +225,7 @@ struct ResultFolder {
 
     /// Keeps the cell's folder, with the command that runs it again.
     func keep(_ result: CellResult, _ line: ResultLine, folder: String) throws {
-        guard keepsAll || line.finding, FileManager.default.fileExists(atPath: folder) else { return }
+        guard self.keepsAll || line.finding, FileManager.default.fileExists(atPath: folder) else { return }
         try (line.reproduce + "\n").write(toFile: folder + "/reproduce", atomically: false, encoding: .utf8)
         // A repeated cell keeps each of its runs.
         let kept = path + "/cells/" + result.name

@@ -86,8 +86,8 @@ struct RealSideTests {
             return
         }
         #expect(processes(under: folder.path).isEmpty)
-        #expect(try String(contentsOfFile: record.sourceLogs.qemu.path, encoding: .utf8) == "")
-        let deviceLog = try String(contentsOfFile: record.destinationLogs.devices.path, encoding: .utf8)
+        #expect(try String(contentsOfFile: #require(record.sourceLogs).qemu.path, encoding: .utf8) == "")
+        let deviceLog = try String(contentsOfFile: #require(record.destinationLogs).devices.path, encoding: .utf8)
         #expect(deviceLog.contains("device_hold_begin  (v0) gate never"))
         #expect(!deviceLog.contains("device_hold_end"))
     }

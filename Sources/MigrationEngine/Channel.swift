@@ -1,0 +1,115 @@
+/// The connection of two hosts, in memory: what each has written and the other has not read, and how it may end.
+///
+/// What was written arrives after the latency, whatever happens to the writer; a cut loses what is on its way.
+import MigrationStream
+
+package final class Channel {
+    /// First in, first out; each with the virtual time at which it can be read.
+    struct Queue<Element> {
+        private var elements: [(element: Element, at: UInt64)] = []
+        private var first = 0
+
+        var arrival: UInt64? { first < elements.count ? elements[first].at : nil }
+        var isEmpty: Bool { first == elements.count }
+
+        mutating func append(_ element: Element, at time: UInt64) { elements.append((element, time)) }
+
+        mutating func take() -> Element {
+            defer {
+                first += 1
+                if first == elements.count {
+                    elements.removeAll(keepingCapacity: true)
+                    first = 0
+                }
+            }
+            return elements[first].element
+        }
+
+        mutating func lose() {
+            elements.removeAll()
+            first = 0
+        }
+    }
+
+    private var forward = Queue<StreamElement>()
+    private var back = Queue<ReturnMessage>()
+    /// Bytes written forward and not yet read.
+    package private(set) var bytesOnTheWay = 0
+    /// Bytes that a writer may leave unread before it has to wait.
+    package var capacity = 4 << 20
+    /// Nanoseconds from a write to when it can be read.
+    package var latency: UInt64 = 20_000
+    private var sourceHasClosed = false
+    private var destinationHasClosed = false
+    private var forwardIsCut = false
+    private var backIsCut = false
+
+    package init() {}
+
+    // MARK: Source's end
+
+    /// False where nobody will read it.
+    package func write(_ element: StreamElement, at now: UInt64) -> Bool {
+        guard !sourceHasClosed, !destinationHasClosed, !forwardIsCut else { return false }
+        forward.append(element, at: now + latency)
+        bytesOnTheWay += element.wireSize
+        return true
+    }
+
+    package var isFull: Bool { bytesOnTheWay > capacity && !destinationHasClosed && !forwardIsCut && !sourceHasClosed }
+
+    /// When the source can read, a message or the end; nil: not yet.
+    package var backArrival: UInt64? { back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed ? 0 : nil) }
+
+    /// nil: the end.
+    package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.take() }
+
+    /// The source shuts its end down: what it wrote still arrives.
+    package func closeSource() {
+        sourceHasClosed = true
+        back.lose()
+    }
+
+    // MARK: Destination's end
+
+    package var forwardArrival: UInt64? { forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed ? 0 : nil) }
+
+    /// nil: the end.
+    package func readForward() -> StreamElement? {
+        guard !forward.isEmpty else { return nil }
+        let element = forward.take()
+        bytesOnTheWay -= element.wireSize
+        return element
+    }
+
+    /// Whether it ended as a connection that breaks does, not as one that is closed after the last word.
+    package var isBroken: Bool { forwardIsCut }
+
+    package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
+        guard !destinationHasClosed, !sourceHasClosed, !backIsCut else { return false }
+        back.append(message, at: now + latency)
+        return true
+    }
+
+    package func closeDestination() {
+        destinationHasClosed = true
+        forward.lose()
+        bytesOnTheWay = 0
+    }
+
+    // MARK: The network between
+
+    /// Both directions break.
+    package func cut() {
+        forwardIsCut = true
+        forward.lose()
+        bytesOnTheWay = 0
+        cutBack()
+    }
+
+    /// What the destination says no longer arrives, and both notice.
+    package func cutBack() {
+        backIsCut = true
+        back.lose()
+    }
+}

@@ -1,0 +1,121 @@
+/// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
+
+package protocol EngineThread: AnyObject {
+    var course: ThreadCourse { get set }
+    /// When what it waits for is there; nil: not yet.
+    var inputArrival: UInt64? { get }
+    /// Takes the next step.
+    func step()
+}
+
+/// Where a thread is in virtual time, and what holds it.
+package struct ThreadCourse {
+    unowned let host: Host
+    /// The clock that all threads share.
+    let clock: Clock
+    /// When its next step may be taken.
+    fileprivate var readyAt: UInt64
+    fileprivate var hold: Hold?
+    fileprivate(set) var isOver = false
+
+    init(_ host: Host, _ clock: Clock) {
+        self.host = host
+        self.clock = clock
+        readyAt = clock.now
+    }
+}
+
+extension EngineThread {
+    package var host: Host { course.host }
+    package var clock: Clock { course.clock }
+    package var isOver: Bool { course.isOver }
+
+    /// When its next step can be taken; nil while it waits.
+    package var nextTime: UInt64? {
+        if host.isHalted || isOver { return nil }
+        if let hold = course.hold, hold.device.closed(hold.gates, on: host) != 0 { return nil }
+        guard let arrival = inputArrival else { return nil }
+        return max(course.readyAt, arrival)
+    }
+
+    /// Begins the step at this time: what held it lets go.
+    package func begin() {
+        course.readyAt = max(course.readyAt, clock.now)
+        if let hold = course.hold {
+            hold.device.tell(hold.gates, begins: false)
+            course.hold = nil
+        }
+    }
+
+    /// So much virtual time passes before its next step.
+    package func spend(_ nanoseconds: UInt64) { course.readyAt = max(course.readyAt, clock.now) + clock.jittered(nanoseconds) }
+
+    /// No step before this time.
+    package func sleep(until time: UInt64) { course.readyAt = max(course.readyAt, time) }
+
+    /// What a module's call has cost, and what holds it.
+    package func settle(_ call: borrowing Call) {
+        spend(call.cost + Pace.call)
+        guard var hold = call.hold else { return }
+        hold.gates = hold.device.closed(hold.gates, on: host)
+        guard hold.gates != 0 else { return }
+        hold.device.tell(hold.gates, begins: true)
+        course.hold = hold
+    }
+
+    package func end() {
+        unlock()
+        course.isOver = true
+    }
+
+    // MARK: The host's lock
+
+    package var holdsLock: Bool { host.lockOwner === self }
+    /// Whether it could have the lock.
+    package var mayLock: Bool { host.lockOwner == nil || host.lockOwner === self }
+    package func lock() { host.lockOwner = self }
+    package func unlock() { if holdsLock { host.lockOwner = nil } }
+}
+
+/// What steps cost, in nanoseconds of virtual time. Coarser than real ones, so that a source that waits makes tens of iterations in a
+/// window of 100 ms, and not thousands.
+package enum Pace {
+    static let call: UInt64 = 1_000
+    static let step: UInt64 = 5_000
+    static let query: UInt64 = 400_000
+    static let bitmapSync: UInt64 = 300_000
+    /// A byte on the wire, in 1/1024 of a nanosecond.
+    static let byte: UInt64 = 512
+}
+
+/// Virtual time, and the seed that makes it uneven.
+package final class Clock {
+    package var now: UInt64 = 0
+    private var random: RandomSource?
+
+    /// Seed 0: nothing is left to chance.
+    package init(seed: UInt64 = 0) { random = seed == 0 ? nil : RandomSource(seed: seed) }
+
+    /// A time from a quarter to four times as long; now and then much longer, as when a thread is not given a processor.
+    func jittered(_ nanoseconds: UInt64) -> UInt64 {
+        guard random != nil else { return nanoseconds }
+        let word = random!.next()
+        if word & 0x3f == 0 { return nanoseconds + (word >> 32) % 20_000_000 }
+        return (nanoseconds << ((word >> 8) & 3) &+ (word >> 16) & 0x7ff) >> 2 &+ nanoseconds >> 2
+    }
+}
+
+/// Pseudo-random numbers, the same for the same seed (splitmix64).
+package struct RandomSource: RandomNumberGenerator, Hashable, Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+}

@@ -1,0 +1,70 @@
+/// An incoming migration: what the threads of a destination share.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+package final class Incoming {
+    /// How far a postcopy has come, by QEMU's numbers.
+    enum Phase: Int64 { case none, advise, discard, listening, running, end }
+
+    package let host: Host
+    package let clock: Clock
+    package internal(set) var channel: Channel
+    package private(set) var status = MigrationStatus.none
+    package private(set) var error: String?
+    var phase = Phase.none
+    /// The source opened the return path.
+    var hasReturnPath = false
+    /// The package of a postcopy is loaded.
+    var packageIsLoaded = false
+    /// What the guest was before the migration stopped it.
+    package var guestState = RunState.running
+    var load: LoadThread?
+    var listen: LoadThread?
+    let entered: (MigrationStatus) -> Void
+    /// Whether the process lives on after a failed load.
+    package var survivesFailure = false
+
+    var generation: Generation { host.generation }
+    package var isOver: Bool { [.completed, .failed].contains(status) && isClean }
+    package internal(set) var isClean = false
+
+    /// Listens: the destination waits for its source.
+    package init(_ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void = { _ in }) {
+        self.host = host
+        self.channel = channel
+        self.clock = clock
+        self.entered = entered
+        host.begin(in: .inmigrate)
+        change(.none, to: .setup)
+    }
+
+    /// The source has connected.
+    package func accept() {
+        change(.setup, to: .active)
+        host.approver = DestinationApprover(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        host.sendReturnPath = { [weak self] in self?.send($0) ?? false }
+        load = LoadThread(self, isListening: false)
+    }
+
+    @discardableResult
+    func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
+        guard status == from else { return false }
+        status = next
+        host.emit(.migrateSetState(next))
+        entered(next)
+        return true
+    }
+
+    func store(_ text: String) {
+        host.emit(.migrateError(text))
+        if error == nil { error = text }
+    }
+
+    /// Says something to the source; false where nobody will hear it.
+    func send(_ message: ReturnMessage) -> Bool {
+        guard hasReturnPath else { return false }
+        host.emit(.migrateSendRPMessage(ReturnPathMessage(rawValue: message.type) ?? .shut, length: Int64(message.length)))
+        return channel.writeBack(message, at: clock.now)
+    }
+}

@@ -1,0 +1,400 @@
+/// The thread that loads a stream: the main thread's coroutine, which holds the host's lock while it works and not while it waits for input; and,
+/// from POSTCOPY_LISTEN on, the listen thread, which does without.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+final class LoadThread: EngineThread {
+    private enum Op {
+        case read
+        case loadSetup(module: Int, stage: Int)
+        case record(Section, Int, module: Int, stage: Int)
+        case sectionEnd(Section)
+        case command(MigrationCommand)
+        case commandDone(Int64)
+        case switchoverStart(module: Int, stage: Int)
+        case package([StreamElement], Int)
+        case element(StreamElement)
+        case description
+        case loaded
+        case start(VMTransition)
+        case started
+        case sayAndRun
+        case completed
+        case cleanup(module: Int, stage: Int)
+        case shut(UInt32)
+        case gone
+        case recover
+    }
+
+    var course: ThreadCourse
+    private let incoming: Incoming
+    private let isListening: Bool
+    private var ops: [Op] = []
+    /// Modules by the id that the stream gives their sections.
+    private var started: [UInt32: Int] = [:]
+    /// Elements are read from the package: its end ends only that.
+    private var isInPackage = false
+    private var hasFailed = false
+
+    init(_ incoming: Incoming, isListening: Bool, started: [UInt32: Int] = [:]) {
+        self.incoming = incoming
+        self.isListening = isListening
+        self.started = started
+        course = ThreadCourse(incoming.host, incoming.clock)
+        host.threads.append(self)
+        ops = [.read]
+        if isListening { host.emit(.postcopyRAMListenThreadStart) }
+    }
+
+    var inputArrival: UInt64? {
+        if !isListening, !mayLock { return nil }
+        switch ops.last {
+        case .read?, .description?: return incoming.channel.forwardArrival
+        case .completed? where isListening: return incoming.packageIsLoaded ? 0 : nil
+        case .recover?: return incoming.status == .postcopyRecover ? 0 : nil
+        default: return 0
+        }
+    }
+
+    func step() {
+        if !isListening { lock() }
+        spend(Pace.step)
+        guard let op = ops.popLast() else { return end() }
+        do { try perform(op) } catch let error as ModuleError { failed(error) } catch { failed(ModuleError("\(error)")) }
+        switch ops.last {
+        case .read?, .description?, nil: unlock()
+        default: break
+        }
+        if ops.isEmpty { end() }
+    }
+
+    private func perform(_ op: Op) throws {
+        switch op {
+        case .read: try read()
+        case .loadSetup(let module, let stage): try loadSetup(module, stage)
+        case .record(let section, let record, let module, let stage): try load(section, record, module, stage)
+        case .sectionEnd: break
+        case .command(let command): try take(command)
+        case .commandDone(let result): host.emit(.qemuLoadvmStateSectionCommand(result: result))
+        case .switchoverStart(let module, let stage): try switchoverStart(module, stage)
+        case .package(let elements, let next): package(elements, next)
+        case .element(let element): try take(element)
+        case .description: description()
+        case .loaded: loaded()
+        case .start(var transition): try start(&transition)
+        case .started: try hasStarted()
+        case .sayAndRun: try sayAndRun()
+        case .completed: completed()
+        case .cleanup(let module, let stage): cleanup(module, stage)
+        case .shut(let value): shut(value)
+        case .gone: gone()
+        case .recover: recover()
+        }
+    }
+
+    // MARK: Elements
+
+    private func read() throws {
+        guard let element = incoming.channel.readForward() else {
+            throw ModuleError("load of migration failed: Input/output error", result: -5)
+        }
+        ops.append(.read)
+        try take(element)
+    }
+
+    private func take(_ element: StreamElement) throws {
+        switch element {
+        case .header: break
+        case .configuration(let machine):
+            guard machine == host.settings.machine else {
+                throw ModuleError("Machine type received is '\(machine)' and local is '\(host.settings.machine)'", result: -22)
+            }
+            host.emit(.loadvmStateSetup)
+            ops.append(.loadSetup(module: 0, stage: 0))
+        case .section(let section): try begin(section)
+        case .command(let command):
+            host.emit(.qemuLoadvmStateSection(.command))
+            ops.append(.command(command))
+        case .endOfFile:
+            host.emit(.qemuLoadvmStateSection(.eof))
+            ops.removeAll { if case .read = $0 { true } else { false } }
+            ops.append(isListening ? .completed : .description)
+        case .vmDescription: break
+        }
+    }
+
+    private func loadSetup(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else {
+            guard !host.generation.has(.perDeviceAcks), host.has(.switchoverAck) else { return }
+            for module in host.modules where module.switchoverAckNeeded { host.approver.countIn() }
+            return host.emit(.loadvmStateSwitchoverAckNeeded(pending: host.approver.pending))
+        }
+        var call = Call(host: host, stage: stage)
+        let progress = try host.modules[module].loadSetup(&call)
+        settle(call)
+        ops.append(progress == .again ? .loadSetup(module: module, stage: stage + 1) : .loadSetup(module: module + 1, stage: 0))
+    }
+
+    private func begin(_ section: Section) throws {
+        let module: Int
+        switch section.kind {
+        case .start, .full:
+            host.emit(.qemuLoadvmStateSection(section.kind == .start ? .start : .full))
+            host.emit(
+                .qemuLoadvmStateSectionStartFull(
+                    section: section.id, idstr: section.idstr, instance: section.instance, version: section.version))
+            guard let found = host.modules.firstIndex(where: { $0.idstr == section.idstr && $0.instance == section.instance }) else {
+                throw ModuleError(
+                    "Unknown section or instance '\(section.idstr)' \(section.instance). Make sure that your current VM setup matches your saved VM setup, including any hotplugged devices",
+                    result: -22)
+            }
+            guard section.version <= host.modules[found].version else {
+                throw ModuleError(
+                    "unsupported version \(section.version) for '\(section.idstr)' v\(host.modules[found].version)", result: -22)
+            }
+            started[section.id] = found
+            module = found
+        case .part, .end:
+            host.emit(.qemuLoadvmStateSection(section.kind == .part ? .part : .end))
+            host.emit(.qemuLoadvmStateSectionPartEnd(section: section.id))
+            guard let found = started[section.id] else { throw ModuleError("Unknown section \(section.id)", result: -22) }
+            module = found
+        }
+        if !section.payload.isEmpty { ops.append(.record(section, 0, module: module, stage: 0)) }
+    }
+
+    private func load(_ section: Section, _ record: Int, _ module: Int, _ stage: Int) throws {
+        var call = Call(host: host, stage: stage)
+        let progress = try host.modules[module].loadState(section.payload[record], &call)
+        settle(call)
+        if progress == .again {
+            ops.append(.record(section, record, module: module, stage: stage + 1))
+        } else if record + 1 < section.payload.count {
+            ops.append(.record(section, record + 1, module: module, stage: 0))
+        }
+    }
+
+    // MARK: Commands
+
+    private func take(_ command: MigrationCommand) throws {
+        host.emit(
+            .loadvmProcessCommand(StreamCommand(rawValue: command.number), length: Int64(command.length)))
+        ops.append(.commandDone(0))
+        switch command {
+        case .openReturnPath:
+            incoming.hasReturnPath = true
+            if host.approver.acknowledgesWithoutUsers, !incoming.send(.switchoverAck) {
+                throw ModuleError("Could not send switchover ack RP MSG", result: -5)
+            }
+        case .ping(let value):
+            host.emit(.loadvmProcessCommandPing(UInt64(value)))
+            guard incoming.hasReturnPath else {
+                throw ModuleError("CMD_PING (0x\(String(value, radix: 16))) received with no return path", result: -1)
+            }
+            let isHeard = incoming.send(.pong(value))
+            // The source goes by this word: where it cannot be said, the guest must not run here.
+            if !isHeard, value == packageLoadedPing, !host.generation.has(.startsBeforeShut) {
+                throw ModuleError("Could not send PONG 0x42 RP MSG", result: -5)
+            }
+        case .switchoverStart: ops.append(.switchoverStart(module: 0, stage: 0))
+        case .postcopyAdvise:
+            host.emit(.loadvmPostcopyHandleAdvise)
+            guard incoming.phase == .none else { throw wrongPhase("ADVISE") }
+            incoming.phase = .advise
+        case .discard(let block, let pages):
+            host.emit(.loadvmPostcopyRAMHandleDiscard)
+            guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("RAM_DISCARD") }
+            incoming.phase = .discard
+            try host.memory?.discard(block: block, pages: pages)
+        case .packaged(let elements):
+            host.emit(.loadvmHandleCmdPackaged(length: UInt64(StreamElement.command(command).wireSize - 9)))
+            host.emit(.loadvmHandleCmdPackagedReceived(length: Int64(StreamElement.command(command).wireSize - 9)))
+            isInPackage = true
+            ops.append(.package(elements, 0))
+        case .postcopyListen: try listen()
+        case .postcopyRun: try run()
+        case .postcopyResume:
+            host.emit(.loadvmPostcopyHandleResume)
+            incoming.change(.postcopyRecover, to: .postcopyActive)
+            _ = incoming.send(.resumeAck(1))
+        case .recvBitmap(let block):
+            host.emit(.loadvmHandleRecvBitmap(block: block))
+            let bits = try host.memory?.received(block: block) ?? []
+            host.emit(.migrateSendRPRecvBitmap(block: block, size: Int64(bits.count * 8)))
+            _ = incoming.send(.recvBitmap(block: block, bits))
+        case .requestSwitchoverAck(_, let count):
+            for _ in 0..<min(count, 64) { try host.approveSwitchover("core") }
+        }
+    }
+
+    private func wrongPhase(_ command: String) -> ModuleError {
+        ModuleError("CMD_POSTCOPY_\(command) in wrong postcopy state (\(incoming.phase.rawValue))", result: -1)
+    }
+
+    private func switchoverStart(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else { return }
+        var call = Call(host: host, stage: stage)
+        let progress = try host.modules[module].switchoverStart(&call)
+        settle(call)
+        ops.append(progress == .again ? .switchoverStart(module: module, stage: stage + 1) : .switchoverStart(module: module + 1, stage: 0))
+    }
+
+    private func package(_ elements: [StreamElement], _ next: Int) {
+        guard next < elements.count else {
+            isInPackage = false
+            return
+        }
+        ops += [.package(elements, next + 1), .element(elements[next])]
+    }
+
+    private func listen() throws {
+        host.emit(.loadvmPostcopyHandleListen(step: "enter"))
+        guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("LISTEN") }
+        host.emit(.loadvmPostcopyHandleListen(step: "after discard"))
+        incoming.phase = .listening
+        host.memory?.isInPostcopy = true
+        host.emit(.loadvmPostcopyHandleListen(step: "after uffd"))
+        incoming.change(.active, to: host.generation.has(.postcopyDevice) && incoming.hasReturnPath ? .postcopyDevice : .postcopyActive)
+        incoming.listen = LoadThread(incoming, isListening: true, started: started)
+        host.emit(.loadvmPostcopyHandleListen(step: "return"))
+    }
+
+    private func run() throws {
+        host.emit(.loadvmPostcopyHandleRun)
+        guard incoming.phase == .listening else { throw wrongPhase("RUN") }
+        incoming.phase = .running
+        incoming.packageIsLoaded = true
+        incoming.change(.postcopyDevice, to: .postcopyActive)
+        // RUN ends every loop of the main coroutine; the listen thread reads on.
+        host.emit(.qemuLoadvmStateSectionCommand(result: 1))
+        host.emit(.loadvmHandleCmdPackagedMain(result: 1))
+        host.emit(.qemuLoadvmStateSectionCommand(result: 1))
+        host.emit(.qemuLoadvmStatePostMain(result: 1))
+        host.emit(.processIncomingMigrationCoEnd(result: 1, postcopyState: host.generation.has(.postcopyDevice) ? nil : 4))
+        host.emit(.processIncomingMigrationCoPostcopyEndMain)
+        ops = [.start(VMTransition(runs: true, reason: .running))]
+        host.emit(.migrationBlockActivation(.active))
+        if !startsGuest {
+            ops = []
+            restWithoutStart()
+        }
+    }
+
+    // MARK: The end of a load
+
+    private func description() {
+        _ = incoming.channel.readForward()
+        ops.append(.loaded)
+    }
+
+    private func loaded() {
+        host.emit(.qemuLoadvmStatePostMain(result: 0))
+        host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
+        host.emit(.processIncomingMigrationCoEnd(result: 0, postcopyState: host.generation.has(.postcopyDevice) ? nil : 0))
+        host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-enter"))
+        host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
+        if !host.has(.lateBlockActivate) || startsGuest { host.emit(.migrationBlockActivation(.active)) }
+        guard startsGuest else {
+            ops.append(.completed)
+            return restWithoutStart()
+        }
+        if host.generation.has(.startsBeforeShut) {
+            ops += [.completed, .started, .start(VMTransition(runs: true, reason: .running))]
+        } else {
+            ops += [.completed, .sayAndRun, .start(VMTransition(runs: true, reason: .running, isOfDevices: true))]
+        }
+    }
+
+    private var startsGuest: Bool { !host.settings.startsPaused && [.running, .suspended].contains(incoming.guestState) }
+
+    private func restWithoutStart() {
+        host.enter([.running, .suspended].contains(incoming.guestState) ? .paused : incoming.guestState)
+    }
+
+    private func start(_ transition: inout VMTransition) throws {
+        guard transition.advance(host, self) else { return ops.append(.start(transition)) }
+        if let failure = transition.failure { throw failure }
+    }
+
+    private func hasStarted() throws { host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-vm-started")) }
+
+    /// The source is told before the guest runs: if it cannot be, it has the guest.
+    private func sayAndRun() throws {
+        if incoming.hasReturnPath {
+            guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
+            hasSaidShut = true
+        }
+        host.enter(.running)
+        host.emit(.vmStateNotify(running: true, reason: RunState.running.number, .running))
+        try hasStarted()
+    }
+
+    private var hasSaidShut = false
+
+    private func completed() {
+        if isListening {
+            host.emit(.postcopyRAMListenThreadExit)
+            incoming.phase = .end
+        }
+        incoming.change(incoming.status, to: .completed)
+        host.emit(.loadvmStateCleanup)
+        ops += [.shut(0), .cleanup(module: 0, stage: 0)]
+    }
+
+    private func cleanup(_ module: Int, _ stage: Int) {
+        guard module < host.modules.count else { return }
+        var call = Call(host: host, stage: stage)
+        let progress = host.modules[module].loadCleanup(&call)
+        settle(call)
+        ops.append(progress == .again ? .cleanup(module: module, stage: stage + 1) : .cleanup(module: module + 1, stage: 0))
+    }
+
+    private func shut(_ value: UInt32) {
+        if incoming.hasReturnPath, !hasSaidShut { _ = incoming.send(.shut(value)) }
+        incoming.channel.closeDestination()
+        incoming.isClean = true
+        if hasFailed, !incoming.survivesFailure { ops.append(.gone) }
+    }
+
+    private func gone() { host.end() }
+
+    // MARK: Failure
+
+    private func failed(_ error: ModuleError) {
+        if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        hasFailed = true
+        ops = []
+        if isInPackage { host.emit(.loadvmHandleCmdPackagedMain(result: error.result)) }
+        if !isListening {
+            host.emit(.qemuLoadvmStatePostMain(result: error.result))
+            host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
+            host.emit(
+                .processIncomingMigrationCoEnd(
+                    result: error.result, postcopyState: host.generation.has(.postcopyDevice) ? nil : incoming.phase.rawValue))
+        } else {
+            host.emit(.postcopyRAMListenThreadExit)
+        }
+        incoming.change(incoming.status, to: .failed)
+        incoming.store(error.text.hasPrefix("load of") ? error.text : "load of migration failed: Invalid argument: \(error.text)")
+        host.emit(.loadvmStateCleanup)
+        ops += [.shut(1), .cleanup(module: 0, stage: 0)]
+    }
+
+    private func pause() {
+        incoming.channel.closeDestination()
+        incoming.change(.postcopyActive, to: .postcopyPaused)
+        ops = [.recover]
+    }
+
+    private func recover() { ops = [.read] }
+}
+
+extension Incoming {
+    /// The manager has given a new address, and the source has come to it.
+    package func recover(over channel: Channel) {
+        change(.postcopyPaused, to: .postcopyRecoverSetup)
+        self.channel = channel
+        change(.postcopyRecoverSetup, to: .postcopyRecover)
+    }
+}

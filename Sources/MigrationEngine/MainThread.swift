@@ -1,0 +1,268 @@
+/// The main thread of a host: it takes the manager's commands one by one, with the host's lock, and cleans up after migrations.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+package final class MainThread: EngineThread {
+    package enum Command: Hashable, Sendable {
+        case migrate
+        case cancel
+        case proceed
+        case stop
+        case cont
+        case reset
+        case startPostcopy
+        case resume
+    }
+
+    /// What it has to do, the next last.
+    private enum Op {
+        case command(Command)
+        case connect
+        case notify(MigrationReason, module: Int, stage: Int)
+        case openReturnPath
+        case transition(VMTransition)
+        case reset(module: Int, stage: Int)
+        case cleanup
+        case cleanModule(Int, stage: Int)
+        case joinReturnPath
+        case cleaned
+        case cancelled
+    }
+
+    package var course: ThreadCourse
+    private var ops: [Op] = []
+    private var queue: [Op] = []
+    /// The outgoing migration of this host: the one that runs, or the last.
+    package private(set) var source: Source?
+    /// Where a new migration connects to; nil: nobody listens.
+    package var destination: (() -> Channel?)?
+    /// A gate that a connection waits at.
+    package var connectGate: String?
+    /// Told of statuses.
+    package var entered: (MigrationStatus) -> Void = { _ in }
+    /// Commands that were taken, and why the last one was refused.
+    package private(set) var taken = 0
+    package private(set) var refusal: String?
+
+    package init(_ host: Host, _ clock: Clock) {
+        course = ThreadCourse(host, clock)
+        host.threads.append(self)
+    }
+
+    /// Puts a command behind those that wait; `taken` counts it when it has been carried out.
+    package func request(_ command: Command) { queue.append(.command(command)) }
+
+    /// The migration thread is over: the bottom half that cleans up.
+    func cleanUp() { queue.append(.cleanup) }
+
+    package var inputArrival: UInt64? {
+        guard mayLock else { return nil }
+        switch ops.last {
+        case .connect?: return connectGate.map { host.isOpen($0) } ?? true ? 0 : nil
+        case .joinReturnPath?: return source?.returnPath?.isOver ?? true ? 0 : nil
+        case nil: return queue.isEmpty ? nil : 0
+        default: return 0
+        }
+    }
+
+    package func step() {
+        lock()
+        spend(Pace.step)
+        if ops.isEmpty { ops.append(queue.removeFirst()) }
+        perform(ops.removeLast())
+        // A wait for the other end does not hold the lock, but for the join of the return path, as in QEMU.
+        if ops.isEmpty { unlock() } else if case .connect = ops.last { unlock() }
+    }
+
+    private func perform(_ op: Op) {
+        switch op {
+        case .command(let command): take(command)
+        case .connect: connect()
+        case .notify(let reason, let module, let stage): notify(reason, module, stage)
+        case .openReturnPath: openReturnPath()
+        case .transition(var transition):
+            if !transition.advance(host, self) { return ops.append(.transition(transition)) }
+            if let failure = transition.failure { source?.fileFails(failure) }
+        case .reset(let module, let stage): reset(module, stage)
+        case .cleanup:
+            host.emit(.migrationCleanup)
+            host.emit(.savevmStateCleanup)
+            for module in host.modules { module.precopyNotified(.cleanup, host) }
+            ops += [.cleaned, .joinReturnPath, .cleanModule(0, stage: 0)]
+        case .cleanModule(let module, let stage): clean(module, stage)
+        case .joinReturnPath: if source?.returnPath != nil { host.emit(.migrationReturnPathEndAfter) }
+        case .cleaned: cleaned()
+        case .cancelled: source?.channel.closeSource()
+        }
+    }
+
+    // MARK: Commands
+
+    private func take(_ command: Command) {
+        refusal = nil
+        defer { taken += 1 }
+        switch command {
+        case .migrate: migrate()
+        case .cancel: cancel()
+        case .proceed:
+            if source?.status == .preSwitchover {
+                source?.isContinued = true
+            } else {
+                refusal = "Migration not in expected state: pre-switchover"
+            }
+        case .stop: if host.guestRuns { ops.append(.transition(VMTransition(runs: false, reason: .paused))) }
+        case .cont:
+            if [.paused, .prelaunch, .postmigrate].contains(host.runState) {
+                ops.append(.transition(VMTransition(runs: true, reason: .running)))
+            }
+        case .reset: ops.append(.reset(module: 0, stage: 0))
+        case .startPostcopy: source?.postcopyIsAsked = true
+        case .resume: resume()
+        }
+    }
+
+    private func migrate() {
+        if let source, !source.isOver {
+            refusal = "There's a migration process in progress"
+            return
+        }
+        if host.has(.colo) {
+            refusal = "COLO is not modelled: turn capability x-colo off"
+            return
+        }
+        do {
+            for module in host.modules where module.isActive(host) { try module.savePrepare(host) }
+        } catch {
+            refusal = error.text
+            return
+        }
+        let source = Source(host, Channel(), clock, entered: entered)
+        self.source = source
+        source.change(.none, to: .setup)
+        ops.append(.connect)
+    }
+
+    private func connect() {
+        guard let source, !source.hasFailed else { return endBeforeStart() }
+        guard let channel = destination?() else {
+            source.store("Failed to connect: Connection refused")
+            source.fail()
+            return endBeforeStart()
+        }
+        source.channel = channel
+        if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: number(of: .setup))) }
+        ops += [.openReturnPath, .notify(.setup, module: host.modules.count - 1, stage: 0)]
+    }
+
+    /// Nothing was opened: only the status is left to be said.
+    private func endBeforeStart() { queue.append(.cleanup) }
+
+    private func openReturnPath() {
+        guard let source else { return }
+        if source.usesReturnPath {
+            host.emit(.openReturnPathOnSource)
+            source.returnPath = ReturnPathThread(source)
+            host.emit(.openReturnPathOnSourceContinue)
+        }
+        source.migration = MigrationThread(source, self)
+    }
+
+    private func cancel() {
+        host.emit(.migrationCancel)
+        guard let source, ![.none, .completed, .failed, .cancelled, .cancelling].contains(source.status) else { return }
+        if source.isInPostcopy {
+            refusal = "Postcopy migration in progress, cannot cancel."
+            return
+        }
+        if source.status == .device, !host.generation.has(.cancelsBehindHandOver), source.migration?.hasHandedOver == true {
+            refusal = "The destination may have taken the guest over, cannot cancel."
+            return
+        }
+        source.returnPath?.shutDown()
+        source.change(source.status, to: .cancelling)
+        ops.append(.cancelled)
+    }
+
+    private func resume() {
+        guard let source, source.status == .postcopyPaused else {
+            refusal = "Cannot resume if there is no paused migration"
+            return
+        }
+        source.change(.postcopyPaused, to: .postcopyRecoverSetup)
+        guard let channel = destination?() else {
+            source.change(.postcopyRecoverSetup, to: .postcopyPaused)
+            refusal = "Failed to connect: Connection refused"
+            return
+        }
+        source.channel = channel
+        source.fileError = false
+        source.returnPath = ReturnPathThread(source)
+        source.change(.postcopyRecoverSetup, to: .postcopyRecover)
+    }
+
+    /// The guest's reset: each device is reset, by the module that has one.
+    private func reset(_ module: Int, _ stage: Int) {
+        guard module < host.devices.count else { return }
+        var call = Call(host: host, stage: stage)
+        _ = call.take(host.devices[module].reset(), of: host.devices[module])
+        settle(call)
+        ops.append(.reset(module: module + 1, stage: 0))
+    }
+
+    // MARK: Notifiers and clean-up
+
+    private func number(of reason: MigrationReason) -> Int64 {
+        switch reason {
+        case .setup: 0
+        case .postcopyStart: 1
+        case .done: 2
+        case .failed: 3
+        }
+    }
+
+    private func notify(_ reason: MigrationReason, _ module: Int, _ stage: Int) {
+        guard module >= 0 else { return }
+        var call = Call(host: host, stage: stage)
+        let progress = host.modules[module].migrationNotified(reason, &call)
+        settle(call)
+        ops.append(progress == .again ? .notify(reason, module: module, stage: stage + 1) : .notify(reason, module: module - 1, stage: 0))
+    }
+
+    private func clean(_ module: Int, _ stage: Int) {
+        guard module < host.modules.count else {
+            if let path = source?.returnPath {
+                host.emit(.migrationReturnPathEndBefore)
+                if source?.error != nil || source?.hasFailed == true { path.shutDown() }
+            }
+            return
+        }
+        var call = Call(host: host, stage: stage)
+        let progress = host.modules[module].saveCleanup(&call)
+        settle(call)
+        ops.append(progress == .again ? .cleanModule(module, stage: stage + 1) : .cleanModule(module + 1, stage: 0))
+    }
+
+    private func cleaned() {
+        guard let source else { return }
+        source.channel.closeSource()
+        source.change(.failing, to: .failed)
+        source.change(.cancelling, to: .cancelled)
+        source.isClean = true
+        let isDone = source.status == .completed
+        if host.generation.has(.failing) {
+            guard isDone else { return }
+            host.emit(.migrationCallNotifiers(type: number(of: .done)))
+        }
+        ops.append(.notify(isDone ? .done : .failed, module: host.modules.count - 1, stage: 0))
+    }
+}
+
+extension Source {
+    /// A device's refusal in a change of the guest's state counts as an error of the stream.
+    func fileFails(_ failure: ModuleError) {
+        guard isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
+        store(failure.text)
+        fileError = true
+    }
+}

@@ -1,0 +1,213 @@
+/// The migration thread's part in postcopy: its start, its end, and what becomes of a channel that breaks in between.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+extension MigrationThread {
+    func performPostcopy(_ op: Op) throws {
+        switch op {
+        case .postcopyPrepare(let module, let stage): try preparePostcopy(module, stage)
+        case .postcopyStop:
+            ops.append(.guestStopped)
+            stopGuest()
+        case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
+        case .package: beginPackage()
+        case .packageState(let module, let stage): try packageState(module, stage)
+        case .sendPackage: sendPackage()
+        case .awaitPackage: packageHasCome()
+        case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
+        case .pauseJoin: paused()
+        case .awaitRecovery: recovers()
+        case .resumePrepare(let module, let stage): try resumePrepare(module, stage)
+        case .awaitBitmaps: try bitmapsHaveCome()
+        case .awaitResumeAck: resumed()
+        default: break
+        }
+    }
+
+    // MARK: Start
+
+    func startPostcopy() {
+        host.emit(.postcopyStart)
+        source.postcopyIsAsked = false
+        source.postcopyIsStarting = true
+        ops.append(.postcopyStop)
+        if generation.has(.savesInOneCallback) { ops.append(.postcopyPrepare(module: 0, stage: 0)) }
+        host.emit(.postcopyStartSetRun)
+    }
+
+    private func preparePostcopy(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else { return }
+        let handlers = host.modules[module]
+        guard handlers.isIterable, handlers.isActive(host), handlers.preparesPostcopy else {
+            return ops.append(.postcopyPrepare(module: module + 1, stage: 0))
+        }
+        let result = try section(.part, module, stage) { try $0.savePostcopyPrepare(&$1) }
+        ops.append(result == nil ? .postcopyPrepare(module: module, stage: stage + 1) : .postcopyPrepare(module: module + 1, stage: 0))
+    }
+
+    private func completeWithoutPostcopy(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else { return }
+        let handlers = host.modules[module]
+        guard handlers.isIterable, handlers.isActive(host), !handlers.hasPostcopy(host) else {
+            return ops.append(.completeWithoutPostcopy(module: module + 1, stage: 0))
+        }
+        completed.insert(module)
+        let result = try section(.end, module, stage) { try $0.saveComplete(&$1) }
+        ops.append(
+            result == nil
+                ? .completeWithoutPostcopy(module: module, stage: stage + 1) : .completeWithoutPostcopy(module: module + 1, stage: 0))
+    }
+
+    private func beginPackage() {
+        if host.has(.postcopyRAM), let memory = host.memory {
+            for block in memory.discards() { command(.discard(block: block.block, block.pages)) }
+            ping(2)
+        }
+        package = []
+        host.emit(.savevmSendPostcopyListen)
+        command(.postcopyListen)
+        ops += [.sendPackage, .packageState(module: 0, stage: 0)]
+    }
+
+    private func packageState(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else { return }
+        guard host.modules[module].hasState else { return ops.append(.packageState(module: module + 1, stage: 0)) }
+        let result = try section(.full, module, stage) { try $0.saveState(&$1) }
+        ops.append(result == nil ? .packageState(module: module, stage: stage + 1) : .packageState(module: module + 1, stage: 0))
+    }
+
+    private func sendPackage() {
+        if host.has(.postcopyRAM) { ping(3) }
+        if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
+        host.emit(.savevmSendPostcopyRun)
+        command(.postcopyRun)
+        let elements = package ?? []
+        package = nil
+        host.emit(.qemuSavevmSendPackaged)
+        command(.packaged(elements))
+        if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: 1)) }
+        host.emit(.vmstateDowntimeCheckpoint("src-downtime-end"))
+        source.downtime = (clock.now - source.stoppedAt) / 1_000_000
+        if host.has(.postcopyRAM) { ping(4) }
+        host.emit(.postcopyPreemptEnabled(0))
+        host.memory?.isInPostcopy = true
+        restartWindow()
+        let awaits = generation.has(.postcopyDevice) && source.returnPath != nil
+        // Where the return-path thread sets the status itself, PONG 0x42 may have come before this.
+        source.change(.device, to: awaits ? .postcopyDevice : .postcopyActive)
+        source.postcopyIsStarting = false
+        unlock()
+    }
+
+    // MARK: Iteration
+
+    /// After the estimate, which is all that is asked in postcopy (10.1 and later).
+    func decideInPostcopy() {
+        let isComplete = pending.total == 0
+        if source.status == .postcopyDevice, isComplete || source.packageIsLoaded {
+            awaitedCompletely = isComplete
+            return ops.append(.awaitPackage)
+        }
+        isComplete ? completePostcopy() : iterateOn()
+    }
+
+    private func iterateOn() {
+        host.emit(.savevmStateIterate)
+        ops.append(.iterate(module: 0, stage: 0))
+    }
+
+    private func packageHasCome() {
+        // The thread of the first posting has set the status itself.
+        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterateOn() }
+        guard source.packageIsLoaded else {
+            source.store("Channel error: Input/output error")
+            source.fail()
+            return leave()
+        }
+        source.change(.postcopyDevice, to: .postcopyActive)
+        awaitedCompletely ? completePostcopy() : iterateOn()
+    }
+
+    // MARK: End
+
+    func completePostcopy() {
+        host.emit(.migrationThreadLowPending(size: pending.total))
+        host.emit(.migrationCompletionPostcopyEnd)
+        ops += [.completePostcopy(module: 0, stage: 0), .lock]
+    }
+
+    /// END of every active module; RAM's comes a second time where only bitmaps went on.
+    private func completePostcopy(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else {
+            host.emit(.migrationCompletionPostcopyEndAfterComplete)
+            write(.endOfFile)
+            unlock()
+            ops.append(.joined)
+            return join()
+        }
+        let handlers = host.modules[module]
+        let hasEnded = completed.contains(module) && !handlers.endsTwice
+        guard handlers.isIterable, handlers.isActive(host), !hasEnded else {
+            return ops.append(.completePostcopy(module: module + 1, stage: 0))
+        }
+        let result = try section(.end, module, stage) { try $0.saveComplete(&$1) }
+        ops.append(result == nil ? .completePostcopy(module: module, stage: stage + 1) : .completePostcopy(module: module + 1, stage: 0))
+    }
+
+    // MARK: A channel that breaks
+
+    func pause() {
+        source.store("Channel error: Input/output error")
+        source.returnPath?.shutDown()
+        host.emit(.migrationReturnPathEndBefore)
+        ops = [.awaitRecovery, .pauseJoin]
+    }
+
+    private func paused() {
+        host.emit(.migrationReturnPathEndAfter)
+        source.returnPath = nil
+        source.channel.closeSource()
+        source.change(source.status, to: .postcopyPaused)
+    }
+
+    private func recovers() {
+        guard source.status == .postcopyRecover else { return leave() }
+        source.receivedBitmaps = [:]
+        source.resumeIsAcknowledged = false
+        host.emit(.savevmStateResumePrepare)
+        for block in host.memory?.blockNames ?? [] {
+            host.emit(.savevmSendRecvBitmap(block: block))
+            command(.recvBitmap(block: block))
+        }
+        ops.append(.awaitBitmaps)
+    }
+
+    private func bitmapsHaveCome() throws {
+        guard source.returnPath?.isOver == false else { return handshakeFailed() }
+        do { try host.memory?.resume(received: source.receivedBitmaps) } catch { return handshakeFailed() }
+        ops += [.awaitResumeAck, .resumePrepare(module: 0, stage: 0)]
+        host.emit(.savevmSendPostcopyResume)
+        command(.postcopyResume)
+    }
+
+    private func resumePrepare(_ module: Int, _ stage: Int) throws {
+        guard module < host.modules.count else { return }
+        var call = Call(host: host, stage: stage)
+        let progress = try host.modules[module].resumePrepare(&call)
+        settle(call)
+        ops.append(progress == .again ? .resumePrepare(module: module, stage: stage + 1) : .resumePrepare(module: module + 1, stage: 0))
+    }
+
+    private func resumed() {
+        guard source.resumeIsAcknowledged else { return handshakeFailed() }
+        source.change(.postcopyRecover, to: .postcopyActive)
+        restartWindow()
+        ops.append(.loop)
+    }
+
+    private func handshakeFailed() {
+        source.returnPath?.shutDown()
+        ops = [.awaitRecovery, .pauseJoin]
+    }
+}

@@ -1,0 +1,99 @@
+/// An outgoing migration: what its threads share.
+///
+/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and cleans
+/// up. An error is stored once, and the first one is kept.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+package final class Source {
+    package let host: Host
+    package let clock: Clock
+    package internal(set) var channel: Channel
+    package private(set) var status = MigrationStatus.none
+    package private(set) var error: String?
+    var ledger: SourceLedger
+    var threshold = SwitchoverThreshold()
+    /// Postcopy was asked for by the manager.
+    package var postcopyIsAsked = false
+    /// PONG 0x42 has come.
+    var packageIsLoaded = false
+    /// `migrate-continue` has been given.
+    var isContinued = false
+    /// A write to the channel has failed.
+    var fileError = false
+    /// The guest ran when the migration stopped it.
+    var guestRan = false
+    /// Devices of disks were given up at the switchover.
+    var blocksAreInactive = false
+    var returnPath: ReturnPathThread?
+    var migration: MigrationThread?
+    /// PONGs that came, and recovery messages, for whoever waits for them.
+    var resumeIsAcknowledged = false
+    var receivedBitmaps: [String: [UInt64]] = [:]
+    /// Counts of sections of the modules, by their idstr, whose END was sent before a postcopy.
+    var iterations: Int64 = 0
+    /// Told of each status it enters.
+    let entered: (MigrationStatus) -> Void
+    /// Milliseconds from the guest's stop to the end of the switchover; nil before.
+    package var downtime: UInt64?
+    var stoppedAt: UInt64 = 0
+    /// The switchover at hand begins a postcopy.
+    var postcopyIsStarting = false
+
+    var generation: Generation { host.generation }
+    /// The return path is used.
+    var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
+    /// Everything about it is over.
+    package var isOver: Bool { [.completed, .failed, .cancelled].contains(status) && isClean }
+    /// The clean-up has been made.
+    package internal(set) var isClean = false
+
+    init(_ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void) {
+        self.host = host
+        self.channel = channel
+        self.clock = clock
+        self.entered = entered
+        ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        iterations = host.generation.has(.queryPending) ? 1 : 0
+    }
+
+    /// Changes the status if it is `from`; a change that does not match is silent.
+    @discardableResult
+    func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
+        guard status == from else { return false }
+        status = next
+        host.emit(.migrateSetState(next))
+        entered(next)
+        return true
+    }
+
+    /// Stores an error; the first one is kept.
+    func store(_ text: String) {
+        host.emit(.migrateError(text))
+        if error == nil { error = text }
+    }
+
+    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0.
+    func fail() {
+        guard ![.failing, .failed, .cancelling, .cancelled, .completed, .none].contains(status) else { return }
+        change(status, to: generation.has(.failing) ? .failing : .failed)
+    }
+
+    var hasFailed: Bool { [.failing, .failed, .cancelling, .cancelled].contains(status) }
+    var isInPostcopy: Bool {
+        [.postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover].contains(status)
+    }
+    /// The loop goes on.
+    var isActive: Bool { [.active, .postcopyDevice, .postcopyActive].contains(status) }
+
+    /// Writes to the stream; an error is found by the next look for one.
+    func write(_ element: StreamElement) {
+        guard !fileError else { return }
+        if !channel.write(element, at: clock.now) { fileError = true }
+        bytesSent += UInt64(element.wireSize)
+    }
+
+    /// Bytes written in all.
+    private(set) var bytesSent: UInt64 = 0
+}
