@@ -71,12 +71,7 @@ extension Generation {
         return allowedTraceEvents.filter { !absent.contains($0) }
     }
 
-    fileprivate var statuses: [String] {
-        [
-            "none", "setup", "wait-unplug", "active", "pre-switchover", "device", "postcopy-device", "postcopy-active", "postcopy-paused",
-            "postcopy-recover-setup", "postcopy-recover", "colo", "completed", "cancelling", "cancelled", "failing", "failed",
-        ].filter { ($0 != "postcopy-device" || has(.postcopyDevice)) && ($0 != "failing" || has(.failing)) }
-    }
+    fileprivate var statuses: [String] { Status.allCases.filter { $0.exists(in: self) }.map(\.rawValue) }
 }
 
 extension ProbedBinary {
@@ -91,19 +86,6 @@ extension ProbedBinary {
 
     /// The engine of a generation by its name; nil where there is none of that name.
     public static func engine(_ generation: String) -> ProbedBinary? {
-        generationValue(generation).map { ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)) }
+        Generation(named: generation).map { ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)) }
     }
-}
-
-/// Until the generations are all there.
-private func generationValue(_ name: String) -> Generation? {
-    let newest: Features = [.decidesAtThreshold, .savesInOneCallback]
-    let features: [String: Features] = [
-        "8.1": [], "10.0": [], "10.1": newest, "postcopy-device-v1": newest, "10.2": newest.union(.postcopyDevice),
-        "11.0": newest.union([.postcopyDevice, .failing]),
-        "v1": newest.union([.postcopyDevice, .failing, .perDeviceAcks, .requestHandler, .overflowError]),
-        "v2": newest.union([.postcopyDevice, .failing, .perDeviceAcks, .queryPending, .finalQuery]),
-        "11.1": newest.union([.postcopyDevice, .failing, .perDeviceAcks, .queryPending, .finalQuery]),
-    ]
-    return features[name].map { Generation(name: name, features: $0.union(.quirks)) }
 }

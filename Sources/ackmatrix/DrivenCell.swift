@@ -37,7 +37,8 @@ struct CellOptions: ParsableArguments {
                     + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
         }
         let runner = CellRunner(
-            binaries: binaries, shim: isEngine ? "" : try Harness.shim(), deviations: try deviations.file(file), policy: deviations.deviations)
+            binaries: binaries, shim: isEngine ? "" : try Harness.shim(), deviations: try deviations.file(file),
+            policy: deviations.deviations)
         let folder = try RunFolder()
         let place = folder.path + "/c"
         do {

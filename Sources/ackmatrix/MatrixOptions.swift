@@ -31,7 +31,8 @@ struct SideOptions: ParsableArguments {
 
     func validate() throws {
         for name in engine where ProbedBinary.engine(name) == nil {
-            throw ValidationError("--engine: expected a generation out of \(ProbedBinary.engineNames.joined(separator: ", ")), found '\(name)'")
+            throw ValidationError(
+                "--engine: expected a generation out of \(ProbedBinary.engineNames.joined(separator: ", ")), found '\(name)'")
         }
     }
 
@@ -59,7 +60,9 @@ struct MatrixOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The matrix file. (default: harness/matrix/default.yaml)", valueName: "FILE"))
     var matrix: String?
 
-    @Option(help: "How much of it: quick is a part of default, default of full, and full of engine, whose cells are many and of the engine only.")
+    @Option(
+        help:
+            "How much of it: quick is a part of default, default of full, and full of engine, whose cells are many and of the engine only.")
     var tier = Tier.default
 
     @Option(

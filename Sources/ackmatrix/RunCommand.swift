@@ -119,7 +119,8 @@ struct RunCommand: AsyncParsableCommand {
             if tamper == nil {
                 // It proves the verifier, not the cells selected: where none of them will do, any other does.
                 let chosen = (qemuCells + engineCells).filter(Canary.fits)
-                let others = chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
+                let others =
+                    chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
                 canary = try await Canary(chosen + others, runner: runner, folder: folder)
             } else {
                 canary = nil
@@ -133,7 +134,8 @@ struct RunCommand: AsyncParsableCommand {
         try report.finish(missing: missing, canary: canary?.text)
         if report.findings > 0 {
             throw Finding(
-                description: "\(report.findings) in \(all.count) cells; see above, and: ackmatrix explain CELL" + (alone.map { "; \($0)" } ?? ""))
+                description: "\(report.findings) in \(all.count) cells; see above, and: ackmatrix explain CELL"
+                    + (alone.map { "; \($0)" } ?? ""))
         }
     }
 }
