@@ -57,6 +57,8 @@ final class LoadThread: EngineThread {
         }
     }
 
+    var stepName: String { (isListening ? "listen " : "load ") + caseName(ops.last) }
+
     func step() {
         if !isListening { lock() }
         spend(Pace.step)

@@ -105,6 +105,8 @@ final class MigrationThread: EngineThread {
         }
     }
 
+    var stepName: String { "migration " + caseName(ops.last) }
+
     func step() {
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }

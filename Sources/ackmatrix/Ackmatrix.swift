@@ -13,7 +13,7 @@ struct Ackmatrix: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ListCommand.self, CheckCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self,
-            ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self,
+            ExperimentCommand.self, InjectCommand.self, QEMUCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
