@@ -20,6 +20,7 @@ final class LoadThread: EngineThread {
         case start(VMTransition)
         case started
         case sayAndRun
+        case sayAndRest
         case completed
         case cleanup(module: Int, stage: Int)
         case shut(UInt32)
@@ -87,6 +88,7 @@ final class LoadThread: EngineThread {
         case .start(var transition): try start(&transition)
         case .started: try hasStarted()
         case .sayAndRun: try sayAndRun()
+        case .sayAndRest: try sayShut()
         case .completed: completed()
         case .cleanup(let module, let stage): cleanup(module, stage)
         case .shut(let value): shut(value)
@@ -300,7 +302,7 @@ final class LoadThread: EngineThread {
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
         if !host.has(.lateBlockActivate) || startsGuest { host.emit(.migrationBlockActivation(.active)) }
         guard startsGuest else {
-            ops.append(.completed)
+            ops += host.generation.has(.startsBeforeShut) ? [.completed] : [.completed, .sayAndRest]
             return restWithoutStart()
         }
         if host.generation.has(.startsBeforeShut) {
@@ -326,13 +328,16 @@ final class LoadThread: EngineThread {
 
     /// The source is told before the guest runs: if it cannot be, it has the guest.
     private func sayAndRun() throws {
-        if incoming.hasReturnPath {
-            guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
-            hasSaidShut = true
-        }
+        try sayShut()
         host.enter(.running)
         host.emit(.vmStateNotify(running: true, reason: RunState.running.number, .running))
         try hasStarted()
+    }
+
+    private func sayShut() throws {
+        guard incoming.hasReturnPath, !hasSaidShut else { return }
+        guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
+        hasSaidShut = true
     }
 
     private var hasSaidShut = false
