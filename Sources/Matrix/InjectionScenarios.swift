@@ -82,6 +82,7 @@ public struct InjectionScenario: Sendable {
 
     /// Pages go in several PARTs, a window of 100 ms each.
     private static func postcopy(_ plan: inout InjectedPlan) {
+        plan.startsPostcopy = true
         plan.source.capabilities["postcopy-ram"] = true
         plan.destination.capabilities["postcopy-ram"] = true
         plan.source.filledMiB = 1
