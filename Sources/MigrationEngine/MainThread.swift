@@ -215,7 +215,7 @@ package final class MainThread: EngineThread {
             return
         }
         source.channel = channel
-        source.fileError = false
+        source.forgetError()
         source.returnPath = ReturnPathThread(source)
         source.change(.postcopyRecoverSetup, to: .postcopyRecover)
     }

@@ -76,6 +76,12 @@ package final class Source {
         if error == nil { error = text }
     }
 
+    /// A new connection is a new chance: what broke the one before is over (11.1.3, in a recovery of postcopy).
+    func forgetError() {
+        error = nil
+        fileError = false
+    }
+
     /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0.
     func fail() {
         guard ![.failing, .failed, .cancelling, .cancelled, .completed, .none].contains(status) else { return }
