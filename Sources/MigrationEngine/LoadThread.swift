@@ -373,6 +373,11 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // The other thread has failed the load.
+        guard incoming.status != .failed else {
+            ops = []
+            return
+        }
         hasFailed = true
         ops = []
         if isInPackage { host.emit(.loadvmHandleCmdPackagedMain(result: error.result)) }
@@ -393,7 +398,7 @@ final class LoadThread: EngineThread {
 
     private func pause() {
         incoming.channel.closeDestination()
-        incoming.change(.postcopyActive, to: .postcopyPaused)
+        incoming.change(incoming.status, to: .postcopyPaused)
         ops = [.recover]
     }
 
