@@ -344,6 +344,11 @@ final class LoadThread: EngineThread {
 
     private func completed() {
         if isListening {
+            if !host.generation.has(.failsAtPostcopyEnd), incoming.hasReturnPath {
+                // A source that is not told keeps what it has, and comes back to ask.
+                guard incoming.send(.shut(0)) else { return pause() }
+                hasSaidShut = true
+            }
             host.emit(.postcopyRAMListenThreadExit)
             incoming.phase = .end
         }

@@ -567,6 +567,7 @@ final class MigrationThread: EngineThread {
         }
         if source.status == .cancelling { return leave() }
         if source.fileError || source.error != nil {
+            if source.status == .postcopyActive, !generation.has(.failsAtPostcopyEnd) { return pauseAtEnd() }
             source.fail()
             return leave()
         }

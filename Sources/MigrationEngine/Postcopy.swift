@@ -165,6 +165,13 @@ extension MigrationThread {
         ops = [.awaitRecovery, .pauseJoin]
     }
 
+    /// Everything is sent, but the destination has not confirmed it; the return path is joined.
+    func pauseAtEnd() {
+        source.channel.closeSource()
+        source.change(source.status, to: .postcopyPaused)
+        ops = [.awaitRecovery]
+    }
+
     private func paused() {
         host.emit(.migrationReturnPathEndAfter)
         source.returnPath = nil
