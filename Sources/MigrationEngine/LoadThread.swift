@@ -22,6 +22,8 @@ final class LoadThread: EngineThread {
         case sayAndRun
         case sayAndRest
         case completed
+        /// The channel is broken, and the package still loading.
+        case awaitRun(ModuleError)
         case cleanup(module: Int, stage: Int)
         case shut(UInt32)
         case gone
@@ -53,6 +55,7 @@ final class LoadThread: EngineThread {
         switch ops.last {
         case .read?, .description?: return incoming.channel.forwardArrival
         case .completed? where isListening: return incoming.packageIsLoaded ? 0 : nil
+        case .awaitRun?: return incoming.phase == .listening && incoming.status != .failed ? nil : 0
         case .recover?: return incoming.status == .postcopyRecover ? 0 : nil
         default: return 0
         }
@@ -90,6 +93,7 @@ final class LoadThread: EngineThread {
         case .sayAndRun: try sayAndRun()
         case .sayAndRest: try sayShut()
         case .completed: completed()
+        case .awaitRun(let error): failed(error)
         case .cleanup(let module, let stage): cleanup(module, stage)
         case .shut(let value): shut(value)
         case .gone: gone()
@@ -378,6 +382,11 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
+        if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
+            ops = [.awaitRun(error)]
+            return
+        }
         // The other thread has failed the load.
         guard incoming.status != .failed else {
             ops = []

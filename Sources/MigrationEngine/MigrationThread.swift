@@ -96,7 +96,9 @@ final class MigrationThread: EngineThread {
         case .lock?: return mayLock ? 0 : nil
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
         case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
-        case .awaitPackage?: return source.packageIsLoaded || source.returnPath?.isOver != false || source.fileError ? 0 : nil
+        case .awaitPackage?:
+            let isOver = source.packageIsLoaded || source.returnPath?.isOver != false
+            return isOver || source.fileError && generation.has(.failsWithPackageOnItsWay) ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
             return host.memory?.awaitsBitmaps != true || source.returnPath?.isOver != false ? 0 : nil
@@ -385,6 +387,8 @@ final class MigrationThread: EngineThread {
         if source.fileError {
             source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
+            // Whose the guest is, only the rest of the return path tells.
+            if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) { return ops.append(.awaitPackage) }
             source.fail()
             host.emit(.migrationThreadFileErr)
             return leave()

@@ -13,7 +13,7 @@ extension MigrationThread {
         case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
         case .package: beginPackage()
         case .packageState(let module, let stage): try packageState(module, stage)
-        case .sendPackage: sendPackage()
+        case .sendPackage: try sendPackage()
         case .awaitPackage: packageHasCome()
         case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
         case .pauseJoin: paused()
@@ -79,7 +79,7 @@ extension MigrationThread {
         ops.append(result == nil ? .packageState(module: module, stage: stage + 1) : .packageState(module: module + 1, stage: 0))
     }
 
-    private func sendPackage() {
+    private func sendPackage() throws {
         if host.has(.postcopyRAM) { ping(3) }
         if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
         host.emit(.savevmSendPostcopyRun)
@@ -88,6 +88,8 @@ extension MigrationThread {
         package = nil
         host.emit(.qemuSavevmSendPackaged)
         command(.packaged(elements))
+        // What was not written is loaded by nobody.
+        if source.fileError, !generation.has(.failsWithPackageOnItsWay) { throw ModuleError(source.fileErrorText) }
         if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: 1)) }
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-end"))
         source.downtime = (clock.now - source.stoppedAt) / 1_000_000

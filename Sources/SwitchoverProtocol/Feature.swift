@@ -89,6 +89,9 @@ package struct Feature: Hashable, Sendable {
         quirk("marks-after-failed-query", .marksAfterFailedQuery, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("marks-after-enomsg", .marksAfterENOMSG, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v11_1, "11.1.3"),
+        Feature(
+            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .source,
+            isQuirk: true),
     ]
 
     private static func dated(
