@@ -70,6 +70,8 @@ package final class Host {
     weak var lockOwner: (any EngineThread)?
     /// The process is stopped where it stands.
     package var isHalted = false
+    /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
+    package var abortion: String?
     /// The process has ended.
     package private(set) var isGone = false
 

@@ -253,7 +253,8 @@ final class LoadThread: EngineThread {
         host.emit(.loadvmPostcopyHandleListen(step: "enter"))
         guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("LISTEN") }
         host.emit(.loadvmPostcopyHandleListen(step: "after discard"))
-        incoming.phase = .listening
+        let isSetBack = incoming.phase == .advise && host.generation.has(.listenSetsBackToDiscard)
+        incoming.phase = isSetBack ? .discard : .listening
         host.memory?.phase = .postcopy
         host.emit(.loadvmPostcopyHandleListen(step: "after uffd"))
         incoming.change(.active, to: host.generation.has(.postcopyDevice) && incoming.hasReturnPath ? .postcopyDevice : .postcopyActive)

@@ -108,7 +108,9 @@ final class MigrationThread: EngineThread {
     func step() {
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }
-        do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch { failed("\(error)") }
+        do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch let error as ProtocolError {
+            failed(error.text)
+        } catch { failed("\(error)") }
     }
 
     /// The migration fails here: what was planned is not done any more.
@@ -215,7 +217,7 @@ final class MigrationThread: EngineThread {
     // MARK: Set-up
 
     private func open() {
-        guard !source.hasFailed else { return leave() }
+        guard !source.hasFailed || generation.has(.opensReturnPathWhenCancelled) else { return leave() }
         host.emit(.savevmStateHeader)
         write(.header)
         write(.configuration(machine: host.settings.machine))
@@ -367,9 +369,7 @@ final class MigrationThread: EngineThread {
             let budget = Int(clamping: budget)
             result = try section(.part, module, stage) { try $0.saveLiveIterate(budget: budget, &$1) }
         } catch let error as ModuleError {
-            source.store("failed to save SaveStateEntry with id(name): \(host.sections[module])(\(handlers.idstr)): \(error.result)")
-            source.fileError = true
-            return
+            return source.failFile(error)
         }
         ops.append(result == nil ? .iterate(module: module, stage: stage + 1) : .iterate(module: module + 1, stage: 0))
     }
@@ -381,10 +381,10 @@ final class MigrationThread: EngineThread {
             source.fileError = true
         }
         if source.fileError {
-            host.emit(.migrationThreadFileErr)
+            source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
-            source.store("Channel error: Input/output error")
             source.fail()
+            host.emit(.migrationThreadFileErr)
             return leave()
         }
         ops.append(.loop)
@@ -519,8 +519,11 @@ final class MigrationThread: EngineThread {
             let result = try section(.end, module, stage) { try $0.saveComplete(&$1) }
             ops.append(result == nil ? .complete(module: module, stage: stage + 1) : .complete(module: module + 1, stage: 0))
         } catch let error as ModuleError {
-            source.fileError = true
-            source.store("Failed to save iterable device state: \(error.text)")
+            source.failFile(error)
+            source.store(
+                generation.has(.failing)
+                    ? "Failed to save iterable device state: \(source.fileErrorText)"
+                    : "Error in migration completion: \(source.fileErrorText)")
             source.fail()
             leave()
         }
@@ -540,7 +543,7 @@ final class MigrationThread: EngineThread {
         unlock()
         if source.fileError {
             host.emit(.migrationCompletionFileErr)
-            source.store("Channel error: Input/output error")
+            source.store(source.fileErrorText)
         }
         ops.append(.joined)
         join()

@@ -160,9 +160,8 @@ extension MigrationThread {
     // MARK: A channel that breaks
 
     func pause() {
-        source.store("Channel error: Input/output error")
-        source.returnPath?.shutDown()
         host.emit(.migrationReturnPathEndBefore)
+        source.returnPath?.shutDown()
         ops = [.awaitRecovery, .pauseJoin]
     }
 

@@ -33,6 +33,7 @@ final class EngineLegRun {
         self.simulation = simulation
         steps = leg.plan.before[...]
         start = simulation.clock.now
+        simulation.aborted = { [unowned self] in ends($0) }
         leg.source = source
         leg.destination = destination
         source.leg = leg
@@ -156,7 +157,8 @@ final class EngineLegRun {
         case .haltDestination: destination.host.isHalted = true
         case .resumeDestination: destination.host.isHalted = false
         case .kill(let role): kill(role)
-        case .yank: cut(.whole)
+        // What was written before still arrives.
+        case .yank: currentChannel.closeSource()
         case .cut(let part): cut(part)
         case .recover: source.main.request(.resume)
         case .request(let role, let command, let arguments): return try execute(role, command, arguments, waits: false)
@@ -205,7 +207,8 @@ final class EngineLegRun {
         case "system_reset": request = .reset
         case "migrate-start-postcopy": request = .startPostcopy
         case "migrate-pause":
-            cut(.whole)
+            process.main.source?.store("Postcopy migration is paused by the user")
+            currentChannel.closeSource()
             return true
         case "migrate-set-parameters":
             guard case .object(let parameters) = arguments else { return true }
@@ -228,6 +231,12 @@ final class EngineLegRun {
         if role == .source { wasKilled.source = true } else { wasKilled.destination = true }
         self[role].host.end()
         if role == .source { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+    }
+
+    /// A process has ended itself: the other one finds the channel closed.
+    private func ends(_ host: Host) {
+        host.end()
+        if host === source.host { currentChannel.closeSource() } else { currentChannel.closeDestination() }
     }
 
     private var currentChannel: Channel { source.main.source?.channel ?? channel }

@@ -55,6 +55,7 @@ extension EngineRefusal {
                 if side.firmware != .halting { return "a guest with firmware of its own" }
                 if !side.extraArguments.isEmpty { return "QEMU's own arguments \(side.extraArguments.joined(separator: " "))" }
                 if !side.deviceProperties.isEmpty { return "properties of QEMU's devices" }
+                if side.capabilities["x-colo"] == true { return "COLO: turn capability x-colo off" }
                 if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key { return "capability \(name)" }
                 var settings = HostSettings(generation: .v11_1, mode: .perDevice)
                 if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key { return "parameter \(name)" }

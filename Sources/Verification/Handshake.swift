@@ -247,4 +247,10 @@ struct DeviceNames: Sendable {
     /// A device that never spoke inside a section keeps its own name.
     func idstr(of device: String) -> String { byName[device] ?? device }
     func isNamed(_ device: String) -> Bool { byName[device] != nil }
+
+    /// A text of QEMU's that begins with a device's name, with the section's instead.
+    func naming(_ text: String) -> String {
+        for (name, idstr) in byName where text.contains("\(name): ") { return text.replacing("\(name): ", with: "\(idstr): ") }
+        return text
+    }
 }
