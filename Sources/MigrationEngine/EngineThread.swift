@@ -72,10 +72,13 @@ extension EngineThread {
 
     // MARK: The host's lock
 
-    package var holdsLock: Bool { host.lockOwner === self }
+    package var holdsLock: Bool { host.lockOwner == ObjectIdentifier(self) }
     /// Whether it could have the lock.
-    package var mayLock: Bool { host.lockOwner == nil || host.lockOwner === self }
-    package func lock() { host.lockOwner = self }
+    package var mayLock: Bool {
+        let owner = host.lockOwner
+        return owner == nil || owner == ObjectIdentifier(self)
+    }
+    package func lock() { host.lockOwner = ObjectIdentifier(self) }
     package func unlock() { if holdsLock { host.lockOwner = nil } }
 }
 

@@ -34,8 +34,7 @@ final class EngineLegRun {
         steps = leg.plan.before[...]
         start = simulation.clock.now
         simulation.aborted = { [unowned self] in ends($0) }
-        leg.source = source
-        leg.destination = destination
+        leg.begin(from: source)
         source.leg = leg
         destination.leg = leg
     }
