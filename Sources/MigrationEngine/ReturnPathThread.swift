@@ -30,6 +30,10 @@ final class ReturnPathThread: EngineThread {
         guard hasEntered else {
             hasEntered = true
             host.emit(.sourceReturnPathThreadEntry)
+            guard ![.cancelled, .failed, .completed].contains(source.status) else {
+                host.emit(.sourceReturnPathThreadEnd)
+                return end()
+            }
             host.emit(.sourceReturnPathThreadLoopTop)
             return spend(Pace.step)
         }
