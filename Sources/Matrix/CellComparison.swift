@@ -15,8 +15,11 @@ public struct ComparedDifference: Hashable, Sendable {
 public struct CellComparison: Sendable {
     public enum Outcome: Hashable, Sendable {
         case equal
-        /// What was observed is one of the ways that the other run may take: after so many of them.
-        case reached(runs: Int)
+        /// What was observed, in ending and counts, is one of the ways that the other run may take: after so many of them. `isWhole`: and so is
+        /// the order of its events.
+        case reached(runs: Int, isWhole: Bool)
+        /// A race between two sides that no seed can be given to.
+        case notComparable
         /// None of so many runs went the way that was observed; the ways that they went.
         case notReached(observed: String, ways: [String])
         case differs([ComparedDifference])
@@ -35,7 +38,7 @@ public struct CellComparison: Sendable {
 
     public var isFinding: Bool {
         switch outcome {
-        case .equal, .reached: false
+        case .equal, .reached, .notComparable: false
         case .notReached: true
         case .differs(let differences): differences.contains { $0.known == nil }
         }
@@ -91,9 +94,12 @@ extension Forecast {
 }
 
 extension ComparedRun {
-    /// Which way a race went: the ending and the counts of each leg.
-    public var way: String {
-        let counts = legs.map { leg in leg.judgement.handshake.counts.map { "\($0.name) \($0.value)" }.joined(separator: "; ") }
+    /// Which way a race went: the ending and the counts of each leg, as far as they are compared.
+    func way(of cell: Cell) -> String {
+        let counts = zip(legs, cell.forecasts).map { leg, forecast in
+            leg.judgement.handshake.counts.filter { cell.isRace || forecast.comparedCounts.contains($0.name) }
+                .map { "\($0.name) \($0.value)" }.joined(separator: "; ")
+        }
         return ([ending] + (legs.count > 1 ? legs.map(\.judgement.verdict.rawValue) : []) + counts).joined(separator: "; ")
     }
 }

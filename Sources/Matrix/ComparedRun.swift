@@ -62,7 +62,9 @@ extension ComparedRun {
 }
 
 private func recordedLegs(_ cell: Cell, folder: String) throws -> [ComparedLeg] {
-    try cell.traces.map { "\(folder)/\($0.file)" }.prefix { FileManager.default.fileExists(atPath: $0) }.map { try ComparedLeg(Trace(path: $0)) }
+    try cell.traces.map { "\(folder)/\($0.file)" }.prefix { FileManager.default.fileExists(atPath: $0) }.map {
+        try ComparedLeg(Trace(path: $0))
+    }
 }
 
 extension CellRunner {

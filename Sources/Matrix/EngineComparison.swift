@@ -11,7 +11,7 @@ public struct EngineComparison: Sendable {
     public let found: CellRun
     public let expected: CellRun
     public let known: KnownDifferences
-    /// Seeds that are tried for a way that was observed; 1 where a seed changes nothing.
+    /// Seeds that are tried for a way that was observed; 0 where a seed changes nothing.
     public var seeds = 64
     /// How many cells run at once.
     public var jobs = 1
@@ -56,26 +56,57 @@ public struct EngineComparison: Sendable {
             func ended(_ outcome: CellComparison.Outcome) -> Progress {
                 .ended(CellComparison(cell: cell, outcome: outcome, ending: right.ending))
             }
-            guard cell.qemu.isLeftToChance else {
-                let differences = differences(of: run, from: right, in: cell.qemu)
-                return ended(differences.isEmpty ? .equal : .differs(known.explain(differences, in: cell.qemu)))
+            let qemu = cell.qemu
+            var differences = differences(of: run, from: right, in: qemu)
+            if !qemu.isRace {
+                if differences.isEmpty { return ended(.equal) }
+                guard qemu.isBrokenOffByChance, differences.allSatisfy({ $0.difference.isOfOrder }) else {
+                    return ended(.differs(known.explain(differences, in: qemu)))
+                }
+            } else if seeds == 0 {
+                return ended(.notComparable)
             }
+            let observed = right.way(of: qemu)
             var ways: [String] = []
+            var reached: Int?
             for seed in 1...max(seeds, 1) {
-                if seed > 1 { run = try await found(cell, UInt64(seed)) }
-                if run.way == right.way { return ended(.reached(runs: seed)) }
-                if !ways.contains(run.way) { ways.append(run.way) }
+                if seed > 1 {
+                    run = try await found(cell, UInt64(seed))
+                    differences = Matrix.differences(of: run, from: right, in: qemu)
+                }
+                let way = run.way(of: qemu)
+                if way == observed { reached = reached ?? seed }
+                // The way is what is asked for; a run that is equal event by event is looked for a little longer.
+                if way == observed, differences.isEmpty { return ended(.reached(runs: seed, isWhole: true)) }
+                if let reached, seed >= reached + Self.furtherSeeds { break }
+                if !ways.contains(way) { ways.append(way) }
             }
-            return ended(.notReached(observed: right.way, ways: ways))
+            return ended(reached.map { .reached(runs: $0, isWhole: false) } ?? .notReached(observed: observed, ways: ways))
         } catch let refusal as EngineRefusal {
             return .leftOut(cell, refusal.description)
         }
     }
+
+    private static let furtherSeeds = 8
+}
+
+extension Difference {
+    fileprivate var isOfOrder: Bool { if case .order = self { true } else { false } }
 }
 
 extension Cell {
-    /// Who is faster decides what is seen: how it ends, or counts that the prediction leaves open.
-    var isLeftToChance: Bool { isRace || forecasts.contains { $0.outcomes.count > 1 } }
+    /// A side fails, or is made to, while the other is at anything: the prediction leaves counts open, or the cell is about such an end. How far
+    /// the other comes until it notices is chance, and shows in its order of events alone; how it ends and what is counted does not.
+    var isBrokenOffByChance: Bool {
+        forecasts.contains { forecast in
+            forecast.isFailure
+                && (forecast.comparedCounts != Handshake.comparedCounts || forecast.scenario.breakage != nil || forecast.scenario.postcopy != nil)
+        }
+    }
+}
+
+extension Forecast {
+    fileprivate var isFailure: Bool { outcomes.contains { $0.ending != .completed && $0.ending != .refused } }
 }
 
 /// What a comparison of many cells comes to.
@@ -84,6 +115,8 @@ public struct ComparisonSummary: Sendable {
     public private(set) var equal = 0
     public private(set) var races = 0
     public private(set) var reached = 0
+    /// Those of them that were reached event by event.
+    public private(set) var reachedWhole = 0
     public private(set) var forced = 0
     public private(set) var listed = 0
     /// Cells with differences that nothing explains, or whose observed way was not reached.
@@ -108,9 +141,11 @@ public struct ComparisonSummary: Sendable {
         for entry in known.all where entry.concerns(comparison.cell.qemu) { concerned.insert(entry.id) }
         switch comparison.outcome {
         case .equal: equal += 1
-        case .reached:
+        case .reached(_, let isWhole):
             races += 1
             reached += 1
+            if isWhole { reachedWhole += 1 }
+        case .notComparable: races += 1
         case .notReached:
             races += 1
             unlisted += 1
@@ -127,9 +162,8 @@ public struct ComparisonSummary: Sendable {
 
     /// `found`: what the examined side is called.
     public func closingLine(found: String) -> String {
-        let ways =
-            races == 0 ? "" : reached == races ? " (observed way reached by the \(found) in all \(races))" : " (observed way reached by the \(found) in \(reached))"
-        return "\(counted(compared, "cell")) compared: \(equal) equal, \(counted(races, "race"))\(ways), \(counted(listed, "listed difference")), "
-            + "\(counted(unlisted, "unlisted difference"))"
+        let ways = races == 0 || reached == 0 ? "" : " (observed way reached by the \(found) in \(reached == races ? "all" : "") \(reached))"
+        return "\(counted(compared, "cell")) compared: \(equal) equal, \(counted(races, "race"))\(ways.replacing("  ", with: " ")), "
+            + "\(counted(listed, "listed difference")), \(counted(unlisted, "unlisted difference"))"
     }
 }

@@ -72,10 +72,12 @@ extension KnownDifference {
         cells = try fields["cells"].map { value throws(MatrixFileError) in try reader.values(value, of: "a difference's cells") } ?? [:]
         names = try fields["names"].map { value throws(MatrixFileError) in try value.each("name patterns", Deviation.namePattern) } ?? []
         sourceVersions = try sides["source"].map { value throws(MatrixFileError) in try value.each("versions", Deviation.version) }
-        destinationVersions = try sides["destination"].map { value throws(MatrixFileError) in try value.each("versions", Deviation.version) }
+        destinationVersions = try sides["destination"].map { value throws(MatrixFileError) in try value.each("versions", Deviation.version)
+        }
         subjects = Set(try fields["subjects"]!.each("subjects") { value throws(MatrixFileError) in try value.differenceSubject() })
         sometimes =
-            try fields["sometimes"].map { value throws(MatrixFileError) in try value.choice("a truth value", Deviation.Truth.self) } == .true
+            try fields["sometimes"].map { value throws(MatrixFileError) in try value.choice("a truth value", Deviation.Truth.self) }
+            == .true
         reason = try fields["reason"]!.sentence("a reason")
         reference = try fields["reference"]!.sentence("a reference")
     }
@@ -88,7 +90,8 @@ extension YAMLValue {
         let counts = Handshake.comparedCounts.union(["ending", "extent"])
         guard counts.contains(word) || Rule[id: word] != nil || Event.vocabulary.contains(where: { $0.name == word }) else {
             throw error(
-                "expected the name of an event, the identifier of a rule, or one of \(counts.sorted().joined(separator: ", ")), found '\(word.prefix(60))'")
+                "expected the name of an event, the identifier of a rule, or one of \(counts.sorted().joined(separator: ", ")), found '\(word.prefix(60))'"
+            )
         }
         return word
     }

@@ -85,7 +85,8 @@ struct CompareCommand: AsyncParsableCommand {
         let sides = [left, right]
         let known =
             sides.contains(.engine)
-            ? try KnownDifferences(path: differenceList ?? Harness.root() + "/harness/matrix/differences.yaml", axes: file.axes) : KnownDifferences()
+            ? try KnownDifferences(path: differenceList ?? Harness.root() + "/harness/matrix/differences.yaml", axes: file.axes)
+            : KnownDifferences()
         let (cells, missing) = try cells(of: file, probed)
         for sentence in missing { Harness.note("missing: \(sentence)") }
         let runner = CellRunner(
@@ -95,7 +96,7 @@ struct CompareCommand: AsyncParsableCommand {
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), known: known)
         comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
-        comparison.seeds = left == .engine ? seeds : 1
+        comparison.seeds = left == .engine ? seeds : 0
         var report = CompareReport(total: cells.count, known: known, left: left.name, verbose: verbose, namesAll: known.all.isEmpty)
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
@@ -190,13 +191,17 @@ private struct CompareReport {
         done += 1
     }
 
-    private func name(_ cell: SharedCell) -> String { cell.name.padding(toLength: max(nameWidth, cell.name.count), withPad: " ", startingAt: 0) }
+    private func name(_ cell: SharedCell) -> String {
+        cell.name.padding(toLength: max(nameWidth, cell.name.count), withPad: " ", startingAt: 0)
+    }
 
     private func tell(_ comparison: CellComparison) {
         let start = "\(name(comparison.cell))  \(comparison.ending)  "
         switch comparison.outcome {
         case .equal: screen.say(start + "equal" + (comparison.isForced ? " (forced branch)" : ""))
-        case .reached(let runs): screen.say(start + "race, reached after \(runs)")
+        case .reached(let runs, let isWhole):
+            screen.say(start + "race, reached with seed \(runs)" + (isWhole ? ", event by event" : ", in ending and counts"))
+        case .notComparable: screen.say(start + "race")
         case .notReached(let observed, let ways):
             screen.say(start + "NOT REACHED")
             screen.say("    observed   \(observed)")
@@ -205,7 +210,10 @@ private struct CompareReport {
         case .differs(let differences):
             let unlisted = differences.filter { $0.known == nil }
             let ids = Set(differences.compactMap(\.known)).sorted().joined(separator: ", ")
-            screen.say(start + (unlisted.isEmpty ? "known difference \(ids)" : "DIFFERS: \(unlisted.count)" + (ids.isEmpty ? "" : ", and known: \(ids)")))
+            screen.say(
+                start
+                    + (unlisted.isEmpty
+                        ? "known difference \(ids)" : "DIFFERS: \(unlisted.count)" + (ids.isEmpty ? "" : ", and known: \(ids)")))
             let most = verbose ? Int.max : 6
             for difference in (verbose ? differences : unlisted).prefix(most) {
                 let leg = difference.leg.map { "leg \($0), " } ?? ""
@@ -229,7 +237,9 @@ private struct CompareReport {
         screen.say("")
         if !summary.leftOut.isEmpty {
             screen.say("not compared: \(summary.leftOut.values.reduce(0, +)) cells")
-            for (reason, count) in summary.leftOut.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { screen.say("  \(count)  \(reason)") }
+            for (reason, count) in summary.leftOut.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+                screen.say("  \(count)  \(reason)")
+            }
         }
         var findings = summary.findings
         if isWhole {
