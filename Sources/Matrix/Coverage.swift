@@ -68,6 +68,9 @@ public struct Coverage: Hashable, Sendable {
 
     public init(_ file: MatrixFile, tier: Tier) {
         let planned = file.selections(tier)
+        let everything = tier == .engine ? planned : file.selections(.engine)
+        // Values that only the engine's own cells have are none of a lower tier's.
+        let later = valuesOfTheEngine(file, everything)
         let removals = Removals(file, tier: tier)
         var seen = PairSet(file.axes)
         for entry in planned { seen.insertPairs(of: entry.selection.values) }
@@ -79,8 +82,8 @@ public struct Coverage: Hashable, Sendable {
             for second in file.axes.indices.dropFirst(first + 1) {
                 let (one, other) = (file.axes[first], file.axes[second])
                 var count = AxisPair(first: one.name, second: other.name)
-                for firstValue in one.values.indices {
-                    for secondValue in other.values.indices {
+                for firstValue in one.values.indices where tier == .engine || !later.contains(one, firstValue) {
+                    for secondValue in other.values.indices where tier == .engine || !later.contains(other, secondValue) {
                         let pair = (ValueIndex(axis: first, value: firstValue), ValueIndex(axis: second, value: secondValue))
                         if seen.contains(pair.0, pair.1) {
                             count.covered += 1
@@ -103,8 +106,7 @@ public struct Coverage: Hashable, Sendable {
         ungated = Dictionary(uniqueKeysWithValues: file.axes.map { ($0.name, $0.ungated) })
         cells = planned.count
         products = productUses(file, planned, upTo: tier)
-        values = valueUses(file, planned)
-        let everything = file.selections(.engine)
+        values = valueUses(file, planned).filter { tier == .engine || !later.contains($0) }
         vain =
             valueUses(file, everything).filter { $0.cells == 0 }.map { "no cell has \($0.axis) \($0.value)" }
             + productUses(file, everything, upTo: .engine).filter { $0.cells == 0 }.map { "product \($0.product) makes no cell of its own" }
@@ -128,6 +130,20 @@ private func valueUses(_ file: MatrixFile, _ planned: [PlannedSelection]) -> [Co
     return zip(file.axes, counts).flatMap { axis, counts in
         zip(axis.values, counts).map { Coverage.ValueUse(axis: axis.name, value: $0, cells: $1) }
     }
+}
+
+/// Values that the tier `engine` alone makes cells with.
+private struct ValuesOfTheEngine {
+    let all: Set<String>
+    func contains(_ axis: Axis, _ value: Int) -> Bool { all.contains("\(axis.name) \(axis.values[value])") }
+    func contains(_ use: Coverage.ValueUse) -> Bool { all.contains("\(use.axis) \(use.value)") }
+}
+
+private func valuesOfTheEngine(_ file: MatrixFile, _ everything: [PlannedSelection]) -> ValuesOfTheEngine {
+    func used(_ planned: [PlannedSelection]) -> Set<String> {
+        Set(valueUses(file, planned).filter { $0.cells > 0 }.map { "\($0.axis) \($0.value)" })
+    }
+    return ValuesOfTheEngine(all: used(everything).subtracting(used(everything.filter { $0.tier < .engine })))
 }
 
 /// A set of pairs of values of different axes.

@@ -86,8 +86,9 @@ package final class Channel {
     package var isBroken: Bool { forwardIsCut }
 
     package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
-        guard !destinationHasClosed, !sourceHasClosed, !backIsCut else { return false }
-        back.append(message, at: now + latency)
+        guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut else { return false }
+        // Behind a cut of this way alone what is said is lost, and nobody here knows.
+        if !backIsCut { back.append(message, at: now + latency) }
         return true
     }
 
@@ -107,7 +108,7 @@ package final class Channel {
         cutBack()
     }
 
-    /// What the destination says no longer arrives, and both notice.
+    /// What the destination says no longer arrives: the source reads the end.
     package func cutBack() {
         backIsCut = true
         back.lose()

@@ -59,7 +59,9 @@ package final class Host {
     /// The approver of a migration that comes in.
     package var approver: DestinationApprover
     /// The guest's memory, where it has any that migrates.
-    package weak var memory: (any MigratedMemory)?
+    package private(set) var memory: RAM?
+    /// The section that says in which state the guest was.
+    package private(set) var globalState: GlobalState?
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
     /// Threads that are not over, and some that are.
@@ -68,6 +70,8 @@ package final class Host {
     weak var lockOwner: (any EngineThread)?
     /// The process is stopped where it stands.
     package var isHalted = false
+    /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
+    package var abortion: String?
     /// The process has ended.
     package private(set) var isGone = false
 
@@ -93,6 +97,8 @@ package final class Host {
         sections.insert(nextSection, at: place)
         nextSection += 1
         if let device { devices.append(device) }
+        if let memory = module as? RAM { self.memory = memory }
+        if let state = module as? GlobalState { globalState = state }
     }
 
     /// The run state changes; it is logged where it really does.

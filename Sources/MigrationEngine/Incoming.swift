@@ -17,8 +17,6 @@ package final class Incoming {
     var hasReturnPath = false
     /// The package of a postcopy is loaded.
     var packageIsLoaded = false
-    /// What the guest was before the migration stopped it.
-    package var guestState = RunState.running
     var load: LoadThread?
     var listen: LoadThread?
     let entered: (MigrationStatus) -> Void

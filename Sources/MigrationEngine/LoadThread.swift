@@ -28,7 +28,7 @@ final class LoadThread: EngineThread {
     }
 
     var course: ThreadCourse
-    private let incoming: Incoming
+    private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []
     /// Modules by the id that the stream gives their sections.
@@ -206,7 +206,7 @@ final class LoadThread: EngineThread {
             host.emit(.loadvmPostcopyRAMHandleDiscard)
             guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("RAM_DISCARD") }
             incoming.phase = .discard
-            try host.memory?.discard(block: block, pages: pages)
+            try host.memory?.discard(block: block, pages)
         case .packaged(let elements):
             host.emit(.loadvmHandleCmdPackaged(length: UInt64(StreamElement.command(command).wireSize - 9)))
             host.emit(.loadvmHandleCmdPackagedReceived(length: Int64(StreamElement.command(command).wireSize - 9)))
@@ -218,11 +218,12 @@ final class LoadThread: EngineThread {
             host.emit(.loadvmPostcopyHandleResume)
             incoming.change(.postcopyRecover, to: .postcopyActive)
             _ = incoming.send(.resumeAck(1))
+            for request in host.memory?.openRequests() ?? [] { _ = incoming.send(request) }
         case .recvBitmap(let block):
             host.emit(.loadvmHandleRecvBitmap(block: block))
-            let bits = try host.memory?.received(block: block) ?? []
+            guard let bitmap = try host.memory?.receivedBitmap(block: block), case .recvBitmap(_, let bits) = bitmap else { return }
             host.emit(.migrateSendRPRecvBitmap(block: block, size: Int64(bits.count * 8)))
-            _ = incoming.send(.recvBitmap(block: block, bits))
+            _ = incoming.send(bitmap)
         case .requestSwitchoverAck(_, let count):
             for _ in 0..<min(count, 64) { try host.approveSwitchover("core") }
         }
@@ -252,8 +253,9 @@ final class LoadThread: EngineThread {
         host.emit(.loadvmPostcopyHandleListen(step: "enter"))
         guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("LISTEN") }
         host.emit(.loadvmPostcopyHandleListen(step: "after discard"))
-        incoming.phase = .listening
-        host.memory?.isInPostcopy = true
+        let isSetBack = incoming.phase == .advise && host.generation.has(.listenSetsBackToDiscard)
+        incoming.phase = isSetBack ? .discard : .listening
+        host.memory?.phase = .postcopy
         host.emit(.loadvmPostcopyHandleListen(step: "after uffd"))
         incoming.change(.active, to: host.generation.has(.postcopyDevice) && incoming.hasReturnPath ? .postcopyDevice : .postcopyActive)
         incoming.listen = LoadThread(incoming, isListening: true, started: started)
@@ -306,10 +308,11 @@ final class LoadThread: EngineThread {
         }
     }
 
-    private var startsGuest: Bool { !host.settings.startsPaused && [.running, .suspended].contains(incoming.guestState) }
+    private var guestState: RunState { host.globalState?.target ?? .running }
+    private var startsGuest: Bool { !host.settings.startsPaused && [.running, .suspended].contains(guestState) }
 
     private func restWithoutStart() {
-        host.enter([.running, .suspended].contains(incoming.guestState) ? .paused : incoming.guestState)
+        host.enter([.running, .suspended].contains(guestState) ? .paused : guestState)
     }
 
     private func start(_ transition: inout VMTransition) throws {

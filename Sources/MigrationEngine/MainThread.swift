@@ -32,6 +32,8 @@ package final class MainThread: EngineThread {
 
     package var course: ThreadCourse
     private var ops: [Op] = []
+    /// A command is being carried out.
+    private var isCommanded = false
     private var queue: [Op] = []
     /// The outgoing migration of this host: the one that runs, or the last.
     package private(set) var source: Source?
@@ -50,6 +52,9 @@ package final class MainThread: EngineThread {
         host.threads.append(self)
     }
 
+    /// Nothing is left for it to do.
+    package var isIdle: Bool { ops.isEmpty && queue.isEmpty }
+
     /// Puts a command behind those that wait; `taken` counts it when it has been carried out.
     package func request(_ command: Command) { queue.append(.command(command)) }
 
@@ -59,20 +64,28 @@ package final class MainThread: EngineThread {
     package var inputArrival: UInt64? {
         guard mayLock else { return nil }
         switch ops.last {
-        case .connect?: return connectGate.map { host.isOpen($0) } ?? true ? 0 : nil
+        case .connect?: return mayConnect || !queue.isEmpty ? 0 : nil
         case .joinReturnPath?: return source?.returnPath?.isOver ?? true ? 0 : nil
         case nil: return queue.isEmpty ? nil : 0
         default: return 0
         }
     }
 
+    private var mayConnect: Bool { connectGate.map { host.isOpen($0) } ?? true }
+
     package func step() {
         lock()
         spend(Pace.step)
+        // A connection that is waited for keeps no command from being taken.
+        if case .connect = ops.last, !mayConnect { ops.append(queue.removeFirst()) }
         if ops.isEmpty { ops.append(queue.removeFirst()) }
         perform(ops.removeLast())
         // A wait for the other end does not hold the lock, but for the join of the return path, as in QEMU.
         if ops.isEmpty { unlock() } else if case .connect = ops.last { unlock() }
+        guard isCommanded else { return }
+        // A migration is begun when it connects; everything else is over when it is done.
+        if case .connect = ops.last { taken += 1 } else if ops.isEmpty { taken += 1 } else { return }
+        isCommanded = false
     }
 
     private func perform(_ op: Op) {
@@ -93,7 +106,7 @@ package final class MainThread: EngineThread {
         case .cleanModule(let module, let stage): clean(module, stage)
         case .joinReturnPath: if source?.returnPath != nil { host.emit(.migrationReturnPathEndAfter) }
         case .cleaned: cleaned()
-        case .cancelled: source?.channel.closeSource()
+        case .cancelled: if source?.migration != nil { source?.channel.closeSource() }
         }
     }
 
@@ -101,7 +114,7 @@ package final class MainThread: EngineThread {
 
     private func take(_ command: Command) {
         refusal = nil
-        defer { taken += 1 }
+        isCommanded = true
         switch command {
         case .migrate: migrate()
         case .cancel: cancel()
@@ -144,7 +157,7 @@ package final class MainThread: EngineThread {
     }
 
     private func connect() {
-        guard let source, !source.hasFailed else { return endBeforeStart() }
+        guard let source, !source.hasFailed || host.generation.has(.opensReturnPathWhenCancelled) else { return endBeforeStart() }
         guard let channel = destination?() else {
             source.store("Failed to connect: Connection refused")
             source.fail()
@@ -181,6 +194,10 @@ package final class MainThread: EngineThread {
         }
         source.returnPath?.shutDown()
         source.change(source.status, to: .cancelling)
+        if case .connect = ops.last, !host.generation.has(.opensReturnPathWhenCancelled) {
+            ops.removeLast()
+            return endBeforeStart()
+        }
         ops.append(.cancelled)
     }
 
@@ -233,7 +250,7 @@ package final class MainThread: EngineThread {
         guard module < host.modules.count else {
             if let path = source?.returnPath {
                 host.emit(.migrationReturnPathEndBefore)
-                if source?.error != nil || source?.hasFailed == true { path.shutDown() }
+                if source?.error != nil { path.shutDown() }
             }
             return
         }
@@ -259,10 +276,8 @@ package final class MainThread: EngineThread {
 }
 
 extension Source {
-    /// A device's refusal in a change of the guest's state counts as an error of the stream.
+    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
     func fileFails(_ failure: ModuleError) {
-        guard isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
-        store(failure.text)
-        fileError = true
+        if isActive || [.setup, .preSwitchover, .device].contains(status) { failFile(failure) }
     }
 }

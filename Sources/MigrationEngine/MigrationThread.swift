@@ -59,8 +59,8 @@ final class MigrationThread: EngineThread {
     }
 
     package var course: ThreadCourse
-    let source: Source
-    let main: MainThread
+    unowned let source: Source
+    unowned let main: MainThread
     var ops: [Op] = [.open]
     /// What the query at hand has come to.
     var pending = PendingBytes()
@@ -99,8 +99,7 @@ final class MigrationThread: EngineThread {
         case .awaitPackage?: return source.packageIsLoaded || source.returnPath?.isOver != false || source.fileError ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
-            let names = host.memory?.blockNames ?? []
-            return names.allSatisfy { source.receivedBitmaps[$0] != nil } || source.returnPath?.isOver != false ? 0 : nil
+            return host.memory?.awaitsBitmaps != true || source.returnPath?.isOver != false ? 0 : nil
         case .awaitResumeAck?: return source.resumeIsAcknowledged || source.returnPath?.isOver != false ? 0 : nil
         default: return source.channel.isFull ? (source.hasFailed ? 0 : nil) : 0
         }
@@ -109,7 +108,9 @@ final class MigrationThread: EngineThread {
     func step() {
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }
-        do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch { failed("\(error)") }
+        do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch let error as ProtocolError {
+            failed(error.text)
+        } catch { failed("\(error)") }
     }
 
     /// The migration fails here: what was planned is not done any more.
@@ -216,7 +217,7 @@ final class MigrationThread: EngineThread {
     // MARK: Set-up
 
     private func open() {
-        guard !source.hasFailed else { return leave() }
+        guard !source.hasFailed || generation.has(.opensReturnPathWhenCancelled) else { return leave() }
         host.emit(.savevmStateHeader)
         write(.header)
         write(.configuration(machine: host.settings.machine))
@@ -368,9 +369,7 @@ final class MigrationThread: EngineThread {
             let budget = Int(clamping: budget)
             result = try section(.part, module, stage) { try $0.saveLiveIterate(budget: budget, &$1) }
         } catch let error as ModuleError {
-            source.store("failed to save SaveStateEntry with id(name): \(host.sections[module])(\(handlers.idstr)): \(error.result)")
-            source.fileError = true
-            return
+            return source.failFile(error)
         }
         ops.append(result == nil ? .iterate(module: module, stage: stage + 1) : .iterate(module: module + 1, stage: 0))
     }
@@ -382,10 +381,10 @@ final class MigrationThread: EngineThread {
             source.fileError = true
         }
         if source.fileError {
-            host.emit(.migrationThreadFileErr)
+            source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
-            source.store("Channel error: Input/output error")
             source.fail()
+            host.emit(.migrationThreadFileErr)
             return leave()
         }
         ops.append(.loop)
@@ -443,6 +442,7 @@ final class MigrationThread: EngineThread {
             stateBefore = host.runState
         }
         guestStateBefore = host.runState
+        host.globalState?.store(host.runState)
     }
 
     /// What the guest was in when the migration stopped it.
@@ -519,8 +519,11 @@ final class MigrationThread: EngineThread {
             let result = try section(.end, module, stage) { try $0.saveComplete(&$1) }
             ops.append(result == nil ? .complete(module: module, stage: stage + 1) : .complete(module: module + 1, stage: 0))
         } catch let error as ModuleError {
-            source.fileError = true
-            source.store("Failed to save iterable device state: \(error.text)")
+            source.failFile(error)
+            source.store(
+                generation.has(.failing)
+                    ? "Failed to save iterable device state: \(source.fileErrorText)"
+                    : "Error in migration completion: \(source.fileErrorText)")
             source.fail()
             leave()
         }
@@ -540,7 +543,7 @@ final class MigrationThread: EngineThread {
         unlock()
         if source.fileError {
             host.emit(.migrationCompletionFileErr)
-            source.store("Channel error: Input/output error")
+            source.store(source.fileErrorText)
         }
         ops.append(.joined)
         join()

@@ -61,7 +61,9 @@ extension MigrationThread {
 
     private func beginPackage() {
         if host.has(.postcopyRAM), let memory = host.memory {
-            for block in memory.discards() { command(.discard(block: block.block, block.pages)) }
+            var call = Call(host: host, stage: 0)
+            for discard in memory.discardCommands(&call) { command(discard) }
+            settle(call)
             ping(2)
         }
         package = []
@@ -91,7 +93,7 @@ extension MigrationThread {
         source.downtime = (clock.now - source.stoppedAt) / 1_000_000
         if host.has(.postcopyRAM) { ping(4) }
         host.emit(.postcopyPreemptEnabled(0))
-        host.memory?.isInPostcopy = true
+        host.memory?.phase = .postcopy
         restartWindow()
         let awaits = generation.has(.postcopyDevice) && source.returnPath != nil
         // Where the return-path thread sets the status itself, PONG 0x42 may have come before this.
@@ -158,9 +160,8 @@ extension MigrationThread {
     // MARK: A channel that breaks
 
     func pause() {
-        source.store("Channel error: Input/output error")
-        source.returnPath?.shutDown()
         host.emit(.migrationReturnPathEndBefore)
+        source.returnPath?.shutDown()
         ops = [.awaitRecovery, .pauseJoin]
     }
 
@@ -173,19 +174,17 @@ extension MigrationThread {
 
     private func recovers() {
         guard source.status == .postcopyRecover else { return leave() }
-        source.receivedBitmaps = [:]
         source.resumeIsAcknowledged = false
         host.emit(.savevmStateResumePrepare)
-        for block in host.memory?.blockNames ?? [] {
-            host.emit(.savevmSendRecvBitmap(block: block))
-            command(.recvBitmap(block: block))
+        for recovery in host.memory?.recoveryCommands() ?? [] {
+            if case .recvBitmap(let block) = recovery { host.emit(.savevmSendRecvBitmap(block: block)) }
+            command(recovery)
         }
         ops.append(.awaitBitmaps)
     }
 
     private func bitmapsHaveCome() throws {
         guard source.returnPath?.isOver == false else { return handshakeFailed() }
-        do { try host.memory?.resume(received: source.receivedBitmaps) } catch { return handshakeFailed() }
         ops += [.awaitResumeAck, .resumePrepare(module: 0, stage: 0)]
         host.emit(.savevmSendPostcopyResume)
         command(.postcopyResume)

@@ -5,7 +5,7 @@ import SwitchoverProtocol
 
 final class ReturnPathThread: EngineThread {
     package var course: ThreadCourse
-    private let source: Source
+    private unowned let source: Source
     private var hasEntered = false
     /// Its end was shut down by the source itself.
     private(set) var isShutDown = false
@@ -57,14 +57,12 @@ final class ReturnPathThread: EngineThread {
                 .sourceReturnPathThreadSwitchoverAcked(pending: source.generation.has(.perDeviceAcks) ? source.ledger.pending : nil))
         case .requestPages(let block, let offset, let length):
             guard let ram = host.memory else { return fail("MIG_RP_MSG_REQ_PAGES has no previous block") }
-            do { try ram.request(block: block, offset: offset, length: length) } catch { return fail(error.text) }
+            do { try ram.requestPages(block: block, offset: offset, length: length, host) } catch { return fail(error.text) }
         case .recvBitmap(let block, let bits):
             guard source.status == .postcopyRecover else {
                 return fail("Reload bitmap in incorrect state \(source.status.rawValue)")
             }
-            host.emit(.ramDirtyBitmapReloadBegin(block: block))
-            source.receivedBitmaps[block] = bits
-            host.emit(.ramDirtyBitmapReloadComplete(block: block))
+            do { try host.memory?.reload(block: block, received: bits, host) } catch { return fail(error.text) }
         case .resumeAck(let value):
             host.emit(.sourceReturnPathThreadResumeAck(UInt64(value)))
             guard value == 1 else { return fail("illegal resume_ack value \(value)") }

@@ -10,6 +10,9 @@ package final class Simulation {
     /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.
     package init(seed: UInt64 = 0) { clock = Clock(seed: seed) }
 
+    /// Told of a host that has ended itself.
+    package var aborted: (Host) -> Void = { $0.end() }
+
     package func add(_ host: Host) { hosts.append(host) }
 
     /// Takes the next step; false if nobody can.
@@ -29,6 +32,7 @@ package final class Simulation {
         next.begin()
         next.step()
         steps += 1
+        if next.host.abortion != nil, !next.host.isGone { aborted(next.host) }
         if next.isOver { next.host.threads.removeAll { $0 === next } }
         return true
     }

@@ -2,6 +2,7 @@
 ///
 /// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and cleans
 /// up. An error is stored once, and the first one is kept.
+import Glibc
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -20,18 +21,19 @@ package final class Source {
     var packageIsLoaded = false
     /// `migrate-continue` has been given.
     var isContinued = false
-    /// A write to the channel has failed.
+    /// The stream has failed: a write, or a module in the midst of its section.
     var fileError = false
+    /// What it failed with; the first failure counts.
+    private(set) var fileErrorText = "Channel error: Input/output error"
     /// The guest ran when the migration stopped it.
     var guestRan = false
     /// Devices of disks were given up at the switchover.
     var blocksAreInactive = false
     var returnPath: ReturnPathThread?
     var migration: MigrationThread?
-    /// PONGs that came, and recovery messages, for whoever waits for them.
+    /// RESUME_ACK has come.
     var resumeIsAcknowledged = false
-    var receivedBitmaps: [String: [UInt64]] = [:]
-    /// Counts of sections of the modules, by their idstr, whose END was sent before a postcopy.
+    /// MIGRATION_PASS: exact queries since 11.1.
     var iterations: Int64 = 0
     /// Told of each status it enters.
     let entered: (MigrationStatus) -> Void
@@ -69,7 +71,7 @@ package final class Source {
     }
 
     /// Stores an error; the first one is kept.
-    func store(_ text: String) {
+    package func store(_ text: String) {
         host.emit(.migrateError(text))
         if error == nil { error = text }
     }
@@ -90,8 +92,19 @@ package final class Source {
     /// Writes to the stream; an error is found by the next look for one.
     func write(_ element: StreamElement) {
         guard !fileError else { return }
-        if !channel.write(element, at: clock.now) { fileError = true }
+        if !channel.write(element, at: clock.now) {
+            fileErrorText = "Unable to write to socket: Connection reset by peer"
+            fileError = true
+        }
         bytesSent += UInt64(element.wireSize)
+    }
+
+    /// A module fails, or a device in a change of the guest's state: that is an error of the stream, in words of the errno.
+    func failFile(_ failure: ModuleError) {
+        guard !fileError else { return }
+        let words = String(cString: strerror(Int32(clamping: -failure.result)))
+        fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileError = true
     }
 
     /// Bytes written in all.

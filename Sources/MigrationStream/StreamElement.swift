@@ -53,6 +53,8 @@ package enum SectionRecord: Hashable, Sendable {
     // Dirty bitmaps of block devices
     case bitmapStart(node: String, name: String, granularity: UInt32)
     case bitmapBits(node: String, name: String, firstSector: UInt64, bits: [UInt64])
+    /// A stretch without a bit set.
+    case bitmapZeroes(node: String, name: String, firstSector: UInt64, sectors: UInt32)
     case bitmapComplete(node: String, name: String)
     // s390 storage attributes
     case attributes(first: UInt64, values: [UInt8])
@@ -186,6 +188,7 @@ extension SectionRecord {
         case .pages(_, let pages, let bytes): 8 * pages.count + bytes.count
         case .bitmapStart(let node, let name, _): 8 + node.utf8.count + name.utf8.count
         case .bitmapBits(_, _, _, let bits): 21 + 8 * bits.count
+        case .bitmapZeroes: 13
         case .bitmapComplete: 1
         case .attributes(_, let values): 16 + values.count
         case .attributesDone, .end: 8

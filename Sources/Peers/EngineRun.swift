@@ -1,5 +1,8 @@
 /// Drives a plan with both sides in this process, in virtual time.
+import MigrationEngine
 import MigrationTrace
+import SwitchoverProtocol
+import VFIO
 
 /// Why the engine cannot run a plan: something in it is nothing that the engine models. Nothing has run.
 public struct EngineRefusal: Error, Hashable, Sendable, CustomStringConvertible {
@@ -18,5 +21,147 @@ public protocol EngineLog: AnyObject {
 
 /// A record for each leg that was driven. Throws `EngineRefusal` before anything runs, or `SideRefusal` as a QEMU does.
 public func migrateInEngine(_ plan: MigrationPlan, seed: UInt64, log: some EngineLog) throws -> [MigrationRecord] {
-    throw EngineRefusal("the engine is not there yet")
+    if let refusal = EngineRefusal(plan) { throw refusal }
+    let simulation = Simulation(seed: seed)
+    var records: [MigrationRecord] = []
+    var source: EngineProcess?
+    var origin: EngineProcess?
+    for (index, planned) in plan.legs.enumerated() {
+        log.begin(leg: index)
+        let leg = EngineLeg(planned, log: log)
+        let from: EngineProcess
+        if index == 0 {
+            from = try EngineProcess(plan.source, role: .source, leg: leg, simulation)
+            origin = from
+        } else {
+            from = planned.origin == .source ? origin! : source!
+        }
+        let to = try EngineProcess(planned.destination, role: .destination, leg: leg, simulation)
+        let run = EngineLegRun(leg: leg, source: from, destination: to, simulation)
+        let record = try run.drive()
+        records.append(record)
+        source = to
+        guard record.outcome.isEnd else { break }
+    }
+    return records
 }
+
+extension EngineRefusal {
+    /// nil: the engine models everything in the plan.
+    public init?(_ plan: MigrationPlan) {
+        func refusal() -> String? {
+            for side in [plan.source] + plan.legs.map(\.destination) {
+                if !side.binary.isEngine { return "\(side.binary.name) is no engine" }
+                if side.firmware != .halting { return "a guest with firmware of its own" }
+                if !side.extraArguments.isEmpty { return "QEMU's own arguments \(side.extraArguments.joined(separator: " "))" }
+                if !side.deviceProperties.isEmpty { return "properties of QEMU's devices" }
+                if side.capabilities["x-colo"] == true { return "COLO: turn capability x-colo off" }
+                if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key { return "capability \(name)" }
+                var settings = HostSettings(generation: .v11_1, mode: .perDevice)
+                if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key { return "parameter \(name)" }
+                for device in side.devices {
+                    if let rule = device.script.text.split(separator: "\n").first(where: { line in
+                        unmodelledCalls.contains { line.contains("call \($0)") }
+                    }) { return "the calls of '\(rule)'" }
+                }
+            }
+            for leg in plan.legs {
+                switch leg.channel {
+                case .tcp, .relayed: break
+                default: return "a channel that is a file, a pipe or a snapshot"
+                }
+                for step in leg.steps {
+                    switch step {
+                    case .concludeJob, .limitDescriptors, .limitMemory, .wait(.guestWrote): return "'\(step)'"
+                    case .execute(_, let command, _), .request(_, let command, _):
+                        if !EngineLegRun.commands.contains(command) { return "command \(command)" }
+                    default: break
+                    }
+                }
+            }
+            return nil
+        }
+        guard let text = refusal() else { return nil }
+        self.init("the engine does not model \(text)")
+    }
+}
+
+/// Calls that QEMU makes and the engine does not.
+private let unmodelledCalls = ["bind", "attach", "info", "irq-info", "region-info", "config-read", "config-write", "dma-logging-start", "dma-logging-report"]
+
+/// What one leg has logged, as far as its schedule waits for it.
+final class EngineLeg {
+    let plan: MigrationLeg
+    private let log: any EngineLog
+    weak var source: EngineProcess?
+    weak var destination: EngineProcess?
+    /// How often each awaited event was logged, by its place among them.
+    private(set) var counts: [Int]
+    private let awaited: [AwaitedEvent]
+    var sourceStatuses: [String] = []
+    var destinationStatuses: [String] = []
+
+    init(_ plan: MigrationLeg, log: any EngineLog) {
+        self.plan = plan
+        self.log = log
+        awaited = plan.steps.compactMap { AwaitedEvent($0) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        counts = awaited.map { _ in 0 }
+    }
+
+    func take(_ event: Event, from process: EngineProcess, isDevice: Bool) {
+        let isSource = process === source || (source == nil && process.role == .source)
+        log.take(event, from: isDevice ? (isSource ? .sourceDevices : .destinationDevices) : (isSource ? .source : .destination))
+        guard !isDevice else { return }
+        if case .migrateSetState(let status) = event {
+            if isSource { sourceStatuses.append(status.rawValue) } else { destinationStatuses.append(status.rawValue) }
+        }
+        for (index, awaited) in awaited.enumerated() where (awaited.role == .source) == isSource && awaited.isMet(event) { counts[index] += 1 }
+    }
+
+    func count(_ role: Role, _ event: String) -> Int {
+        awaited.firstIndex(of: AwaitedEvent(role: role, name: event)).map { counts[$0] } ?? 0
+    }
+
+    func proof(armed: String?) -> String? { log.endlessProof(armed: armed) }
+}
+
+/// An event that a schedule waits for.
+struct AwaitedEvent: Equatable {
+    let role: Role
+    let name: String
+    private let test: @Sendable (Event) -> Bool
+
+    init(role: Role, name: String) {
+        self.role = role
+        self.name = name
+        test = tests[name] ?? { $0.name == name }
+    }
+
+    init?(_ step: ScheduleStep) {
+        switch step {
+        case .wait(.logged(let role, let event, _)), .wait(.furtherLogged(let role, let event, _)): self.init(role: role, name: event)
+        default: return nil
+        }
+    }
+
+    func isMet(_ event: Event) -> Bool { test(event) }
+
+    static func == (one: AwaitedEvent, other: AwaitedEvent) -> Bool { one.role == other.role && one.name == other.name }
+}
+
+/// The events that schedules wait for most, told without their names being made.
+private let tests: [String: @Sendable (Event) -> Bool] = [
+    "source_return_path_thread_switchover_acked": { if case .sourceReturnPathThreadSwitchoverAcked = $0 { true } else { false } },
+    "migrate_transferred": { if case .migrateTransferred = $0 { true } else { false } },
+    "savevm_state_iterate": { $0 == .savevmStateIterate },
+    "migration_thread_low_pending": { if case .migrationThreadLowPending = $0 { true } else { false } },
+    "migration_precopy_complete": { $0 == .migrationPrecopyComplete },
+    "migrate_send_rp_message": { if case .migrateSendRPMessage = $0 { true } else { false } },
+    "migration_return_path_end_before": { $0 == .migrationReturnPathEndBefore },
+    "migration_return_path_end_after": { $0 == .migrationReturnPathEndAfter },
+    "process_incoming_migration_co_end": { if case .processIncomingMigrationCoEnd = $0 { true } else { false } },
+    "source_return_path_thread_end": { $0 == .sourceReturnPathThreadEnd },
+    "migration_thread_setup_complete": { $0 == .migrationThreadSetupComplete },
+    "vm_state_notify": { if case .vmStateNotify = $0 { true } else { false } },
+    "qemu_loadvm_state_post_main": { if case .qemuLoadvmStatePostMain = $0 { true } else { false } },
+]

@@ -56,8 +56,8 @@ package struct Feature: Hashable, Sendable {
     /// One row a member. A quirk counts from the oldest version it was found on: that it is older is not known.
     package static let table: [Feature] = [
         dated("per-device-acks", .perDeviceAcks, since: .v1, .runs(["11.1.3"])),
-        dated("query-pending", .queryPending, since: .v2, .runs(["11.1.3"])),
-        dated("final-query", .finalQuery, since: .v2, .runs(["11.1.3"])),
+        dated("query-pending", .queryPending, since: .v1, .runs(["11.1.3"])),
+        dated("final-query", .finalQuery, since: .v1, .runs(["11.1.3"])),
         dated("request-handler", .requestHandler, since: .v1, until: .v2, .posting),
         dated("overflow-error", .overflowError, since: .v1, until: .v2, .posting),
         dated("final-returns-early", .finalReturnsEarly, since: .v2, until: .v11_1, .posting),
@@ -73,9 +73,9 @@ package struct Feature: Hashable, Sendable {
         dated("colo-requires-return-path", .coloRequiresReturnPath, since: .v11_1, .runs(["11.1.3"])),
         dated("fractional-bandwidth", .fractionalBandwidth, since: .v11_1, .runs(["10.0.13", "11.1.3"])),
 
-        quirk("endless-after-underflow", .endlessAfterUnderflow, since: .v11_1, "11.1.3"),
-        quirk("unguarded-after-last-check", .unguardedAfterLastCheck, since: .v11_1, "11.1.3"),
-        quirk("no-check-without-p2p", .noCheckWithoutP2P, since: .v11_1, "11.1.3"),
+        quirk("endless-after-underflow", .endlessAfterUnderflow, since: .v1, "11.1.3"),
+        quirk("unguarded-after-last-check", .unguardedAfterLastCheck, since: .v1, "11.1.3"),
+        quirk("no-check-without-p2p", .noCheckWithoutP2P, since: .v1, "11.1.3"),
         quirk("return-path-errors-unwatched", .returnPathErrorsUnwatched, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("starts-before-shut", .startsBeforeShut, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("resets-loaded-device", .resetsLoadedDevice, since: .v10_0, "10.0.13", "11.1.3"),

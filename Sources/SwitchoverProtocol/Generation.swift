@@ -7,9 +7,10 @@ package struct Features: OptionSet, Hashable, Sendable {
 
     /// Knows per-device mode: the source counts what is requested, the destination answers each marker (v1, v2, 11.1).
     package static let perDeviceAcks = Features(rawValue: 1 << 0)
-    /// One query that tells stop-copy bytes apart; the right to switch over is asked for after the queries of a step (v2, 11.1).
+    /// One query that tells stop-copy bytes apart; the right to switch over is asked for after the queries of a step (v1, in the form of 11.1:
+    /// what v1 printed is not known).
     package static let queryPending = Features(rawValue: 1 << 1)
-    /// A last query with the guest stopped, whose requests fail the migration (v2, 11.1).
+    /// A last query with the guest stopped, whose requests fail the migration (v2, 11.1; it stands for v1's requests at completion).
     package static let finalQuery = Features(rawValue: 1 << 2)
     /// Requests are made through a handler of their own, at set-up, exact query and completion (v1).
     package static let requestHandler = Features(rawValue: 1 << 3)

@@ -9,7 +9,7 @@ struct EngineAccount {
     private(set) var leftOut: [(cell: Cell, refusal: EngineRefusal)] = []
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
-    private var rounds: [(cells: Int, seconds: Double)] = []
+    private(set) var rounds: [(cells: Int, seconds: Double)] = []
     private var began: ContinuousClock.Instant?
     private var beganProcessor = 0.0
     private var cells = 0

@@ -129,6 +129,9 @@ struct RunCommand: AsyncParsableCommand {
             try report.interrupted()
             throw error
         }
+        guard report.hasResults else {
+            throw Environment("the engine models none of these \(engineCells.count) cells; see the reasons above")
+        }
         if let tamper { say(report.tampered(tamper)) }
         if let failure = canary?.failure { report.add(wholeRunFinding: failure) }
         try report.finish(missing: missing, canary: canary?.text)

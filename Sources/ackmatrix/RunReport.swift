@@ -55,6 +55,8 @@ struct RunReport {
 
     private var seconds: Double { (clock.now - start) / .seconds(1) }
 
+    var hasResults: Bool { !lines.isEmpty }
+
     var findings: Int { summaries.values.reduce(0) { $0 + $1.findings.count + $1.wholeRunFindings.count } }
 
     mutating func take(_ event: MatrixRun.Progress) throws {
@@ -94,7 +96,8 @@ struct RunReport {
         let kind = result.cell.isEngine ? SideKind.engine : .qemu
         progress.end(line)
         summaries[kind]?.add(line)
-        lines.append(line)
+        // Of the engine's rounds one tells the cells, and the others what differs.
+        if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
         if result.cell.outcomes.allSatisfy(\.isGating) {
             gates += 1
             if !line.finding { passedGates.append(line.cell) }

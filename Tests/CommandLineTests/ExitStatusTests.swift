@@ -9,7 +9,11 @@ import Testing
         (["no-such-command"], 2, "no-such-command"),
         (["run", "--repeat", "0"], 2, "expected 1 or more"),
         (["run", "--jobs", "0"], 2, "expected 1 or more"), (["run", "--tier", "huge"], 2, "quick"),
-        (["run", "--tamper", "x"], 2, "decision-before-ack"),
+        (["run", "--tamper", "x"], 2, "decision-before-ack"), (["run", "--sides", "both"], 2, "engine"),
+        (["run", "--engine", "9.9"], 2, "postcopy-device-v1"),
+        (["list", "--sides", "engine", "--tier", "quick"], 0, "engine@10.0-engine@11.1+q35-10.0+2-devices"),
+        (["list", "--engine", "8.1", "--tier", "quick"], 0, "engine@8.1-engine@8.1+q35-8.1"),
+        (["report", "--standalone", "engine@11.1-engine@11.1+q35-11.1"], 2, "no process that a script could drive"),
         (["check"], 2, "<PATH>"), (["check", "/nowhere"], 2, "no such file"), (["check", "/etc/hostname"], 2, "expected trace events"),
         (["check", "/etc"], 2, "no cell.trace"), (["explain", "--help"], 0, "60 lines"), (["list", "--coverage"], 0, " 0 open"),
         (["run", "--qemu", "11.1"], 2, "NAME=PATH"),
@@ -66,9 +70,9 @@ import Testing
         #expect(text.contains(words), "\(text)")
     }
 
-    @Test func noQEMUIsABrokenEnvironmentAndNeverGreen() throws {
+    @Test func noQEMUWhereOneIsAskedForIsABrokenEnvironmentAndNeverGreen() throws {
         let empty = FileManager.default.temporaryDirectory.path + "/ackmatrix-empty-\(UUID().uuidString)"
-        for arguments in [["run"], ["qemu", "list"]] {
+        for arguments in [["run", "--sides", "qemu"], ["run", "--cell", "11.1-11.1+q35-11.1"], ["qemu", "list"]] {
             let (text, exit) = try output(arguments, environment: ["ACKMATRIX_CACHE": empty])
             #expect(exit == 2)
             #expect(text.contains("ackmatrix qemu fetch"))
@@ -88,7 +92,7 @@ import Testing
     }
 
     @Test func aMissingShimIsABrokenEnvironment() throws {
-        let (text, exit) = try output(["run"], environment: ["ACKMATRIX_SHIM": "/nowhere/shim.so"])
+        let (text, exit) = try output(["run", "--sides", "qemu"], environment: ["ACKMATRIX_SHIM": "/nowhere/shim.so"])
         #expect(exit == 2)
         #expect(text.contains("harness/run") || text.contains("qemu fetch"))
     }

@@ -35,7 +35,7 @@ struct Bench {
         var settings = HostSettings(generation: generation, mode: mode)
         settings.capabilities = capabilities
         host = Host(settings, log: log)
-        host.runState = .running
+        host.begin(in: .running)
         for module in modules { host.register(module) }
     }
 

@@ -80,15 +80,17 @@ package final class RAM: SaveVMHandlers {
         var left = budget - SectionRecord.end.wireSize
         var isFirst = true
         sendRequested(&left, &isFirst, &call)
-        while left > 0, let run = nextRun() {
-            guard send(run.block, run.pages, &left, atLeastOne: isFirst, &call) else {
-                left = 0
+        var isRoundEmpty = false
+        while left > 0 || (isFirst && budget > 0) {
+            guard let run = nextRun() else {
+                isRoundEmpty = true
                 break
             }
+            guard send(run.block, run.pages, &left, atLeastOne: isFirst, &call) else { break }
             isFirst = false
         }
         call.payload.append(.end)
-        return .done(left > 0 ? 1 : 0)
+        return .done(isRoundEmpty ? 1 : 0)
     }
 
     /// The PART before postcopy holds its end mark only (confirmed on 11.1.3).
@@ -131,6 +133,13 @@ package final class RAM: SaveVMHandlers {
                 MigrationCommand.discard(block: block, Array(runs[$0..<min($0 + 12, runs.count)]))
             }
         }
+    }
+
+    /// The guest says that it does not use these pages: they need not be sent, unless it writes them again.
+    package func dropHinted(block: Int, _ range: Range<Int>) {
+        guard dirty.indices.contains(block) else { return }
+        dirtyPages -= UInt64(dirty[block].count(in: range))
+        dirty[block].remove(range)
     }
 
     /// Asked-for pages wait to be sent: the migration thread need not wait for its next window.
@@ -287,10 +296,12 @@ package final class RAM: SaveVMHandlers {
         let local = table[block]
         for range in ranges {
             guard range.lowerBound >= 0, range.upperBound <= memory.pages(of: local) else {
-                let size = GuestMemory.pageSize
+                let size = UInt64(GuestMemory.pageSize)
+                let start = UInt64(clamping: range.lowerBound) &* size
+                let length = hex((UInt64(clamping: range.upperBound) &* size) &- start)
+                let blockLength = hex(UInt64(memory.pages(of: local)) * size)
                 throw ModuleError(
-                    "ram_block_discard_range: Overrun block '\(memory.id(of: local))' (\(range.lowerBound * size)/\(hex(UInt64(range.count * size)))/"
-                        + "\(hex(UInt64(memory.pages(of: local) * size))))", result: -22)
+                    "ram_block_discard_range: Overrun block '\(memory.id(of: local))' (\(start)/\(length)/\(blockLength))", result: -22)
             }
             memory.clear(block: local, range)
             received[local].remove(range)
@@ -349,7 +360,7 @@ package final class RAM: SaveVMHandlers {
             guard pages == block.pages else {
                 let size = UInt64(GuestMemory.pageSize)
                 throw ModuleError(
-                    "Size mismatch: \(block.id): 0x\(hex(UInt64(clamping: block.pages) * size)) != 0x\(hex(UInt64(pages) * size))",
+                    "Size mismatch: \(block.id): 0x\(hex(UInt64(clamping: block.pages) &* size)) != 0x\(hex(UInt64(pages) * size))",
                     result: -22)
             }
             places.append(place)

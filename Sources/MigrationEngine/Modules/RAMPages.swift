@@ -62,6 +62,12 @@ package struct PageSet: Hashable, Sendable {
         return new
     }
 
+    /// Words from this one on, as they come with a stream; no more than there are. Bits behind the last page are dropped.
+    mutating func replace(from word: Int, with new: [UInt64]) {
+        words.replaceSubrange(word..<word + new.count, with: new)
+        trim()
+    }
+
     /// The pages that it does not have.
     package var inverted: PageSet {
         var result = self

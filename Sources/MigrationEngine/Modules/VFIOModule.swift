@@ -33,6 +33,8 @@ package final class VFIOModule: SaveVMHandlers {
     package private(set) var tracker = PrecopyTracker()
 
     private var assumed: AssumedDeviceState
+    /// The state that the callback at hand asks for.
+    private var changing = VFIOState.running
     /// It was set up for a load, whose cleanup has not come.
     private var isLoaded = false
     /// Bytes of a read.
@@ -65,46 +67,51 @@ package final class VFIOModule: SaveVMHandlers {
 
     // MARK: Plugging
 
-    /// Looks at what the device can do. False: it does not migrate, and has no section. Throws where the process refuses to have it.
-    package func plug(_ host: Host) throws(ModuleError) -> Bool {
-        let flags = device.migrationFlags()
-        guard let flags = flags.value else {
-            guard flags.errno != ENOTTY else {
-                blocker = "\(name): VFIO migration is not supported in kernel"
-                return false
-            }
-            throw initFailed(flags.errno, host)
+    /// Looks at what the device can do. False: the process has it, but it does not migrate and has no section; `blocker` says why.
+    package func plug(_ host: Host) -> Bool {
+        let answer = device.migrationFlags()
+        guard let flags = answer.value else {
+            return block(answer.errno == ENOTTY ? .notInKernel : .failed("failed to query migration flags"), answer.errno, host)
         }
-        guard flags & 1 != 0 else {
-            blocker = "\(name): VFIO migration is not supported in kernel"
-            return false
-        }
+        guard flags & 1 != 0 else { return block(.failed("VFIO_MIGRATION_STOP_COPY is not supported"), EOPNOTSUPP, host) }
         hasP2P = flags & 2 != 0
         hasPrecopy = flags & 4 != 0
-        let isNew = host.generation.has(.perDeviceAcks)
-        if isNew, hasPrecopy {
-            let reply = device.useInfoV2()
-            guard reply.errno == 0 || reply.errno == ENOTTY else {
-                throw ModuleError("\(name): failed to set precopy info v2: \(message(reply.errno))", result: -Int64(reply.errno))
+        if host.generation.has(.perDeviceAcks), hasPrecopy {
+            let answer = device.useInfoV2()
+            guard answer.errno == 0 || answer.errno == ENOTTY else {
+                return block(.failed("failed to set precopy info v2"), answer.errno, host)
             }
-            usesInfoV2 = reply.errno == 0
+            usesInfoV2 = answer.errno == 0
         }
         let tracksDirtyPages = device.probeDMALogging().errno == 0
-        if isNew {
-            host.emit(
-                .vfioMigrationInit(device: name, flags: flags, precopyInfoV2: usesInfoV2, dirtyPages: tracksDirtyPages))
+        if host.generation.has(.queryPending) {
+            host.emit(.vfioMigrationInit(device: name, flags: flags, precopyInfoV2: usesInfoV2, dirtyPages: tracksDirtyPages))
         }
         host.emit(.vfioMigrationRealize(device: name))
         return true
     }
 
-    private func initFailed(_ errno: Int32, _ host: Host) -> ModuleError {
-        ModuleError(
-            "\(name): Migration couldn't be initialized for VFIO device, err: -\(errno) (\(message(errno)))", result: -Int64(errno))
+    private enum Block {
+        case notInKernel
+        case failed(String)
     }
 
-    /// Why these devices of one process do not migrate together; nil: they do.
+    /// Texts by the strings of 10.0.13 and 11.1.3; what 11.1.3 says behind its cause is not confirmed.
+    private func block(_ block: Block, _ errno: Int32, _ host: Host) -> Bool {
+        let isNew = host.generation.has(.perDeviceAcks)
+        blocker =
+            switch block {
+            case .notInKernel where isNew: "\(name): VFIO migration init failed: migration is not supported in kernel"
+            case .notInKernel: "\(name): VFIO migration is not supported in kernel"
+            case .failed(let cause) where isNew: "\(name): VFIO migration init failed: \(cause): \(message(errno))"
+            case .failed: "\(name): Migration couldn't be initialized for VFIO device, err: -\(errno) (\(message(errno)))"
+            }
+        return false
+    }
+
+    /// Why a process with these devices does not migrate; nil: it does.
     package static func refusal(of modules: [VFIOModule]) -> String? {
+        if let blocker = modules.lazy.compactMap(\.blocker).first { return blocker }
         guard modules.count > 1, !modules.allSatisfy(\.hasP2P) else { return nil }
         return "Multiple VFIO devices migration is supported only if all of them support P2P migration"
     }
@@ -226,7 +233,7 @@ package final class VFIOModule: SaveVMHandlers {
     private func takeInSize(_ host: Host) {
         guard let reply = sizeReply else { return }
         tracker.answered(stopCopy: reply.value ?? Self.unknownSize)
-        if host.generation.has(.perDeviceAcks) {
+        if host.generation.has(.queryPending) {
             host.emit(.vfioQueryStopCopySize(device: name, size: tracker.stopCopy, result: -Int64(reply.errno)))
         }
     }
@@ -240,8 +247,8 @@ package final class VFIOModule: SaveVMHandlers {
         guard let reply else { return }
         let info = reply.value ?? PrecopyInfo(initial: 0, dirty: 0, reinit: false)
         let isReinit = usesInfoV2 && info.reinit
-        let isNew = host.generation.has(.perDeviceAcks)
-        if isNew {
+        let isLogged = host.generation.has(.queryPending)
+        if isLogged {
             host.emit(
                 .vfioQueryPrecopySize(
                     device: name, initial: info.initial, dirty: info.dirty, reinit: isReinit, result: -Int64(reply.errno)))
@@ -251,7 +258,7 @@ package final class VFIOModule: SaveVMHandlers {
             return
         }
         let isRequest = tracker.answered(initial: info.initial, dirty: info.dirty, reinit: isReinit && host.countsRequests)
-        if isRequest { host.emit(.vfioQueryPrecopySizeRequestSwitchoverAck(device: name)) }
+        if isRequest, isLogged { host.emit(.vfioQueryPrecopySizeRequestSwitchoverAck(device: name)) }
     }
 
     // MARK: Source: data
@@ -272,7 +279,7 @@ package final class VFIOModule: SaveVMHandlers {
         if tracker.isMarkerDue(capability: host.has(.switchoverAck)) {
             call.payload.append(.initialDataSent)
             tracker.markerSent()
-            if host.generation.has(.perDeviceAcks) { host.emit(.vfioSendInitDataFlag(device: name)) }
+            if host.generation.has(.queryPending) { host.emit(.vfioSendInitDataFlag(device: name)) }
         } else {
             call.payload.append(.end)
         }
@@ -465,9 +472,6 @@ package final class VFIOModule: SaveVMHandlers {
         return try changed(nil, host, .vfioVMStateChange(device: name, running: running, reason: reason, changing))
     }
 
-    /// The state that the callback at hand asks for.
-    private var changing = VFIOState.running
-
     /// Whether REINIT is looked for before the guest's stop is final.
     private func checks(_ host: Host) -> Bool { usesInfoV2 && host.countsRequests }
 
@@ -545,7 +549,10 @@ package final class VFIOModule: SaveVMHandlers {
             try assumed.end { host.emit($0) }
             return nil
         } catch {
-            if error.kind == .resetFailed { abortion = error.text }
+            if error.kind == .resetFailed {
+                abortion = error.text
+                host.abortion = error.text
+            }
             return ModuleError(error.text, result: -Int64(error.errno))
         }
     }

@@ -1,0 +1,267 @@
+/// One leg in the engine: its schedule is followed between the steps of the threads, until source and destination have come to their ends.
+import MigrationEngine
+import MigrationTrace
+import SwitchoverProtocol
+import VFIO
+
+final class EngineLegRun {
+    /// QMP commands the engine takes.
+    static let commands: Set = [
+        "migrate_cancel", "migrate-continue", "stop", "cont", "system_reset", "migrate-set-parameters", "migrate-start-postcopy",
+        "migrate-pause", "device_add",
+    ]
+
+    private let leg: EngineLeg
+    private let source: EngineProcess
+    private let destination: EngineProcess
+    private let simulation: Simulation
+    private var marks: [ScheduleMark] = []
+    private var steps: ArraySlice<ScheduleStep>
+    /// What a wait for further events or queries began with.
+    private var began: UInt64?
+    /// A command that has not been carried out, by how many were before it.
+    private var pendingCommand: (process: EngineProcess, taken: Int)?
+    private var isMigrating = false
+    private var wasKilled = (source: false, destination: false)
+    private let start: UInt64
+    private var channel = Channel()
+
+    init(leg: EngineLeg, source: EngineProcess, destination: EngineProcess, _ simulation: Simulation) {
+        self.leg = leg
+        self.source = source
+        self.destination = destination
+        self.simulation = simulation
+        steps = leg.plan.before[...]
+        start = simulation.clock.now
+        simulation.aborted = { [unowned self] in ends($0) }
+        leg.source = source
+        leg.destination = destination
+        source.leg = leg
+        destination.leg = leg
+    }
+
+    func drive() throws -> MigrationRecord {
+        // Guests start before anything else is asked of them.
+        while simulation.step() {}
+        destination.incoming = Incoming(destination.host, channel, simulation.clock)
+        try followToEnd()
+        steps = leg.plan.schedule[...]
+        if leg.plan.haltsDestination { destination.host.isHalted = true }
+        connect(to: destination)
+        let taken = source.main.taken
+        source.main.request(.migrate)
+        isMigrating = true
+        while source.main.taken == taken, simulation.step() {}
+        if let refusal = source.main.refusal { throw source.refused("migrate", refusal) }
+        let outcome = try watch()
+        if outcome.isEnd { try finish() }
+        return record(outcome)
+    }
+
+    /// The source's next connection goes to this process, if it listens.
+    private func connect(to process: EngineProcess) {
+        source.main.destination = { [unowned process, channel] in
+            guard !process.host.isGone, let incoming = process.incoming else { return nil }
+            if incoming.status == .setup {
+                incoming.accept()
+                return channel
+            }
+            guard incoming.status == .postcopyPaused else { return nil }
+            let next = Channel()
+            incoming.recover(over: next)
+            return next
+        }
+    }
+
+    // MARK: Watching
+
+    private func watch() throws -> MigrationOutcome {
+        let limit = simulation.clock.now + UInt64(leg.plan.limit * 1e9)
+        var sinceProof = 0
+        while true {
+            try follow()
+            if let end = end { return end }
+            let canStep = simulation.step()
+            sinceProof += 1
+            if !canStep || sinceProof >= 2000 {
+                sinceProof = 0
+                if let proof = leg.proof(armed: Array(leg.plan.before + leg.plan.schedule).armed(after: marks.count)) { return .endless(proof) }
+            }
+            if !canStep, try !follow() { return end ?? .limitReached(status: leg.sourceStatuses.last ?? "none") }
+            if simulation.clock.now > limit { return .limitReached(status: leg.sourceStatuses.last ?? "none") }
+        }
+    }
+
+    private var end: MigrationOutcome? {
+        if wasKilled.source { return .sourceKilled }
+        if source.host.isGone { return .sourceEnded }
+        if let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
+        guard let migration = source.main.source, isMigrating, migration.isOver else { return nil }
+        return .ended(migration.status.rawValue)
+    }
+
+    /// The destination comes to its own end, and what is to be done afterwards is.
+    private func finish() throws {
+        source.host.openAllGates()
+        destination.host.openAllGates()
+        destination.host.isHalted = false
+        steps = leg.plan.afterwards[...]
+        let rests = ["postcopy-paused", "colo"].contains(leg.sourceStatuses.last)
+        for _ in 0..<1_000_000 {
+            try follow()
+            let isSettled = destination.host.isGone || destination.incoming?.isOver != false || rests
+            if steps.isEmpty, isSettled, source.main.isIdle, destination.main.isIdle { return }
+            guard simulation.step() || follow2() else { return }
+        }
+    }
+
+    private func follow2() -> Bool { (try? follow()) ?? false }
+
+    // MARK: Steps
+
+    private func followToEnd() throws {
+        while !steps.isEmpty {
+            if try follow() { continue }
+            guard simulation.step() else { throw SideError("a step before the migration cannot be taken: \(steps.first!)") }
+        }
+    }
+
+    /// Takes the steps that can be taken now; whether any was.
+    @discardableResult
+    private func follow() throws -> Bool {
+        var hasTaken = false
+        while let step = steps.first {
+            let iterated = source.iterates
+            var queries: ClosedRange<UInt64>?
+            guard try take(step, &queries) else { return hasTaken }
+            steps.removeFirst()
+            began = nil
+            hasTaken = true
+            marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
+        }
+        return hasTaken
+    }
+
+    private subscript(role: Role) -> EngineProcess { role == .source ? source : destination }
+
+    /// Whether the step is done.
+    private func take(_ step: ScheduleStep, _ queries: inout ClosedRange<UInt64>?) throws -> Bool {
+        if let pending = pendingCommand {
+            guard pending.process.main.taken > pending.taken || pending.process.host.isGone else { return false }
+            pendingCommand = nil
+            if let refusal = pending.process.main.refusal { throw pending.process.refused("\(step)", refusal) }
+            return true
+        }
+        switch step {
+        case .open(let role, let gate): self[role].host.open(gate)
+        case .haltDestination: destination.host.isHalted = true
+        case .resumeDestination: destination.host.isHalted = false
+        case .kill(let role): kill(role)
+        // What was written before still arrives.
+        case .yank: currentChannel.closeSource()
+        case .cut(let part): cut(part)
+        case .recover: source.main.request(.resume)
+        case .request(let role, let command, let arguments): return try execute(role, command, arguments, waits: false)
+        case .execute(let role, let command, let arguments): return try execute(role, command, arguments, waits: true)
+        case .refused(let role, let command, _, let words):
+            // Whatever is asked for in a migration is refused; the words are those of the command.
+            let isBusy = self[role].main.source.map { !$0.isOver } ?? false
+            guard isBusy else { throw SideError("\(role.rawValue): \(command) was not refused, expected '\(words)'") }
+        case .wait(.held(_, let device)) where source.host.isGone && device.isEmpty: return false
+        case .wait(.held(let role, let device)): return try self[role].device(device).progress.held > 0
+        case .wait(.furtherQueries(let role, let device, let count)):
+            let now = try self[role].device(device).progress.queries
+            let first = began ?? now
+            began = first
+            guard now >= first + count else { return false }
+            queries = first...now
+        case .wait(.queries(let role, let device, let count)):
+            let now = try self[role].device(device).progress.queries
+            guard now >= count else { return false }
+            queries = 0...now
+        case .wait(.leftPrecopy(let role, let device)): return try !self[role].device(device).progress.isInPrecopy
+        case .wait(.logged(let role, let event, let times)): return leg.count(role, event) >= times
+        case .wait(.furtherLogged(let role, let event, let times)):
+            let now = UInt64(leg.count(role, event))
+            let first = began ?? now
+            began = first
+            return now >= first + UInt64(times)
+        case .wait(.status(let role, let status, let times)):
+            let all = role == .source ? leg.sourceStatuses : leg.destinationStatuses
+            return all.lazy.filter { $0 == status }.count >= times
+        case .wait(.guestWrote), .concludeJob, .limitDescriptors, .limitMemory:
+            throw EngineRefusal("the engine does not model '\(step)'")
+        }
+        return true
+    }
+
+    private func execute(_ role: Role, _ command: String, _ arguments: JSONValue?, waits: Bool) throws -> Bool {
+        let process = self[role]
+        let main = process.main!
+        let request: MainThread.Command
+        switch command {
+        case "migrate_cancel": request = .cancel
+        case "migrate-continue": request = .proceed
+        case "stop": request = .stop
+        case "cont": request = .cont
+        case "system_reset": request = .reset
+        case "migrate-start-postcopy": request = .startPostcopy
+        case "migrate-pause":
+            process.main.source?.store("Postcopy migration is paused by the user")
+            currentChannel.closeSource()
+            return true
+        case "migrate-set-parameters":
+            guard case .object(let parameters) = arguments else { return true }
+            for (name, value) in parameters where !process.host.settings.set(name, value) {
+                throw EngineRefusal("the engine does not model parameter \(name)")
+            }
+            return true
+        case "device_add":
+            guard let id = arguments?["id"]?.string, let device = process.configuration.devices.first(where: { $0.name == id }) else { return true }
+            try process.plug(device)
+            return true
+        default: throw EngineRefusal("the engine does not model command \(command)")
+        }
+        if waits { pendingCommand = (process, main.taken) }
+        main.request(request)
+        return !waits
+    }
+
+    private func kill(_ role: Role) {
+        if role == .source { wasKilled.source = true } else { wasKilled.destination = true }
+        self[role].host.end()
+        if role == .source { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+    }
+
+    /// A process has ended itself: the other one finds the channel closed.
+    private func ends(_ host: Host) {
+        host.end()
+        if host === source.host { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+    }
+
+    private var currentChannel: Channel { source.main.source?.channel ?? channel }
+
+    private func cut(_ part: ChannelPart) {
+        switch part {
+        case .whole: currentChannel.cut()
+        case .returnPath: currentChannel.cutBack()
+        }
+    }
+
+    // MARK: Record
+
+    private func record(_ outcome: MigrationOutcome) -> MigrationRecord {
+        func capabilities(_ process: EngineProcess) -> [String: Bool] {
+            var all = Dictionary(uniqueKeysWithValues: Capability.allCases.map { ($0.rawValue, process.host.has($0)) })
+            for (name, isOn) in process.configuration.capabilities { all[name] = isOn }
+            return all
+        }
+        func runState(_ process: EngineProcess) -> String? { process.host.isGone ? nil : process.host.runState.rawValue }
+        return MigrationRecord(
+            outcome: outcome, sourceStatuses: leg.sourceStatuses, destinationStatuses: leg.destinationStatuses,
+            sourceRunState: runState(source), destinationRunState: runState(destination), sourceCapabilities: capabilities(source),
+            destinationCapabilities: capabilities(destination), sourceError: source.main.source?.error,
+            downtime: source.main.source?.downtime.map(Double.init), marks: marks,
+            seconds: Double(simulation.clock.now - start) / 1e9, sourceLogs: nil, destinationLogs: nil)
+    }
+}
