@@ -23,7 +23,7 @@ private let mebibyte: UInt64 = 1 << 20
         state: RunState, iterates: Bool
     ) {
         let bench = Bench(.likeElevenOne, capabilities)
-        bench.host.runState = state
+        bench.host.begin(in: state)
         #expect(DirtyBitmaps(nodes: [:]).isActiveIterate(bench.host) == iterates)
     }
 
@@ -63,7 +63,7 @@ private let mebibyte: UInt64 = 1 << 20
         try target.load(try source.setUp(module), into: loaded)
         #expect(!loaded.isLoaded && loaded.bitmaps.count == 3)
         write([module])
-        source.host.runState = .finishMigrate
+        source.host.begin(in: .finishMigrate)
         let expected = DirtyBitmaps(nodes: sizes, module.bitmaps)
         if postcopy {
             var result: Int64 = 0

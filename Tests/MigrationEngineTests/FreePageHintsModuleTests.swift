@@ -48,7 +48,7 @@ private typealias State = FreePageHinting.State
         _ = try bench.setUp(ram)
         #expect(balloon.hinting.state == .requested && balloon.keptOrder(bench.host))
         _ = try bench.query(ram, exact: true)
-        bench.host.runState = .finishMigrate
+        bench.host.begin(in: .finishMigrate)
         if syncs {
             if generation.has(.finalQuery) { _ = try bench.query(ram, exact: true, final: true) }
             _ = try bench.complete(ram)

@@ -127,7 +127,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
         try #expect(told { _ = try bench.iterate(ram) }.isEmpty)
         ram.memory.rewrite(block: 0, 3..<5)
         try #expect(told { _ = try bench.query(ram, exact: true) } == sync(2))
-        bench.host.runState = .finishMigrate
+        bench.host.begin(in: .finishMigrate)
         ram.memory.rewrite(block: 0, 4..<7)
         if generation.has(.finalQuery) {
             let final = try bench.query(ram, exact: true, final: true)
@@ -284,7 +284,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
             _ = try source.query(ram, exact: true)
         }
         dirtySome(ram, &random)
-        source.host.runState = .finishMigrate
+        source.host.begin(in: .finishMigrate)
         if generation.has(.finalQuery) { _ = try source.query(ram, exact: true, final: true) }
         for command in try source.discards(ram) { try loaded.discard(command) }
         #expect(ram.dirtyPages == UInt64(loaded.missingPages), "seed \(seed)")
