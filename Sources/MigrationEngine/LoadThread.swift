@@ -27,7 +27,7 @@ final class LoadThread: EngineThread {
         case recover
     }
 
-    var course: ThreadCourse
+    let course: ThreadCourse
     private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []
@@ -366,6 +366,8 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // The other thread has found it failed already.
+        if incoming.status == .failed { return ops = [] }
         hasFailed = true
         ops = []
         if isInPackage { host.emit(.loadvmHandleCmdPackagedMain(result: error.result)) }

@@ -44,6 +44,11 @@ package final class Source {
     var postcopyIsStarting = false
 
     var generation: Generation { host.generation }
+    /// It was cancelled while it connected, and goes on as if it had not been.
+    var goesOnThoughCancelled: Bool {
+        generation.has(.opensReturnPathWhenCancelled) && status == .cancelling
+            || generation.has(.connectsThoughCancelled) && status == .cancelled
+    }
     /// The return path is used.
     var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
     /// Everything about it is over.
@@ -69,6 +74,9 @@ package final class Source {
         entered(next)
         return true
     }
+
+    /// A paused migration is taken up again: what paused it is no error of it any more.
+    func forgetError() { error = nil }
 
     /// Stores an error; the first one is kept.
     package func store(_ text: String) {
@@ -104,6 +112,13 @@ package final class Source {
         guard !fileError else { return }
         let words = String(cString: strerror(Int32(clamping: -failure.result)))
         fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileError = true
+    }
+
+    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
+    func deviceRefused(_ failure: ModuleError) {
+        guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
+        fileErrorText = failure.text
         fileError = true
     }
 

@@ -85,7 +85,11 @@ extension ProbedBinary {
     public static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }
 
     /// The engine of a generation by its name; nil where there is none of that name.
-    public static func engine(_ generation: String) -> ProbedBinary? {
-        Generation(named: generation).map { ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)) }
-    }
+    public static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
+
+    /// Their facts are asked for at every start of a side.
+    private static let all = Dictionary(
+        uniqueKeysWithValues: Generation.all.flatMap { [$0, $0.corrected] }.map {
+            ($0.name, ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)))
+        })
 }

@@ -62,7 +62,7 @@ package struct SourceLedger: Hashable, Sendable {
         }
     }
 
-    /// Whether the handshake lets the guest be stopped. Up to 11.0 and in v1 asked before the queries of a step, since then after them.
+    /// Whether the handshake lets the guest be stopped. `SwitchoverDecision.asksLedgerFirst` tells when a step asks.
     package func maySwitchOver(guestRuns: Bool) -> Bool { !capability || !guestRuns || pending == 0 }
 
     /// Whether what the final query has collected lets the migration go on. What is pending from before does not count: it can only be more

@@ -52,7 +52,8 @@ package struct SwitchoverDecision: Hashable, Sendable {
     package let generation: Generation
     package init(_ generation: Generation) { self.generation = generation }
 
-    /// Whether the ledger is asked before the queries of a step, so that an ACK or a request in between counts one step later (up to 11.0).
+    /// Whether the ledger is asked before the queries of a step, so that an ACK or a request in between counts one step later (up to 11.0;
+    /// taken to be so in v1, of which it is not known).
     package var asksLedgerFirst: Bool { !generation.has(.queryPending) }
 
     /// Whether an estimate calls for an exact query.
