@@ -421,6 +421,8 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
         ]
         #expect(ram.openRequests() == open)
         #expect(ram.touch(block: 0, page: 1) == nil)
+        _ = try bench.call { call throws(ModuleError) in ram.loadCleanup(&call) }
+        #expect(!ram.isMissing(block: 0, page: 2) && ram.touch(block: 0, page: 2) == nil)
     }
 
     /// Up to 11.0 the discards come with a sync of their own, without notifiers; 12 runs a command.
