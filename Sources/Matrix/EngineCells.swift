@@ -119,7 +119,7 @@ extension CellRunner {
         }
     }
 
-    private func engineTraces(_ cell: Cell) throws -> (records: [MigrationRecord], traces: [Trace]) {
+    func engineTraces(_ cell: Cell) throws -> (records: [MigrationRecord], traces: [Trace]) {
         let log = LegStreams(cell)
         let records = try migrateInEngine(cell.plan, seed: seed(of: cell), log: log)
         let traces = try records.enumerated().map { index, record in
