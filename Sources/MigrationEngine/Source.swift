@@ -14,7 +14,7 @@ package final class Source {
     package private(set) var status = MigrationStatus.none
     package private(set) var error: String?
     var ledger: SourceLedger
-    var threshold = SwitchoverThreshold()
+    var threshold: SwitchoverThreshold
     /// Postcopy was asked for by the manager.
     package var postcopyIsAsked = false
     /// PONG 0x42 has come.
@@ -44,6 +44,11 @@ package final class Source {
     var postcopyIsStarting = false
 
     var generation: Generation { host.generation }
+    /// It was cancelled while it connected, and goes on as if it had not been.
+    var goesOnThoughCancelled: Bool {
+        generation.has(.opensReturnPathWhenCancelled) && status == .cancelling
+            || generation.has(.connectsThoughCancelled) && status == .cancelled
+    }
     /// The return path is used.
     var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
     /// Everything about it is over.
@@ -57,6 +62,7 @@ package final class Source {
         self.clock = clock
         self.entered = entered
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        threshold = SwitchoverThreshold(host.generation)
         iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 
@@ -70,16 +76,13 @@ package final class Source {
         return true
     }
 
+    /// A paused migration is taken up again: what paused it is no error of it any more.
+    func forgetError() { error = nil }
+
     /// Stores an error; the first one is kept.
     package func store(_ text: String) {
         host.emit(.migrateError(text))
         if error == nil { error = text }
-    }
-
-    /// A new connection is a new chance: what broke the one before is over (11.1.3, in a recovery of postcopy).
-    func forgetError() {
-        error = nil
-        fileError = false
     }
 
     /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0.
@@ -110,6 +113,13 @@ package final class Source {
         guard !fileError else { return }
         let words = String(cString: strerror(Int32(clamping: -failure.result)))
         fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileError = true
+    }
+
+    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
+    func deviceRefused(_ failure: ModuleError) {
+        guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
+        fileErrorText = failure.text
         fileError = true
     }
 

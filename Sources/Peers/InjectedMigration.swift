@@ -188,7 +188,6 @@ private final class InjectedMigration {
             [unowned self] in refuses(.destination, $0, $1)
         }
         self.destination = destination
-        (leg.source, leg.destination) = (source, destination)
         simulation.aborted = { [unowned self] in ends($0) }
         while simulation.step() {}
         simulation.willStep = { [unowned self] in willStep($0) }
