@@ -1,5 +1,6 @@
 /// The thread that loads a stream: the main thread's coroutine, which holds the host's lock while it works and not while it waits for input; and,
 /// from POSTCOPY_LISTEN on, the listen thread, which does without.
+import Glibc
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -100,11 +101,17 @@ final class LoadThread: EngineThread {
     // MARK: Elements
 
     private func read() throws {
-        guard let element = incoming.channel.readForward() else {
-            throw ModuleError("load of migration failed: Input/output error", result: -5)
-        }
+        guard let element = incoming.channel.readForward() else { throw endOfStream }
         ops.append(.read)
         try take(element)
+    }
+
+    /// A source hands its stream to the channel behind RAM's payload, so what ends early ends before the footer of that section (10.0.13, 11.1.3).
+    private var endOfStream: ModuleError {
+        guard !isListening, let memory = host.memory, let module = host.modules.firstIndex(where: { $0 === memory }),
+            let id = started.first(where: { $0.value == module })?.key
+        else { return ModuleError("load of migration failed: Input/output error", result: -5) }
+        return ModuleError("Section footer error, section_id: \(id)", result: -22)
     }
 
     private func take(_ element: StreamElement) throws {
@@ -388,9 +395,16 @@ final class LoadThread: EngineThread {
             host.emit(.postcopyRAMListenThreadExit)
         }
         incoming.change(incoming.status, to: .failed)
-        incoming.store(error.text.hasPrefix("load of") ? error.text : "load of migration failed: Invalid argument: \(error.text)")
+        incoming.store(text(of: error))
         host.emit(.loadvmStateCleanup)
         ops += [.shut(1), .cleanup(module: 0, stage: 0)]
+    }
+
+    /// Up to 11.0 the errno alone is stored.
+    private func text(of error: ModuleError) -> String {
+        if error.text.hasPrefix("load of") { return error.text }
+        let words = "load of migration failed: " + String(cString: strerror(Int32(clamping: -error.result)))
+        return host.generation.has(.perDeviceAcks) ? words + ": " + error.text : words
     }
 
     private func pause() {
