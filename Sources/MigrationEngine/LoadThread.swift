@@ -37,6 +37,8 @@ final class LoadThread: EngineThread {
     /// Elements are read from the package: its end ends only that.
     private var isInPackage = false
     private var hasFailed = false
+    /// The header was read, and sections may come.
+    private var hasBegun = true
 
     init(_ incoming: Incoming, isListening: Bool, started: [UInt32: Int] = [:]) {
         self.incoming = incoming
@@ -119,8 +121,12 @@ final class LoadThread: EngineThread {
         case .header: break
         case .configuration(let machine):
             guard machine == host.settings.machine else {
-                throw ModuleError("Machine type received is '\(machine)' and local is '\(host.settings.machine)'", result: -22)
+                hasBegun = false
+                throw ModuleError(
+                    "post load hook failed for: configuration, version_id: 1, minimum_version: 0: Machine type received is '\(machine)' "
+                        + "and local is '\(host.settings.machine)'", result: -22)
             }
+            hasBegun = true
             host.emit(.loadvmStateSetup)
             ops.append(.loadSetup(module: 0, stage: 0))
         case .section(let section): try begin(section)
@@ -177,7 +183,12 @@ final class LoadThread: EngineThread {
 
     private func load(_ section: Section, _ record: Int, _ module: Int, _ stage: Int) throws {
         var call = Call(host: host, stage: stage)
-        let progress = try host.modules[module].loadState(section.payload[record], &call)
+        let progress: Progress
+        do { progress = try host.modules[module].loadState(section.payload[record], &call) } catch {
+            // What the module says of it goes to the user alone.
+            throw ModuleError(
+                "Failed to load vmstate version_id: \(host.modules[module].version), ret: \(error.result)", result: error.result)
+        }
         settle(call)
         if progress == .again {
             ops.append(.record(section, record, module: module, stage: stage + 1))
@@ -287,11 +298,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 1, postcopyState: host.generation.has(.postcopyDevice) ? nil : 4))
         host.emit(.processIncomingMigrationCoPostcopyEndMain)
         ops = [.start(VMTransition(runs: true, reason: .running))]
-        host.emit(.migrationBlockActivation(.active))
-        if !startsGuest {
+        guard startsGuest else {
             ops = []
-            restWithoutStart()
+            return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
     }
 
     // MARK: The end of a load
@@ -307,11 +318,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 0, postcopyState: host.generation.has(.postcopyDevice) ? nil : 0))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-enter"))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
-        if !host.has(.lateBlockActivate) || startsGuest { host.emit(.migrationBlockActivation(.active)) }
         guard startsGuest else {
             ops.append(.completed)
             return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
         if host.generation.has(.startsBeforeShut) {
             ops += [.completed, .started, .start(VMTransition(runs: true, reason: .running))]
         } else {
@@ -386,7 +397,7 @@ final class LoadThread: EngineThread {
             host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
         }
         if !isListening {
-            host.emit(.qemuLoadvmStatePostMain(result: error.result))
+            if hasBegun { host.emit(.qemuLoadvmStatePostMain(result: error.result)) }
             host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
             host.emit(
                 .processIncomingMigrationCoEnd(
@@ -419,8 +430,7 @@ final class LoadThread: EngineThread {
 extension Incoming {
     /// The manager has given a new address, and the source has come to it.
     package func recover(over channel: Channel) {
-        change(.postcopyPaused, to: .postcopyRecoverSetup)
         self.channel = channel
-        change(.postcopyRecoverSetup, to: .postcopyRecover)
+        change(.postcopyPaused, to: .postcopyRecover)
     }
 }
