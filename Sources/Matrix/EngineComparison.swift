@@ -14,6 +14,8 @@ public struct EngineComparison: Sendable {
     public let known: KnownDifferences
     /// Seeds that are tried for a way that was observed; 0 where a seed changes nothing.
     public var seeds = 64
+    /// Ids of rules that a cell breaks or not, by chance: those of deviations that show `sometimes`.
+    public var sometimes: @Sendable (Cell) -> Set<String> = { _ in [] }
     /// How many cells run at once.
     public var jobs = 1
 
@@ -61,7 +63,7 @@ public struct EngineComparison: Sendable {
             var differences = differences(of: run, from: right, in: qemu)
             if !qemu.isRace {
                 if differences.isEmpty { return ended(.equal) }
-                guard qemu.leavesToChance(differences) else {
+                guard qemu.leavesToChance(differences, sometimes: sometimes(qemu)) else {
                     return ended(.differs(known.explain(differences, in: qemu)))
                 }
             } else if seeds == 0 {
@@ -94,19 +96,25 @@ public struct EngineComparison: Sendable {
 extension Cell {
     /// Whether chance may make these differences of order, though how it ends and what is counted is as it must be. Between two runs of QEMU
     /// nothing else was seen to differ.
-    func leavesToChance(_ differences: [(leg: Int?, difference: Difference)]) -> Bool {
+    func leavesToChance(_ differences: [(leg: Int?, difference: Difference)], sometimes: Set<String>) -> Bool {
         differences.allSatisfy { leg, difference in
+            if case .rules(let one, let other) = difference { return sometimes.isSuperset(of: one + other) }
             guard case .order(let order) = difference else { return false }
             let scenario = forecasts[(leg ?? forecasts.count) - 1].scenario
             // The moment of the cancel is one of many in the set-up.
             if scenario.cancel == .inSetup { return true }
             // Whether the source is in postcopy when it learns that the destination, which has all pages, has failed.
             if scenario.postcopy?.course == .nothingIsMissing { return true }
+            // Whether the listen thread has read on when the package fails.
+            if scenario.postcopy?.course == .loadFails { return true }
+            // Whether the source learns of the failure before it obeys.
+            if scenario.cancel == .everythingIsSent { return order.thread.isSource }
             // The kernel ends it in the midst of anything.
-            if scenario.mishap != nil, plan.killsByMemory { return true }
+            if plan.killsByMemory { return true }
             // A destination that fails by itself, and nothing holds the source back: how far it comes until it notices. The destination's own
             // part is the same each time.
             return forecasts[(leg ?? forecasts.count) - 1].isFailureThatIsNotPlaced && order.thread.isSource
+                && (scenario.breakage == nil || selection["call"].hasPrefix("destination"))
         }
     }
 }
@@ -115,7 +123,7 @@ extension Forecast {
     /// The prediction leaves counts open, for a marker is refused, or the load fails, while other things are on their way.
     fileprivate var isFailureThatIsNotPlaced: Bool {
         outcomes.contains { $0.ending == .failed } && comparedCounts.isDisjoint(with: ["approvals", "acks-sent", "acks-counted"])
-            && scenario.breakage == nil && !scenario.devices.isEmpty
+            && !scenario.devices.isEmpty
     }
 }
 
