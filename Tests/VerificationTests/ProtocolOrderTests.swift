@@ -22,7 +22,11 @@ import Testing
         #expect(!orders.isEmpty, "nothing differs", sourceLocation: sourceLocation)
         #expect(
             orders.contains { order in
-                (order.expected + order.found).contains { $0.event == event && $0.place.stream == stream && abs($0.place.line - line) <= 1 }
+                (order.expected + order.found).contains {
+                    // Of several that say the same, one after the other, none can be told from the next.
+                    $0.event == event && $0.place.stream == stream
+                        && (abs($0.place.line - line) <= 1 || event == "source_return_path_thread_switchover_acked")
+                }
             }, "\(differences.map(\.summary))", sourceLocation: sourceLocation)
     }
 
@@ -131,7 +135,9 @@ import Testing
         let rounds = recording.numbers(.source, "savevm_state_iterate").filter { $0 < decision }
         let last = try #require(rounds.last)
         var altered = recording
-        altered.lines[.source]!.insert(contentsOf: altered.lines[.source]![(last - 1)..<(decision - 1)], at: decision - 1)
+        // What the return path thread says in between is no part of the round.
+        let round = altered.lines[.source]![(last - 1)..<(decision - 1)].filter { !$0.contains("source_return_path") }
+        altered.lines[.source]!.insert(contentsOf: round, at: decision - 1)
         #expect(try altered.sequence().differences(from: recording.sequence()) == [])
         for ack in recording.numbers(.source, "switchover_acked") {
             guard let round = rounds.last(where: { $0 < ack }) else { continue }
@@ -170,14 +176,14 @@ import Testing
 
     @Test func aDifferenceTellsWhatCameBefore() throws {
         let recording = try Recording.named("vfio-new-1")
-        let line = try #require(recording.number(.source, "migration_precopy_complete"))
+        let line = try #require(recording.number(.source, "savevm_send_switchover_start"))
         let found = try recording.removing(.source, line).sequence().differences(from: recording.sequence())
         guard found.count == 1, case .order(let order) = found[0] else { return #expect(Bool(false), "\(found.map(\.summary))") }
         #expect(order.thread.description == "source, migration thread")
         #expect(order.before.count == 3)
-        #expect(order.expected.map(\.event) == ["migration_precopy_complete"])
+        #expect(order.expected.map(\.event) == ["savevm_send_switchover_start"])
         #expect(order.found.isEmpty)
-        #expect(found[0].summary.hasSuffix("expected 'migration_precopy_complete', found nothing"))
+        #expect(found[0].summary.hasSuffix("expected 'savevm_send_switchover_start', found nothing"))
         #expect(found[0].description.count == 6)
     }
 
