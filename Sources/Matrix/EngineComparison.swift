@@ -111,6 +111,12 @@ extension Cell {
             if scenario.cancel == .everythingIsSent { return order.thread.isSource }
             // The kernel ends it in the midst of anything.
             if plan.killsByMemory { return true }
+            // A destination whose device fails before it has read anything: the source may be in its set-up, or have decided.
+            if ["destination-resuming", "destination-migration"].contains(selection["call"]) || plan.limitsDestinationsDescriptors {
+                return order.thread.isSource
+            }
+            // The program is ended when the source's part is over; the destination may not have said its last word.
+            if scenario.postcopy?.course == .cutAtTheEnd { return !order.thread.isSource }
             // A destination that fails by itself, and nothing holds the source back: how far it comes until it notices. The destination's own
             // part is the same each time.
             return forecasts[(leg ?? forecasts.count) - 1].isFailureThatIsNotPlaced && order.thread.isSource
@@ -128,6 +134,10 @@ extension Forecast {
 }
 
 extension MigrationPlan {
+    fileprivate var limitsDestinationsDescriptors: Bool {
+        legs.contains { $0.steps.contains { if case .limitDescriptors(.destination, .some) = $0 { true } else { false } } }
+    }
+
     fileprivate var killsByMemory: Bool {
         legs.contains { $0.steps.contains { if case .limitMemory = $0 { true } else { false } } }
     }

@@ -141,6 +141,8 @@ import Testing
         #expect(try altered.sequence().differences(from: recording.sequence()) == [])
         for ack in recording.numbers(.source, "switchover_acked") {
             guard let round = rounds.last(where: { $0 < ack }) else { continue }
+            // The order of its own thread stays.
+            if recording.lines[.source]![(round - 1)..<(ack - 1)].contains(where: { $0.contains("source_return_path") }) { continue }
             #expect(try recording.moving(.source, ack, before: round).sequence().differences(from: recording.sequence()) == [])
         }
     }
