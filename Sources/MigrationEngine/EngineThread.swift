@@ -105,7 +105,7 @@ package final class Clock {
     func jittered(_ nanoseconds: UInt64) -> UInt64 {
         guard random != nil else { return nanoseconds }
         let word = random!.next()
-        if word & 0x3f == 0 { return nanoseconds + (word >> 32) % 20_000_000 }
+        if word & 0xfff == 0 { return nanoseconds + (word >> 32) % 4_000_000 }
         return (nanoseconds << ((word >> 8) & 3) &+ (word >> 16) & 0x7ff) >> 2 &+ nanoseconds >> 2
     }
 }

@@ -14,7 +14,7 @@ package final class Source {
     package private(set) var status = MigrationStatus.none
     package private(set) var error: String?
     var ledger: SourceLedger
-    var threshold = SwitchoverThreshold()
+    var threshold: SwitchoverThreshold
     /// Postcopy was asked for by the manager.
     package var postcopyIsAsked = false
     /// PONG 0x42 has come.
@@ -62,6 +62,7 @@ package final class Source {
         self.clock = clock
         self.entered = entered
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        threshold = SwitchoverThreshold(host.generation)
         iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 

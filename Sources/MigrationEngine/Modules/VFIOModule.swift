@@ -69,6 +69,7 @@ package final class VFIOModule: SaveVMHandlers {
 
     /// Looks at what the device can do. False: the process has it, but it does not migrate and has no section; `blocker` says why.
     package func plug(_ host: Host) -> Bool {
+        tracker = PrecopyTracker(host.generation)
         let answer = device.migrationFlags()
         guard let flags = answer.value else {
             return block(answer.errno == ENOTTY ? .notInKernel : .failed("failed to query migration flags"), answer.errno, host)
@@ -351,7 +352,7 @@ package final class VFIOModule: SaveVMHandlers {
             messages.append(refusal.text)
         }
         assumed.closeSession()
-        tracker = PrecopyTracker()
+        tracker = PrecopyTracker(call.host.generation)
         bufferSize = 0
         call.host.emit(.vfioSaveCleanup(device: name))
         return .done
