@@ -155,6 +155,7 @@ extension InjectionScenario {
         }
         let statuses =
             "source \(source.status ?? "-") (\(source.runState)), destination \(destination.status ?? "-") (\(destination.runState))"
+        if record.bothRan { return wrong("two guests ran at once: \(statuses)") }
         let isTheirs = !destination.isGone && (destination.runs || destination.status == MigrationStatus.completed.rawValue)
         switch (source.runs, isTheirs) {
         case (true, true):

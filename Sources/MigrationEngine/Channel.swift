@@ -60,15 +60,18 @@ package final class Channel {
 
     /// False where nobody will read it.
     package func write(_ element: StreamElement, at now: UInt64) -> Bool {
-        guard !sourceHasClosed, !destinationHasClosed, !forwardIsCut, carries(.forward(element)) else { return false }
+        guard isWritable, carries(.forward(element)) else { return false }
         forward.append(element, at: now + latency)
         bytesOnTheWay += element.wireSize
         return true
     }
 
-    package var isFull: Bool {
-        bytesOnTheWay > capacity && !destinationHasClosed && !forwardIsCut && !sourceHasClosed && !isBrokenOff
-    }
+    /// Somebody would read what is written.
+    package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
+    /// The source itself has shut it down.
+    package var isShutDown: Bool { sourceHasClosed }
+
+    package var isFull: Bool { bytesOnTheWay > capacity && isWritable }
 
     /// When the source can read, a message or the end; nil: not yet.
     package var backArrival: UInt64? { back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil) }

@@ -61,6 +61,8 @@ public struct InjectedRecord: Sendable {
     /// The destination was killed; `killedWithGuest`: when the guest was its own already, by what it had said or done.
     public var destinationWasKilled = false
     public var killedWithGuest = false
+    /// Both guests ran at once, whatever came of it.
+    public var bothRan = false
     /// Threads still moved when so many steps were taken that nobody waits for more.
     public var isEndless = false
     /// Steps in all.
@@ -211,6 +213,9 @@ private final class InjectedMigration {
     /// What the step has brought about outside the threads; whether anything was.
     @discardableResult
     private func afterStep() -> Bool {
+        if let source, let destination, source.host.guestRuns, destination.host.guestRuns, !source.host.isGone, !destination.host.isGone {
+            record.bothRan = true
+        }
         var hasActed = false
         if killsAfterStep {
             killsAfterStep = false
