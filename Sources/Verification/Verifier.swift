@@ -197,16 +197,18 @@ public struct Verifier: Sendable {
         ]
     }
 
-    /// REINITs no query saw, and last checks that failed because the device was reset.
+    /// REINITs no query saw, of devices without a last check apart, and last checks that failed because the device was reset.
     private func unnoticed(_ capability: Bool?) -> [Finding] {
         var found: [Finding] = []
         if source.status.final == .completed, source.ledger.mode == .perDevice, capability == true {
             for device in sourceDevices.all {
                 guard let reinit = device.unreportedReinit else { continue }
+                let isUnchecked = lacksP2P(device) && source.devices.lastCheck(of: device.name) == nil
+                let why = isUnchecked ? "an unchecked device" : "the device"
                 found.append(
                     Finding(
-                        rule: .unnoticedReinit, device: device.name,
-                        found: "the device re-initialised, no query reported it, and the migration completed",
+                        rule: isUnchecked ? .uncheckedDevice : .unnoticedReinit, device: device.name,
+                        found: "\(why) re-initialised, no query reported it, and the migration completed",
                         places: [reinit.place, source.ending?.place].compactMap { $0 }, lastGood: reinit.lastGood,
                         legal: "a query that reports the REINIT, and a new ACK, before the device stops"))
             }
@@ -225,6 +227,11 @@ public struct Verifier: Sendable {
                     legal: "no reset between set-up and the last check"))
         }
         return found
+    }
+
+    /// By the device's own abilities, or by what QEMU found them to be.
+    private func lacksP2P(_ device: DeviceStreams.Device) -> Bool {
+        device.flags.map { $0 & 2 == 0 } ?? source.arcs.lacksP2P(device.name)
     }
 
     /// Devices whose data the destination did not write, though it completed.
