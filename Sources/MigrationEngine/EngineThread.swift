@@ -1,21 +1,21 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
 
 package protocol EngineThread: AnyObject {
-    var course: ThreadCourse { get set }
+    var course: ThreadCourse { get }
     /// When what it waits for is there; nil: not yet.
     var inputArrival: UInt64? { get }
     /// Takes the next step.
     func step()
 }
 
-/// Where a thread is in virtual time, and what holds it.
-package struct ThreadCourse {
+/// Where a thread is in virtual time, and what holds it. An object of its own, since it is looked at some ten times a step.
+package final class ThreadCourse {
     unowned let host: Host
     /// The clock that all threads share.
     let clock: Clock
     /// When its next step may be taken.
-    fileprivate var readyAt: UInt64
-    fileprivate var hold: Hold?
+    fileprivate(set) var readyAt: UInt64
+    fileprivate(set) var hold: Hold?
     fileprivate(set) var isOver = false
 
     init(_ host: Host, _ clock: Clock) {
@@ -30,12 +30,14 @@ extension EngineThread {
     package var clock: Clock { course.clock }
     package var isOver: Bool { course.isOver }
 
-    /// When its next step can be taken; nil while it waits.
-    package var nextTime: UInt64? {
-        if host.isHalted || isOver { return nil }
-        if let hold = course.hold, hold.device.closed(hold.gates, on: host) != 0 { return nil }
+    /// When its next step can be taken, if that is before `time`; nil while it waits. Its host is not halted.
+    func nextTime(before time: UInt64) -> UInt64? {
+        let course = course
+        guard course.readyAt < time, !course.isOver else { return nil }
+        if let hold = course.hold, hold.device.closed(hold.gates, on: course.host) != 0 { return nil }
         guard let arrival = inputArrival else { return nil }
-        return max(course.readyAt, arrival)
+        let next = max(course.readyAt, arrival)
+        return next < time ? next : nil
     }
 
     /// Begins the step at this time: what held it lets go.
@@ -70,10 +72,13 @@ extension EngineThread {
 
     // MARK: The host's lock
 
-    package var holdsLock: Bool { host.lockOwner === self }
+    package var holdsLock: Bool { host.lockOwner == ObjectIdentifier(self) }
     /// Whether it could have the lock.
-    package var mayLock: Bool { host.lockOwner == nil || host.lockOwner === self }
-    package func lock() { host.lockOwner = self }
+    package var mayLock: Bool {
+        let owner = host.lockOwner
+        return owner == nil || owner == ObjectIdentifier(self)
+    }
+    package func lock() { host.lockOwner = ObjectIdentifier(self) }
     package func unlock() { if holdsLock { host.lockOwner = nil } }
 }
 
@@ -102,7 +107,7 @@ package final class Clock {
     func jittered(_ nanoseconds: UInt64) -> UInt64 {
         guard random != nil else { return nanoseconds }
         let word = random!.next()
-        if word & 0x3f == 0 { return nanoseconds + (word >> 32) % 20_000_000 }
+        if word & 0xfff == 0 { return nanoseconds + (word >> 32) % 4_000_000 }
         return (nanoseconds << ((word >> 8) & 3) &+ (word >> 16) & 0x7ff) >> 2 &+ nanoseconds >> 2
     }
 }

@@ -67,7 +67,7 @@ package final class Host {
     /// Threads that are not over, and some that are.
     var threads: [any EngineThread] = []
     /// Who has the lock.
-    weak var lockOwner: (any EngineThread)?
+    var lockOwner: ObjectIdentifier?
     /// The process is stopped where it stands.
     package var isHalted = false
     /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.

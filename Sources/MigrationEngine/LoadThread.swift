@@ -27,7 +27,7 @@ final class LoadThread: EngineThread {
         case recover
     }
 
-    var course: ThreadCourse
+    let course: ThreadCourse
     private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []
@@ -75,7 +75,11 @@ final class LoadThread: EngineThread {
         case .loadSetup(let module, let stage): try loadSetup(module, stage)
         case .record(let section, let record, let module, let stage): try load(section, record, module, stage)
         case .sectionEnd: break
-        case .command(let command): try take(command)
+        case .command(let command):
+            do { try take(command) } catch let error as ModuleError {
+                host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
+                throw error
+            }
         case .commandDone(let result): host.emit(.qemuLoadvmStateSectionCommand(result: result))
         case .switchoverStart(let module, let stage): try switchoverStart(module, stage)
         case .package(let elements, let next): package(elements, next)
@@ -380,9 +384,14 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // The other thread has found it failed already.
+        if incoming.status == .failed { return ops = [] }
         hasFailed = true
         ops = []
-        if isInPackage { host.emit(.loadvmHandleCmdPackagedMain(result: error.result)) }
+        if isInPackage {
+            host.emit(.loadvmHandleCmdPackagedMain(result: error.result))
+            host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
+        }
         if !isListening {
             host.emit(.qemuLoadvmStatePostMain(result: error.result))
             host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))

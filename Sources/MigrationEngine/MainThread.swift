@@ -30,7 +30,7 @@ package final class MainThread: EngineThread {
         case cancelled
     }
 
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     private var ops: [Op] = []
     /// A command is being carried out.
     private var isCommanded = false
@@ -96,7 +96,7 @@ package final class MainThread: EngineThread {
         case .openReturnPath: openReturnPath()
         case .transition(var transition):
             if !transition.advance(host, self) { return ops.append(.transition(transition)) }
-            if let failure = transition.failure { source?.fileFails(failure) }
+            if let failure = transition.failure { source?.deviceRefused(failure) }
         case .reset(let module, let stage): reset(module, stage)
         case .cleanup:
             host.emit(.migrationCleanup)
@@ -157,7 +157,7 @@ package final class MainThread: EngineThread {
     }
 
     private func connect() {
-        guard let source, !source.hasFailed || host.generation.has(.opensReturnPathWhenCancelled) else { return endBeforeStart() }
+        guard let source, !source.hasFailed || source.goesOnThoughCancelled else { return endBeforeStart() }
         guard let channel = destination?() else {
             source.store("Failed to connect: Connection refused")
             source.fail()
@@ -194,7 +194,9 @@ package final class MainThread: EngineThread {
         }
         source.returnPath?.shutDown()
         source.change(source.status, to: .cancelling)
-        if case .connect = ops.last, !host.generation.has(.opensReturnPathWhenCancelled) {
+        if case .connect = ops.last {
+            if host.generation.has(.connectsThoughCancelled) { source.change(.cancelling, to: .cancelled) }
+            if source.goesOnThoughCancelled { return }
             ops.removeLast()
             return endBeforeStart()
         }
@@ -216,6 +218,7 @@ package final class MainThread: EngineThread {
         }
         source.channel = channel
         source.fileError = false
+        source.forgetError()
         source.returnPath = ReturnPathThread(source)
         source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
@@ -274,12 +277,5 @@ package final class MainThread: EngineThread {
             host.emit(.migrationCallNotifiers(type: number(of: .done)))
         }
         ops.append(.notify(isDone ? .done : .failed, module: host.modules.count - 1, stage: 0))
-    }
-}
-
-extension Source {
-    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
-    func fileFails(_ failure: ModuleError) {
-        if isActive || [.setup, .preSwitchover, .device].contains(status) { failFile(failure) }
     }
 }

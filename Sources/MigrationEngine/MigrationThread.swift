@@ -61,7 +61,7 @@ final class MigrationThread: EngineThread {
         case awaitResumeAck
     }
 
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]
@@ -150,7 +150,7 @@ final class MigrationThread: EngineThread {
         case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
         case .transition(var transition):
             if transition.advance(host, self) {
-                if let failure = transition.failure { source.fileFails(failure) }
+                if let failure = transition.failure { source.deviceRefused(failure) }
             } else {
                 ops.append(.transition(transition))
             }
@@ -225,7 +225,7 @@ final class MigrationThread: EngineThread {
     // MARK: Set-up
 
     private func open() {
-        guard !source.hasFailed || generation.has(.opensReturnPathWhenCancelled) else { return leave() }
+        guard !source.hasFailed || source.goesOnThoughCancelled else { return leave() }
         host.emit(.savevmStateHeader)
         write(.header)
         write(.configuration(machine: host.settings.machine))

@@ -4,7 +4,7 @@ import MigrationTrace
 import SwitchoverProtocol
 
 final class ReturnPathThread: EngineThread {
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     private unowned let source: Source
     private var hasEntered = false
     /// Its end was shut down by the source itself.
@@ -30,6 +30,10 @@ final class ReturnPathThread: EngineThread {
         guard hasEntered else {
             hasEntered = true
             host.emit(.sourceReturnPathThreadEntry)
+            guard ![.cancelled, .failed, .completed].contains(source.status) else {
+                host.emit(.sourceReturnPathThreadEnd)
+                return end()
+            }
             host.emit(.sourceReturnPathThreadLoopTop)
             return spend(Pace.step)
         }

@@ -19,12 +19,11 @@ package final class Simulation {
     package func step() -> Bool {
         var next: (any EngineThread)?
         var at = UInt64.max
-        for host in hosts {
+        for host in hosts where !host.isHalted {
             for thread in host.threads {
-                if let time = thread.nextTime, time < at {
-                    next = thread
-                    at = time
-                }
+                guard let time = thread.nextTime(before: at) else { continue }
+                next = thread
+                at = time
             }
         }
         guard let next else { return false }

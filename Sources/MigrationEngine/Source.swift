@@ -15,7 +15,7 @@ package final class Source {
     package var status: MigrationStatus { kept.word }
     package private(set) var error: String?
     var ledger: SourceLedger
-    var threshold = SwitchoverThreshold()
+    var threshold: SwitchoverThreshold
     /// Postcopy was asked for by the manager.
     package var postcopyIsAsked = false
     /// PONG 0x42 has come.
@@ -45,6 +45,11 @@ package final class Source {
     var postcopyIsStarting = false
 
     var generation: Generation { host.generation }
+    /// It was cancelled while it connected, and goes on as if it had not been.
+    var goesOnThoughCancelled: Bool {
+        generation.has(.opensReturnPathWhenCancelled) && status == .cancelling
+            || generation.has(.connectsThoughCancelled) && status == .cancelled
+    }
     /// The return path is used.
     var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
     /// Everything about it is over.
@@ -59,6 +64,7 @@ package final class Source {
         self.entered = entered
         kept = KeptStatus(host.generation, .source)
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        threshold = SwitchoverThreshold(host.generation)
         iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 
@@ -74,6 +80,9 @@ package final class Source {
         entered(next)
         return true
     }
+
+    /// A paused migration is taken up again: what paused it is no error of it any more.
+    func forgetError() { error = nil }
 
     /// Stores an error; the first one is kept.
     package func store(_ text: String) {
@@ -107,6 +116,13 @@ package final class Source {
         guard !fileError else { return }
         let words = String(cString: strerror(Int32(clamping: -failure.result)))
         fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileError = true
+    }
+
+    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
+    func deviceRefused(_ failure: ModuleError) {
+        guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
+        fileErrorText = failure.text
         fileError = true
     }
 

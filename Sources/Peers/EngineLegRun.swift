@@ -34,8 +34,7 @@ final class EngineLegRun {
         steps = leg.plan.before[...]
         start = simulation.clock.now
         simulation.aborted = { [unowned self] in ends($0) }
-        leg.source = source
-        leg.destination = destination
+        leg.begin(from: source)
         source.leg = leg
         destination.leg = leg
     }
@@ -102,7 +101,7 @@ final class EngineLegRun {
         if wasKilled.source { return .sourceKilled }
         if source.host.isGone { return .sourceEnded }
         if let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
-        guard let migration = source.main.source, isMigrating, migration.isOver else { return nil }
+        guard let migration = source.main.source, isMigrating, [.completed, .failed, .cancelled].contains(migration.status) else { return nil }
         return .ended(migration.status.rawValue)
     }
 
@@ -116,7 +115,8 @@ final class EngineLegRun {
         for _ in 0..<1_000_000 {
             try follow()
             let isSettled = destination.host.isGone || destination.incoming?.isOver != false || rests
-            if steps.isEmpty, isSettled, source.main.isIdle, destination.main.isIdle { return }
+            let isClean = source.host.isGone || source.main.source?.isClean != false || rests
+            if steps.isEmpty, isSettled, isClean, source.main.isIdle, destination.main.isIdle { return }
             guard simulation.step() || follow2() else { return }
         }
     }

@@ -48,7 +48,7 @@ final class EngineProcess: HostLog {
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.
     private func settings(_ generation: Generation) throws -> HostSettings {
-        let features = ProbedFeatures(generation)
+        let features = ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)
         let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
         var settings = HostSettings(generation: generation, mode: isLegacy ? .legacy : .perDevice)
         let machine = String(configuration.machine.prefix { $0 != "," })

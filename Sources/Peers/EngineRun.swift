@@ -93,8 +93,8 @@ private let unmodelledCalls = ["bind", "attach", "info", "irq-info", "region-inf
 final class EngineLeg {
     let plan: MigrationLeg
     private let log: any EngineLog
-    weak var source: EngineProcess?
-    weak var destination: EngineProcess?
+    /// The process that is the leg's source, when it is known; before that a source is whoever was started as one.
+    private var source: ObjectIdentifier?
     /// How often each awaited event was logged, by its place among them.
     private(set) var counts: [Int]
     private let awaited: [AwaitedEvent]
@@ -109,7 +109,7 @@ final class EngineLeg {
     }
 
     func take(_ event: Event, from process: EngineProcess, isDevice: Bool) {
-        let isSource = process === source || (source == nil && process.role == .source)
+        let isSource = source.map { $0 == ObjectIdentifier(process) } ?? (process.role == .source)
         log.take(event, from: isDevice ? (isSource ? .sourceDevices : .destinationDevices) : (isSource ? .source : .destination))
         guard !isDevice else { return }
         if case .migrateSetState(let status) = event {
@@ -117,6 +117,9 @@ final class EngineLeg {
         }
         for (index, awaited) in awaited.enumerated() where (awaited.role == .source) == isSource && awaited.isMet(event) { counts[index] += 1 }
     }
+
+    /// From here on the process is the source, whatever it was started as.
+    func begin(from process: EngineProcess) { source = ObjectIdentifier(process) }
 
     func count(_ role: Role, _ event: String) -> Int {
         awaited.firstIndex(of: AwaitedEvent(role: role, name: event)).map { counts[$0] } ?? 0

@@ -78,6 +78,9 @@ package struct Features: OptionSet, Hashable, Sendable {
     /// Estimates in postcopy count a stop-copy size that was sent with the switchover (11.1.3).
     package static let countsSentStopCopy = Features(rawValue: 1 << 47)
 
+    /// A source that was cancelled while it connects is `cancelled` at once, and connects all the same (10.0.13).
+    package static let connectsThoughCancelled = Features(rawValue: 1 << 48)
+
     package static let quirks = Feature.table.reduce(into: Features()) { if $1.isQuirk { $0.formUnion($1.feature) } }
 }
 

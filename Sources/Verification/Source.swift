@@ -47,7 +47,7 @@ struct SourceSide: Sendable {
 
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
-        account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: true)
+        account = SourceAccount(circumstances, guestRuns: true)
         ledger = SourceLedger(mode: circumstances.sourceMode)
     }
 
@@ -64,7 +64,7 @@ struct SourceSide: Sendable {
         self.arcs.begin()
         self.last = last
         breaches = earlier
-        account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: guest.runs ?? true)
+        account = SourceAccount(circumstances, guestRuns: guest.runs ?? true)
         hasBegun = true
     }
 

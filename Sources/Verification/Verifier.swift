@@ -142,7 +142,7 @@ public struct Verifier: Sendable {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
             destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
-            decidesBelowThreshold: circumstances.decidesBelowThreshold, armed: armed, isOneWay: circumstances.isOneWay,
+            decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, isOneWay: circumstances.isOneWay,
             wasCancelled: wasCancelled)
     }
 

@@ -12,7 +12,8 @@ struct Ackmatrix: AsyncParsableCommand {
             Exit status: 0 everything as predicted, 1 a finding, 2 wrong usage or a broken environment.
             """,
         subcommands: [
-            RunCommand.self, SchedulesCommand.self, ListCommand.self, CheckCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self,
+            RunCommand.self, CompareCommand.self, SchedulesCommand.self, ListCommand.self, CheckCommand.self, ExplainCommand.self,
+            ReportCommand.self, FindingsCommand.self,
             ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self,
         ])
 

@@ -28,8 +28,9 @@ struct ScheduleDraw {
         hasP2P: Bool, peers: [String], inLastCall: Bool, reinits: Int? = nil
     ) throws -> (source: DeviceScript, destination: DeviceScript) {
         var common = ["ackmatrix-device 1", "has precopy\(hasP2P ? " p2p" : "") reinit"]
-        common += ["initial \(element([0, 16, 4096, 65_536, 1 << 20, 4 << 20]) + 16 * number(0...63))"]
-        common += ["stop-copy \(16 * scaled(14))", "drained \(element(["enomsg", "0"]))"]
+        common += ["initial \(element([0, 16, 4096, 65_536, 1 << 20]) + 16 * number(0...63))"]
+        // A read takes no more than this, so it is no smaller than lets a migration end in time.
+        common += ["stop-copy \(8192 + 16 * scaled(14))", "drained \(element(["enomsg", "0"]))"]
         var source = common
         var destination = common
         if number(0...2) == 0 { source.append("cost precopy-info \(scaled(12))us") }

@@ -169,7 +169,10 @@ public struct ScheduleRun: Sendable {
             result.verdict = judgement.verdict
             result.reason = judgement.reason
             result.broken = judgement.broken
-            if case .limitReached(let status) = record.outcome { result.waitsIn = status }
+            if case .limitReached(let status) = record.outcome {
+                result.waitsIn = status
+                result.isTimeUp = record.seconds >= plan.leg.limit
+            }
         } catch let error as SideError {
             result.mistake = error.description
         } catch let refusal as SideRefusal {
@@ -191,6 +194,7 @@ public struct ScheduleResult: Hashable, Sendable {
     public var broken: [String] = []
     /// The source's status when nobody could do anything any more, or the time was up.
     public var waitsIn: String?
+    public var isTimeUp = false
     /// The engine could not run it.
     public var mistake: String?
     /// REINITs that the source's devices made, and those of them behind the decision.

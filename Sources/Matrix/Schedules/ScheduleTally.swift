@@ -24,7 +24,7 @@ public struct ScheduleTally: Sendable {
         let prefix = experiment.hasKinds ? "\(result.kind): " : ""
         if let mistake = result.mistake { return ["\(prefix)not run: \(mistake)"] }
         var things = ["\(prefix)\(result.verdict.rawValue)"]
-        if let status = result.waitsIn { things.append("\(prefix)nobody moves, source \(status)") }
+        if let status = result.waitsIn { things.append("\(prefix)\(result.isTimeUp ? "time is up" : "nobody moves"), source \(status)") }
         things += result.broken.map { "\(prefix)broken \($0)" }
         if result.reinits > 0 { things.append("\(prefix)re-initialised") }
         if result.lateReinits > 0 { things.append("\(prefix)re-initialised behind the decision") }
