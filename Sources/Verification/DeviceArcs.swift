@@ -82,6 +82,8 @@ struct DeviceArcs: Sendable {
     private func isLegal(_ from: VFIOState?, _ to: VFIOState, _ recover: VFIOState) -> Bool {
         func isIn(_ states: VFIOState...) -> Bool { from.map(states.contains) ?? true }
         switch (to, recover) {
+        // No release does so: a loaded device that refuses to run is left as it is, so that the load can fail.
+        case (.runningP2P, .resuming), (.running, .resuming), (.running, .runningP2P): return role == .destination && isIn(recover)
         case (.preCopy, .running): return role == .source && isIn(.running)
         case (.preCopyP2P, .error): return role == .source && isIn(.preCopy)
         case (.runningP2P, .error): return isIn(.running, .runningP2P, .stop, .stopCopy, .resuming, .preCopyP2P)

@@ -285,18 +285,34 @@ public struct Verifier: Sendable {
         for device in destinationDevices.all {
             let idstr = account.idstr(of: device.name)
             guard let loaded = destination.devices.first(where: { account.idstr(of: $0.name) == idstr }) else { continue }
-            for (round, (approval, initial)) in zip(loaded.approvals, device.loadedInitial).enumerated()
-            where approval.bytes < initial.bytes {
-                found.append(
-                    Finding(
-                        rule: .approvalAfterInitial, device: device.name,
-                        found:
-                            "approval \(round + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
-                        places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
-                break
-            }
+            guard let early = earlyApproval(loaded.approvals, device.loadedInitial) else { continue }
+            let (approval, initial) = (loaded.approvals[early.approval], device.loadedInitial[early.round])
+            found.append(
+                Finding(
+                    rule: .approvalAfterInitial, device: device.name,
+                    found:
+                        "approval \(early.approval + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
+                    places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
         }
         return found
+    }
+
+    /// An approval ahead of the initial bytes of its round.
+    ///
+    /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while to
+    /// the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the bytes.
+    private func earlyApproval(
+        _ approvals: [MarkerPoint], _ rounds: [(bytes: UInt64, place: Place)]
+    ) -> (approval: Int, round: Int)? {
+        var next = 0
+        for (number, round) in rounds.enumerated() {
+            let first = next
+            while next < approvals.count, approvals[next].bytes < round.bytes { next += 1 }
+            let isAnswered = next < approvals.count && (number + 1 == rounds.count || approvals[next].bytes < rounds[number + 1].bytes)
+            if next > first, !isAnswered { return (first, number) }
+            if isAnswered { next += 1 }
+        }
+        return nil
     }
 
     /// Devices that QEMU reset in the migration, by its own log or by the devices'.

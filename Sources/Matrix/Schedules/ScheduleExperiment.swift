@@ -115,11 +115,11 @@ public enum ScheduleExperiment: String, CaseIterable, Sendable {
         source.memoryMiB = 8
         let destination = source
         source.filledMiB = 1
-        // From one page a window to as much as the wire takes.
-        source.parameters["max-bandwidth"] = .integer(Int64(draw.number(1...512)) << 16)
+        // Some of it is always missing when the postcopy begins: a package behind no discard is refused (10.0.13, 11.1.3), which is another story.
+        source.parameters["max-bandwidth"] = .integer(Int64(draw.number(1...64)) << 16)
         var plan = MigrationPlan(source: source, destination: destination)
         plan.leg.schedule = [
-            .wait(.logged(.source, event: "savevm_state_iterate", times: draw.number(1...4))),
+            .wait(.logged(.source, event: "savevm_state_iterate", times: draw.number(1...2))),
             .execute(.source, command: "migrate-start-postcopy", nil),
         ]
         return ScheduleRun(generation, plan, .legacy, .legacy, capability: false)
@@ -160,7 +160,7 @@ public struct ScheduleRun: Sendable {
         let log = ScheduleLog(circumstances, keep)
         var result = ScheduleResult(kind: kind, seed: seed)
         do {
-            let records = try migrateInEngine(plan, seed: seed, log: log)
+            let records = try migrateInEngine(plan, seed: seed, isRough: true, log: log)
             let record = records[0]
             log.verifier.end(
                 armed: plan.leg.armed(record), sourceProcess: SourceProcessEnd(rawValue: record.outcome.description),
