@@ -285,7 +285,10 @@ public struct Verifier: Sendable {
         for device in destinationDevices.all {
             let idstr = account.idstr(of: device.name)
             guard let loaded = destination.devices.first(where: { account.idstr(of: $0.name) == idstr }) else { continue }
-            guard let early = earlyApproval(loaded.approvals, device.loadedInitial) else { continue }
+            // Initial bytes that nobody knew of have no approval: that is another rule's finding.
+            let isUnnoticed = sourceDevices.device(device.name)?.unreportedReinit != nil
+            let rounds = device.loadedInitial.dropLast(isUnnoticed ? 1 : 0)
+            guard let early = earlyApproval(loaded.approvals, rounds) else { continue }
             let (approval, initial) = (loaded.approvals[early.approval], device.loadedInitial[early.round])
             found.append(
                 Finding(
@@ -302,15 +305,14 @@ public struct Verifier: Sendable {
     /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while to
     /// the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the bytes.
     private func earlyApproval(
-        _ approvals: [MarkerPoint], _ rounds: [(bytes: UInt64, place: Place)]
+        _ approvals: [MarkerPoint], _ rounds: ArraySlice<(bytes: UInt64, place: Place)>
     ) -> (approval: Int, round: Int)? {
-        var next = 0
-        for (number, round) in rounds.enumerated() {
-            let first = next
-            while next < approvals.count, approvals[next].bytes < round.bytes { next += 1 }
-            let isAnswered = next < approvals.count && (number + 1 == rounds.count || approvals[next].bytes < rounds[number + 1].bytes)
-            if next > first, !isAnswered { return (first, number) }
-            if isAnswered { next += 1 }
+        var round = 0
+        for (number, approval) in approvals.enumerated() {
+            let first = round
+            while round < rounds.count, rounds[round].bytes <= approval.bytes { round += 1 }
+            guard round == first, round < rounds.count, approvals.last!.bytes < rounds[round].bytes else { continue }
+            return (number, round)
         }
         return nil
     }

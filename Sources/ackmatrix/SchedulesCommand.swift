@@ -64,8 +64,8 @@ struct SchedulesCommand: AsyncParsableCommand {
                 let place = "\(folder)/\(experiment.rawValue)-\(seed)-\(kind)"
                 try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
                 for (stream, text) in texts { try Data(text.utf8).write(to: URL(fileURLWithPath: "\(place)/\(stream.rawValue).log")) }
-                print("\(place): \(result.mistake ?? result.verdict.rawValue), broken: \(result.broken.joined(separator: " "))")
-                print("  \(result.reason)")
+                print("\(place): \(result.mistake ?? "\(result.verdict.rawValue): \(result.reason)")")
+                for finding in result.findings { print("  \(finding)") }
             }
         }
     }

@@ -169,6 +169,7 @@ public struct ScheduleRun: Sendable {
             result.verdict = judgement.verdict
             result.reason = judgement.reason
             result.broken = judgement.broken
+            result.findings = judgement.findings.map { "\($0.rule.id) (\($0.device ?? "-")): \($0.found)" }
             if case .limitReached(let status) = record.outcome {
                 result.waitsIn = status
                 result.isTimeUp = record.seconds >= plan.leg.limit
@@ -192,6 +193,8 @@ public struct ScheduleResult: Hashable, Sendable {
     public var verdict = Verdict.undecided
     public var reason = ""
     public var broken: [String] = []
+    /// What was found, a sentence each.
+    public var findings: [String] = []
     /// The source's status when nobody could do anything any more, or the time was up.
     public var waitsIn: String?
     public var isTimeUp = false
