@@ -56,6 +56,11 @@ package final class Channel {
         return true
     }
 
+    /// Somebody would read what is written.
+    package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut }
+    /// The source itself has shut it down.
+    package var isShutDown: Bool { sourceHasClosed }
+
     package var isFull: Bool { bytesOnTheWay > capacity && !destinationHasClosed && !forwardIsCut && !sourceHasClosed }
 
     /// When the source can read, a message or the end; nil: not yet.

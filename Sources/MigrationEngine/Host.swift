@@ -24,6 +24,14 @@ package struct HostSettings: Sendable {
         self.generation = generation
         self.mode = mode
     }
+
+    /// Machine types up to 9.2 have the compat setting that leaves SWITCHOVER_START out; those without a version send it.
+    var sendsSwitchoverStart: Bool {
+        guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0]) else {
+            return true
+        }
+        return major >= 10
+    }
 }
 
 /// Capabilities by QEMU's names.

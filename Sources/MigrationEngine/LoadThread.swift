@@ -1,5 +1,6 @@
 /// The thread that loads a stream: the main thread's coroutine, which holds the host's lock while it works and not while it waits for input; and,
 /// from POSTCOPY_LISTEN on, the listen thread, which does without.
+import Glibc
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -36,6 +37,8 @@ final class LoadThread: EngineThread {
     /// Elements are read from the package: its end ends only that.
     private var isInPackage = false
     private var hasFailed = false
+    /// The header was read, and sections may come.
+    private var hasBegun = true
 
     init(_ incoming: Incoming, isListening: Bool, started: [UInt32: Int] = [:]) {
         self.incoming = incoming
@@ -100,11 +103,17 @@ final class LoadThread: EngineThread {
     // MARK: Elements
 
     private func read() throws {
-        guard let element = incoming.channel.readForward() else {
-            throw ModuleError("load of migration failed: Input/output error", result: -5)
-        }
+        guard let element = incoming.channel.readForward() else { throw endOfStream }
         ops.append(.read)
         try take(element)
+    }
+
+    /// A source hands its stream to the channel behind RAM's payload, so what ends early ends before the footer of that section (10.0.13, 11.1.3).
+    private var endOfStream: ModuleError {
+        guard !isListening, let memory = host.memory, let module = host.modules.firstIndex(where: { $0 === memory }),
+            let id = started.first(where: { $0.value == module })?.key
+        else { return ModuleError("load of migration failed: Input/output error", result: -5) }
+        return ModuleError("Section footer error, section_id: \(id)", result: -22)
     }
 
     private func take(_ element: StreamElement) throws {
@@ -112,8 +121,12 @@ final class LoadThread: EngineThread {
         case .header: break
         case .configuration(let machine):
             guard machine == host.settings.machine else {
-                throw ModuleError("Machine type received is '\(machine)' and local is '\(host.settings.machine)'", result: -22)
+                hasBegun = false
+                throw ModuleError(
+                    "post load hook failed for: configuration, version_id: 1, minimum_version: 0: Machine type received is '\(machine)' "
+                        + "and local is '\(host.settings.machine)'", result: -22)
             }
+            hasBegun = true
             host.emit(.loadvmStateSetup)
             ops.append(.loadSetup(module: 0, stage: 0))
         case .section(let section): try begin(section)
@@ -170,7 +183,12 @@ final class LoadThread: EngineThread {
 
     private func load(_ section: Section, _ record: Int, _ module: Int, _ stage: Int) throws {
         var call = Call(host: host, stage: stage)
-        let progress = try host.modules[module].loadState(section.payload[record], &call)
+        let progress: Progress
+        do { progress = try host.modules[module].loadState(section.payload[record], &call) } catch {
+            // What the module says of it goes to the user alone.
+            throw ModuleError(
+                "Failed to load vmstate version_id: \(host.modules[module].version), ret: \(error.result)", result: error.result)
+        }
         settle(call)
         if progress == .again {
             ops.append(.record(section, record, module: module, stage: stage + 1))
@@ -294,11 +312,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 1, postcopyState: host.generation.has(.postcopyDevice) ? nil : 4))
         host.emit(.processIncomingMigrationCoPostcopyEndMain)
         ops = [.start(VMTransition(runs: true, reason: .running))]
-        host.emit(.migrationBlockActivation(.active))
-        if !startsGuest {
+        guard startsGuest else {
             ops = []
-            restWithoutStart()
+            return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
     }
 
     // MARK: The end of a load
@@ -314,11 +332,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 0, postcopyState: host.generation.has(.postcopyDevice) ? nil : 0))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-enter"))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
-        if !host.has(.lateBlockActivate) || startsGuest { host.emit(.migrationBlockActivation(.active)) }
         guard startsGuest else {
             ops.append(.completed)
             return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
         if host.generation.has(.startsBeforeShut) {
             ops += [.completed, .started, .start(VMTransition(runs: true, reason: .running))]
         } else {
@@ -393,7 +411,7 @@ final class LoadThread: EngineThread {
             host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
         }
         if !isListening {
-            host.emit(.qemuLoadvmStatePostMain(result: error.result))
+            if hasBegun { host.emit(.qemuLoadvmStatePostMain(result: error.result)) }
             host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
             host.emit(
                 .processIncomingMigrationCoEnd(
@@ -402,9 +420,16 @@ final class LoadThread: EngineThread {
             host.emit(.postcopyRAMListenThreadExit)
         }
         incoming.fail()
-        incoming.store(error.text.hasPrefix("load of") ? error.text : "load of migration failed: Invalid argument: \(error.text)")
+        incoming.store(text(of: error))
         host.emit(.loadvmStateCleanup)
         ops += [.shut(1), .cleanup(module: 0, stage: 0)]
+    }
+
+    /// Up to 11.0 the errno alone is stored.
+    private func text(of error: ModuleError) -> String {
+        if error.text.hasPrefix("load of") { return error.text }
+        let words = "load of migration failed: " + String(cString: strerror(Int32(clamping: -error.result)))
+        return host.generation.has(.perDeviceAcks) ? words + ": " + error.text : words
     }
 
     private func pause() {
@@ -420,9 +445,7 @@ final class LoadThread: EngineThread {
 extension Incoming {
     /// The manager has given a new address, and the source has come to it.
     package func recover(over channel: Channel) {
-        let hasSetup = generation.has(.postcopyRecoverSetup)
-        if hasSetup { change(.postcopyPaused, to: .postcopyRecoverSetup) }
         self.channel = channel
-        change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
+        change(.postcopyPaused, to: .postcopyRecover)
     }
 }

@@ -32,6 +32,8 @@ package final class MainThread: EngineThread {
 
     package let course: ThreadCourse
     private var ops: [Op] = []
+    /// The guest's first start is the machine's own, and no command.
+    package var isBooted = false
     /// A command is being carried out.
     private var isCommanded = false
     private var queue: [Op] = []
@@ -127,6 +129,8 @@ package final class MainThread: EngineThread {
         case .stop: if host.guestRuns { ops.append(.transition(VMTransition(runs: false, reason: .paused))) }
         case .cont:
             if [.paused, .prelaunch, .postmigrate].contains(host.runState) {
+                if isBooted { host.emit(.migrationBlockActivation(.active)) }
+                isBooted = true
                 ops.append(.transition(VMTransition(runs: true, reason: .running)))
             }
         case .reset: ops.append(.reset(module: 0, stage: 0))
@@ -173,12 +177,14 @@ package final class MainThread: EngineThread {
 
     private func openReturnPath() {
         guard let source else { return }
-        if source.usesReturnPath {
-            host.emit(.openReturnPathOnSource)
-            source.returnPath = ReturnPathThread(source)
-            host.emit(.openReturnPathOnSourceContinue)
-        }
+        if source.usesReturnPath { openReturnPath(of: source) }
         source.migration = MigrationThread(source, self)
+    }
+
+    private func openReturnPath(of source: Source) {
+        host.emit(.openReturnPathOnSource)
+        source.returnPath = ReturnPathThread(source)
+        host.emit(.openReturnPathOnSourceContinue)
     }
 
     private func cancel() {
@@ -219,7 +225,7 @@ package final class MainThread: EngineThread {
         source.channel = channel
         source.fileError = false
         source.forgetError()
-        source.returnPath = ReturnPathThread(source)
+        openReturnPath(of: source)
         source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 

@@ -193,21 +193,28 @@ final class MigrationThread: EngineThread {
         }
         payload += call.payload
         settle(call)
-        guard case .done(let result) = progress else { return nil }
+        guard case .done(var result) = progress else { return nil }
+        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
+        let isMemory = handlers === host.memory && package == nil
+        if isMemory {
+            if !source.channel.isWritable { source.writeFailed() }
+            if source.fileError { result = source.fileErrno }
+        }
         if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         let section = Section(
             kind: kind, id: id, idstr: handlers.idstr, instance: handlers.instance, version: handlers.version, payload: payload)
         payload = []
-        write(.section(section))
+        write(.section(section), flushes: isMemory)
+        guard !isMemory || !source.fileError else { throw ModuleError(source.fileErrorText, result: source.fileErrno) }
         return result
     }
 
     /// Writes an element, into the package while there is one.
-    func write(_ element: StreamElement) {
+    func write(_ element: StreamElement, flushes: Bool = true) {
         if package != nil {
             package!.append(element)
         } else {
-            source.write(element)
+            source.write(element, flushes: flushes)
             spend(Pace.call + UInt64(element.wireSize) &* Pace.byte >> 10)
         }
     }
@@ -507,20 +514,14 @@ final class MigrationThread: EngineThread {
         // In 8.x a postcopy begins without the status device.
         if generation.has(.switchoverInDevice) || !source.postcopyIsStarting { source.change(.preSwitchover, to: .device) }
         guard !source.hasFailed else {
-            ops.append(.afterLoop)
-            lockThenInterrupt()
-            return
+            return interrupted()
         }
         ops += [.finalQuery, .lock]
     }
 
-    private func lockThenInterrupt() {
-        source.store("Switchover is interrupted")
-        leave()
-    }
-
+    /// Up to 10.2 the text of it is lost.
     private func interrupted() {
-        source.store("Switchover is interrupted")
+        if generation.has(.failing) { source.store("Switchover is interrupted") }
         leave()
     }
 
@@ -536,8 +537,10 @@ final class MigrationThread: EngineThread {
         host.emit(.migrationBlockActivation(.inactive))
         for module in host.modules { module.precopyNotified(.complete, host) }
         host.emit(.migrationPrecopyComplete)
-        host.emit(.savevmSendSwitchoverStart)
-        command(.switchoverStart)
+        if host.settings.sendsSwitchoverStart {
+            host.emit(.savevmSendSwitchoverStart)
+            command(.switchoverStart)
+        }
         if source.postcopyIsStarting {
             ops += [.package, .completeWithoutPostcopy(module: 0, stage: 0)]
         } else {
@@ -555,10 +558,7 @@ final class MigrationThread: EngineThread {
             ops.append(result == nil ? .complete(module: module, stage: stage + 1) : .complete(module: module + 1, stage: 0))
         } catch let error as ModuleError {
             source.failFile(error)
-            source.store(
-                generation.has(.failing)
-                    ? "Failed to save iterable device state: \(source.fileErrorText)"
-                    : "Error in migration completion: \(source.fileErrorText)")
+            source.store((generation.has(.failing) ? "Failed to save iterable device state: " : "") + source.fileErrorText)
             source.fail()
             leave()
         }

@@ -25,6 +25,7 @@ package final class Source {
     /// The stream has failed: a write, or a module in the midst of its section.
     var fileError = false
     /// What it failed with; the first failure counts.
+    private(set) var fileErrno: Int64 = -5
     private(set) var fileErrorText = "Channel error: Input/output error"
     /// The guest ran when the migration stopped it.
     var guestRan = false
@@ -102,20 +103,28 @@ package final class Source {
     var isActive: Bool { kept.status.isActive }
 
     /// Writes to the stream; an error is found by the next look for one.
-    func write(_ element: StreamElement) {
+    ///
+    /// Only where it `flushes` is anything handed to the channel in QEMU: what is behind that shows an error with the next one.
+    func write(_ element: StreamElement, flushes: Bool = true) {
         guard !fileError else { return }
-        if !channel.write(element, at: clock.now) {
-            fileErrorText = "Unable to write to socket: Connection reset by peer"
-            fileError = true
-        }
+        if !channel.write(element, at: clock.now), flushes { writeFailed() }
         bytesSent += UInt64(element.wireSize)
+    }
+
+    /// Nobody reads the channel any more.
+    func writeFailed() {
+        guard !fileError else { return }
+        fileErrorText =
+            channel.isShutDown ? "Channel error: Input/output error" : "Unable to write to socket: Connection reset by peer"
+        fileErrno = -5
+        fileError = true
     }
 
     /// A module fails, or a device in a change of the guest's state: that is an error of the stream, in words of the errno.
     func failFile(_ failure: ModuleError) {
         guard !fileError else { return }
-        let words = String(cString: strerror(Int32(clamping: -failure.result)))
-        fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileErrorText = "Channel error: " + String(cString: strerror(Int32(clamping: -failure.result)))
+        fileErrno = failure.result
         fileError = true
     }
 
@@ -123,6 +132,7 @@ package final class Source {
     func deviceRefused(_ failure: ModuleError) {
         guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
         fileErrorText = failure.text
+        fileErrno = failure.result
         fileError = true
     }
 

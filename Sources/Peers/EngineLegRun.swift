@@ -21,6 +21,7 @@ final class EngineLegRun {
     private var began: UInt64?
     /// A command that has not been carried out, by how many were before it.
     private var pendingCommand: (process: EngineProcess, taken: Int)?
+    private var parametersSetAt: UInt64 = 0
     private var isMigrating = false
     private var wasKilled = (source: false, destination: false)
     private let start: UInt64
@@ -90,7 +91,11 @@ final class EngineLegRun {
             sinceProof += 1
             if !canStep || sinceProof >= 2000 {
                 sinceProof = 0
-                if let proof = leg.proof(armed: Array(leg.plan.before + leg.plan.schedule).armed(after: marks.count)) { return .endless(proof) }
+                // A parameter that was set tells from the end of the window on.
+                let isSettled = !canStep || simulation.clock.now > parametersSetAt + 200_000_000
+                if isSettled, let proof = leg.proof(armed: (leg.plan.before + leg.plan.schedule).armed(after: marks.count)) {
+                    return .endless(proof)
+                }
             }
             if !canStep, try !follow() { return end ?? .limitReached(status: leg.sourceStatuses.last ?? "none") }
             if simulation.clock.now > limit { return .limitReached(status: leg.sourceStatuses.last ?? "none") }
@@ -217,6 +222,7 @@ final class EngineLegRun {
             currentChannel.closeSource()
             return true
         case "migrate-set-parameters":
+            parametersSetAt = simulation.clock.now
             guard case .object(let parameters) = arguments else { return true }
             for (name, value) in parameters where !process.host.settings.set(name, value) {
                 throw EngineRefusal("the engine does not model parameter \(name)")

@@ -41,9 +41,10 @@ final class EngineProcess: HostLog {
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
         for device in configuration.devices.reversed() { _ = devices[device.name]?.reset() }
-        guard role == .source else { return }
-        host.emit(.migrationBlockActivation(.active))
-        if !configuration.startsPaused { main.request(.cont) }
+        if role == .source { host.emit(.migrationBlockActivation(.active)) }
+        let starts = role == .source && !configuration.startsPaused
+        main.isBooted = !starts
+        if starts { main.request(.cont) }
     }
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.

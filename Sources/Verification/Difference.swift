@@ -85,9 +85,11 @@ extension ProtocolSequence {
     /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
     public func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
-        return threads.flatMap { thread in
-            hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
-        }
+        let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
+        return cut.map { .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared") }
+            + threads.flatMap { thread in
+                hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
+            }
     }
 }
 

@@ -107,6 +107,7 @@ struct StepDrafts: Sendable {
     }
 
     func add(to sequence: inout ProtocolSequence, names: DeviceNames, working: Set<String>) {
+        for role in omitted.keys { sequence.cut.insert(ProtocolThread(isSource: isSource, role: role.named(names))) }
         for (role, drafts) in threads where !drafts.isEmpty {
             sequence.threads[ProtocolThread(isSource: isSource, role: role.named(names)), default: []] += drafts.map { draft in
                 var text = draft.what

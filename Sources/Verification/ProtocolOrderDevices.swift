@@ -27,6 +27,9 @@ struct DeviceOrder: Sendable {
         drafts = StepDrafts(isSource: isSource)
     }
 
+    /// The machine's own descriptor among those that are mocked, which is no device.
+    private static let machine = "iommufd"
+
     mutating func take(_ event: Event, at place: Place) {
         switch event {
         case .deviceState(let device, let from, let to):
@@ -51,7 +54,7 @@ struct DeviceOrder: Sendable {
             add(event, "set-state \(way.isEmpty ? "(no change)" : way)\(result == 0 ? "" : ", ret \(result)")", of: device, at: place)
         case .deviceCall(let device, let call, let result):
             // What the machine asks at its start fails in ways of its own.
-            guard result < 0, device != "iommufd", devices[device] != nil else { return }
+            guard result < 0, devices[device] != nil else { return }
             add(event, "\(call) ret \(result)", of: device, at: place, once: true)
         case .deviceReset(let device, let from):
             let hasRefused = change(device) { device in
@@ -75,7 +78,9 @@ struct DeviceOrder: Sendable {
             if result < 0 { add(event, "ret \(result)", of: device, at: place, once: true) }
         case .deviceLoaded(let device, let segment, let size, _):
             if segment != .dirty { add(event, segment.rawValue, bytes: size, of: device, at: place) }
-        case .deviceUnknownIoctl(let device, let request): add(event, "0x" + String(request, radix: 16), of: device, at: place)
+        case .deviceUnknownIoctl(let device, let request):
+            guard device != Self.machine else { return }
+            add(event, "0x" + String(request, radix: 16), of: device, at: place)
         default: break
         }
     }

@@ -50,6 +50,7 @@ struct SourceOrder: Sendable {
         var kept = steps
         let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
         if hasFailed { kept.keep(.returnPath) { $1.event != "source_return_path_thread_pong" } }
+        if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
         return kept
     }
 
@@ -248,7 +249,7 @@ struct SourceOrder: Sendable {
         case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)
         // SHUT 1 is compared as what follows from it, as the end of the channel is.
         case .sourceReturnPathThreadShut(let value): if value == 0 { steps.add(.returnPath, event, "0", at: place) }
-        case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(isCleaningUp ? .main : .migration, event, at: place)
+        case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(.join, event, at: place)
         default: break
         }
     }
@@ -362,12 +363,13 @@ private func saysThatPeerIsGone(_ error: String) -> Bool {
     ["Sibling indicated error", "Channel error: Input/output error", "Unable to read from socket: "].contains(where: error.hasPrefix)
 }
 
+private let itWasClosed = "(it was closed)"
 private let peerIsGone = "(SHUT 1, or the end of the channel)"
 
 /// A write to a channel that was closed: which error number it is depends on whether it is the first.
 private func withoutErrno(_ error: String) -> String {
     for text in ["Unable to write to socket: "] {
-        if let range = error.firstRange(of: text) { return error[..<range.upperBound] + "(it was closed)" }
+        if let range = error.firstRange(of: text) { return error[..<range.upperBound] + itWasClosed }
     }
     return error
 }

@@ -95,6 +95,7 @@ struct CompareCommand: AsyncParsableCommand {
         let folder = try RunFolder()
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), known: known)
+        comparison.sometimes = { cell in runner.rulesBrokenSometimes(in: cell) }
         comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
         comparison.seeds = left == .engine ? seeds : 0
         var report = CompareReport(total: cells.count, known: known, left: left.name, verbose: verbose, namesAll: known.all.isEmpty)

@@ -36,7 +36,9 @@ import VFIO
         }
         #expect(tally(.equalModes) { $0.broken = ["marker-due"] }.contains { $0.contains("broken marker-due") && $0.contains("seed 3") })
         #expect(tally(.equalModes) { $0.verdict = .waitsForEver }.contains { $0.contains("waits for ever") })
-        #expect(tally(.equalModesQuirks) { $0.broken = ["unchecked-device"] }.contains { $0.hasPrefix("expected no 'broken unchecked-device'") })
+        #expect(
+            tally(.equalModesQuirks) { $0.broken = ["unchecked-device"] }.contains { $0.hasPrefix("expected no 'broken unchecked-device'") }
+        )
         #expect(tally(.equalModesQuirks) { _ in }.contains { $0.contains("broken unnoticed-reinit") })
         #expect(tally(.equalModesQuirks) { $0.broken = ["unnoticed-reinit"] } == [])
         #expect(tally(.withoutP2P) { $0.broken = ["unnoticed-reinit"] }.count == 2)

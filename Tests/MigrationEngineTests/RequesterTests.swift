@@ -29,7 +29,8 @@ import VFIO
         Row(name: "one", script: RequesterScript([.init(query: 1)]), requests: 1),
         Row(name: "seven at once", script: RequesterScript([.init(query: 1, count: 7)]), requests: 7),
         Row(
-            name: "several outstanding", script: RequesterScript([.init(query: 1), .init(query: 2), .init(query: 3, count: 2)], markerDelay: 5),
+            name: "several outstanding",
+            script: RequesterScript([.init(query: 1), .init(query: 2), .init(query: 3, count: 2)], markerDelay: 5),
             requests: 4),
         Row(name: "late in precopy", script: RequesterScript([.init(query: 1), .init(query: 9, count: 3)], markerDelay: 8), requests: 4),
     ]
@@ -44,17 +45,17 @@ import VFIO
                 try plug("v0", into: pair.destination, pair.destinationLog)
             }
             pair.migrate()
-            let where_ = "\(row.name), \(generation.name), seed \(seed), device \(hasDevice)"
-            #expect(pair.status == .completed && pair.incoming.status == .completed, "\(where_)")
-            #expect(pair.destination.guestRuns && !pair.source.guestRuns, "\(where_)")
-            #expect(pair.acks == row.requests + (hasDevice ? 2 : 0), "\(where_)")
-            #expect(pair.approvers.count { $0 == "requester" } == row.requests, "\(where_)")
-            #expect(pair.approvers.count { $0 == "v0" } == (hasDevice ? 2 : 0), "\(where_)")
-            #expect(pair.illegalArcs.isEmpty, "\(where_)")
+            let place = "\(row.name), \(generation.name), seed \(seed), device \(hasDevice)"
+            #expect(pair.status == .completed && pair.incoming.status == .completed, "\(place)")
+            #expect(pair.destination.guestRuns && !pair.source.guestRuns, "\(place)")
+            #expect(pair.acks == row.requests + (hasDevice ? 2 : 0), "\(place)")
+            #expect(pair.approvers.count { $0 == "requester" } == row.requests, "\(place)")
+            #expect(pair.approvers.count { $0 == "v0" } == (hasDevice ? 2 : 0), "\(place)")
+            #expect(pair.illegalArcs.isEmpty, "\(place)")
             let decision = try #require(
                 pair.sourceLog.events.firstIndex { if case .migrationThreadLowPending = $0 { true } else { false } })
             let lastAck = pair.sourceLog.events.lastIndex { if case .sourceReturnPathThreadSwitchoverAcked = $0 { true } else { false } }
-            if let lastAck { #expect(lastAck < decision, "\(where_)") }
+            if let lastAck { #expect(lastAck < decision, "\(place)") }
         }
     }
 
@@ -69,7 +70,8 @@ import VFIO
     @Test(arguments: [1, 3] as [UInt32], [Generation.v2, .v11_1, .requestMessage, .v11_1.corrected])
     func aRequestBehindTheDecisionFails(count: UInt32, generation: Generation) {
         for startsPostcopy in [false, true] {
-            let capabilities: Set<Capability> = startsPostcopy ? [.returnPath, .switchoverAck, .postcopyRAM] : [.returnPath, .switchoverAck]
+            let capabilities: Set<Capability> =
+                startsPostcopy ? [.returnPath, .switchoverAck, .postcopyRAM] : [.returnPath, .switchoverAck]
             let pair = EnginePair(generation, capabilities, memory: 2, filled: 64) { _ in
                 [Requester(idstr: "requester", RequesterScript([.init(query: 1)], inFinalQuery: count))]
             }
@@ -120,8 +122,11 @@ import VFIO
     }
 
     /// A destination refuses a message about a section it does not know, of a module that takes no part, and of no requests.
-    @Test(arguments: [(99 as UInt32, 1 as UInt32), (1, 1), (2, 0), (2, 1 << 20)]) func aWrongMessageFailsTheLoad(section: UInt32, count: UInt32) {
-        let pair = EnginePair(.requestMessage) { _ in [Requester(idstr: "requester", RequesterScript([.init(query: 1)], markerDelay: 1000))] }
+    @Test(arguments: [(99 as UInt32, 1 as UInt32), (1, 1), (2, 0), (2, 1 << 20)]) func aWrongMessageFailsTheLoad(
+        section: UInt32, count: UInt32
+    ) {
+        let pair = EnginePair(.requestMessage) { _ in [Requester(idstr: "requester", RequesterScript([.init(query: 1)], markerDelay: 1000))]
+        }
         pair.migrate { pair.status == .active }
         pair.main.source?.migration?.command(.requestSwitchoverAck(section: section, count: count))
         pair.run()

@@ -53,7 +53,8 @@ import Testing
         asking.migrate { asking.status == .preSwitchover }
         asking.main.request(.cancel)
         asking.run()
-        take("cancel before the switchover", asking, [.setup, .active, .preSwitchover, .cancelling, .cancelled], [.setup, .active, .failed])
+        take(
+            "cancel before the switchover", asking, [.setup, .active, .preSwitchover, .cancelling, .cancelled], [.setup, .active, .failed])
 
         let requesting = EnginePair { _ in [Requester(idstr: "requester", RequesterScript(inFinalQuery: 1))] }
         requesting.migrate()
@@ -77,15 +78,15 @@ import Testing
                 .postcopyRecoverSetup, .postcopyRecover, .postcopyActive, .completed,
             ],
             [
-                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover, .postcopyActive,
+                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover,
+                .postcopyActive,
                 .completed,
             ])
 
         #expect(source == Set(MigrationStatus.allCases).subtracting([.colo]))
         #expect(
             destination == [
-                .none, .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover,
-                .completed, .failed,
+                .none, .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecover, .completed, .failed,
             ])
     }
 
