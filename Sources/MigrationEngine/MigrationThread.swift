@@ -124,6 +124,8 @@ final class MigrationThread: EngineThread {
 
     /// The migration fails here: what was planned is not done any more.
     private func failed(_ text: String) {
+        // A process that ends itself says nothing more.
+        guard host.abortion == nil else { return }
         source.store(text)
         if source.status == .postcopyRecover { return handshakeFailed() }
         source.fail()
@@ -197,17 +199,14 @@ final class MigrationThread: EngineThread {
         payload += call.payload
         settle(call)
         guard case .done(var result) = progress else { return nil }
-        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
         let isMemory = handlers === host.memory && package == nil
-        if isMemory {
-            if !source.channel.isWritable { source.writeFailed() }
-            if source.fileError { result = source.fileErrno }
-        }
-        if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         let section = Section(
             kind: kind, id: id, idstr: handlers.idstr, instance: handlers.instance, version: handlers.version, payload: payload)
         payload = []
+        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
         write(.section(section), flushes: isMemory)
+        if isMemory, source.fileError, !source.isShutDown { result = source.fileErrno }
+        if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         guard !isMemory || !source.fileError else { throw ModuleError(source.fileErrorText, result: source.fileErrno) }
         return result
     }
@@ -237,8 +236,8 @@ final class MigrationThread: EngineThread {
     private func open() {
         guard !source.hasFailed || source.goesOnThoughCancelled else { return leave() }
         host.emit(.savevmStateHeader)
-        write(.header)
-        write(.configuration(machine: host.settings.machine))
+        write(.header, flushes: false)
+        write(.configuration(machine: host.settings.machine), flushes: !source.usesReturnPath)
         if source.usesReturnPath {
             host.emit(.savevmSendOpenReturnPath)
             command(.openReturnPath)
@@ -577,7 +576,7 @@ final class MigrationThread: EngineThread {
     }
 
     private func endStream() {
-        write(.endOfFile)
+        write(.endOfFile, flushes: false)
         write(.vmDescription(length: 2))
         hasHandedOver = true
         unlock()
