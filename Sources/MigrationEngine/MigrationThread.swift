@@ -120,6 +120,11 @@ final class MigrationThread: EngineThread {
     /// The migration fails here: what was planned is not done any more.
     private func failed(_ text: String) {
         source.store(text)
+        // The guest is the destination's: what is left can still be had, over another channel.
+        if source.status == .postcopyActive, source.fileError, !generation.has(.failsAtPostcopyEnd) {
+            unlock()
+            return pause()
+        }
         if source.status != .cancelling { source.fail() }
         leave()
     }
