@@ -254,10 +254,24 @@ final class LoadThread: EngineThread {
             guard let bitmap = try host.memory?.receivedBitmap(block: block), case .recvBitmap(_, let bits) = bitmap else { return }
             host.emit(.migrateSendRPRecvBitmap(block: block, size: Int64(bits.count * 8)))
             _ = incoming.send(bitmap)
-        case .requestSwitchoverAck(_, let count):
-            for _ in 0..<min(count, 64) { try host.approveSwitchover("core") }
+        case .requestSwitchoverAck(let section, let count): try answerRequests(section, count)
         }
     }
+
+    /// The variant's message, behind the section's initial data: as all that came before it is loaded, each request is answered now.
+    private func answerRequests(_ section: UInt32, _ count: UInt32) throws {
+        guard let module = started[section] else { throw ModuleError("Unknown section \(section)", result: -22) }
+        guard host.modules[module].switchoverAckNeeded, host.has(.switchoverAck) else {
+            throw ModuleError("\(host.modules[module].approver): an ACK is requested, but switchover ack is not used", result: -22)
+        }
+        guard count > 0, count <= Self.mostRequests else {
+            throw ModuleError("\(host.modules[module].approver): \(count) ACKs are requested at once", result: -22)
+        }
+        for _ in 0..<count { try host.approveSwitchover(host.modules[module].approver) }
+    }
+
+    /// ACKs that one message may ask for: a module has few outstanding, and a count beyond is no count.
+    private static let mostRequests: UInt32 = 4096
 
     private func wrongPhase(_ command: String) -> ModuleError {
         ModuleError("CMD_POSTCOPY_\(command) in wrong postcopy state (\(incoming.phase.rawValue))", result: -1)
@@ -426,7 +440,7 @@ final class LoadThread: EngineThread {
         } else {
             host.emit(.postcopyRAMListenThreadExit)
         }
-        incoming.change(incoming.status, to: .failed)
+        incoming.fail()
         incoming.store(text(of: error))
         host.emit(.loadvmStateCleanup)
         ops += [.shut(1), .cleanup(module: 0, stage: 0)]
@@ -441,6 +455,7 @@ final class LoadThread: EngineThread {
 
     private func pause() {
         incoming.channel.closeDestination()
+        // Also one that is being recovered.
         incoming.change(incoming.status, to: .postcopyPaused)
         ops = [.recover]
     }

@@ -216,9 +216,11 @@ package final class MainThread: EngineThread {
             refusal = "Cannot resume if there is no paused migration"
             return
         }
-        source.change(.postcopyPaused, to: .postcopyRecoverSetup)
+        // Before there was a status for it, a connection that failed changed none.
+        let hasSetup = source.generation.has(.postcopyRecoverSetup)
+        if hasSetup { source.change(.postcopyPaused, to: .postcopyRecoverSetup) }
         guard let channel = destination?() else {
-            source.change(.postcopyRecoverSetup, to: .postcopyPaused)
+            if hasSetup { source.change(.postcopyRecoverSetup, to: .postcopyPaused) }
             refusal = "Failed to connect: Connection refused"
             return
         }
@@ -226,7 +228,7 @@ package final class MainThread: EngineThread {
         source.fileError = false
         source.forgetError()
         openReturnPath(of: source)
-        source.change(.postcopyRecoverSetup, to: .postcopyRecover)
+        source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 
     /// The guest's reset: each device is reset, by the module that has one.

@@ -18,6 +18,7 @@ final class MigrationThread: EngineThread {
         case open
         case setUp(module: Int, stage: Int)
         case activate
+        case awaitUnplug
         // Iteration
         case loop
         case query(Query, module: Int, stage: Int)
@@ -49,6 +50,8 @@ final class MigrationThread: EngineThread {
         case package
         case packageState(module: Int, stage: Int)
         case sendPackage
+        case packageSent
+        case enterPostcopy
         case awaitPackage
         case completePostcopy(module: Int, stage: Int)
         case pauseJoin
@@ -67,6 +70,8 @@ final class MigrationThread: EngineThread {
     /// Up to 11.0 the right to switch over is looked up before the queries.
     var mayHaveSwitched = false
     var payload: [SectionRecord] = []
+    /// Requests that were collected and that the destination is still to be told of, by module, where the core does that.
+    private var unannounced: [Int: UInt32] = [:]
     /// Elements of the package in the making, in a postcopy's switchover.
     var package: [StreamElement]?
     let decision: SwitchoverDecision
@@ -97,7 +102,7 @@ final class MigrationThread: EngineThread {
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
         case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
         case .awaitPackage?:
-            let isOver = source.packageIsLoaded || source.returnPath?.isOver != false
+            let isOver = source.packageIsLoaded || source.status != .postcopyDevice || source.returnPath?.isOver != false
             return isOver || source.fileError && generation.has(.failsWithPackageOnItsWay) ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
@@ -120,12 +125,13 @@ final class MigrationThread: EngineThread {
     /// The migration fails here: what was planned is not done any more.
     private func failed(_ text: String) {
         source.store(text)
+        if source.status == .postcopyRecover { return handshakeFailed() }
         // The guest is the destination's: what is left can still be had, over another channel.
         if source.status == .postcopyActive, source.fileError, !generation.has(.failsAtPostcopyEnd) {
             unlock()
             return pause()
         }
-        if source.status != .cancelling { source.fail() }
+        source.fail()
         leave()
     }
 
@@ -142,6 +148,7 @@ final class MigrationThread: EngineThread {
         case .open: open()
         case .setUp(let module, let stage): try setUp(module, stage)
         case .activate: activate()
+        case .awaitUnplug: awaitUnplug()
         case .loop: loop()
         case .query(let query, let module, let stage): try self.query(query, module, stage)
         case .queried(let query): try queried(query)
@@ -272,7 +279,22 @@ final class MigrationThread: EngineThread {
 
     private func activate() {
         unlock()
-        source.change(.setup, to: .active)
+        guard unplugIsPending else { return beginIterating(from: .setup) }
+        source.change(.setup, to: .waitUnplug)
+        ops.append(.awaitUnplug)
+    }
+
+    /// Devices that a guest must give up before it is moved.
+    private var unplugIsPending: Bool { host.modules.contains { $0.unplugIsPending(at: clock.now) } }
+
+    private func awaitUnplug() {
+        guard source.status == .waitUnplug, unplugIsPending else { return beginIterating(from: .waitUnplug) }
+        ops.append(.awaitUnplug)
+        sleep(until: clock.now + Pace.unplugPoll)
+    }
+
+    private func beginIterating(from status: MigrationStatus) {
+        source.change(status, to: .active)
         if setupHasFailed {
             source.fail()
             return leave()
@@ -299,8 +321,10 @@ final class MigrationThread: EngineThread {
             let handlers = host.modules[module]
             if handlers.isIterable, handlers.isActive(host) {
                 var call = Call(host: host, stage: stage)
+                let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
+                if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
             }
             (module, stage) = (module + 1, 0)
@@ -387,7 +411,16 @@ final class MigrationThread: EngineThread {
         } catch let error as ModuleError {
             return source.failFile(error)
         }
+        if result != nil, !unannounced.isEmpty { announce(module) }
         ops.append(result == nil ? .iterate(module: module, stage: stage + 1) : .iterate(module: module + 1, stage: 0))
+    }
+
+    /// The message discussed for the series: behind the initial data that a module's requests are for, the core names its section and how
+    /// many ACKs it waits for. No module then needs a marker of its own.
+    private func announce(_ module: Int) {
+        guard let count = unannounced[module], host.modules[module].initialDataIsSent else { return }
+        unannounced[module] = nil
+        command(.requestSwitchoverAck(section: host.sections[module], count: count))
     }
 
     /// The end of a step: an error of the channel, a cancel, the window.
@@ -478,7 +511,7 @@ final class MigrationThread: EngineThread {
     private func prepareSwitchover() {
         if source.status == .cancelling { return interrupted() }
         guard host.has(.pauseBeforeSwitchover) else {
-            source.change(.active, to: .device)
+            if generation.has(.switchoverInDevice) { source.change(.active, to: .device) }
             return ops.append(.finalQuery)
         }
         source.change(.active, to: .preSwitchover)
@@ -488,8 +521,9 @@ final class MigrationThread: EngineThread {
 
     private func managerHasCome() {
         source.isContinued = false
-        source.change(.preSwitchover, to: .device)
-        guard source.status == .device else {
+        // In 8.x a postcopy begins without the status device.
+        if generation.has(.switchoverInDevice) || !source.postcopyIsStarting { source.change(.preSwitchover, to: .device) }
+        guard !source.hasFailed else {
             return interrupted()
         }
         ops += [.finalQuery, .lock]

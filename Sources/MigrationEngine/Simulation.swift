@@ -8,7 +8,7 @@ package final class Simulation {
     package private(set) var steps = 0
 
     /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.
-    package init(seed: UInt64 = 0) { clock = Clock(seed: seed) }
+    package init(seed: UInt64 = 0, _ chance: Clock.Chance = .calm) { clock = Clock(seed: seed, chance) }
 
     /// Told of a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }

@@ -11,7 +11,8 @@ package final class Source {
     package let host: Host
     package let clock: Clock
     package internal(set) var channel: Channel
-    package private(set) var status = MigrationStatus.none
+    private var kept: KeptStatus
+    package var status: MigrationStatus { kept.word }
     package private(set) var error: String?
     var ledger: SourceLedger
     var threshold: SwitchoverThreshold
@@ -53,7 +54,7 @@ package final class Source {
     /// The return path is used.
     var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
     /// Everything about it is over.
-    package var isOver: Bool { [.completed, .failed, .cancelled].contains(status) && isClean }
+    package var isOver: Bool { kept.status.isFinal && isClean }
     /// The clean-up has been made.
     package internal(set) var isClean = false
 
@@ -62,16 +63,20 @@ package final class Source {
         self.channel = channel
         self.clock = clock
         self.entered = entered
+        kept = KeptStatus(host.generation, .source)
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
         threshold = SwitchoverThreshold(host.generation)
         iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 
-    /// Changes the status if it is `from`; a change that does not match is silent.
+    /// Changes the status if it is `from`; a change that does not match is silent. One that its generation does not know is not made, and
+    /// the host keeps it as a mistake of the engine.
     @discardableResult
     func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
-        guard status == from else { return false }
-        status = next
+        guard kept.change(from, to: next) else {
+            host.note(kept.machine.illegal)
+            return false
+        }
         host.emit(.migrateSetState(next))
         entered(next)
         return true
@@ -86,18 +91,16 @@ package final class Source {
         if error == nil { error = text }
     }
 
-    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0.
+    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0; one that is being recovered is paused again.
     func fail() {
-        guard ![.failing, .failed, .cancelling, .cancelled, .completed, .none].contains(status) else { return }
-        change(status, to: generation.has(.failing) ? .failing : .failed)
+        guard let next = kept.failure(.other) else { return }
+        change(status, to: next)
     }
 
-    var hasFailed: Bool { [.failing, .failed, .cancelling, .cancelled].contains(status) }
-    var isInPostcopy: Bool {
-        [.postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover].contains(status)
-    }
+    var hasFailed: Bool { kept.status.hasFailed }
+    var isInPostcopy: Bool { kept.status.isInPostcopy }
     /// The loop goes on.
-    var isActive: Bool { [.active, .postcopyDevice, .postcopyActive].contains(status) }
+    var isActive: Bool { kept.status.isActive }
 
     /// Writes to the stream; an error is found by the next look for one.
     ///

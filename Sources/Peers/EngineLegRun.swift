@@ -55,6 +55,12 @@ final class EngineLegRun {
         if let refusal = source.main.refusal { throw source.refused("migrate", refusal) }
         let outcome = try watch()
         if outcome.isEnd { try finish() }
+        for process in [source, destination] {
+            guard let arc = process.host.illegalArcs.first else { continue }
+            throw SideError(
+                "the engine as \(process.role.rawValue) would have gone from \(arc.from.rawValue) to \(arc.to.rawValue), "
+                    + "which \(process.host.generation.name) does not")
+        }
         return record(outcome)
     }
 

@@ -11,6 +11,8 @@ final class EngineProcess: HostLog {
     private(set) var main: MainThread!
     private(set) var devices: [String: MockMigrationDevice] = [:]
     private(set) var modules: [VFIOModule] = []
+    /// Names of the devices, in the order of plugging.
+    private var plugged: [String] = []
     /// Where its events go in the leg at hand, and what is counted there.
     var leg: EngineLeg?
     var incoming: Incoming?
@@ -76,11 +78,13 @@ final class EngineProcess: HostLog {
         let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
         devices[device.name] = mock
+        plugged.append(device.name)
         // A device that does not migrate is there all the same, without a section.
         if module.plug(host) { host.register(module, device: mock) }
         modules.append(module)
         mock.entered = { [unowned self] state in
-            for other in devices.values where other !== mock { other.peerEntered(device.name, state) }
+            // In the order of plugging: a dictionary's own differs from process to process.
+            for name in plugged where name != device.name { devices[name]?.peerEntered(device.name, state) }
         }
     }
 

@@ -184,6 +184,7 @@ struct SourceSide: Sendable {
             if running { devices.started(device, state, iterates: status.status == .active, at: spot, &breaches) }
             guestChanges(event, spot)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asks(device, state, recover: recover, at: spot, &breaches)
+        case .vfioMigrationInit(let device, let flags, _, _): arcs.found(device, flags: flags)
         case .vfioMigrationRealize(let device): arcs.realized(device)
         case .vfioMigrationSetDeviceState(let device, let state):
             arcs.did(device, state, at: spot, &breaches)

@@ -278,15 +278,18 @@ package final class VFIOModule: SaveVMHandlers {
         let bytes = try takeInRead(&readReply, endsAtENOMSG: true, &call)
         tracker.read(UInt64(bytes))
         if tracker.isMarkerDue(capability: host.has(.switchoverAck)) {
-            call.payload.append(.initialDataSent)
+            // Where the core announces requests it tells the destination itself.
+            call.payload.append(host.announcesRequests ? .end : .initialDataSent)
             tracker.markerSent()
-            if host.generation.has(.queryPending) { host.emit(.vfioSendInitDataFlag(device: name)) }
+            if !host.announcesRequests, host.generation.has(.queryPending) { host.emit(.vfioSendInitDataFlag(device: name)) }
         } else {
             call.payload.append(.end)
         }
         host.emit(.vfioSaveIterate(device: name, initial: tracker.initial, dirty: tracker.dirty))
         return .done(tracker.initial == 0 && tracker.dirty == 0 ? 1 : 0)
     }
+
+    package var initialDataIsSent: Bool { tracker.isMarkerSent }
 
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress {
         let host = call.host
@@ -372,6 +375,7 @@ package final class VFIOModule: SaveVMHandlers {
     }
 
     package var switchoverAckNeeded: Bool { hasPrecopy }
+    package var approver: String { name }
 
     package func loadState(_ record: SectionRecord, _ call: inout Call) throws(ModuleError) -> Progress {
         let host = call.host
