@@ -128,6 +128,11 @@ final class MigrationThread: EngineThread {
         guard host.abortion == nil else { return }
         source.store(text)
         if source.status == .postcopyRecover { return handshakeFailed() }
+        // The guest is the destination's: what is left can still be had, over another channel.
+        if source.status == .postcopyActive, source.fileError, !generation.has(.failsAtPostcopyEnd) {
+            unlock()
+            return pause()
+        }
         source.fail()
         leave()
     }
