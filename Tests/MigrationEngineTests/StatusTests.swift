@@ -78,7 +78,7 @@ import Testing
                 .postcopyRecoverSetup, .postcopyRecover, .postcopyActive, .completed,
             ],
             [
-                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover,
+                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecover,
                 .postcopyActive,
                 .completed,
             ])
