@@ -42,8 +42,8 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Peers", "VFIO", "MigrationTrace", "Verification", "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
-                .product(name: "Yams", package: "Yams"),
+                "Peers", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification", "Prediction",
+                .product(name: "XMLCoder", package: "XMLCoder"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),

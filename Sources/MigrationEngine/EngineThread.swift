@@ -6,6 +6,14 @@ package protocol EngineThread: AnyObject {
     var inputArrival: UInt64? { get }
     /// Takes the next step.
     func step()
+    /// What the thread is, and what its next step does; for whoever counts steps by kind.
+    var stepName: String { get }
+}
+
+/// The name of an enumeration's case, without what it carries.
+func caseName<Value>(_ value: Value?) -> String {
+    guard let value else { return "none" }
+    return Mirror(reflecting: value).children.first?.label ?? "\(value)"
 }
 
 /// Where a thread is in virtual time, and what holds it. An object of its own, since it is looked at some ten times a step.

@@ -21,7 +21,10 @@ final class LoadThread: EngineThread {
         case start(VMTransition)
         case started
         case sayAndRun
+        case sayAndRest
         case completed
+        /// The channel is broken, and the package still loading.
+        case awaitRun(ModuleError)
         case cleanup(module: Int, stage: Int)
         case shut(UInt32)
         case gone
@@ -55,10 +58,13 @@ final class LoadThread: EngineThread {
         switch ops.last {
         case .read?, .description?: return incoming.channel.forwardArrival
         case .completed? where isListening: return incoming.packageIsLoaded ? 0 : nil
+        case .awaitRun?: return incoming.phase == .listening && incoming.status != .failed ? nil : 0
         case .recover?: return incoming.status == .postcopyRecover ? 0 : nil
         default: return 0
         }
     }
+
+    var stepName: String { (isListening ? "listen " : "load ") + caseName(ops.last) }
 
     func step() {
         if !isListening { lock() }
@@ -92,7 +98,9 @@ final class LoadThread: EngineThread {
         case .start(var transition): try start(&transition)
         case .started: try hasStarted()
         case .sayAndRun: try sayAndRun()
+        case .sayAndRest: try sayShut()
         case .completed: completed()
+        case .awaitRun(let error): failed(error)
         case .cleanup(let module, let stage): cleanup(module, stage)
         case .shut(let value): shut(value)
         case .gone: gone()
@@ -333,7 +341,7 @@ final class LoadThread: EngineThread {
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-enter"))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
         guard startsGuest else {
-            ops.append(.completed)
+            ops += host.generation.has(.startsBeforeShut) ? [.completed] : [.completed, .sayAndRest]
             return restWithoutStart()
         }
         host.emit(.migrationBlockActivation(.active))
@@ -360,19 +368,27 @@ final class LoadThread: EngineThread {
 
     /// The source is told before the guest runs: if it cannot be, it has the guest.
     private func sayAndRun() throws {
-        if incoming.hasReturnPath {
-            guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
-            hasSaidShut = true
-        }
+        try sayShut()
         host.enter(.running)
         host.emit(.vmStateNotify(running: true, reason: RunState.running.number, .running))
         try hasStarted()
+    }
+
+    private func sayShut() throws {
+        guard incoming.hasReturnPath, !hasSaidShut else { return }
+        guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
+        hasSaidShut = true
     }
 
     private var hasSaidShut = false
 
     private func completed() {
         if isListening {
+            if !host.generation.has(.failsAtPostcopyEnd), incoming.hasReturnPath {
+                // A source that is not told keeps what it has, and comes back to ask.
+                guard incoming.send(.shut(0)) else { return pause() }
+                hasSaidShut = true
+            }
             host.emit(.postcopyRAMListenThreadExit)
             incoming.phase = .end
         }
@@ -402,6 +418,11 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
+        if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
+            ops = [.awaitRun(error)]
+            return
+        }
         // The other thread has found it failed already.
         if incoming.status == .failed { return ops = [] }
         hasFailed = true

@@ -75,6 +75,8 @@ package final class MainThread: EngineThread {
 
     private var mayConnect: Bool { connectGate.map { host.isOpen($0) } ?? true }
 
+    package var stepName: String { "main " + caseName(ops.last ?? queue.first) }
+
     package func step() {
         lock()
         spend(Pace.step)

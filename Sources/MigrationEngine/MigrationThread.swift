@@ -102,7 +102,8 @@ final class MigrationThread: EngineThread {
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
         case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
         case .awaitPackage?:
-            return source.packageIsLoaded || source.status != .postcopyDevice || source.returnPath?.isOver != false || source.fileError ? 0 : nil
+            let isOver = source.packageIsLoaded || source.status != .postcopyDevice || source.returnPath?.isOver != false
+            return isOver || source.fileError && generation.has(.failsWithPackageOnItsWay) ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
             return host.memory?.awaitsBitmaps != true || source.returnPath?.isOver != false ? 0 : nil
@@ -110,6 +111,8 @@ final class MigrationThread: EngineThread {
         default: return source.channel.isFull ? (source.hasFailed ? 0 : nil) : 0
         }
     }
+
+    var stepName: String { "migration " + caseName(ops.last) }
 
     func step() {
         spend(Pace.step)
@@ -424,6 +427,8 @@ final class MigrationThread: EngineThread {
         if source.fileError {
             source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
+            // Whose the guest is, only the rest of the return path tells.
+            if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) { return ops.append(.awaitPackage) }
             source.fail()
             host.emit(.migrationThreadFileErr)
             return leave()
@@ -600,6 +605,7 @@ final class MigrationThread: EngineThread {
         }
         if source.status == .cancelling { return leave() }
         if source.fileError || source.error != nil {
+            if source.status == .postcopyActive, !generation.has(.failsAtPostcopyEnd) { return pauseAtEnd() }
             source.fail()
             return leave()
         }

@@ -13,7 +13,7 @@ extension MigrationThread {
         case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
         case .package: beginPackage()
         case .packageState(let module, let stage): try packageState(module, stage)
-        case .sendPackage: sendPackage()
+        case .sendPackage: try sendPackage()
         case .packageSent: packageSent()
         case .enterPostcopy: enterPostcopy()
         case .awaitPackage: packageHasCome()
@@ -81,7 +81,7 @@ extension MigrationThread {
         ops.append(result == nil ? .packageState(module: module, stage: stage + 1) : .packageState(module: module + 1, stage: 0))
     }
 
-    private func sendPackage() {
+    private func sendPackage() throws {
         if host.has(.postcopyRAM) { ping(3) }
         if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
         host.emit(.savevmSendPostcopyRun)
@@ -90,6 +90,8 @@ extension MigrationThread {
         package = nil
         host.emit(.qemuSavevmSendPackaged)
         command(.packaged(elements))
+        // What was not written is loaded by nobody.
+        if source.fileError, !generation.has(.failsWithPackageOnItsWay) { throw ModuleError(source.fileErrorText) }
         ops.append(.packageSent)
     }
 
@@ -181,6 +183,13 @@ extension MigrationThread {
         host.emit(.migrationReturnPathEndBefore)
         source.returnPath?.shutDown()
         ops = [.awaitRecovery, .pauseJoin]
+    }
+
+    /// Everything is sent, but the destination has not confirmed it; the return path is joined.
+    func pauseAtEnd() {
+        source.channel.closeSource()
+        source.change(source.status, to: .postcopyPaused)
+        ops = [.awaitRecovery]
     }
 
     private func paused() {

@@ -26,6 +26,8 @@ final class ReturnPathThread: EngineThread {
     /// The source shuts its socket down: the next read fails.
     func shutDown() { isShutDown = true }
 
+    var stepName: String { hasEntered ? "return-path read" : "return-path enter" }
+
     func step() {
         guard hasEntered else {
             hasEntered = true

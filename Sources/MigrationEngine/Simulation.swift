@@ -13,6 +13,9 @@ package final class Simulation {
     /// Told of a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }
 
+    /// Told of the thread that is about to take a step.
+    package var willStep: ((any EngineThread) -> Void)?
+
     package func add(_ host: Host) { hosts.append(host) }
 
     /// Takes the next step; false if nobody can.
@@ -28,6 +31,7 @@ package final class Simulation {
         }
         guard let next else { return false }
         clock.now = max(clock.now, at)
+        willStep?(next)
         next.begin()
         next.step()
         steps += 1

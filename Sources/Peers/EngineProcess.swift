@@ -16,13 +16,19 @@ final class EngineProcess: HostLog {
     /// Where its events go in the leg at hand, and what is counted there.
     var leg: EngineLeg?
     var incoming: Incoming?
+    /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
+    private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
 
-    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs.
-    init(_ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation) throws {
+    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
+    init(
+        _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
+        refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)? = nil
+    ) throws {
+        self.refuses = refuses
         self.configuration = configuration
         self.role = role
         self.leg = leg
-        guard let name = configuration.binary.engineGeneration, let generation = Generation(named: name) else {
+        guard let name = configuration.binary.engineGeneration, let generation = generation ?? Generation(named: name) else {
             throw EngineRefusal("\(configuration.binary.name) is no engine")
         }
         host = Host(try settings(generation), log: self, firstSection: 0)
@@ -68,6 +74,7 @@ final class EngineProcess: HostLog {
 
     func plug(_ device: MockDevice) throws {
         let mock = MockMigrationDevice(name: device.name, script: device.script) { [unowned self] in takeDevice($0) }
+        if let refuses { mock.refuse = { [unowned mock] in refuses(mock, $0) } }
         let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
         devices[device.name] = mock

@@ -91,6 +91,9 @@ package struct Feature: Hashable, Sendable {
         quirk("marks-after-enomsg", .marksAfterENOMSG, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v1, "11.1.3"),
         quirk("connects-though-cancelled", .connectsThoughCancelled, since: .v10_0, until: .v1, "10.0.13"),
+        Feature(
+            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .source,
+            isQuirk: true),
     ]
 
     private static func dated(

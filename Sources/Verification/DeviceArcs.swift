@@ -98,8 +98,8 @@ struct DeviceArcs: Sendable {
 
     mutating func did(_ name: String, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
         guard let index = index(name) else { return }
-        // Where nothing is left to recover to QEMU resets the device, which then runs.
-        let isReset = devices[index].asked.map { $0.recover == .error && state == .running && $0.state != .running } ?? false
+        // Where nothing is left to recover to, or that is refused too, QEMU resets the device, which then runs.
+        let isReset = devices[index].asked.map { $0.recover != .running && state == .running && $0.state != .running } ?? false
         if isReset {
             devices[index].reset = devices[index].reset ?? spot
         } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {

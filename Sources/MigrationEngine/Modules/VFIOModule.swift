@@ -452,7 +452,7 @@ package final class VFIOModule: SaveVMHandlers {
             takeInCheck(host)
         }
         changing = assumed.state == .preCopy ? .preCopyP2P : .runningP2P
-        if begin(changing, recover: recoverState(running: running, host), &call) { return .again }
+        if begin(changing, recover: .error, &call) { return .again }
         return try changed(nil, host, .vfioVMStateChangePrepare(device: name, running: running, reason: reason, changing))
     }
 
@@ -472,7 +472,7 @@ package final class VFIOModule: SaveVMHandlers {
         } else {
             takeInCheck(host)
         }
-        if begin(changing, recover: recoverState(running: running, host), &call) { return .again }
+        if begin(changing, recover: .error, &call) { return .again }
         return try changed(nil, host, .vfioVMStateChange(device: name, running: running, reason: reason, changing))
     }
 
@@ -492,11 +492,6 @@ package final class VFIOModule: SaveVMHandlers {
         guard reply.value == nil else { return }
         messages.append("\(name): Final precopy reinit check failed (err: \(-reply.errno))")
         tracker.lastCheckFailed()
-    }
-
-    /// A loaded device that refuses to run is reset; where that quirk is off it stays as it is, and the start of the guest fails.
-    private func recoverState(running: Bool, _ host: Host) -> VFIOState {
-        running && isLoaded && !host.generation.has(.resetsLoadedDevice) ? assumed.state : .error
     }
 
     /// The end of a callback: its event, and what has gone wrong.
