@@ -66,7 +66,7 @@ package final class Channel {
         return true
     }
 
-    private var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
+    package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
 
     package var isFull: Bool { bytesOnTheWay > capacity && isWritable }
 
