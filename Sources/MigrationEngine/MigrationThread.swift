@@ -323,6 +323,12 @@ final class MigrationThread: EngineThread {
                 let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
+                if generation.has(.requestHandler), host.countsRequests, pending.requests != requested {
+                    let stage: RequestStage = query == .estimate ? .setup : query == .exact ? .pendingExact : .complete
+                    host.emit(
+                        .savevmRequestSwitchoverAck(
+                            stage: stage.rawValue, requester: handlers.idstr, pending: source.ledger.pending &+ pending.requests))
+                }
                 if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
             }
