@@ -430,7 +430,10 @@ final class LoadThread: EngineThread {
             return
         }
         // The other thread has found it failed already.
-        if incoming.status == .failed { return ops = [] }
+        guard incoming.status != .failed else {
+            ops = []
+            return
+        }
         hasFailed = true
         ops = []
         if isInPackage {
