@@ -1,7 +1,7 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
 
 package protocol EngineThread: AnyObject {
-    var course: ThreadCourse { get set }
+    var course: ThreadCourse { get }
     /// When what it waits for is there; nil: not yet.
     var inputArrival: UInt64? { get }
     /// Takes the next step.
@@ -9,19 +9,27 @@ package protocol EngineThread: AnyObject {
 }
 
 /// Where a thread is in virtual time, and what holds it.
-package struct ThreadCourse {
-    unowned let host: Host
+package final class ThreadCourse {
+    /// Whose thread it is: host and thread keep each other until the thread is over.
+    let host: Host
     /// The clock that all threads share.
     let clock: Clock
     /// When its next step may be taken.
     fileprivate var readyAt: UInt64
     fileprivate var hold: Hold?
+    /// The gates of `hold` that are not open yet.
+    fileprivate var closed: UInt32 = 0
     fileprivate(set) var isOver = false
 
     init(_ host: Host, _ clock: Clock) {
         self.host = host
         self.clock = clock
         readyAt = clock.now
+    }
+
+    /// A gate was opened.
+    func gateOpened() {
+        if let hold { closed = hold.device.closed(hold.gates, on: host) }
     }
 }
 
@@ -32,15 +40,15 @@ extension EngineThread {
 
     /// When its next step can be taken; nil while it waits.
     package var nextTime: UInt64? {
-        if host.isHalted || isOver { return nil }
-        if let hold = course.hold, hold.device.closed(hold.gates, on: host) != 0 { return nil }
-        guard let arrival = inputArrival else { return nil }
+        let course = course
+        guard !course.isOver, course.closed == 0, !course.host.isHalted, let arrival = inputArrival else { return nil }
         return max(course.readyAt, arrival)
     }
 
     /// Begins the step at this time: what held it lets go.
     package func begin() {
-        course.readyAt = max(course.readyAt, clock.now)
+        let course = course
+        course.readyAt = max(course.readyAt, course.clock.now)
         if let hold = course.hold {
             hold.device.tell(hold.gates, begins: false)
             course.hold = nil
@@ -48,7 +56,10 @@ extension EngineThread {
     }
 
     /// So much virtual time passes before its next step.
-    package func spend(_ nanoseconds: UInt64) { course.readyAt = max(course.readyAt, clock.now) + clock.jittered(nanoseconds) }
+    package func spend(_ nanoseconds: UInt64) {
+        let course = course
+        course.readyAt = max(course.readyAt, course.clock.now) + course.clock.jittered(nanoseconds)
+    }
 
     /// No step before this time.
     package func sleep(until time: UInt64) { course.readyAt = max(course.readyAt, time) }
@@ -61,6 +72,7 @@ extension EngineThread {
         guard hold.gates != 0 else { return }
         hold.device.tell(hold.gates, begins: true)
         course.hold = hold
+        course.closed = hold.gates
     }
 
     package func end() {
@@ -70,10 +82,10 @@ extension EngineThread {
 
     // MARK: The host's lock
 
-    package var holdsLock: Bool { host.lockOwner === self }
+    package var holdsLock: Bool { host.lockOwner === course }
     /// Whether it could have the lock.
-    package var mayLock: Bool { host.lockOwner == nil || host.lockOwner === self }
-    package func lock() { host.lockOwner = self }
+    package var mayLock: Bool { host.lockOwner == nil || holdsLock }
+    package func lock() { host.lockOwner = course }
     package func unlock() { if holdsLock { host.lockOwner = nil } }
 }
 

@@ -66,8 +66,8 @@ package final class Host {
     package private(set) var devices: [any MigrationDevice] = []
     /// Threads that are not over, and some that are.
     var threads: [any EngineThread] = []
-    /// Who has the lock.
-    weak var lockOwner: (any EngineThread)?
+    /// Who has the lock: a thread that is not over.
+    var lockOwner: ThreadCourse?
     /// The process is stopped where it stands.
     package var isHalted = false
     /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
@@ -116,6 +116,7 @@ package final class Host {
         isGone = true
         for thread in threads { thread.end() }
         threads = []
+        sendReturnPath = nil
     }
 
     // MARK: Gates
@@ -125,11 +126,13 @@ package final class Host {
     package func open(_ gate: String) {
         guard openGates.insert(gate).inserted else { return }
         for device in devices { device.gateOpened(gate) }
+        for thread in threads { thread.course.gateOpened() }
     }
 
     package func openAllGates() {
         for device in devices { for gate in device.gates { open(gate) } }
         allGatesAreOpen = true
+        for thread in threads { thread.course.gateOpened() }
     }
 
     // MARK: The handshake, as modules use it

@@ -27,7 +27,7 @@ final class LoadThread: EngineThread {
         case recover
     }
 
-    var course: ThreadCourse
+    let course: ThreadCourse
     private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []

@@ -30,7 +30,7 @@ package final class MainThread: EngineThread {
         case cancelled
     }
 
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     private var ops: [Op] = []
     /// A command is being carried out.
     private var isCommanded = false

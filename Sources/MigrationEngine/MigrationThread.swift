@@ -58,7 +58,7 @@ final class MigrationThread: EngineThread {
         case awaitResumeAck
     }
 
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]

@@ -4,7 +4,7 @@ import MigrationTrace
 import SwitchoverProtocol
 
 final class ReturnPathThread: EngineThread {
-    package var course: ThreadCourse
+    package let course: ThreadCourse
     private unowned let source: Source
     private var hasEntered = false
     /// Its end was shut down by the source itself.

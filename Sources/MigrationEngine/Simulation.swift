@@ -13,6 +13,9 @@ package final class Simulation {
     /// Told of a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }
 
+    /// Threads keep their hosts.
+    deinit { for host in hosts { host.end() } }
+
     package func add(_ host: Host) { hosts.append(host) }
 
     /// Takes the next step; false if nobody can.

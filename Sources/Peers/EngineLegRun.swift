@@ -34,10 +34,8 @@ final class EngineLegRun {
         steps = leg.plan.before[...]
         start = simulation.clock.now
         simulation.aborted = { [unowned self] in ends($0) }
-        leg.source = source
-        leg.destination = destination
-        source.leg = leg
-        destination.leg = leg
+        (source.log.leg, source.log.isSource) = (leg, true)
+        (destination.log.leg, destination.log.isSource) = (leg, false)
     }
 
     func drive() throws -> MigrationRecord {
@@ -85,7 +83,9 @@ final class EngineLegRun {
             sinceProof += 1
             if !canStep || sinceProof >= 2000 {
                 sinceProof = 0
-                if let proof = leg.proof(armed: Array(leg.plan.before + leg.plan.schedule).armed(after: marks.count)) { return .endless(proof) }
+                if let proof = leg.proof(armed: Array(leg.plan.before + leg.plan.schedule).armed(after: marks.count)) {
+                    return .endless(proof)
+                }
             }
             if !canStep, try !follow() { return end ?? .limitReached(status: leg.sourceStatuses.last ?? "none") }
             if simulation.clock.now > limit { return .limitReached(status: leg.sourceStatuses.last ?? "none") }
@@ -131,13 +131,14 @@ final class EngineLegRun {
     private func follow() throws -> Bool {
         var hasTaken = false
         while let step = steps.first {
-            let iterated = source.iterates
+            // A wait changes nothing, and is looked at between all steps.
+            let iterated: Bool? = if case .wait = step { nil } else { source.iterates }
             var queries: ClosedRange<UInt64>?
             guard try take(step, &queries) else { return hasTaken }
             steps.removeFirst()
             began = nil
             hasTaken = true
-            marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
+            marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated ?? source.iterates))
         }
         return hasTaken
     }
@@ -217,7 +218,9 @@ final class EngineLegRun {
             }
             return true
         case "device_add":
-            guard let id = arguments?["id"]?.string, let device = process.configuration.devices.first(where: { $0.name == id }) else { return true }
+            guard let id = arguments?["id"]?.string, let device = process.configuration.devices.first(where: { $0.name == id }) else {
+                return true
+            }
             try process.plug(device)
             return true
         default: throw EngineRefusal("the engine does not model command \(command)")
