@@ -65,9 +65,9 @@ package final class Host {
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
     /// Threads that are not over, and some that are.
-    var threads: [any EngineThread] = []
+    var threads: [EngineThread] = []
     /// Who has the lock: a thread that is not over.
-    var lockOwner: ThreadCourse?
+    var lockOwner: EngineThread?
     /// The process is stopped where it stands.
     package var isHalted = false
     /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
@@ -126,13 +126,13 @@ package final class Host {
     package func open(_ gate: String) {
         guard openGates.insert(gate).inserted else { return }
         for device in devices { device.gateOpened(gate) }
-        for thread in threads { thread.course.gateOpened() }
+        for thread in threads { thread.gateOpened() }
     }
 
     package func openAllGates() {
         for device in devices { for gate in device.gates { open(gate) } }
         allGatesAreOpen = true
-        for thread in threads { thread.course.gateOpened() }
+        for thread in threads { thread.gateOpened() }
     }
 
     // MARK: The handshake, as modules use it

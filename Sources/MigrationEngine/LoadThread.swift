@@ -27,7 +27,6 @@ final class LoadThread: EngineThread {
         case recover
     }
 
-    let course: ThreadCourse
     private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []
@@ -41,13 +40,12 @@ final class LoadThread: EngineThread {
         self.incoming = incoming
         self.isListening = isListening
         self.started = started
-        course = ThreadCourse(incoming.host, incoming.clock)
-        host.threads.append(self)
+        super.init(incoming.host, incoming.clock)
         ops = [.read]
         if isListening { host.emit(.postcopyRAMListenThreadStart) }
     }
 
-    var inputArrival: UInt64? {
+    override var inputArrival: UInt64? {
         if !isListening, !mayLock { return nil }
         switch ops.last {
         case .read?, .description?: return incoming.channel.forwardArrival
@@ -57,7 +55,7 @@ final class LoadThread: EngineThread {
         }
     }
 
-    func step() {
+    override func step() {
         if !isListening { lock() }
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }

@@ -30,7 +30,6 @@ package final class MainThread: EngineThread {
         case cancelled
     }
 
-    package let course: ThreadCourse
     private var ops: [Op] = []
     /// A command is being carried out.
     private var isCommanded = false
@@ -47,10 +46,7 @@ package final class MainThread: EngineThread {
     package private(set) var taken = 0
     package private(set) var refusal: String?
 
-    package init(_ host: Host, _ clock: Clock) {
-        course = ThreadCourse(host, clock)
-        host.threads.append(self)
-    }
+    package override init(_ host: Host, _ clock: Clock) { super.init(host, clock) }
 
     /// Nothing is left for it to do.
     package var isIdle: Bool { ops.isEmpty && queue.isEmpty }
@@ -61,7 +57,7 @@ package final class MainThread: EngineThread {
     /// The migration thread is over: the bottom half that cleans up.
     func cleanUp() { queue.append(.cleanup) }
 
-    package var inputArrival: UInt64? {
+    package override var inputArrival: UInt64? {
         guard mayLock else { return nil }
         switch ops.last {
         case .connect?: return mayConnect || !queue.isEmpty ? 0 : nil
@@ -73,7 +69,7 @@ package final class MainThread: EngineThread {
 
     private var mayConnect: Bool { connectGate.map { host.isOpen($0) } ?? true }
 
-    package func step() {
+    package override func step() {
         lock()
         spend(Pace.step)
         // A connection that is waited for keeps no command from being taken.

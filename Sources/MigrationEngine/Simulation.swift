@@ -20,11 +20,11 @@ package final class Simulation {
 
     /// Takes the next step; false if nobody can.
     package func step() -> Bool {
-        var next: (any EngineThread)?
+        var next: EngineThread?
         var at = UInt64.max
         for host in hosts {
             for thread in host.threads {
-                if let time = thread.nextTime, time < at {
+                if let time = thread.nextTime(before: at) {
                     next = thread
                     at = time
                 }

@@ -95,7 +95,7 @@ final class EngineLegRun {
     private var end: MigrationOutcome? {
         if wasKilled.source { return .sourceKilled }
         if source.host.isGone { return .sourceEnded }
-        if let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
+        if !leg.plan.alsoFinal.isEmpty, let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
         guard let migration = source.main.source, isMigrating, migration.isOver else { return nil }
         return .ended(migration.status.rawValue)
     }

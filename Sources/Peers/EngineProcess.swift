@@ -59,7 +59,7 @@ final class EngineProcess {
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.
     private func settings(_ generation: Generation) throws -> HostSettings {
-        let features = ProbedFeatures(generation)
+        let features = ProbedFeatures.of(generation)
         let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
         var settings = HostSettings(generation: generation, mode: isLegacy ? .legacy : .perDevice)
         let machine = String(configuration.machine.prefix { $0 != "," })
@@ -83,9 +83,11 @@ final class EngineProcess {
         devices[device.name] = mock
         // A device that does not migrate is there all the same, without a section.
         if module.plug(host) { host.register(module, device: mock) }
+        // Neither the device nor its module is kept by what the device tells.
+        let place = modules.count
         modules.append(module)
         mock.entered = { [unowned self] state in
-            for other in devices.values where other !== mock { other.peerEntered(device.name, state) }
+            for other in modules.indices where other != place { modules[other].device.peerEntered(device.name, state) }
         }
     }
 

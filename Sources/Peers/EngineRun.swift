@@ -57,10 +57,9 @@ extension EngineRefusal {
                 var settings = HostSettings(generation: .v11_1, mode: .perDevice)
                 if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key { return "parameter \(name)" }
                 for device in side.devices {
-                    if let rule = device.script.text.split(separator: "\n").first(where: { line in
-                        unmodelledCalls.contains { line.contains("call \($0)") }
-                    }) {
-                        return "the calls of '\(rule)'"
+                    if let call = unmodelledCalls.first(where: device.script.calls.contains) {
+                        let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
+                        return "the calls of '\(rule ?? "call \(call)")'"
                     }
                 }
             }

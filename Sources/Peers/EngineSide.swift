@@ -26,6 +26,11 @@ private let releases = ["8.1", "8.2", "9.0", "9.1", "9.2", "10.0", "10.1", "10.2
 private let releaseOfPosting = ["v1": "11.1", "v2": "11.1", "request-message": "11.1", "postcopy-device-v1": "10.1"]
 
 extension ProbedFeatures {
+    private static let known = Dictionary(uniqueKeysWithValues: Generation.all.map { ($0, ProbedFeatures($0)) })
+
+    /// What a probe would say of a generation's engine; made once for each that has a name.
+    package static func of(_ generation: Generation) -> ProbedFeatures { known[generation] ?? ProbedFeatures(generation) }
+
     /// What a probe would say of a generation's engine, from its features. The version is the side's own name: it is no QEMU's.
     package init(_ generation: Generation) {
         let newest = releaseOfPosting[generation.name] ?? generation.name
