@@ -79,7 +79,7 @@ public struct DeviationFile: Hashable, Sendable {
 }
 
 /// Whether the side is of this exact version; an engine is of all versions of its release.
-private func isVersion(_ version: String, of side: String) -> Bool {
+func isVersion(_ version: String, of side: String) -> Bool {
     guard side.hasPrefix(QEMUBinary.enginePrefix) else { return version == side }
     let release = side.dropFirst(QEMUBinary.enginePrefix.count)
     return version == release || version.hasPrefix(release + ".")
@@ -108,13 +108,13 @@ extension Deviation {
         reference = try fields["reference"]!.sentence("a reference")
     }
 
-    private enum Truth: String, CaseIterable {
+    enum Truth: String, CaseIterable {
         case `true`, `false`
     }
 
-    private static func version(_ value: YAMLValue) throws(MatrixFileError) -> String { try value.word("a version like 11.1.3") }
+    static func version(_ value: YAMLValue) throws(MatrixFileError) -> String { try value.word("a version like 11.1.3") }
 
-    private static func namePattern(_ value: YAMLValue) throws(MatrixFileError) -> String {
+    static func namePattern(_ value: YAMLValue) throws(MatrixFileError) -> String {
         let text = try value.scalar("a pattern of cell names")
         guard !text.isEmpty, text.utf8.count <= 200, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw value.error("expected a pattern of cell names like '*+4-devices+*', 1 to 200 characters without blanks")
@@ -125,7 +125,7 @@ extension Deviation {
 
 extension YAMLValue {
     /// Texts that are all different, or one.
-    fileprivate func each(_ what: String, _ read: (YAMLValue) throws(MatrixFileError) -> String) throws(MatrixFileError) -> [String] {
+    func each(_ what: String, _ read: (YAMLValue) throws(MatrixFileError) -> String) throws(MatrixFileError) -> [String] {
         var texts: [String] = []
         for element in try listOrOne(of: what, 1...64) {
             let text = try read(element)
@@ -138,7 +138,7 @@ extension YAMLValue {
 
 /// Whether a name is what the pattern says; `*` is any run of characters, and what follows the last one is looked for further and
 /// further on.
-private func matches(_ name: String, _ pattern: String) -> Bool {
+func matches(_ name: String, _ pattern: String) -> Bool {
     let (name, pattern) = (Array(name.utf8), Array(pattern.utf8))
     var (at, wanted) = (0, 0)
     var star: (pattern: Int, name: Int)?

@@ -10,15 +10,23 @@ import Verification
 /// Gives what the engine logs to a verifier for each leg.
 private final class LegVerifiers: EngineLog {
     private let forecasts: [Forecast]
+    /// Idstrs by device name, which the devices' own streams have and QEMU's up to 11.0 have not.
+    private let idstrs: [String: String]
     private(set) var verifiers: [Verifier] = []
     private(set) var events = 0
     /// Events of each stream of the leg, which are its line numbers.
     private var lines = StreamCounts()
 
-    init(_ cell: Cell) { forecasts = cell.forecasts }
+    init(_ cell: Cell) {
+        forecasts = cell.forecasts
+        idstrs = Dictionary(cell.devices.map { ($0.value, $0.key) }) { first, _ in first }
+    }
 
     func begin(leg: Int) {
-        verifiers.append(Verifier(Circumstances(forecasts[leg].scenario)))
+        var circumstances = Circumstances(forecasts[leg].scenario)
+        circumstances.sourceIdstrs = idstrs
+        circumstances.destinationIdstrs = idstrs
+        verifiers.append(Verifier(circumstances))
         lines = StreamCounts()
     }
 
@@ -119,7 +127,7 @@ extension CellRunner {
         }
     }
 
-    private func engineTraces(_ cell: Cell) throws -> (records: [MigrationRecord], traces: [Trace]) {
+    func engineTraces(_ cell: Cell) throws -> (records: [MigrationRecord], traces: [Trace]) {
         let log = LegStreams(cell)
         let records = try migrateInEngine(cell.plan, seed: seed(of: cell), log: log)
         let traces = try records.enumerated().map { index, record in
@@ -135,7 +143,7 @@ extension CellRunner {
 
     /// Each cell has chances of its own, the same in every run and in whatever order: FNV-1a of its name, from the run's seed on.
     private func seed(of cell: Cell) -> UInt64 {
-        cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        seed == 0 ? 0 : cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 }
 

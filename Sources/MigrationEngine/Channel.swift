@@ -43,6 +43,16 @@ package final class Channel {
     private var destinationHasClosed = false
     private var forwardIsCut = false
     private var backIsCut = false
+    /// `breakOff` was called.
+    private var isBrokenOff = false
+    /// Asked before each write; true: the connection breaks off, and the write is the first to fail.
+    package var breaks: ((Written) -> Bool)?
+
+    /// What an end is about to write.
+    package enum Written {
+        case forward(StreamElement)
+        case back(ReturnMessage)
+    }
 
     package init() {}
 
@@ -50,16 +60,21 @@ package final class Channel {
 
     /// False where nobody will read it.
     package func write(_ element: StreamElement, at now: UInt64) -> Bool {
-        guard !sourceHasClosed, !destinationHasClosed, !forwardIsCut else { return false }
+        guard isWritable, carries(.forward(element)) else { return false }
         forward.append(element, at: now + latency)
         bytesOnTheWay += element.wireSize
         return true
     }
 
-    package var isFull: Bool { bytesOnTheWay > capacity && !destinationHasClosed && !forwardIsCut && !sourceHasClosed }
+    /// Somebody would read what is written.
+    package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
+    /// The source itself has shut it down.
+    package var isShutDown: Bool { sourceHasClosed }
+
+    package var isFull: Bool { bytesOnTheWay > capacity && isWritable }
 
     /// When the source can read, a message or the end; nil: not yet.
-    package var backArrival: UInt64? { back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed ? 0 : nil) }
+    package var backArrival: UInt64? { back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil) }
 
     /// nil: the end.
     package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.take() }
@@ -72,7 +87,9 @@ package final class Channel {
 
     // MARK: Destination's end
 
-    package var forwardArrival: UInt64? { forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed ? 0 : nil) }
+    package var forwardArrival: UInt64? {
+        forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed || isBrokenOff ? 0 : nil)
+    }
 
     /// nil: the end.
     package func readForward() -> StreamElement? {
@@ -83,10 +100,10 @@ package final class Channel {
     }
 
     /// Whether it ended as a connection that breaks does, not as one that is closed after the last word.
-    package var isBroken: Bool { forwardIsCut }
+    package var isBroken: Bool { forwardIsCut || isBrokenOff }
 
     package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
-        guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut else { return false }
+        guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut, carries(.back(message)) else { return false }
         // Behind a cut of this way alone what is said is lost, and nobody here knows.
         if !backIsCut { back.append(message, at: now + latency) }
         return true
@@ -106,6 +123,18 @@ package final class Channel {
         forward.lose()
         bytesOnTheWay = 0
         cutBack()
+    }
+
+    /// The connection breaks for both ends at once, and each can know what the other has: no more is written at either, and what was written
+    /// is still read, then the end.
+    ///
+    /// So a write that succeeds is a message that is read. A break that takes a written message with it leaves its writer in the belief that
+    /// it was heard; that is the problem of the two generals, which no order of messages solves: whoever speaks last cannot know.
+    package func breakOff() { isBrokenOff = true }
+
+    private func carries(_ written: Written) -> Bool {
+        if !isBrokenOff, let breaks, breaks(written) { isBrokenOff = true }
+        return !isBrokenOff
     }
 
     /// What the destination says no longer arrives: the source reads the end.

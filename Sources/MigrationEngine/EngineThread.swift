@@ -1,5 +1,11 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
 
+/// The name of an enumeration's case, without what it carries.
+func caseName<Value>(_ value: Value?) -> String {
+    guard let value else { return "none" }
+    return Mirror(reflecting: value).children.first?.label ?? "\(value)"
+}
+
 package class EngineThread {
     /// Whose thread it is: host and thread keep each other until the thread is over.
     package final let host: Host
@@ -25,9 +31,12 @@ package class EngineThread {
     /// Takes the next step.
     package func step() {}
 
-    /// When its next step can be taken, if that is before this time; nil otherwise, and while it waits.
+    /// What the thread is, and what its next step does; for whoever counts steps by kind.
+    package var stepName: String { "thread" }
+
+    /// When its next step can be taken, if that is before this time; nil otherwise, and while it waits. Its host is not halted.
     final func nextTime(before limit: UInt64) -> UInt64? {
-        guard readyAt < limit, closed == 0, !isOver, !host.isHalted, let arrival = inputArrival, arrival < limit else { return nil }
+        guard readyAt < limit, closed == 0, !isOver, let arrival = inputArrival, arrival < limit else { return nil }
         return max(readyAt, arrival)
     }
 
@@ -83,6 +92,8 @@ package enum Pace {
     static let step: UInt64 = 5_000
     static let query: UInt64 = 400_000
     static let bitmapSync: UInt64 = 300_000
+    /// From one look whether a device is unplugged to the next.
+    static let unplugPoll: UInt64 = 250_000_000
     /// A byte on the wire, in 1/1024 of a nanosecond.
     static let byte: UInt64 = 512
 }
@@ -91,15 +102,30 @@ package enum Pace {
 package final class Clock {
     package var now: UInt64 = 0
     private var random: RandomSource?
+    private let chance: Chance
+
+    /// How often a thread is not given a processor, and for how long.
+    package enum Chance: Sendable {
+        /// On an idle machine: one step in 4,096, up to 4 ms.
+        case calm
+        /// On one with much else to do: one step in 64, up to 20 ms.
+        case rough
+
+        fileprivate var mask: UInt64 { self == .calm ? 0xfff : 0x3f }
+        fileprivate var longest: UInt64 { self == .calm ? 4_000_000 : 20_000_000 }
+    }
 
     /// Seed 0: nothing is left to chance.
-    package init(seed: UInt64 = 0) { random = seed == 0 ? nil : RandomSource(seed: seed) }
+    package init(seed: UInt64 = 0, _ chance: Chance = .calm) {
+        random = seed == 0 ? nil : RandomSource(seed: seed)
+        self.chance = chance
+    }
 
     /// A time from a quarter to four times as long; now and then much longer, as when a thread is not given a processor.
     func jittered(_ nanoseconds: UInt64) -> UInt64 {
         guard random != nil else { return nanoseconds }
         let word = random!.next()
-        if word & 0x3f == 0 { return nanoseconds + (word >> 32) % 20_000_000 }
+        if word & chance.mask == 0 { return nanoseconds + (word >> 32) % chance.longest }
         return (nanoseconds << ((word >> 8) & 3) &+ (word >> 16) & 0x7ff) >> 2 &+ nanoseconds >> 2
     }
 }

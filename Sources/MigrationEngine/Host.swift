@@ -24,6 +24,15 @@ package struct HostSettings: Sendable {
         self.generation = generation
         self.mode = mode
     }
+
+    /// Machine types up to 9.2 have the compat setting that leaves SWITCHOVER_START out; those without a version send it.
+    var sendsSwitchoverStart: Bool {
+        guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0])
+        else {
+            return true
+        }
+        return major >= 10
+    }
 }
 
 /// Capabilities by QEMU's names.
@@ -74,6 +83,8 @@ package final class Host {
     package var abortion: String?
     /// The process has ended.
     package private(set) var isGone = false
+    /// Changes of a status that its generation does not know. They were not made: each is a mistake of the engine.
+    package private(set) var illegalArcs: Set<StatusArc> = []
 
     package var generation: Generation { settings.generation }
     /// The guest's processors run.
@@ -89,6 +100,8 @@ package final class Host {
     package func has(_ capability: Capability) -> Bool { settings.capabilities.contains(capability) }
 
     package func emit(_ event: Event) { log.take(event) }
+
+    func note(_ illegal: StatusArc?) { if let illegal { illegalArcs.insert(illegal) } }
 
     /// Adds a module behind those of the same priority.
     package func register(_ module: any SaveVMHandlers, device: (any MigrationDevice)? = nil) {
@@ -139,6 +152,9 @@ package final class Host {
 
     /// What modules request is counted: capability on, per-device mode.
     package var countsRequests: Bool { has(.switchoverAck) && settings.mode == .perDevice && generation.has(.perDeviceAcks) }
+
+    /// The core itself tells the destination who is to answer, and no module does (the variant with a message of its own).
+    package var announcesRequests: Bool { countsRequests && generation.has(.requestMessage) }
 
     /// Sends a message of the return path, if it is open; false where the channel has ended.
     package var sendReturnPath: ((ReturnMessage) -> Bool)?

@@ -10,7 +10,8 @@ package final class Incoming {
     package let host: Host
     package let clock: Clock
     package internal(set) var channel: Channel
-    package private(set) var status = MigrationStatus.none
+    private var kept: KeptStatus
+    package var status: MigrationStatus { kept.word }
     package private(set) var error: String?
     var phase = Phase.none
     /// The source opened the return path.
@@ -24,7 +25,7 @@ package final class Incoming {
     package var survivesFailure = false
 
     var generation: Generation { host.generation }
-    package var isOver: Bool { [.completed, .failed].contains(status) && isClean }
+    package var isOver: Bool { kept.status.isFinal && isClean }
     package internal(set) var isClean = false
 
     /// Listens: the destination waits for its source.
@@ -33,6 +34,7 @@ package final class Incoming {
         self.channel = channel
         self.clock = clock
         self.entered = entered
+        kept = KeptStatus(host.generation, .destination)
         host.begin(in: .inmigrate)
         change(.none, to: .setup)
     }
@@ -45,13 +47,22 @@ package final class Incoming {
         load = LoadThread(self, isListening: false)
     }
 
+    /// As a source changes its own.
     @discardableResult
     func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
-        guard status == from else { return false }
-        status = next
+        guard kept.change(from, to: next) else {
+            host.note(kept.machine.illegal)
+            return false
+        }
         host.emit(.migrateSetState(next))
         entered(next)
         return true
+    }
+
+    /// The load fails, from wherever it is.
+    func fail() {
+        guard let next = kept.failure(.other) else { return }
+        change(status, to: next)
     }
 
     func store(_ text: String) {

@@ -1,5 +1,6 @@
 /// The thread that loads a stream: the main thread's coroutine, which holds the host's lock while it works and not while it waits for input; and,
 /// from POSTCOPY_LISTEN on, the listen thread, which does without.
+import Glibc
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -20,7 +21,10 @@ final class LoadThread: EngineThread {
         case start(VMTransition)
         case started
         case sayAndRun
+        case sayAndRest
         case completed
+        /// The channel is broken, and the package still loading.
+        case awaitRun(ModuleError)
         case cleanup(module: Int, stage: Int)
         case shut(UInt32)
         case gone
@@ -35,6 +39,8 @@ final class LoadThread: EngineThread {
     /// Elements are read from the package: its end ends only that.
     private var isInPackage = false
     private var hasFailed = false
+    /// The header was read, and sections may come.
+    private var hasBegun = true
 
     init(_ incoming: Incoming, isListening: Bool, started: [UInt32: Int] = [:]) {
         self.incoming = incoming
@@ -50,10 +56,13 @@ final class LoadThread: EngineThread {
         switch ops.last {
         case .read?, .description?: return incoming.channel.forwardArrival
         case .completed? where isListening: return incoming.packageIsLoaded ? 0 : nil
+        case .awaitRun?: return incoming.phase == .listening && incoming.status != .failed ? nil : 0
         case .recover?: return incoming.status == .postcopyRecover ? 0 : nil
         default: return 0
         }
     }
+
+    override var stepName: String { (isListening ? "listen " : "load ") + caseName(ops.last) }
 
     override func step() {
         if !isListening { lock() }
@@ -73,7 +82,11 @@ final class LoadThread: EngineThread {
         case .loadSetup(let module, let stage): try loadSetup(module, stage)
         case .record(let section, let record, let module, let stage): try load(section, record, module, stage)
         case .sectionEnd: break
-        case .command(let command): try take(command)
+        case .command(let command):
+            do { try take(command) } catch let error as ModuleError {
+                host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
+                throw error
+            }
         case .commandDone(let result): host.emit(.qemuLoadvmStateSectionCommand(result: result))
         case .switchoverStart(let module, let stage): try switchoverStart(module, stage)
         case .package(let elements, let next): package(elements, next)
@@ -83,7 +96,9 @@ final class LoadThread: EngineThread {
         case .start(var transition): try start(&transition)
         case .started: try hasStarted()
         case .sayAndRun: try sayAndRun()
+        case .sayAndRest: try sayShut()
         case .completed: completed()
+        case .awaitRun(let error): failed(error)
         case .cleanup(let module, let stage): cleanup(module, stage)
         case .shut(let value): shut(value)
         case .gone: gone()
@@ -94,11 +109,17 @@ final class LoadThread: EngineThread {
     // MARK: Elements
 
     private func read() throws {
-        guard let element = incoming.channel.readForward() else {
-            throw ModuleError("load of migration failed: Input/output error", result: -5)
-        }
+        guard let element = incoming.channel.readForward() else { throw endOfStream }
         ops.append(.read)
         try take(element)
+    }
+
+    /// A source hands its stream to the channel behind RAM's payload, so what ends early ends before the footer of that section (10.0.13, 11.1.3).
+    private var endOfStream: ModuleError {
+        guard !isListening, let memory = host.memory, let module = host.modules.firstIndex(where: { $0 === memory }),
+            let id = started.first(where: { $0.value == module })?.key
+        else { return ModuleError("load of migration failed: Input/output error", result: -5) }
+        return ModuleError("Section footer error, section_id: \(id)", result: -22)
     }
 
     private func take(_ element: StreamElement) throws {
@@ -106,8 +127,12 @@ final class LoadThread: EngineThread {
         case .header: break
         case .configuration(let machine):
             guard machine == host.settings.machine else {
-                throw ModuleError("Machine type received is '\(machine)' and local is '\(host.settings.machine)'", result: -22)
+                hasBegun = false
+                throw ModuleError(
+                    "post load hook failed for: configuration, version_id: 1, minimum_version: 0: Machine type received is '\(machine)' "
+                        + "and local is '\(host.settings.machine)'", result: -22)
             }
+            hasBegun = true
             host.emit(.loadvmStateSetup)
             ops.append(.loadSetup(module: 0, stage: 0))
         case .section(let section): try begin(section)
@@ -164,7 +189,12 @@ final class LoadThread: EngineThread {
 
     private func load(_ section: Section, _ record: Int, _ module: Int, _ stage: Int) throws {
         var call = Call(host: host, stage: stage)
-        let progress = try host.modules[module].loadState(section.payload[record], &call)
+        let progress: Progress
+        do { progress = try host.modules[module].loadState(section.payload[record], &call) } catch {
+            // What the module says of it goes to the user alone.
+            throw ModuleError(
+                "Failed to load vmstate version_id: \(host.modules[module].version), ret: \(error.result)", result: error.result)
+        }
         settle(call)
         if progress == .again {
             ops.append(.record(section, record, module: module, stage: stage + 1))
@@ -222,10 +252,24 @@ final class LoadThread: EngineThread {
             guard let bitmap = try host.memory?.receivedBitmap(block: block), case .recvBitmap(_, let bits) = bitmap else { return }
             host.emit(.migrateSendRPRecvBitmap(block: block, size: Int64(bits.count * 8)))
             _ = incoming.send(bitmap)
-        case .requestSwitchoverAck(_, let count):
-            for _ in 0..<min(count, 64) { try host.approveSwitchover("core") }
+        case .requestSwitchoverAck(let section, let count): try answerRequests(section, count)
         }
     }
+
+    /// The variant's message, behind the section's initial data: as all that came before it is loaded, each request is answered now.
+    private func answerRequests(_ section: UInt32, _ count: UInt32) throws {
+        guard let module = started[section] else { throw ModuleError("Unknown section \(section)", result: -22) }
+        guard host.modules[module].switchoverAckNeeded, host.has(.switchoverAck) else {
+            throw ModuleError("\(host.modules[module].approver): an ACK is requested, but switchover ack is not used", result: -22)
+        }
+        guard count > 0, count <= Self.mostRequests else {
+            throw ModuleError("\(host.modules[module].approver): \(count) ACKs are requested at once", result: -22)
+        }
+        for _ in 0..<count { try host.approveSwitchover(host.modules[module].approver) }
+    }
+
+    /// ACKs that one message may ask for: a module has few outstanding, and a count beyond is no count.
+    private static let mostRequests: UInt32 = 4096
 
     private func wrongPhase(_ command: String) -> ModuleError {
         ModuleError("CMD_POSTCOPY_\(command) in wrong postcopy state (\(incoming.phase.rawValue))", result: -1)
@@ -274,11 +318,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 1, postcopyState: host.generation.has(.postcopyDevice) ? nil : 4))
         host.emit(.processIncomingMigrationCoPostcopyEndMain)
         ops = [.start(VMTransition(runs: true, reason: .running))]
-        host.emit(.migrationBlockActivation(.active))
-        if !startsGuest {
+        guard startsGuest else {
             ops = []
-            restWithoutStart()
+            return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
     }
 
     // MARK: The end of a load
@@ -294,11 +338,11 @@ final class LoadThread: EngineThread {
         host.emit(.processIncomingMigrationCoEnd(result: 0, postcopyState: host.generation.has(.postcopyDevice) ? nil : 0))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-enter"))
         host.emit(.vmstateDowntimeCheckpoint("dst-precopy-bh-announced"))
-        if !host.has(.lateBlockActivate) || startsGuest { host.emit(.migrationBlockActivation(.active)) }
         guard startsGuest else {
-            ops.append(.completed)
+            ops += host.generation.has(.startsBeforeShut) ? [.completed] : [.completed, .sayAndRest]
             return restWithoutStart()
         }
+        host.emit(.migrationBlockActivation(.active))
         if host.generation.has(.startsBeforeShut) {
             ops += [.completed, .started, .start(VMTransition(runs: true, reason: .running))]
         } else {
@@ -322,19 +366,27 @@ final class LoadThread: EngineThread {
 
     /// The source is told before the guest runs: if it cannot be, it has the guest.
     private func sayAndRun() throws {
-        if incoming.hasReturnPath {
-            guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
-            hasSaidShut = true
-        }
+        try sayShut()
         host.enter(.running)
         host.emit(.vmStateNotify(running: true, reason: RunState.running.number, .running))
         try hasStarted()
+    }
+
+    private func sayShut() throws {
+        guard incoming.hasReturnPath, !hasSaidShut else { return }
+        guard incoming.send(.shut(0)) else { throw ModuleError("Could not send SHUT RP MSG", result: -5) }
+        hasSaidShut = true
     }
 
     private var hasSaidShut = false
 
     private func completed() {
         if isListening {
+            if !host.generation.has(.failsAtPostcopyEnd), incoming.hasReturnPath {
+                // A source that is not told keeps what it has, and comes back to ask.
+                guard incoming.send(.shut(0)) else { return pause() }
+                hasSaidShut = true
+            }
             host.emit(.postcopyRAMListenThreadExit)
             incoming.phase = .end
         }
@@ -364,11 +416,24 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
+        if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
+            ops = [.awaitRun(error)]
+            return
+        }
+        // The other thread has found it failed already.
+        if incoming.status == .failed {
+            ops = []
+            return
+        }
         hasFailed = true
         ops = []
-        if isInPackage { host.emit(.loadvmHandleCmdPackagedMain(result: error.result)) }
+        if isInPackage {
+            host.emit(.loadvmHandleCmdPackagedMain(result: error.result))
+            host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
+        }
         if !isListening {
-            host.emit(.qemuLoadvmStatePostMain(result: error.result))
+            if hasBegun { host.emit(.qemuLoadvmStatePostMain(result: error.result)) }
             host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
             host.emit(
                 .processIncomingMigrationCoEnd(
@@ -376,15 +441,23 @@ final class LoadThread: EngineThread {
         } else {
             host.emit(.postcopyRAMListenThreadExit)
         }
-        incoming.change(incoming.status, to: .failed)
-        incoming.store(error.text.hasPrefix("load of") ? error.text : "load of migration failed: Invalid argument: \(error.text)")
+        incoming.fail()
+        incoming.store(text(of: error))
         host.emit(.loadvmStateCleanup)
         ops += [.shut(1), .cleanup(module: 0, stage: 0)]
     }
 
+    /// Up to 11.0 the errno alone is stored.
+    private func text(of error: ModuleError) -> String {
+        if error.text.hasPrefix("load of") { return error.text }
+        let words = "load of migration failed: " + String(cString: strerror(Int32(clamping: -error.result)))
+        return host.generation.has(.perDeviceAcks) ? words + ": " + error.text : words
+    }
+
     private func pause() {
         incoming.channel.closeDestination()
-        incoming.change(.postcopyActive, to: .postcopyPaused)
+        // Also one that is being recovered.
+        incoming.change(incoming.status, to: .postcopyPaused)
         ops = [.recover]
     }
 
@@ -394,8 +467,7 @@ final class LoadThread: EngineThread {
 extension Incoming {
     /// The manager has given a new address, and the source has come to it.
     package func recover(over channel: Channel) {
-        change(.postcopyPaused, to: .postcopyRecoverSetup)
         self.channel = channel
-        change(.postcopyRecoverSetup, to: .postcopyRecover)
+        change(.postcopyPaused, to: .postcopyRecover)
     }
 }

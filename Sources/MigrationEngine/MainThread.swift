@@ -31,6 +31,8 @@ package final class MainThread: EngineThread {
     }
 
     private var ops: [Op] = []
+    /// The guest's first start is the machine's own, and no command.
+    package var isBooted = false
     /// A command is being carried out.
     private var isCommanded = false
     private var queue: [Op] = []
@@ -69,6 +71,8 @@ package final class MainThread: EngineThread {
 
     private var mayConnect: Bool { connectGate.map { host.isOpen($0) } ?? true }
 
+    package override var stepName: String { "main " + caseName(ops.last ?? queue.first) }
+
     package override func step() {
         lock()
         spend(Pace.step)
@@ -92,7 +96,7 @@ package final class MainThread: EngineThread {
         case .openReturnPath: openReturnPath()
         case .transition(var transition):
             if !transition.advance(host, self) { return ops.append(.transition(transition)) }
-            if let failure = transition.failure { source?.fileFails(failure) }
+            if let failure = transition.failure { source?.deviceRefused(failure) }
         case .reset(let module, let stage): reset(module, stage)
         case .cleanup:
             host.emit(.migrationCleanup)
@@ -123,6 +127,8 @@ package final class MainThread: EngineThread {
         case .stop: if host.guestRuns { ops.append(.transition(VMTransition(runs: false, reason: .paused))) }
         case .cont:
             if [.paused, .prelaunch, .postmigrate].contains(host.runState) {
+                if isBooted { host.emit(.migrationBlockActivation(.active)) }
+                isBooted = true
                 ops.append(.transition(VMTransition(runs: true, reason: .running)))
             }
         case .reset: ops.append(.reset(module: 0, stage: 0))
@@ -153,7 +159,7 @@ package final class MainThread: EngineThread {
     }
 
     private func connect() {
-        guard let source, !source.hasFailed || host.generation.has(.opensReturnPathWhenCancelled) else { return endBeforeStart() }
+        guard let source, !source.hasFailed || source.goesOnThoughCancelled else { return endBeforeStart() }
         guard let channel = destination?() else {
             source.store("Failed to connect: Connection refused")
             source.fail()
@@ -169,12 +175,14 @@ package final class MainThread: EngineThread {
 
     private func openReturnPath() {
         guard let source else { return }
-        if source.usesReturnPath {
-            host.emit(.openReturnPathOnSource)
-            source.returnPath = ReturnPathThread(source)
-            host.emit(.openReturnPathOnSourceContinue)
-        }
+        if source.usesReturnPath { openReturnPath(of: source) }
         source.migration = MigrationThread(source, self)
+    }
+
+    private func openReturnPath(of source: Source) {
+        host.emit(.openReturnPathOnSource)
+        source.returnPath = ReturnPathThread(source)
+        host.emit(.openReturnPathOnSourceContinue)
     }
 
     private func cancel() {
@@ -190,7 +198,9 @@ package final class MainThread: EngineThread {
         }
         source.returnPath?.shutDown()
         source.change(source.status, to: .cancelling)
-        if case .connect = ops.last, !host.generation.has(.opensReturnPathWhenCancelled) {
+        if case .connect = ops.last {
+            if host.generation.has(.connectsThoughCancelled) { source.change(.cancelling, to: .cancelled) }
+            if source.goesOnThoughCancelled { return }
             ops.removeLast()
             return endBeforeStart()
         }
@@ -202,16 +212,19 @@ package final class MainThread: EngineThread {
             refusal = "Cannot resume if there is no paused migration"
             return
         }
-        source.change(.postcopyPaused, to: .postcopyRecoverSetup)
+        // Before there was a status for it, a connection that failed changed none.
+        let hasSetup = source.generation.has(.postcopyRecoverSetup)
+        if hasSetup { source.change(.postcopyPaused, to: .postcopyRecoverSetup) }
         guard let channel = destination?() else {
-            source.change(.postcopyRecoverSetup, to: .postcopyPaused)
+            if hasSetup { source.change(.postcopyRecoverSetup, to: .postcopyPaused) }
             refusal = "Failed to connect: Connection refused"
             return
         }
         source.channel = channel
         source.fileError = false
-        source.returnPath = ReturnPathThread(source)
-        source.change(.postcopyRecoverSetup, to: .postcopyRecover)
+        source.forgetError()
+        openReturnPath(of: source)
+        source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 
     /// The guest's reset: each device is reset, by the module that has one.
@@ -268,12 +281,5 @@ package final class MainThread: EngineThread {
             host.emit(.migrationCallNotifiers(type: number(of: .done)))
         }
         ops.append(.notify(isDone ? .done : .failed, module: host.modules.count - 1, stage: 0))
-    }
-}
-
-extension Source {
-    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
-    func fileFails(_ failure: ModuleError) {
-        if isActive || [.setup, .preSwitchover, .device].contains(status) { failFile(failure) }
     }
 }

@@ -18,6 +18,7 @@ final class MigrationThread: EngineThread {
         case open
         case setUp(module: Int, stage: Int)
         case activate
+        case awaitUnplug
         // Iteration
         case loop
         case query(Query, module: Int, stage: Int)
@@ -49,6 +50,8 @@ final class MigrationThread: EngineThread {
         case package
         case packageState(module: Int, stage: Int)
         case sendPackage
+        case packageSent
+        case enterPostcopy
         case awaitPackage
         case completePostcopy(module: Int, stage: Int)
         case pauseJoin
@@ -66,6 +69,8 @@ final class MigrationThread: EngineThread {
     /// Up to 11.0 the right to switch over is looked up before the queries.
     var mayHaveSwitched = false
     var payload: [SectionRecord] = []
+    /// Requests that were collected and that the destination is still to be told of, by module, where the core does that.
+    private var unannounced: [Int: UInt32] = [:]
     /// Elements of the package in the making, in a postcopy's switchover.
     var package: [StreamElement]?
     let decision: SwitchoverDecision
@@ -94,7 +99,9 @@ final class MigrationThread: EngineThread {
         case .lock?: return mayLock ? 0 : nil
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
         case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
-        case .awaitPackage?: return source.packageIsLoaded || source.returnPath?.isOver != false || source.fileError ? 0 : nil
+        case .awaitPackage?:
+            let isOver = source.packageIsLoaded || source.status != .postcopyDevice || source.returnPath?.isOver != false
+            return isOver || source.fileError && generation.has(.failsWithPackageOnItsWay) ? 0 : nil
         case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
         case .awaitBitmaps?:
             return host.memory?.awaitsBitmaps != true || source.returnPath?.isOver != false ? 0 : nil
@@ -102,6 +109,8 @@ final class MigrationThread: EngineThread {
         default: return source.channel.isFull ? (source.hasFailed ? 0 : nil) : 0
         }
     }
+
+    override var stepName: String { "migration " + caseName(ops.last) }
 
     override func step() {
         spend(Pace.step)
@@ -114,7 +123,8 @@ final class MigrationThread: EngineThread {
     /// The migration fails here: what was planned is not done any more.
     private func failed(_ text: String) {
         source.store(text)
-        if source.status != .cancelling { source.fail() }
+        if source.status == .postcopyRecover { return handshakeFailed() }
+        source.fail()
         leave()
     }
 
@@ -131,6 +141,7 @@ final class MigrationThread: EngineThread {
         case .open: open()
         case .setUp(let module, let stage): try setUp(module, stage)
         case .activate: activate()
+        case .awaitUnplug: awaitUnplug()
         case .loop: loop()
         case .query(let query, let module, let stage): try self.query(query, module, stage)
         case .queried(let query): try queried(query)
@@ -140,7 +151,7 @@ final class MigrationThread: EngineThread {
         case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
         case .transition(var transition):
             if transition.advance(host, self) {
-                if let failure = transition.failure { source.fileFails(failure) }
+                if let failure = transition.failure { source.deviceRefused(failure) }
             } else {
                 ops.append(.transition(transition))
             }
@@ -183,21 +194,28 @@ final class MigrationThread: EngineThread {
         }
         payload += call.payload
         settle(call)
-        guard case .done(let result) = progress else { return nil }
+        guard case .done(var result) = progress else { return nil }
+        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
+        let isMemory = handlers === host.memory && package == nil
+        if isMemory {
+            if !source.channel.isWritable { source.writeFailed() }
+            if source.fileError { result = source.fileErrno }
+        }
         if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         let section = Section(
             kind: kind, id: id, idstr: handlers.idstr, instance: handlers.instance, version: handlers.version, payload: payload)
         payload = []
-        write(.section(section))
+        write(.section(section), flushes: isMemory)
+        guard !isMemory || !source.fileError else { throw ModuleError(source.fileErrorText, result: source.fileErrno) }
         return result
     }
 
     /// Writes an element, into the package while there is one.
-    func write(_ element: StreamElement) {
+    func write(_ element: StreamElement, flushes: Bool = true) {
         if package != nil {
             package!.append(element)
         } else {
-            source.write(element)
+            source.write(element, flushes: flushes)
             spend(Pace.call + UInt64(element.wireSize) &* Pace.byte >> 10)
         }
     }
@@ -215,7 +233,7 @@ final class MigrationThread: EngineThread {
     // MARK: Set-up
 
     private func open() {
-        guard !source.hasFailed || generation.has(.opensReturnPathWhenCancelled) else { return leave() }
+        guard !source.hasFailed || source.goesOnThoughCancelled else { return leave() }
         host.emit(.savevmStateHeader)
         write(.header)
         write(.configuration(machine: host.settings.machine))
@@ -254,7 +272,22 @@ final class MigrationThread: EngineThread {
 
     private func activate() {
         unlock()
-        source.change(.setup, to: .active)
+        guard unplugIsPending else { return beginIterating(from: .setup) }
+        source.change(.setup, to: .waitUnplug)
+        ops.append(.awaitUnplug)
+    }
+
+    /// Devices that a guest must give up before it is moved.
+    private var unplugIsPending: Bool { host.modules.contains { $0.unplugIsPending(at: clock.now) } }
+
+    private func awaitUnplug() {
+        guard source.status == .waitUnplug, unplugIsPending else { return beginIterating(from: .waitUnplug) }
+        ops.append(.awaitUnplug)
+        sleep(until: clock.now + Pace.unplugPoll)
+    }
+
+    private func beginIterating(from status: MigrationStatus) {
+        source.change(status, to: .active)
         if setupHasFailed {
             source.fail()
             return leave()
@@ -281,8 +314,10 @@ final class MigrationThread: EngineThread {
             let handlers = host.modules[module]
             if handlers.isIterable, handlers.isActive(host) {
                 var call = Call(host: host, stage: stage)
+                let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
+                if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
             }
             (module, stage) = (module + 1, 0)
@@ -369,7 +404,16 @@ final class MigrationThread: EngineThread {
         } catch let error as ModuleError {
             return source.failFile(error)
         }
+        if result != nil, !unannounced.isEmpty { announce(module) }
         ops.append(result == nil ? .iterate(module: module, stage: stage + 1) : .iterate(module: module + 1, stage: 0))
+    }
+
+    /// The message discussed for the series: behind the initial data that a module's requests are for, the core names its section and how
+    /// many ACKs it waits for. No module then needs a marker of its own.
+    private func announce(_ module: Int) {
+        guard let count = unannounced[module], host.modules[module].initialDataIsSent else { return }
+        unannounced[module] = nil
+        command(.requestSwitchoverAck(section: host.sections[module], count: count))
     }
 
     /// The end of a step: an error of the channel, a cancel, the window.
@@ -381,6 +425,8 @@ final class MigrationThread: EngineThread {
         if source.fileError {
             source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
+            // Whose the guest is, only the rest of the return path tells.
+            if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) { return ops.append(.awaitPackage) }
             source.fail()
             host.emit(.migrationThreadFileErr)
             return leave()
@@ -458,7 +504,7 @@ final class MigrationThread: EngineThread {
     private func prepareSwitchover() {
         if source.status == .cancelling { return interrupted() }
         guard host.has(.pauseBeforeSwitchover) else {
-            source.change(.active, to: .device)
+            if generation.has(.switchoverInDevice) { source.change(.active, to: .device) }
             return ops.append(.finalQuery)
         }
         source.change(.active, to: .preSwitchover)
@@ -468,22 +514,17 @@ final class MigrationThread: EngineThread {
 
     private func managerHasCome() {
         source.isContinued = false
-        source.change(.preSwitchover, to: .device)
-        guard source.status == .device else {
-            ops.append(.afterLoop)
-            lockThenInterrupt()
-            return
+        // In 8.x a postcopy begins without the status device.
+        if generation.has(.switchoverInDevice) || !source.postcopyIsStarting { source.change(.preSwitchover, to: .device) }
+        guard !source.hasFailed else {
+            return interrupted()
         }
         ops += [.finalQuery, .lock]
     }
 
-    private func lockThenInterrupt() {
-        source.store("Switchover is interrupted")
-        leave()
-    }
-
+    /// Up to 10.2 the text of it is lost.
     private func interrupted() {
-        source.store("Switchover is interrupted")
+        if generation.has(.failing) { source.store("Switchover is interrupted") }
         leave()
     }
 
@@ -499,8 +540,10 @@ final class MigrationThread: EngineThread {
         host.emit(.migrationBlockActivation(.inactive))
         for module in host.modules { module.precopyNotified(.complete, host) }
         host.emit(.migrationPrecopyComplete)
-        host.emit(.savevmSendSwitchoverStart)
-        command(.switchoverStart)
+        if host.settings.sendsSwitchoverStart {
+            host.emit(.savevmSendSwitchoverStart)
+            command(.switchoverStart)
+        }
         if source.postcopyIsStarting {
             ops += [.package, .completeWithoutPostcopy(module: 0, stage: 0)]
         } else {
@@ -518,10 +561,7 @@ final class MigrationThread: EngineThread {
             ops.append(result == nil ? .complete(module: module, stage: stage + 1) : .complete(module: module + 1, stage: 0))
         } catch let error as ModuleError {
             source.failFile(error)
-            source.store(
-                generation.has(.failing)
-                    ? "Failed to save iterable device state: \(source.fileErrorText)"
-                    : "Error in migration completion: \(source.fileErrorText)")
+            source.store((generation.has(.failing) ? "Failed to save iterable device state: " : "") + source.fileErrorText)
             source.fail()
             leave()
         }
@@ -563,6 +603,7 @@ final class MigrationThread: EngineThread {
         }
         if source.status == .cancelling { return leave() }
         if source.fileError || source.error != nil {
+            if source.status == .postcopyActive, !generation.has(.failsAtPostcopyEnd) { return pauseAtEnd() }
             source.fail()
             return leave()
         }

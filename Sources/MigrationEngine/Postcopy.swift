@@ -13,7 +13,9 @@ extension MigrationThread {
         case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
         case .package: beginPackage()
         case .packageState(let module, let stage): try packageState(module, stage)
-        case .sendPackage: sendPackage()
+        case .sendPackage: try sendPackage()
+        case .packageSent: packageSent()
+        case .enterPostcopy: enterPostcopy()
         case .awaitPackage: packageHasCome()
         case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
         case .pauseJoin: paused()
@@ -79,7 +81,7 @@ extension MigrationThread {
         ops.append(result == nil ? .packageState(module: module, stage: stage + 1) : .packageState(module: module + 1, stage: 0))
     }
 
-    private func sendPackage() {
+    private func sendPackage() throws {
         if host.has(.postcopyRAM) { ping(3) }
         if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
         host.emit(.savevmSendPostcopyRun)
@@ -88,6 +90,13 @@ extension MigrationThread {
         package = nil
         host.emit(.qemuSavevmSendPackaged)
         command(.packaged(elements))
+        // What was not written is loaded by nobody.
+        if source.fileError, !generation.has(.failsWithPackageOnItsWay) { throw ModuleError(source.fileErrorText) }
+        ops.append(.packageSent)
+    }
+
+    /// The destination may load the package, and run the guest, from here on: PONG 0x42 may come before this thread has done the rest.
+    private func packageSent() {
         if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: 1)) }
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-end"))
         source.downtime = (clock.now - source.stoppedAt) / 1_000_000
@@ -95,9 +104,20 @@ extension MigrationThread {
         host.emit(.postcopyPreemptEnabled(0))
         host.memory?.phase = .postcopy
         restartWindow()
+        ops.append(.enterPostcopy)
+    }
+
+    /// The status says that the package is on its way.
+    ///
+    /// In its first form (postcopy-device-v1) PONG 0x42 made the return-path thread change postcopy-device to postcopy-active by itself. But
+    /// that PONG may come before this step: the thread then finds the status device, and its compare-and-swap does not match, silently. The
+    /// status becomes postcopy-device here, nobody will change it any more, and the source waits for a word that it has had, for ever. The
+    /// flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
+    /// status, looks at it when it is in postcopy-device.
+    private func enterPostcopy() {
         let awaits = generation.has(.postcopyDevice) && source.returnPath != nil
-        // Where the return-path thread sets the status itself, PONG 0x42 may have come before this.
-        source.change(.device, to: awaits ? .postcopyDevice : .postcopyActive)
+        let before: MigrationStatus = generation.has(.switchoverInDevice) ? .device : source.status
+        source.change(before, to: awaits ? .postcopyDevice : .postcopyActive)
         source.postcopyIsStarting = false
         unlock()
     }
@@ -165,6 +185,13 @@ extension MigrationThread {
         ops = [.awaitRecovery, .pauseJoin]
     }
 
+    /// Everything is sent, but the destination has not confirmed it; the return path is joined.
+    func pauseAtEnd() {
+        source.channel.closeSource()
+        source.change(source.status, to: .postcopyPaused)
+        ops = [.awaitRecovery]
+    }
+
     private func paused() {
         host.emit(.migrationReturnPathEndAfter)
         source.returnPath = nil
@@ -205,7 +232,7 @@ extension MigrationThread {
         ops.append(.loop)
     }
 
-    private func handshakeFailed() {
+    func handshakeFailed() {
         source.returnPath?.shutDown()
         ops = [.awaitRecovery, .pauseJoin]
     }

@@ -24,10 +24,16 @@ final class ReturnPathThread: EngineThread {
     /// The source shuts its socket down: the next read fails.
     func shutDown() { isShutDown = true }
 
+    override var stepName: String { hasEntered ? "return-path read" : "return-path enter" }
+
     override func step() {
         guard hasEntered else {
             hasEntered = true
             host.emit(.sourceReturnPathThreadEntry)
+            guard ![.cancelled, .failed, .completed].contains(source.status) else {
+                host.emit(.sourceReturnPathThreadEnd)
+                return end()
+            }
             host.emit(.sourceReturnPathThreadLoopTop)
             return spend(Pace.step)
         }

@@ -97,6 +97,10 @@ package protocol SaveVMHandlers: AnyObject {
     func saveSetup(_ call: inout Call) throws(ModuleError) -> Progress
     /// Adds to `pending`. Migration thread; no BQL, but when `final`, when it must not be taken.
     func saveQueryPending(_ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call) throws(ModuleError) -> Progress
+    /// What it has requested ACKs for was sent whole, behind its last PART. Migration thread; asked where the core announces requests.
+    var initialDataIsSent: Bool { get }
+    /// The guest is still to let go of it, as it was asked to when the migration began. Migration thread, before the iterations.
+    func unplugIsPending(at now: UInt64) -> Bool
     /// Inside PART; writes no more than `budget` bytes. Migration thread, no BQL.
     func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress
     /// Has a PART before postcopy.
@@ -124,6 +128,8 @@ package protocol SaveVMHandlers: AnyObject {
     func switchoverStart(_ call: inout Call) throws(ModuleError) -> Progress
     /// Is a user of switchover-ack. Main thread, BQL; asked up to 11.0, after all loadSetup.
     var switchoverAckNeeded: Bool { get }
+    /// As approvals call it.
+    var approver: String { get }
     /// Always. Main thread, BQL.
     func loadCleanup(_ call: inout Call) -> Progress
 
@@ -164,6 +170,9 @@ extension SaveVMHandlers {
     package func loadState(_ record: SectionRecord, _ call: inout Call) throws(ModuleError) -> Progress { .done }
     package func switchoverStart(_ call: inout Call) throws(ModuleError) -> Progress { .done }
     package var switchoverAckNeeded: Bool { false }
+    package var approver: String { idstr }
+    package var initialDataIsSent: Bool { true }
+    package func unplugIsPending(at now: UInt64) -> Bool { false }
     package func loadCleanup(_ call: inout Call) -> Progress { .done }
     package var hasVMStatePrepare: Bool { false }
     package func vmStatePrepare(running: Bool, _ reason: RunState, _ call: inout Call) throws(ModuleError) -> Progress { .done }

@@ -8,10 +8,13 @@ package final class Simulation {
     package private(set) var steps = 0
 
     /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.
-    package init(seed: UInt64 = 0) { clock = Clock(seed: seed) }
+    package init(seed: UInt64 = 0, _ chance: Clock.Chance = .calm) { clock = Clock(seed: seed, chance) }
 
     /// Told of a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }
+
+    /// Told of the thread that is about to take a step.
+    package var willStep: ((EngineThread) -> Void)?
 
     /// Threads keep their hosts.
     deinit { for host in hosts { host.end() } }
@@ -22,7 +25,7 @@ package final class Simulation {
     package func step() -> Bool {
         var next: EngineThread?
         var at = UInt64.max
-        for host in hosts {
+        for host in hosts where !host.isHalted {
             for thread in host.threads {
                 if let time = thread.nextTime(before: at) {
                     next = thread
@@ -32,6 +35,7 @@ package final class Simulation {
         }
         guard let next else { return false }
         clock.now = max(clock.now, at)
+        willStep?(next)
         next.begin()
         next.step()
         steps += 1

@@ -11,10 +11,11 @@ package final class Source {
     package let host: Host
     package let clock: Clock
     package internal(set) var channel: Channel
-    package private(set) var status = MigrationStatus.none
+    private var kept: KeptStatus
+    package var status: MigrationStatus { kept.word }
     package private(set) var error: String?
     var ledger: SourceLedger
-    var threshold = SwitchoverThreshold()
+    var threshold: SwitchoverThreshold
     /// Postcopy was asked for by the manager.
     package var postcopyIsAsked = false
     /// PONG 0x42 has come.
@@ -24,6 +25,7 @@ package final class Source {
     /// The stream has failed: a write, or a module in the midst of its section.
     var fileError = false
     /// What it failed with; the first failure counts.
+    private(set) var fileErrno: Int64 = -5
     private(set) var fileErrorText = "Channel error: Input/output error"
     /// The guest ran when the migration stopped it.
     var guestRan = false
@@ -44,10 +46,15 @@ package final class Source {
     var postcopyIsStarting = false
 
     var generation: Generation { host.generation }
+    /// It was cancelled while it connected, and goes on as if it had not been.
+    var goesOnThoughCancelled: Bool {
+        generation.has(.opensReturnPathWhenCancelled) && status == .cancelling
+            || generation.has(.connectsThoughCancelled) && status == .cancelled
+    }
     /// The return path is used.
     var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
     /// Everything about it is over.
-    package var isOver: Bool { [.completed, .failed, .cancelled].contains(status) && isClean }
+    package var isOver: Bool { kept.status.isFinal && isClean }
     /// The clean-up has been made.
     package internal(set) var isClean = false
 
@@ -56,19 +63,27 @@ package final class Source {
         self.channel = channel
         self.clock = clock
         self.entered = entered
+        kept = KeptStatus(host.generation, .source)
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        threshold = SwitchoverThreshold(host.generation)
         iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 
-    /// Changes the status if it is `from`; a change that does not match is silent.
+    /// Changes the status if it is `from`; a change that does not match is silent. One that its generation does not know is not made, and
+    /// the host keeps it as a mistake of the engine.
     @discardableResult
     func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
-        guard status == from else { return false }
-        status = next
+        guard kept.change(from, to: next) else {
+            host.note(kept.machine.illegal)
+            return false
+        }
         host.emit(.migrateSetState(next))
         entered(next)
         return true
     }
+
+    /// A paused migration is taken up again: what paused it is no error of it any more.
+    func forgetError() { error = nil }
 
     /// Stores an error; the first one is kept.
     package func store(_ text: String) {
@@ -76,34 +91,48 @@ package final class Source {
         if error == nil { error = text }
     }
 
-    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0.
+    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0; one that is being recovered is paused again.
     func fail() {
-        guard ![.failing, .failed, .cancelling, .cancelled, .completed, .none].contains(status) else { return }
-        change(status, to: generation.has(.failing) ? .failing : .failed)
+        guard let next = kept.failure(.other) else { return }
+        change(status, to: next)
     }
 
-    var hasFailed: Bool { [.failing, .failed, .cancelling, .cancelled].contains(status) }
-    var isInPostcopy: Bool {
-        [.postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover].contains(status)
-    }
+    var hasFailed: Bool { kept.status.hasFailed }
+    var isInPostcopy: Bool { kept.status.isInPostcopy }
     /// The loop goes on.
-    var isActive: Bool { [.active, .postcopyDevice, .postcopyActive].contains(status) }
+    var isActive: Bool { kept.status.isActive }
 
     /// Writes to the stream; an error is found by the next look for one.
-    func write(_ element: StreamElement) {
+    ///
+    /// Only where it `flushes` is anything handed to the channel in QEMU: what is behind that shows an error with the next one.
+    func write(_ element: StreamElement, flushes: Bool = true) {
         guard !fileError else { return }
-        if !channel.write(element, at: clock.now) {
-            fileErrorText = "Unable to write to socket: Connection reset by peer"
-            fileError = true
-        }
+        if !channel.write(element, at: clock.now), flushes { writeFailed() }
         bytesSent += UInt64(element.wireSize)
+    }
+
+    /// Nobody reads the channel any more.
+    func writeFailed() {
+        guard !fileError else { return }
+        fileErrorText =
+            channel.isShutDown ? "Channel error: Input/output error" : "Unable to write to socket: Connection reset by peer"
+        fileErrno = -5
+        fileError = true
     }
 
     /// A module fails, or a device in a change of the guest's state: that is an error of the stream, in words of the errno.
     func failFile(_ failure: ModuleError) {
         guard !fileError else { return }
-        let words = String(cString: strerror(Int32(clamping: -failure.result)))
-        fileErrorText = generation.has(.failing) ? "Channel error: \(words)" : words
+        fileErrorText = "Channel error: " + String(cString: strerror(Int32(clamping: -failure.result)))
+        fileErrno = failure.result
+        fileError = true
+    }
+
+    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
+    func deviceRefused(_ failure: ModuleError) {
+        guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
+        fileErrorText = failure.text
+        fileErrno = failure.result
         fileError = true
     }
 

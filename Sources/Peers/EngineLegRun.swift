@@ -21,6 +21,7 @@ final class EngineLegRun {
     private var began: UInt64?
     /// A command that has not been carried out, by how many were before it.
     private var pendingCommand: (process: EngineProcess, taken: Int)?
+    private var parametersSetAt: UInt64 = 0
     private var isMigrating = false
     private var wasKilled = (source: false, destination: false)
     private let start: UInt64
@@ -53,6 +54,12 @@ final class EngineLegRun {
         if let refusal = source.main.refusal { throw source.refused("migrate", refusal) }
         let outcome = try watch()
         if outcome.isEnd { try finish() }
+        for process in [source, destination] {
+            guard let arc = process.host.illegalArcs.first else { continue }
+            throw SideError(
+                "the engine as \(process.role.rawValue) would have gone from \(arc.from.rawValue) to \(arc.to.rawValue), "
+                    + "which \(process.host.generation.name) does not")
+        }
         return record(outcome)
     }
 
@@ -83,7 +90,9 @@ final class EngineLegRun {
             sinceProof += 1
             if !canStep || sinceProof >= 2000 {
                 sinceProof = 0
-                if let proof = leg.proof(armed: Array(leg.plan.before + leg.plan.schedule).armed(after: marks.count)) {
+                // A parameter that was set tells from the end of the window on.
+                let isSettled = !canStep || simulation.clock.now > parametersSetAt + 200_000_000
+                if isSettled, let proof = leg.proof(armed: (leg.plan.before + leg.plan.schedule).armed(after: marks.count)) {
                     return .endless(proof)
                 }
             }
@@ -96,7 +105,9 @@ final class EngineLegRun {
         if wasKilled.source { return .sourceKilled }
         if source.host.isGone { return .sourceEnded }
         if !leg.plan.alsoFinal.isEmpty, let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
-        guard let migration = source.main.source, isMigrating, migration.isOver else { return nil }
+        guard let migration = source.main.source, isMigrating, [.completed, .failed, .cancelled].contains(migration.status) else {
+            return nil
+        }
         return .ended(migration.status.rawValue)
     }
 
@@ -110,7 +121,8 @@ final class EngineLegRun {
         for _ in 0..<1_000_000 {
             try follow()
             let isSettled = destination.host.isGone || destination.incoming?.isOver != false || rests
-            if steps.isEmpty, isSettled, source.main.isIdle, destination.main.isIdle { return }
+            let isClean = source.host.isGone || source.main.source?.isClean != false || rests
+            if steps.isEmpty, isSettled, isClean, source.main.isIdle, destination.main.isIdle { return }
             guard simulation.step() || follow2() else { return }
         }
     }
@@ -212,6 +224,7 @@ final class EngineLegRun {
             currentChannel.closeSource()
             return true
         case "migrate-set-parameters":
+            parametersSetAt = simulation.clock.now
             guard case .object(let parameters) = arguments else { return true }
             for (name, value) in parameters where !process.host.settings.set(name, value) {
                 throw EngineRefusal("the engine does not model parameter \(name)")

@@ -27,13 +27,19 @@ final class EngineProcess {
     private(set) var devices: [String: MockMigrationDevice] = [:]
     private(set) var modules: [VFIOModule] = []
     var incoming: Incoming?
+    /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
+    private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
 
-    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs.
-    init(_ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation) throws {
+    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
+    init(
+        _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
+        refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)? = nil
+    ) throws {
+        self.refuses = refuses
         self.configuration = configuration
         self.role = role
         log = ProcessLog(leg, isSource: role == .source)
-        guard let name = configuration.binary.engineGeneration, let generation = Generation(named: name) else {
+        guard let name = configuration.binary.engineGeneration, let generation = generation ?? Generation(named: name) else {
             throw EngineRefusal("\(configuration.binary.name) is no engine")
         }
         host = Host(try settings(generation), log: log, firstSection: 0)
@@ -52,14 +58,15 @@ final class EngineProcess {
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
         for device in configuration.devices.reversed() { _ = devices[device.name]?.reset() }
-        guard role == .source else { return }
-        host.emit(.migrationBlockActivation(.active))
-        if !configuration.startsPaused { main.request(.cont) }
+        if role == .source { host.emit(.migrationBlockActivation(.active)) }
+        let starts = role == .source && !configuration.startsPaused
+        main.isBooted = !starts
+        if starts { main.request(.cont) }
     }
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.
     private func settings(_ generation: Generation) throws -> HostSettings {
-        let features = ProbedFeatures.of(generation)
+        let features = ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)
         let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
         var settings = HostSettings(generation: generation, mode: isLegacy ? .legacy : .perDevice)
         let machine = String(configuration.machine.prefix { $0 != "," })
@@ -78,6 +85,7 @@ final class EngineProcess {
 
     func plug(_ device: MockDevice) throws {
         let mock = MockMigrationDevice(name: device.name, script: device.script) { [log] in log.takeDevice($0) }
+        if let refuses { mock.refuse = { [unowned mock] in refuses(mock, $0) } }
         let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
         devices[device.name] = mock

@@ -19,10 +19,12 @@ public protocol EngineLog: AnyObject {
     func endlessProof(armed: String?) -> String?
 }
 
-/// A record for each leg that was driven. Throws `EngineRefusal` before anything runs, or `SideRefusal` as a QEMU does.
-public func migrateInEngine(_ plan: MigrationPlan, seed: UInt64, log: some EngineLog) throws -> [MigrationRecord] {
+/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before anything runs, or `SideRefusal` as a QEMU does.
+public func migrateInEngine(
+    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
+) throws -> [MigrationRecord] {
     if let refusal = EngineRefusal(plan) { throw refusal }
-    let simulation = Simulation(seed: seed)
+    let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
     // Until the end, since what a process leaves behind goes on by itself.
     var processes: [EngineProcess] = []

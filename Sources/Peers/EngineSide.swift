@@ -26,11 +26,6 @@ private let releases = ["8.1", "8.2", "9.0", "9.1", "9.2", "10.0", "10.1", "10.2
 private let releaseOfPosting = ["v1": "11.1", "v2": "11.1", "request-message": "11.1", "postcopy-device-v1": "10.1"]
 
 extension ProbedFeatures {
-    private static let known = Dictionary(uniqueKeysWithValues: Generation.all.map { ($0, ProbedFeatures($0)) })
-
-    /// What a probe would say of a generation's engine; made once for each that has a name.
-    package static func of(_ generation: Generation) -> ProbedFeatures { known[generation] ?? ProbedFeatures(generation) }
-
     /// What a probe would say of a generation's engine, from its features. The version is the side's own name: it is no QEMU's.
     package init(_ generation: Generation) {
         let newest = releaseOfPosting[generation.name] ?? generation.name
@@ -81,16 +76,21 @@ extension Generation {
 
 extension ProbedBinary {
     /// The engines that are sides without being asked for, in the order of release.
-    public static let engines = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"].compactMap { engine($0) }
+    public static let engines = ["10.0", "10.1", "10.2", "11.0", "v2", "11.1"].compactMap { engine($0) }
 
-    /// Those that are sides only when they are named: nothing confirms what they do.
-    public static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
+    /// Those that are sides only when they are named. Nothing confirms what 8.1 and the variants do; of v1 no event of the vocabulary tells a
+    /// request, so that the verifier takes its source for one in legacy mode.
+    public static let enginesWhenNamed = ["8.1", "v1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
 
     /// The names of all generations that are sides.
     public static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }
 
     /// The engine of a generation by its name; nil where there is none of that name.
-    public static func engine(_ generation: String) -> ProbedBinary? {
-        Generation(named: generation).map { ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)) }
-    }
+    public static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
+
+    /// Their facts are asked for at every start of a side.
+    private static let all = Dictionary(
+        uniqueKeysWithValues: Generation.all.flatMap { [$0, $0.corrected] }.map {
+            ($0.name, ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)))
+        })
 }

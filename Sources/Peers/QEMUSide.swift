@@ -121,7 +121,7 @@ public struct SideFiles: Hashable, Sendable {
 }
 
 private let iommufdDescriptor = 99
-private let firstDeviceDescriptor = 100
+package let firstDeviceDescriptor = 100
 
 /// A QEMU that runs. Made by `withQEMU`, gone when its closure returns.
 public final class QEMUSide: Sendable {

@@ -43,8 +43,9 @@ func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -
     switch postcopy.course {
     case .completes, .recovered: break
     case .nothingIsMissing:
-        // Up to 11.0 nothing pending is completed as precopy. In 11.1 postcopy comes first, and no destination takes it (10.0.13, 11.1.3).
-        guard scenario.source.knowsPerDevice else { break }
+        // In 10.0 nothing pending is completed as precopy. Since 10.1 postcopy comes first, and no destination takes it (10.0.13, 11.1.3;
+        // what lies between by its source).
+        guard scenario.source.decidesAtThreshold else { break }
         switched.ending = .failed
     case .loadFails, .killedLoading: switched.ending = postcopy.awaitsPackage ? .failed : .noGuest
     case .killedRunning: switched.ending = .noGuest

@@ -53,7 +53,8 @@ package struct Feature: Hashable, Sendable {
         table.reduce(into: Features()) { if $1.isIn(release) { $0.formUnion($1.feature) } }
     }
 
-    /// One row a member. A quirk counts from the oldest version it was found on: that it is older is not known.
+    /// One row a member. A quirk counts from the oldest version it was found on: that it is older is not known; those found on 11.1.3 alone
+    /// are taken to have come with the first posting of the per-device series.
     package static let table: [Feature] = [
         dated("per-device-acks", .perDeviceAcks, since: .v1, .runs(["11.1.3"])),
         dated("query-pending", .queryPending, since: .v1, .runs(["11.1.3"])),
@@ -85,10 +86,14 @@ package struct Feature: Hashable, Sendable {
         quirk("listen-sets-back-to-discard", .listenSetsBackToDiscard, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("reads-return-path-of-file", .readsReturnPathOfFile, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("reads-return-path-of-pipe", .readsReturnPathOfPipe, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("opens-return-path-when-cancelled", .opensReturnPathWhenCancelled, since: .v11_1, "11.1.3"),
+        quirk("opens-return-path-when-cancelled", .opensReturnPathWhenCancelled, since: .v1, "11.1.3"),
         quirk("marks-after-failed-query", .marksAfterFailedQuery, since: .v10_0, "10.0.13", "11.1.3"),
         quirk("marks-after-enomsg", .marksAfterENOMSG, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v11_1, "11.1.3"),
+        quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v1, "11.1.3"),
+        quirk("connects-though-cancelled", .connectsThoughCancelled, since: .v10_0, until: .v1, "10.0.13"),
+        Feature(
+            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .source,
+            isQuirk: true),
     ]
 
     private static func dated(
@@ -97,7 +102,9 @@ package struct Feature: Hashable, Sendable {
         Feature(name: name, feature: feature, since: since, until: until, confirmed: confirmed, isQuirk: false)
     }
 
-    private static func quirk(_ name: String, _ feature: Features, since: Release, _ versions: String...) -> Feature {
-        Feature(name: name, feature: feature, since: since, until: nil, confirmed: .runs(versions), isQuirk: true)
+    private static func quirk(
+        _ name: String, _ feature: Features, since: Release, until: Release? = nil, _ versions: String...
+    ) -> Feature {
+        Feature(name: name, feature: feature, since: since, until: until, confirmed: .runs(versions), isQuirk: true)
     }
 }

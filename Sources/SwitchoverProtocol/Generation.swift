@@ -77,6 +77,12 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let marksAfterENOMSG = Features(rawValue: 1 << 46)
     /// Estimates in postcopy count a stop-copy size that was sent with the switchover (11.1.3).
     package static let countsSentStopCopy = Features(rawValue: 1 << 47)
+    /// A channel that breaks while a package is on its way fails the source, though PONG 0x42 may be on its way back, and the destination's
+    /// listen thread, though the package is loaded and 0x42 said: two guests, or none (10.0 and later, by their source).
+    package static let failsWithPackageOnItsWay = Features(rawValue: 1 << 49)
+
+    /// A source that was cancelled while it connects is `cancelled` at once, and connects all the same (10.0.13).
+    package static let connectsThoughCancelled = Features(rawValue: 1 << 48)
 
     package static let quirks = Feature.table.reduce(into: Features()) { if $1.isQuirk { $0.formUnion($1.feature) } }
 }

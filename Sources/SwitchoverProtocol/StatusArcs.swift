@@ -61,7 +61,7 @@ package enum StatusArcs {
         .setup, .waitUnplug, .active, .preSwitchover, .device, .postcopyDevice, .postcopyActive, .colo,
     ]
 
-    /// A destination has no `failing`.
+    /// A destination has no `failing`, and no status for the connection that a recovery makes (11.1.3).
     private static let destination: [Row] = [
         Row(from: [.none], to: .setup),
         Row(from: [.setup], to: .active),
@@ -72,11 +72,9 @@ package enum StatusArcs {
         Row(from: [.postcopyDevice], to: .postcopyActive),
         Row(from: [.postcopyActive], to: .completed),
         Row(from: [.postcopyActive], to: .postcopyPaused),
-        Row(from: [.postcopyPaused], to: .postcopyRecoverSetup),
-        Row(from: [.postcopyPaused], to: .postcopyRecover, without: .postcopyRecoverSetup),
-        Row(from: [.postcopyRecoverSetup], to: .postcopyRecover),
+        Row(from: [.postcopyPaused], to: .postcopyRecover),
         Row(from: [.postcopyRecover], to: .postcopyActive),
-        Row(from: [.postcopyRecoverSetup, .postcopyRecover], to: .postcopyPaused),
+        Row(from: [.postcopyRecover], to: .postcopyPaused),
         Row(from: [.active], to: .colo),
         Row(from: [.colo], to: .completed),
         Row(from: [.active, .postcopyDevice, .postcopyActive, .colo], to: .failed),

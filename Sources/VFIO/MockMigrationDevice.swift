@@ -29,6 +29,8 @@ package final class MockMigrationDevice: MigrationDevice {
 
     private let world: MockWorld
     private let model: MockModel
+    /// Gates, a bit each, that were opened since its last call.
+    private var opened: UInt32 = 0
     private var calls: UInt64 = 0
     private var held: UInt64 = 0
     private var holds: UInt64 = 0
@@ -87,6 +89,7 @@ package final class MockMigrationDevice: MigrationDevice {
 
     package func read(_ session: DataSession, most: Int) -> DeviceReply<[UInt8]> {
         if let failed: DeviceReply<[UInt8]> = refused(.read, size: most) { return failed }
+        arrive()
         world.memory = .reading(most)
         let outcome = finish(mock_data_read(model.device, session.number, MockWorld.readAddress, most))
         let count = max(Int(outcome.result), 0)
@@ -106,21 +109,22 @@ package final class MockMigrationDevice: MigrationDevice {
 
     package func reset() -> DeviceReply<Void> {
         if let failed: DeviceReply<Void> = refused(.reset) { return failed }
+        arrive()
         return reply(finish(mock_device_ioctl(model.device, UInt64(VFIO_DEVICE_RESET), 0)), ())
     }
 
     package func closeData(_ session: DataSession) {
+        arrive()
         mock_data_close(model.device, session.number)
-        calls += 1
+        _ = finish(mock_outcome())
     }
 
     // MARK: What comes from outside
 
+    /// It takes notice with its next call, as it does behind the shim.
     package func gateOpened(_ gate: String) {
         guard let index = gates.firstIndex(of: gate) else { return }
-        mock_device_gate_opened(model.device, UInt32(index))
-        // As the shim has it: what a device does by itself is not passed on.
-        world.entered.removeAll(keepingCapacity: true)
+        opened |= 1 << UInt32(index)
     }
 
     package func hold(gate: Int, begins: Bool) {
@@ -152,9 +156,17 @@ package final class MockMigrationDevice: MigrationDevice {
     private func during(
         _ memory: UnsafeMutableRawBufferPointer, writable: Bool = true, _ call: (UInt64) -> mock_outcome
     ) -> mock_outcome {
+        arrive()
         // Memory of no bytes has no address; the model asks for none of it.
         world.memory = .argument(memory, writable: writable)
         return finish(call(UInt64(UInt(bitPattern: memory.baseAddress))))
+    }
+
+    /// Before a call reaches the model, it hears of the gates.
+    private func arrive() {
+        guard opened != 0 else { return }
+        for gate in 0..<UInt32(gates.count) where opened & 1 << gate != 0 { mock_device_gate_opened(model.device, gate) }
+        opened = 0
     }
 
     private func finish(_ outcome: mock_outcome) -> mock_outcome {

@@ -23,8 +23,8 @@ public struct Circumstances: Hashable, Sendable {
 
     /// A source device's script re-initialises it for ever, whenever its initial bytes were read.
     public var reinitsForEver = false
-    /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later).
-    public var decidesBelowThreshold = false
+    /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
+    public var decidesBelowThreshold: Bool?
 
     public init() {}
 
@@ -40,7 +40,7 @@ public struct Circumstances: Hashable, Sendable {
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
-        decidesBelowThreshold = header.source.features.contains { $0.name == "generation" && $0.value == "10.0" }
+        decidesBelowThreshold = header.source.features.last { $0.name == "generation" }.map { ["8.1", "10.0"].contains($0.value) }
         sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 }

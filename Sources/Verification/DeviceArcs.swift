@@ -16,11 +16,15 @@ struct DeviceArcs: Sendable {
         var hasChanged = false
         /// It refused a state, and was reset.
         var reset: Spot?
+        /// It was prepared for a change of the guest's state, as only a device with P2P is.
+        var wasPrepared = false
     }
 
     private let role: Role
     private var devices: [Device] = []
     private var last = 0
+    /// Abilities as QEMU found them when the device was plugged (11.1).
+    private var flags: [String: UInt64] = [:]
     /// The round of callbacks in progress: the guest's new state, and the first device that changed.
     private var round: (running: Bool, changed: Spot?)?
 
@@ -31,6 +35,14 @@ struct DeviceArcs: Sendable {
 
     /// The state of each device, as QEMU knows it; nil where it is not known.
     var states: [(device: String, state: VFIOState?)] { devices.map { ($0.name, $0.state) } }
+
+    mutating func found(_ name: String, flags: UInt64) { if self.flags.count < SourceDevices.most { self.flags[name] = flags } }
+
+    /// By its abilities; where no line tells those, by how it was taken through a change of the guest's state.
+    func lacksP2P(_ name: String) -> Bool {
+        if let flags = flags[name] { return flags & 2 == 0 }
+        return devices.contains { $0.name == name && $0.hasChanged && !$0.wasPrepared }
+    }
 
     /// A migration begins: what the devices are stays.
     mutating func begin() {
@@ -70,6 +82,8 @@ struct DeviceArcs: Sendable {
     private func isLegal(_ from: VFIOState?, _ to: VFIOState, _ recover: VFIOState) -> Bool {
         func isIn(_ states: VFIOState...) -> Bool { from.map(states.contains) ?? true }
         switch (to, recover) {
+        // No release does so: a loaded device that refuses to run is left as it is, so that the load can fail.
+        case (.runningP2P, .resuming), (.running, .resuming), (.running, .runningP2P): return role == .destination && isIn(recover)
         case (.preCopy, .running): return role == .source && isIn(.running)
         case (.preCopyP2P, .error): return role == .source && isIn(.preCopy)
         case (.runningP2P, .error): return isIn(.running, .runningP2P, .stop, .stopCopy, .resuming, .preCopyP2P)
@@ -84,8 +98,8 @@ struct DeviceArcs: Sendable {
 
     mutating func did(_ name: String, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
         guard let index = index(name) else { return }
-        // Where nothing is left to recover to QEMU resets the device, which then runs.
-        let isReset = devices[index].asked.map { $0.recover == .error && state == .running && $0.state != .running } ?? false
+        // Where nothing is left to recover to, or that is refused too, QEMU resets the device, which then runs.
+        let isReset = devices[index].asked.map { $0.recover != .running && state == .running && $0.state != .running } ?? false
         if isReset {
             devices[index].reset = devices[index].reset ?? spot
         } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {
@@ -99,6 +113,7 @@ struct DeviceArcs: Sendable {
 
     mutating func prepared(_ name: String, running: Bool, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
         guard let index = index(name) else { return }
+        devices[index].wasPrepared = true
         called(index, state, at: spot, &breaches)
         if let round, round.running == running, let changed = round.changed, !devices[index].hasChanged {
             breaches.report(
@@ -147,6 +162,7 @@ struct DeviceArcs: Sendable {
     /// Another process writes from here on.
     mutating func restart() {
         devices = []
+        flags = [:]
         round = nil
     }
 }

@@ -45,7 +45,8 @@ public enum Difference: Hashable, Sendable {
         case .ending(let expected, let found): "ending: expected \(expected), found \(found)"
         case .count(let what, let expected, let found): "\(what): expected \(expected), found \(found)"
         case .rules(let expected, let found):
-            "broken rules: " + [("only expected", expected), ("only found", found)].filter { !$0.1.isEmpty }
+            "broken rules: "
+                + [("only expected", expected), ("only found", found)].filter { !$0.1.isEmpty }
                 .map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
         case .order(let order):
             "\(order.thread), step \(order.position): expected \(Self.first(order.expected)), found \(Self.first(order.found))"
@@ -74,7 +75,8 @@ public enum Difference: Hashable, Sendable {
     private static func listed(_ steps: [ProtocolStep], _ word: String) -> [String] {
         if steps.isEmpty { return ["    \(word) nothing"] }
         let more = steps.count - mostListed
-        return steps.prefix(mostListed).map { "    \(word) \($0.text)   [\($0.place)]" } + (more > 0 ? ["    \(word) ... \(more) more"] : [])
+        return steps.prefix(mostListed).map { "    \(word) \($0.text)   [\($0.place)]" }
+            + (more > 0 ? ["    \(word) ... \(more) more"] : [])
     }
 }
 
@@ -83,9 +85,11 @@ extension ProtocolSequence {
     /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
     public func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
-        return threads.flatMap { thread in
-            hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
-        }
+        let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
+        return cut.map { .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared") }
+            + threads.flatMap { thread in
+                hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
+            }
     }
 }
 
@@ -140,11 +144,14 @@ extension Judgement {
         if verdict != expected.verdict {
             found.append(.ending(expected: "\(expected.verdict.rawValue) (\(expected.reason))", found: "\(verdict.rawValue) (\(reason))"))
         }
-        for (count, other) in zip(handshake.counts, expected.handshake.counts) where counts.contains(count.name) && count.value != other.value {
+        for (count, other) in zip(handshake.counts, expected.handshake.counts)
+        where counts.contains(count.name) && count.value != other.value {
             found.append(.count(count.name, expected: other.value, found: count.value))
         }
         let (ours, theirs) = (Set(broken), Set(expected.broken))
-        if ours != theirs { found.append(.rules(onlyExpected: theirs.subtracting(ours).sorted(), onlyFound: ours.subtracting(theirs).sorted())) }
+        if ours != theirs {
+            found.append(.rules(onlyExpected: theirs.subtracting(ours).sorted(), onlyFound: ours.subtracting(theirs).sorted()))
+        }
         return found
     }
 }
@@ -155,7 +162,8 @@ extension Handshake {
     /// Who requested, who was counted in, who approved, and how many ACKs there were; texts, equal where the counts are.
     public var counts: [(name: String, value: String)] {
         func text(_ counts: [String: Int], unnamed: Int = 0) -> String {
-            let parts = counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])
+            let parts =
+                counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])
             return parts.isEmpty ? "none" : parts.joined(separator: ", ")
         }
         return [

@@ -71,15 +71,18 @@ public struct SourceAccount: Sendable {
     private var isRipe = false
     private(set) var threshold: Int64?
     private var guestRuns = true
+    /// As much pending as the threshold is enough; since 11.1 it always is.
+    private var decidesAtThreshold = false
     private var decision: Handshake.Decision?
     private var starvation = Starvation()
 
     public init() {}
 
-    /// With what is known from outside: the mode, and idstrs by device name.
-    init(mode: Handshake.Mode?, idstrs: [String: String], guestRuns: Bool) {
-        self.mode = mode
-        devices = DeviceNames(idstrs)
+    /// With what is known from outside: the mode, idstrs by device name, and how the source decides.
+    init(_ circumstances: Circumstances, guestRuns: Bool) {
+        mode = circumstances.sourceMode
+        devices = DeviceNames(circumstances.sourceIdstrs)
+        decidesAtThreshold = circumstances.decidesBelowThreshold == false
         self.guestRuns = guestRuns
     }
 
@@ -110,7 +113,7 @@ public struct SourceAccount: Sendable {
         case .migratePendingEstimate(let total, _, _), .migratePendingExact(let total, _, _):
             queries += 1
             mode = .legacy
-            note(within: total == 0 || total < limit, ackMissing: acks == 0)
+            note(within: total == 0 || total < limit || total == limit && decidesAtThreshold, ackMissing: acks == 0)
         case .migrationThreadLowPending(let pending):
             // The step ends in a decision: it held nothing back.
             isRipe = false

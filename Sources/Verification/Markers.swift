@@ -31,6 +31,8 @@ struct SourceDevice: Sendable {
     var reinit: Spot?
     /// A request that is not collected yet.
     var raised: Spot?
+    /// The last query behind the decision.
+    var lastCheck: Place?
     /// The last check, with the guest stopped, failed.
     var failedCheck: (spot: Spot, result: Int64)?
     var hasBlockInPart = false
@@ -70,6 +72,8 @@ struct SourceDevices: Sendable {
         return last
     }
 
+    func lastCheck(of name: String) -> Place? { all.first { $0.name == name }?.lastCheck }
+
     // MARK: States
 
     mutating func entered(_ name: String, _ state: VFIOState) {
@@ -98,6 +102,7 @@ struct SourceDevices: Sendable {
         missedRequest(index, before: spot, &breaches)
         all[index].initial = result == 0 ? initial : 0
         all[index].dirty = result == 0 ? dirty : 0
+        if isLastCheck { all[index].lastCheck = spot.place }
         if result < 0, isLastCheck { all[index].failedCheck = (spot, result) }
         if reinit, result == 0, all[index].isSent == true, mode == .perDevice { all[index].reinit = spot }
     }

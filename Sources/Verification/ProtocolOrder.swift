@@ -31,13 +31,15 @@ public struct ProtocolOrder: Sendable {
     /// What was done so far.
     public func sequence() -> ProtocolSequence {
         var sequence = ProtocolSequence()
-        source.steps.add(to: &sequence, names: source.names)
-        destination.steps.add(to: &sequence, names: destination.names)
+        // What a device that goes on working has left at the end depends on when the end is.
+        let working = Set(source.working.union(sourceDevices.working).map(source.names.idstr(of:)))
+        source.finished.add(to: &sequence, names: source.names, working: working)
+        destination.steps.add(to: &sequence, names: destination.names, working: working)
         // A program that is taken down stops its devices: that is no part of the migration.
         sourceDevices.steps(before: source.isQuitting ? source.stateChanges : nil, names: source.names).add(
-            to: &sequence, names: source.names)
+            to: &sequence, names: source.names, working: working)
         destinationDevices.steps(before: destination.isQuitting ? destination.stateChanges : nil, names: destination.names).add(
-            to: &sequence, names: destination.names)
+            to: &sequence, names: destination.names, working: working)
         return sequence
     }
 }
@@ -64,6 +66,8 @@ extension ProtocolSequence {
 struct StepDrafts: Sendable {
     struct Draft: Sendable {
         var what: String
+        /// Bytes that came with it; not told of a device that goes on working.
+        var bytes: UInt64?
         var device: String?
         var event: String
         var place: Place
@@ -78,29 +82,39 @@ struct StepDrafts: Sendable {
 
     /// `once`: not if it is what the thread did last.
     mutating func add(
-        _ role: ProtocolThread.Role, _ event: Event, _ arguments: String = "", of device: String? = nil, at place: Place, once: Bool = false
+        _ role: ProtocolThread.Role, _ event: Event, _ arguments: String = "", bytes: UInt64? = nil, of device: String? = nil,
+        at place: Place, once: Bool = false
     ) {
         let name = event.name
-        add(role, Draft(what: arguments.isEmpty ? name : "\(name) \(arguments)", device: device, event: name, place: place), once: once)
+        add(
+            role,
+            Draft(what: arguments.isEmpty ? name : "\(name) \(arguments)", bytes: bytes, device: device, event: name, place: place),
+            once: once)
     }
 
     mutating func add(_ role: ProtocolThread.Role, _ draft: Draft, once: Bool = false) {
         let count = threads[role]?.count ?? 0
-        guard count < ProtocolSequence.mostSteps, threads.count < 4 * SourceDevices.most else { return omitted[role, default: 0] += 1 }
+        guard count < ProtocolSequence.mostSteps, threads.count < 4 * SourceDevices.most else {
+            omitted[role, default: 0] += 1
+            return
+        }
         if once, let last = threads[role]?.last, last.what == draft.what, last.device == draft.device { return }
         threads[role, default: []].append(draft)
     }
 
-    mutating func keep(_ role: ProtocolThread.Role, where isKept: (Int) -> Bool) {
-        threads[role] = threads[role]?.enumerated().filter { isKept($0.offset) }.map(\.element)
+    mutating func keep(_ role: ProtocolThread.Role, where isKept: (Int, Draft) -> Bool) {
+        threads[role] = threads[role]?.enumerated().filter { isKept($0.offset, $0.element) }.map(\.element)
     }
 
-    func add(to sequence: inout ProtocolSequence, names: DeviceNames) {
+    func add(to sequence: inout ProtocolSequence, names: DeviceNames, working: Set<String>) {
+        for role in omitted.keys { sequence.cut.insert(ProtocolThread(isSource: isSource, role: role.named(names))) }
         for (role, drafts) in threads where !drafts.isEmpty {
             sequence.threads[ProtocolThread(isSource: isSource, role: role.named(names)), default: []] += drafts.map { draft in
-                ProtocolStep(
-                    text: draft.device.map { "(\(names.idstr(of: $0))) \(draft.what)" } ?? names.naming(draft.what), event: draft.event,
-                    place: draft.place)
+                var text = draft.what
+                let idstr = draft.device.map(names.idstr(of:))
+                if let bytes = draft.bytes, let idstr { text += working.contains(idstr) ? ", bytes" : ", \(bytes) bytes" }
+                return ProtocolStep(
+                    text: idstr.map { "(\($0)) \(text)" } ?? names.naming(text), event: draft.event, place: draft.place)
             }
         }
     }

@@ -4,6 +4,8 @@ import MigrationTrace
 struct DestinationOrder: Sendable {
     private struct Device: Sendable {
         var data = ByteCount()
+        /// Its state is loaded over channels of its own.
+        var isOnChannels = false
     }
 
     private(set) var steps = StepDrafts(isSource: false)
@@ -49,7 +51,7 @@ struct DestinationOrder: Sendable {
         case .migrateSetState(let new):
             status = new
             steps.add(listens ? .statuses : .main, event, new.rawValue, at: place)
-        case .migrateError(let text): steps.add(.errors, event, text, at: place)
+        case .migrateError(let text): steps.add(.errors, event, withoutCut(text), at: place)
         case .migrationBlockActivation(let activation): steps.add(.main, event, activation.rawValue, at: place)
         case .runstateSet(_, let from, _, let to): steps.add(.main, event, "\(from.rawValue) -> \(to.rawValue)", at: place)
         case .vmStateNotify(let running, _, let reason): steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue)", at: place)
@@ -57,12 +59,9 @@ struct DestinationOrder: Sendable {
         case .migrateGlobalStatePostLoad(let state): steps.add(.main, event, state, at: place)
         case .loadvmStateSetup: steps.add(.main, event, at: place)
         case .loadvmStateCleanup: steps.add(listens ? .listen : .main, event, at: place)
-        case .postcopyRAMListenThreadStart:
-            listens = true
-            steps.add(.listen, event, at: place)
-        case .postcopyRAMListenThreadExit: steps.add(.listen, event, at: place)
-        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, "\(result)", at: place)
-        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret \(result)", at: place)
+        case .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit: steps.add(.listen, event, at: place)
+        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, withoutCut(result), at: place)
+        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret " + withoutCut(result), at: place)
         case .processIncomingMigrationCoPostcopyEndMain: steps.add(.main, event, at: place)
         default: break
         }
@@ -89,10 +88,13 @@ struct DestinationOrder: Sendable {
             guard let idstr = idstrs[number] else { return }
             names.enter(idstr)
             if section == .end { steps.add(reader, event, "END \(idstr)", at: place) }
-        case .qemuLoadvmStateSectionCommand(let result): if result != 0 { steps.add(reader, event, "\(result)", at: place) }
+        // Of the thread that reads commands: in postcopy that is the package's.
+        case .qemuLoadvmStateSectionCommand(let result): if result != 0 { steps.add(.main, event, "\(result)", at: place) }
         case .loadvmProcessCommand(let command, _):
             // Its own event has the value.
             guard command != .ping else { return }
+            // From here on a second thread reads; its own first line may come late.
+            if command == .postcopyListen { listens = true }
             let role: ProtocolThread.Role = command == .recvBitmap || command == .postcopyResume ? .listen : .main
             steps.add(role, event, command?.name ?? "(null)", at: place, once: command?.isForEachBlock ?? false)
         case .loadvmProcessCommandPing(let value):
@@ -131,18 +133,18 @@ struct DestinationOrder: Sendable {
             steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue) \(state.rawValue)", of: device, at: place)
         case .vfioLoadState(let device, let tag):
             names.see(device)
-            // Data is counted, not the pieces it comes in.
-            guard tag != .data else { return }
+            // Data is counted, not the pieces it comes in. Other tags are none: a stream that was cut in the midst of one.
+            guard let word = tag.word else { return }
             let bytes = taken(device)
-            let data = tag == .initDataSent ? " after \(bytes) bytes" : ""
-            steps.add(.main, event, tag.word + data, of: device, at: place)
+            steps.add(.main, event, word, bytes: tag == .initDataSent ? bytes : nil, of: device, at: place)
         case .vfioLoadStateDeviceData(let device, let size, let result):
             names.see(device)
             guard result == 0 else { return steps.add(.main, event, "ret \(result)", of: device, at: place) }
             count(device, size)
         case .vfioLoadDeviceConfigStateStart(let device), .vfioLoadDeviceConfigStateEnd(let device):
-            steps.add(.main, event, of: device, at: place)
+            steps.add(devices[device]?.isOnChannels == true ? .multifd(device) : .main, event, of: device, at: place)
         case .vfioLoadBufsThreadStart(let device), .vfioLoadBufsThreadEnd(let device):
+            if devices[device] != nil || devices.count < SourceDevices.most { devices[device, default: Device()].isOnChannels = true }
             steps.add(.multifd(device), event, of: device, at: place)
         case .vfioLoadCleanup(let device): steps.add(.main, event, of: device, at: place)
         default: break
@@ -158,14 +160,30 @@ struct DestinationOrder: Sendable {
 }
 
 extension VFIOLoadTag {
-    fileprivate var word: String {
+    /// nil for data, and for what is none of the tags.
+    fileprivate var word: String? {
         switch self {
         case .config: "CONFIG"
         case .setup: "SETUP"
-        case .data: "DATA"
         case .initDataSent: "INIT_DATA_SENT"
         case .configLoadReady: "CONFIG_LOAD_READY"
-        default: "0x" + String(rawValue, radix: 16)
+        default: nil
         }
     }
+}
+
+/// A stream that ends is EIO within a field and EINVAL at a section's footer: which of the two depends on where the source's last flush ended.
+private func withoutCut(_ result: Int64) -> String { result == -5 || result == -22 ? "EIO or EINVAL" : "\(result)" }
+
+/// The same in words. What a device or a command refuses has other words.
+private func withoutCut(_ error: String) -> String {
+    let start = "load of migration failed: "
+    guard error.hasPrefix(start) else { return error }
+    let rest = error.dropFirst(start.count).split(separator: ": ", maxSplits: 1).map(String.init)
+    guard let word = rest.first, ["Input/output error", "Invalid argument"].contains(word) else { return error }
+    let more = rest.count > 1 ? rest[1] : ""
+    let isPlain =
+        more.isEmpty || more == "Input/output error" || more.hasPrefix("Section footer error")
+        || more.hasPrefix("Failed to load vmstate version_id")
+    return isPlain ? start + "EIO or EINVAL" : start + "EIO or EINVAL: " + more
 }

@@ -17,6 +17,8 @@ struct DeviceOrder: Sendable {
     }
 
     private let isSource: Bool
+    /// Devices that were found with dirty bytes.
+    private(set) var working: Set<String> = []
     private var drafts: StepDrafts
     private var devices: [String: Device] = [:]
 
@@ -24,6 +26,9 @@ struct DeviceOrder: Sendable {
         self.isSource = isSource
         drafts = StepDrafts(isSource: isSource)
     }
+
+    /// The machine's own descriptor among those that are mocked, which is no device.
+    private static let machine = "iommufd"
 
     mutating func take(_ event: Event, at place: Place) {
         switch event {
@@ -36,7 +41,7 @@ struct DeviceOrder: Sendable {
             }
             if from == .stopCopy {
                 let bytes = change(device) { $0.stopCopyBytes.taken() } ?? 0
-                if isSource { add(event, "gave \(bytes) bytes in STOP_COPY", of: device, at: place) }
+                if isSource { add(event, "from STOP_COPY", bytes: bytes, of: device, at: place) }
             }
         case .deviceCall(let device, "set-state", let result):
             let path = change(device) { device in
@@ -49,7 +54,7 @@ struct DeviceOrder: Sendable {
             add(event, "set-state \(way.isEmpty ? "(no change)" : way)\(result == 0 ? "" : ", ret \(result)")", of: device, at: place)
         case .deviceCall(let device, let call, let result):
             // What the machine asks at its start fails in ways of its own.
-            guard result < 0, device != "iommufd", devices[device] != nil else { return }
+            guard result < 0, devices[device] != nil else { return }
             add(event, "\(call) ret \(result)", of: device, at: place, once: true)
         case .deviceReset(let device, let from):
             let hasRefused = change(device) { device in
@@ -64,22 +69,26 @@ struct DeviceOrder: Sendable {
         case .deviceSessionBegin(let device, let purpose, _): add(event, purpose.rawValue, of: device, at: place)
         case .deviceSessionEnd(let device, _): add(event, of: device, at: place)
         case .devicePrecopyInfo(let info):
-            guard info.reinit || info.result < 0 else { return }
-            add(event, "reinit \(info.reinit ? 1 : 0), ret \(info.result)", of: info.device, at: place, once: info.result < 0)
+            if info.dirty > 0, working.count < SourceDevices.most { working.insert(info.device) }
+            if info.reinit { add(event, "reinit 1, ret \(info.result)", of: info.device, at: place) }
         case .deviceRead(let device, _, let result):
             if result < 0, result != -42 { return add(event, "ret \(result)", of: device, at: place, once: true) }
             change(device) { device in if device.state == .stopCopy, result > 0 { device.stopCopyBytes.add(UInt64(result)) } }
         case .deviceWrite(let device, _, let result):
             if result < 0 { add(event, "ret \(result)", of: device, at: place, once: true) }
         case .deviceLoaded(let device, let segment, let size, _):
-            if segment != .dirty { add(event, "\(segment.rawValue) \(size)", of: device, at: place) }
-        case .deviceUnknownIoctl(let device, let request): add(event, "0x" + String(request, radix: 16), of: device, at: place)
+            if segment != .dirty { add(event, segment.rawValue, bytes: size, of: device, at: place) }
+        case .deviceUnknownIoctl(let device, let request):
+            guard device != Self.machine else { return }
+            add(event, "0x" + String(request, radix: 16), of: device, at: place)
         default: break
         }
     }
 
-    private mutating func add(_ event: Event, _ text: String = "", of device: String, at place: Place, once: Bool = false) {
-        drafts.add(.device(device), event, text, of: device, at: place, once: once)
+    private mutating func add(
+        _ event: Event, _ text: String = "", bytes: UInt64? = nil, of device: String, at place: Place, once: Bool = false
+    ) {
+        drafts.add(.device(device), event, text, bytes: bytes, of: device, at: place, once: once)
     }
 
     private mutating func changed(_ name: String, isOnItsWay: Bool) {
@@ -109,7 +118,7 @@ struct DeviceOrder: Sendable {
                 let done = changes.first { names.idstr(of: $0.key) == idstr }?.value ?? 0
                 if done < device.stepsBefore.count { end = device.stepsBefore[done] }
             }
-            kept.keep(role) { $0 >= start && $0 < end }
+            kept.keep(role) { index, _ in index >= start && index < end }
         }
         return kept
     }

@@ -22,6 +22,8 @@ struct SourceOrder: Sendable {
 
     private(set) var steps = StepDrafts(isSource: true)
     private(set) var names: DeviceNames
+    /// Devices that were found with dirty bytes while the source iterates.
+    private(set) var working: Set<String> = []
     private(set) var isQuitting = false
     /// By device name, from the log's beginning: changes of state before the program was quit.
     private(set) var stateChanges: [String: Int] = [:]
@@ -31,6 +33,7 @@ struct SourceOrder: Sendable {
     /// From 11.0 on notifiers have other numbers, and an event.
     private var hasNotifierEvents = false
     private var hasMigrationThread = false
+    private var hasChannelEnded = false
     private var isCleaningUp = false
     /// Who starts or stops the guest.
     private var actor = ProtocolThread.Role.main
@@ -38,10 +41,18 @@ struct SourceOrder: Sendable {
     private var isSaving = false
     private var hasSavedOthers = false
     private var hasSyncedLast = false
-    private var acks = 0
     private var devices: [String: Device] = [:]
 
     init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
+
+    /// The steps, without what a source that gives up may or may not have read before: the PONGs. (ACKs are counted beside.)
+    var finished: StepDrafts {
+        var kept = steps
+        let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
+        if hasFailed { kept.keep(.returnPath) { $1.event != "source_return_path_thread_pong" } }
+        if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
+        return kept
+    }
 
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
@@ -66,11 +77,11 @@ struct SourceOrder: Sendable {
         hasBegun = true
         phase = .setUp
         hasMigrationThread = false
+        hasChannelEnded = false
         isCleaningUp = false
         isSaving = false
         hasSavedOthers = false
         hasSyncedLast = false
-        acks = 0
         devices = [:]
     }
 
@@ -78,7 +89,8 @@ struct SourceOrder: Sendable {
         switch event {
         case .savevmSectionStart(let idstr, _): names.enter(idstr)
         case .savevmSectionEnd: names.leave()
-        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device): names.see(device)
+        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
+            names.see(device)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): names.name(device, idstr)
         default: break
         }
@@ -92,7 +104,13 @@ struct SourceOrder: Sendable {
             steps.add(thread(setting: new), event, new.rawValue, at: place)
             status = new
             if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
-        case .migrateError(let text): steps.add(thread(storing: text), event, text, at: place)
+        case .migrateError(let text):
+            let isEnd = saysThatPeerIsGone(text)
+            // Another thread may find it ended once more, or not.
+            if isEnd, hasChannelEnded { return }
+            hasChannelEnded = hasChannelEnded || isEnd
+            let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
+            steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
         case .migrationCallNotifiers(let type):
             hasNotifierEvents = true
             actor = thread(notifying: type)
@@ -165,13 +183,17 @@ struct SourceOrder: Sendable {
     private func thread(storing error: String) -> ProtocolThread.Role {
         func begins(_ texts: [String]) -> Bool { texts.contains(where: error.hasPrefix) }
         if begins([
-            "Sibling indicated error", "Switchover ack pending num underflowed", "Received ", "Failed reading data for message", "MIG_RP_MSG",
+            "Switchover ack pending num underflowed", "Received ", "Failed reading data for message", "MIG_RP_MSG",
             "Req_Page_id",
         ]) {
             return .returnPath
         }
         if begins(["Switchover ACK was requested", "Switchover is interrupted", "Unable to write to"]) { return .migration }
         return .errors
+    }
+
+    private var isInPostcopy: Bool {
+        [.postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover].contains(status)
     }
 
     // MARK: Stream
@@ -212,7 +234,10 @@ struct SourceOrder: Sendable {
     private mutating func takeReturnPath(_ event: Event, at place: Place) {
         switch event {
         case .openReturnPathOnSource, .openReturnPathOnSourceContinue: steps.add(.main, event, at: place)
-        case .sourceReturnPathThreadEntry, .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
+        case .sourceReturnPathThreadEntry:
+            hasChannelEnded = false
+            steps.add(.returnPath, event, at: place)
+        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
             .sourceReturnPathThreadEnd:
             steps.add(.returnPath, event, at: place)
         case .sourceReturnPathThreadPong(let value):
@@ -220,11 +245,11 @@ struct SourceOrder: Sendable {
             let role: ProtocolThread.Role = value == listenPing ? .messages("PONG of the listen thread") : .returnPath
             steps.add(role, event, "0x" + String(value, radix: 16), at: place)
         case .sourceReturnPathThreadSwitchoverAcked(let pending):
-            acks += 1
-            steps.add(.returnPath, event, "(ACK \(acks)\(pending == .max ? ", underflow" : ""))", at: place)
+            steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)
         case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)
-        case .sourceReturnPathThreadShut(let value): steps.add(.returnPath, event, "\(value)", at: place)
-        case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(isCleaningUp ? .main : .migration, event, at: place)
+        // SHUT 1 is compared as what follows from it, as the end of the channel is.
+        case .sourceReturnPathThreadShut(let value): if value == 0 { steps.add(.returnPath, event, "0", at: place) }
+        case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(.join, event, at: place)
         default: break
         }
     }
@@ -250,26 +275,25 @@ struct SourceOrder: Sendable {
             change(device) { $0.awaitsInitial = true }
             steps.add(.migration, event, "data buffer size \(size)", of: device, at: place)
         case .vfioQueryStopCopySize(let device, let size, let result):
-            switch phase {
-            case .setUp: steps.add(.migration, event, "\(size) ret \(result)", of: device, at: place)
-            case .iterating: if result < 0 { steps.add(.iteration(device), event, "ret \(result)", of: device, at: place, once: true) }
-            case .stopping: break
-            }
+            if phase == .setUp { steps.add(.migration, event, "\(size) ret \(result)", of: device, at: place) }
         case .vfioQueryPrecopySize(let device, let initial, let dirty, let reinit, let result):
-            let (reinit, isFailed) = (reinit ? 1 : 0, result < 0)
+            works(device, dirty)
+            let flag = reinit ? 1 : 0
             switch phase {
-            case .setUp: steps.add(.migration, event, "init \(initial), dirty \(dirty), reinit \(reinit), ret \(result)", of: device, at: place)
-            case .iterating:
-                guard reinit == 1 || isFailed else { return }
-                steps.add(.iteration(device), event, "reinit \(reinit), ret \(result)", of: device, at: place, once: isFailed)
-            case .stopping: steps.add(actor, event, "reinit \(reinit), ret \(result)", of: device, at: place)
+            case .setUp:
+                steps.add(.migration, event, "init \(initial), dirty \(dirty), reinit \(flag), ret \(result)", of: device, at: place)
+            case .iterating: if reinit { steps.add(.iteration(device), event, "reinit 1, ret \(result)", of: device, at: place) }
+            case .stopping: steps.add(actor, event, "reinit \(flag), ret \(result)", of: device, at: place)
             }
+        case .vfioStatePendingEstimate(let device, _, _, _, let dirty), .vfioStatePendingExact(let device, _, _, _, _, let dirty):
+            works(device, dirty)
         case .vfioQueryPrecopySizeRequestSwitchoverAck(let device):
             change(device) { $0.awaitsInitial = true }
             steps.add(phase == .iterating ? .iteration(device) : actor, event, of: device, at: place)
         case .vfioStatePending(let pending):
             guard pending.requestsAck || pending.final else { return }
-            let flags = "request switchover ack \(pending.requestsAck ? 1 : 0), exact \(pending.exact ? 1 : 0), final \(pending.final ? 1 : 0)"
+            let flags =
+                "request switchover ack \(pending.requestsAck ? 1 : 0), exact \(pending.exact ? 1 : 0), final \(pending.final ? 1 : 0)"
             steps.add(pending.final ? .migration : .iteration(pending.device), event, flags, of: pending.device, at: place)
         case .vfioSaveIterateStart(let device): steps.add(.iteration(device), event, of: device, at: place)
         case .vfioSaveBlock(let device, let size): change(device) { $0.blocks.add(UInt64(max(size, 0))) }
@@ -278,20 +302,20 @@ struct SourceOrder: Sendable {
                 device.awaitsInitial = false
                 return device.blocks.taken()
             }
-            steps.add(.iteration(device), event, "after \(bytes) bytes", of: device, at: place)
+            steps.add(.iteration(device), event, bytes: bytes, of: device, at: place)
         case .vfioSaveIterate(let device, let initial, _):
             guard initial == 0, devices[device]?.awaitsInitial == true else { return }
             let bytes = change(device) { device in
                 device.awaitsInitial = false
                 return device.blocks.taken()
             }
-            steps.add(.iteration(device), event, "initial 0 after \(bytes) bytes", of: device, at: place)
+            steps.add(.iteration(device), event, "initial 0", bytes: bytes, of: device, at: place)
         case .vfioSaveCompletePrecopyStart(let device):
             change(device) { _ = $0.blocks.taken() }
             steps.add(.migration, event, of: device, at: place)
         case .vfioSaveCompletePrecopy(let device, let result):
             let bytes = change(device) { $0.blocks.taken() }
-            steps.add(.migration, event, "ret \(result) after \(bytes) bytes", of: device, at: place)
+            steps.add(.migration, event, "ret \(result)", bytes: bytes, of: device, at: place)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, let instance):
             change(device) { device in
                 device.isOnChannels = true
@@ -303,7 +327,7 @@ struct SourceOrder: Sendable {
                 device.isOnChannels = false
                 return device.blocks.taken()
             }
-            steps.add(.multifd(device), event, "ret \(result) after \(bytes) bytes", of: device, at: place)
+            steps.add(.multifd(device), event, "ret \(result)", bytes: bytes, of: device, at: place)
         case .vfioSaveDeviceConfigState(let device):
             steps.add(devices[device]?.isOnChannels == true ? .multifd(device) : .migration, event, of: device, at: place)
         case .vfioSaveCleanup(let device): steps.add(.main, event, of: device, at: place)
@@ -319,6 +343,10 @@ struct SourceOrder: Sendable {
         }
     }
 
+    private mutating func works(_ device: String, _ dirty: UInt64) {
+        if dirty > 0, phase == .iterating, working.count < SourceDevices.most { working.insert(device) }
+    }
+
     @discardableResult
     private mutating func change<Value>(_ name: String, _ body: (inout Device) -> Value) -> Value {
         var device = devices[name] ?? Device()
@@ -326,6 +354,24 @@ struct SourceOrder: Sendable {
         if devices[name] != nil || devices.count < SourceDevices.most { devices[name] = device }
         return value
     }
+}
+
+/// What a source stores when its destination has failed. A destination says SHUT 1 and closes; where something of the stream was not read
+/// yet, the close resets the connection, and what was said is lost. Which of the two it comes to is chance (TCP). The destination's own
+/// part tells that SHUT was said.
+private func saysThatPeerIsGone(_ error: String) -> Bool {
+    ["Sibling indicated error", "Channel error: Input/output error", "Unable to read from socket: "].contains(where: error.hasPrefix)
+}
+
+private let itWasClosed = "(it was closed)"
+private let peerIsGone = "(SHUT 1, or the end of the channel)"
+
+/// A write to a channel that was closed: which error number it is depends on whether it is the first.
+private func withoutErrno(_ error: String) -> String {
+    for text in ["Unable to write to socket: "] {
+        if let range = error.firstRange(of: text) { return error[..<range.upperBound] + itWasClosed }
+    }
+    return error
 }
 
 /// The PING that the destination's listen thread answers.

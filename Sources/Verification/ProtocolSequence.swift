@@ -22,6 +22,9 @@ public struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case statuses
         /// Errors that one of several threads stores.
         case errors
+        /// The wait for the end of the return path: by the migration thread where everything could be sent, else by the clean-up. Whether the last
+        /// write to a channel that is closed fails is chance.
+        case join
         /// By section idstr: what the device itself saw.
         case device(String)
     }
@@ -41,6 +44,7 @@ public struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case .messages(let kind): "\(side), \(kind)"
         case .statuses: "\(side), statuses in postcopy"
         case .errors: "\(side), errors"
+        case .join: "\(side), end of the return path"
         case .device(let device): "\(side), device \(device)"
         }
     }
@@ -66,6 +70,9 @@ public struct ProtocolSequence: Hashable, Sendable {
     /// Threads that did anything.
     public internal(set) var threads: [ProtocolThread: [ProtocolStep]] = [:]
 
+    /// Threads that did more than is kept, and so cannot be compared to their end.
+    public internal(set) var cut: Set<ProtocolThread> = []
+
     /// All threads, in a fixed order.
     public var ordered: [(thread: ProtocolThread, steps: [ProtocolStep])] {
         threads.map { ($0.key, $0.value) }.sorted { $0.0.sortKey < $1.0.sortKey }
@@ -86,6 +93,7 @@ extension ProtocolThread {
             case .messages: 6
             case .multifd: 7
             case .errors: 8
+            case .join: 8
             case .device: 9
             }
         return "\(isSource ? 0 : 1)\(rank)\(description)"

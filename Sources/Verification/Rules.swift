@@ -28,7 +28,7 @@ extension Rule {
         collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, oneDecision, iteratesUntilDecision, finalQuery,
         finalRequestFails,
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
-        markerDue, legacyRequests, unnoticedReinit, resetWhileWaiting, sessionLasts, capabilityOff,
+        markerDue, legacyRequests, unnoticedReinit, uncheckedDevice, resetWhileWaiting, sessionLasts, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, approvalAfterInitial, dataWritten, ackPerApproval, ackHasApproval, legacyCount,
         legacyOneAck,
         legacyNoUsers, countsAcross, allAnswered, bytesAcross, allLoaded, approvedBeforeDecision, sameMode, packageRuns,
@@ -102,6 +102,9 @@ extension Rule {
     static let unnoticedReinit = Rule(
         "unnoticed-reinit", "11.1", "switchover-ack 3.5.1",
         "A migration with per-device ACKs completes only after every REINIT its devices raised was seen by a query.")
+    static let uncheckedDevice = Rule(
+        "unchecked-device", unnoticedReinit.generations, unnoticedReinit.section,
+        "A migration with per-device ACKs completes only after a device without P2P, too, was checked for a REINIT behind the decision.")
     static let resetWhileWaiting = Rule(
         "reset-while-waiting", "11.1", "switchover-ack 3.8",
         "No device is reset between its set-up and the last check: the check then fails, and counts as a request that no REINIT made.")

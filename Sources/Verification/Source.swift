@@ -47,7 +47,7 @@ struct SourceSide: Sendable {
 
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
-        account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: true)
+        account = SourceAccount(circumstances, guestRuns: true)
         ledger = SourceLedger(mode: circumstances.sourceMode)
     }
 
@@ -64,7 +64,7 @@ struct SourceSide: Sendable {
         self.arcs.begin()
         self.last = last
         breaches = earlier
-        account = SourceAccount(mode: circumstances.sourceMode, idstrs: circumstances.sourceIdstrs, guestRuns: guest.runs ?? true)
+        account = SourceAccount(circumstances, guestRuns: guest.runs ?? true)
         hasBegun = true
     }
 
@@ -184,6 +184,7 @@ struct SourceSide: Sendable {
             if running { devices.started(device, state, iterates: status.status == .active, at: spot, &breaches) }
             guestChanges(event, spot)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asks(device, state, recover: recover, at: spot, &breaches)
+        case .vfioMigrationInit(let device, let flags, _, _): arcs.found(device, flags: flags)
         case .vfioMigrationRealize(let device): arcs.realized(device)
         case .vfioMigrationSetDeviceState(let device, let state):
             arcs.did(device, state, at: spot, &breaches)

@@ -142,7 +142,7 @@ public struct Verifier: Sendable {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
             destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
-            decidesBelowThreshold: circumstances.decidesBelowThreshold, armed: armed, isOneWay: circumstances.isOneWay,
+            decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, isOneWay: circumstances.isOneWay,
             wasCancelled: wasCancelled)
     }
 
@@ -197,16 +197,18 @@ public struct Verifier: Sendable {
         ]
     }
 
-    /// REINITs no query saw, and last checks that failed because the device was reset.
+    /// REINITs no query saw, of devices without a last check apart, and last checks that failed because the device was reset.
     private func unnoticed(_ capability: Bool?) -> [Finding] {
         var found: [Finding] = []
         if source.status.final == .completed, source.ledger.mode == .perDevice, capability == true {
             for device in sourceDevices.all {
                 guard let reinit = device.unreportedReinit else { continue }
+                let isUnchecked = lacksP2P(device) && source.devices.lastCheck(of: device.name) == nil
+                let why = isUnchecked ? "an unchecked device" : "the device"
                 found.append(
                     Finding(
-                        rule: .unnoticedReinit, device: device.name,
-                        found: "the device re-initialised, no query reported it, and the migration completed",
+                        rule: isUnchecked ? .uncheckedDevice : .unnoticedReinit, device: device.name,
+                        found: "\(why) re-initialised, no query reported it, and the migration completed",
                         places: [reinit.place, source.ending?.place].compactMap { $0 }, lastGood: reinit.lastGood,
                         legal: "a query that reports the REINIT, and a new ACK, before the device stops"))
             }
@@ -225,6 +227,11 @@ public struct Verifier: Sendable {
                     legal: "no reset between set-up and the last check"))
         }
         return found
+    }
+
+    /// By the device's own abilities, or by what QEMU found them to be.
+    private func lacksP2P(_ device: DeviceStreams.Device) -> Bool {
+        device.flags.map { $0 & 2 == 0 } ?? source.arcs.lacksP2P(device.name)
     }
 
     /// Devices whose data the destination did not write, though it completed.
@@ -278,18 +285,36 @@ public struct Verifier: Sendable {
         for device in destinationDevices.all {
             let idstr = account.idstr(of: device.name)
             guard let loaded = destination.devices.first(where: { account.idstr(of: $0.name) == idstr }) else { continue }
-            for (round, (approval, initial)) in zip(loaded.approvals, device.loadedInitial).enumerated()
-            where approval.bytes < initial.bytes {
-                found.append(
-                    Finding(
-                        rule: .approvalAfterInitial, device: device.name,
-                        found:
-                            "approval \(round + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
-                        places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
-                break
-            }
+            // Initial bytes that nobody knew of have no approval: that is another rule's finding.
+            let isUnnoticed = sourceDevices.device(device.name)?.unreportedReinit != nil
+            let rounds = device.loadedInitial.dropLast(isUnnoticed ? 1 : 0)
+            guard let early = earlyApproval(loaded.approvals, rounds) else { continue }
+            let (approval, initial) = (loaded.approvals[early.approval], device.loadedInitial[early.round])
+            found.append(
+                Finding(
+                    rule: .approvalAfterInitial, device: device.name,
+                    found:
+                        "approval \(early.approval + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
+                    places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
         }
         return found
+    }
+
+    /// An approval ahead of the initial bytes of its round.
+    ///
+    /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while to
+    /// the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the bytes.
+    private func earlyApproval(
+        _ approvals: [MarkerPoint], _ rounds: ArraySlice<(bytes: UInt64, place: Place)>
+    ) -> (approval: Int, round: Int)? {
+        var round = 0
+        for (number, approval) in approvals.enumerated() {
+            let first = round
+            while round < rounds.count, rounds[round].bytes <= approval.bytes { round += 1 }
+            guard round == first, round < rounds.count, approvals.last!.bytes < rounds[round].bytes else { continue }
+            return (number, round)
+        }
+        return nil
     }
 
     /// Devices that QEMU reset in the migration, by its own log or by the devices'.

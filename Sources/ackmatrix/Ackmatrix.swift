@@ -12,8 +12,9 @@ struct Ackmatrix: AsyncParsableCommand {
             Exit status: 0 everything as predicted, 1 a finding, 2 wrong usage or a broken environment.
             """,
         subcommands: [
-            RunCommand.self, ListCommand.self, CheckCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self,
-            ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self,
+            RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
+            ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self,
+            LogCommand.self, TraceCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.

@@ -25,7 +25,7 @@ struct SideOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation; may repeat. 8.1 and postcopy-device-v1 are there only when named.",
+            "Only the engine of this generation; may repeat. 8.1, v1, postcopy-device-v1 and request-message are there only when named.",
             valueName: "GENERATION"))
     var engine: [String] = []
 

@@ -30,8 +30,8 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "How often each cell runs.")
     var `repeat` = 1
 
-    @Option(help: "Chooses what is left to chance in the engine; each repetition has the next one.")
-    var seed: UInt64 = 1
+    @Option(help: "Chooses what is left to chance in the engine; 0 is nothing, and each repetition has the next one.")
+    var seed: UInt64 = 0
 
     @Option(help: ArgumentHelp("Where the results go; what an earlier run left there goes. (default: .build/results)", valueName: "FOLDER"))
     var results: String?

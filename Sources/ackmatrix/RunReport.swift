@@ -168,7 +168,7 @@ struct RunReport {
 }
 
 /// Standard output: a terminal has a line at its end that is redrawn.
-private struct Screen {
+struct Screen {
     let isTerminal = isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
     private static let clearLine = "\r\u{1B}[K"
 
@@ -177,9 +177,12 @@ private struct Screen {
         ackmatrix.say(text)
     }
 
-    func show(_ progress: RunProgress) {
+    func show(_ progress: RunProgress) { show(progress.line(width:)) }
+
+    /// A line made for the screen's width.
+    func show(_ line: (Int) -> String) {
         guard isTerminal else { return }
-        print(Self.clearLine + progress.line(width: width), terminator: "")
+        print(Self.clearLine + line(width), terminator: "")
         fflush(nil)
     }
 

@@ -159,7 +159,9 @@ import Testing
         // Products.
         Refused("product without a name", "{name: boxes, ", "{", line: 7, column: 5, "expected 'name' in a product"),
         Refused("product twice", "name: lids", "name: boxes", line: 8, column: 5, "which the product in line 7 has"),
-        Refused("unknown tier", "tier: quick", "tier: fast", line: 10, column: 11, "expected a tier (quick, default, full), found 'fast'"),
+        Refused(
+            "unknown tier", "tier: quick", "tier: fast", line: 10, column: 11,
+            "expected a tier (quick, default, full, engine), found 'fast'"),
         Refused("unknown axis", "axes: {lid:", "axes: {top:", line: 14, column: 12, "expected an axis (colour, size, lid), found 'top'"),
         Refused("unknown value", "axes: {lid: [no, yes]}", "axes: {lid: [no, maybe]}", line: 14, "(no, yes), found 'maybe'"),
         Refused("value listed twice", "axes: {lid: [no, yes]}", "axes: {lid: [no, no]}", line: 14, "found 'no' twice"),

@@ -394,6 +394,37 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
         #expect(!ram.hasRequests)
     }
 
+    @Test func nothingIsSynchronisedInPostcopy() throws {
+        let ram = RAM(GuestMemory(mebibytes: 1))
+        let bench = Bench(.likeTenZero, Self.capabilities, modules: [ram])
+        _ = try bench.setUp(ram)
+        ram.phase = .postcopy
+        bench.log.events = []
+        try #expect(bench.query(ram, exact: true).postcopy == 1 << 20)
+        _ = try bench.iterate(ram)
+        ram.memory.rewrite(block: 0, 0..<1)
+        try #expect(bench.complete(ram) == [.end])
+        #expect(bench.log.events.isEmpty)
+    }
+
+    /// Requests that are repeated over a new channel name their block anew; pages that have come are left out.
+    @Test func openRequestsNameTheirBlockAnew() throws {
+        let ram = RAM(GuestMemory([MemoryBlock(id: "a", pages: 10)]))
+        let bench = Bench(.likeElevenOne, Self.capabilities, modules: [ram])
+        try bench.startLoad(ram)
+        try bench.load([.blocks(ram.memory.table)], into: ram)
+        ram.phase = .postcopy
+        for page in 1...3 { #expect(ram.touch(block: 0, page: page) != nil) }
+        try bench.load([.zeroPages(block: 0, 1..<2)], into: ram)
+        let open: [ReturnMessage] = [
+            .requestPages(block: "a", offset: 0x2000, length: 4096), .requestPages(block: nil, offset: 0x3000, length: 4096),
+        ]
+        #expect(ram.openRequests() == open)
+        #expect(ram.touch(block: 0, page: 1) == nil)
+        _ = try bench.call { call throws(ModuleError) in ram.loadCleanup(&call) }
+        #expect(!ram.isMissing(block: 0, page: 2) && ram.touch(block: 0, page: 2) == nil)
+    }
+
     /// Up to 11.0 the discards come with a sync of their own, without notifiers; 12 runs a command.
     @Test(arguments: [(Generation.likeTenZero, 1), (.likeElevenOne, 0)]) func discardsNameWhatIsDirty(generation: Generation, syncs: Int)
         throws

@@ -76,7 +76,7 @@ import Testing
         let old: Features = [
             .returnPathErrorsUnwatched, .startsBeforeShut, .resetsLoadedDevice, .cancelsBehindHandOver, .endsStateAtENOMSG,
             .failsAtPostcopyEnd, .listenSetsBackToDiscard, .readsReturnPathOfFile, .readsReturnPathOfPipe, .marksAfterFailedQuery,
-            .marksAfterENOMSG,
+            .marksAfterENOMSG, .failsWithPackageOnItsWay,
         ]
         #expect(Features.quirks == newOnly.union(old))
         for generation in Generation.all {

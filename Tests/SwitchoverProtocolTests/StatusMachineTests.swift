@@ -78,14 +78,14 @@ import Testing
         cancelled:
         failed:
         """
+    /// 11.1.3 logs no postcopy-recover-setup at a destination.
     static let newDestination = """
         none: setup
         setup: active
         active: completed failed postcopy-device postcopy-active colo
         postcopy-device: postcopy-active failed
         postcopy-active: completed postcopy-paused failed
-        postcopy-paused: postcopy-recover-setup
-        postcopy-recover-setup: postcopy-recover postcopy-paused
+        postcopy-paused: postcopy-recover
         postcopy-recover: postcopy-active postcopy-paused
         colo: completed failed
         completed:
@@ -96,32 +96,19 @@ import Testing
         setup: active
         active: completed failed postcopy-active colo
         postcopy-active: completed postcopy-paused failed
-        postcopy-paused: postcopy-recover-setup
-        postcopy-recover-setup: postcopy-recover postcopy-paused
-        postcopy-recover: postcopy-active postcopy-paused
-        colo: completed failed
-        completed:
-        failed:
-        """
-    static let oldestDestination = """
-        none: setup
-        setup: active
-        active: completed failed postcopy-active colo
-        postcopy-active: completed postcopy-paused failed
         postcopy-paused: postcopy-recover
         postcopy-recover: postcopy-active postcopy-paused
         colo: completed failed
         completed:
         failed:
         """
-
     static let tables: [(String, Side, String)] = [
         ("8.1", .source, oldestSource), ("10.0", .source, sourceWithoutPostcopyDevice), ("10.1", .source, sourceWithoutPostcopyDevice),
         ("10.2", .source, sourceWithoutFailing),
         ("11.0", .source, newSource), ("v1", .source, newSource), ("v2", .source, newSource), ("11.1", .source, newSource),
         ("postcopy-device-v1", .source, sourceWithoutFailing), ("request-message", .source, newSource),
         ("11.1-corrected", .source, newSource),
-        ("8.1", .destination, oldestDestination), ("10.0", .destination, destinationWithoutPostcopyDevice),
+        ("8.1", .destination, destinationWithoutPostcopyDevice), ("10.0", .destination, destinationWithoutPostcopyDevice),
         ("10.1", .destination, destinationWithoutPostcopyDevice),
         ("10.2", .destination, newDestination), ("11.0", .destination, newDestination), ("v1", .destination, newDestination),
         ("v2", .destination, newDestination), ("11.1", .destination, newDestination),

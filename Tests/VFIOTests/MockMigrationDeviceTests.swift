@@ -131,6 +131,25 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
         #expect(rig.device.setState(.stopCopy).errno == 22)
     }
 
+    @Test func aGateIsNoticedWithTheNextCall() throws {
+        let rig = try Rig(able + "on gate b do error\non gate a do estimate dirty 1K\n")
+        let session = try rig.enter(.preCopy)
+        var entered: [VFIOState] = []
+        rig.device.entered = { entered.append($0) }
+        let mark = rig.lines.count
+        rig.device.gateOpened("a")
+        rig.device.gateOpened("b")
+        #expect(rig.lines.count == mark && rig.device.progress.isInPrecopy)
+        #expect(rig.device.precopyInfo(session).errno == 19)
+        #expect(
+            rig.since(mark) == [
+                "device_injected  (v0) line 5, action error, value 0", "device_state  (v0) from PRE_COPY to ERROR",
+                "device_session_end  (v0) session 1", "device_injected  (v0) line 6, action estimate-dirty, value 1024",
+                "device_precopy_info  (v0) init 0, dirty 0, reinit 0, ret -19",
+            ])
+        #expect(entered == [.error])
+    }
+
     @Test func statesEnteredArePassedOnInOrder() throws {
         let rig = try Rig(able)
         var entered: [VFIOState] = []

@@ -122,7 +122,7 @@ package final class RAM: SaveVMHandlers {
     /// A period of syncs (1 s) has ended, and `migration_bitmap_sync_end` counts anew.
     package func periodEnded() { foundInPeriod = 0 }
 
-    /// Pages that the destination has, or will have, out of date: it is to drop them before postcopy. Up to 11.0 the last sync is made here, without
+    /// Names the pages that the destination has not, or has out of date: it is to drop them before postcopy. Up to 11.0 the last sync is made here, without
     /// notifiers. 12 runs a command.
     package func discardCommands(_ call: inout Call) -> [MigrationCommand] {
         if !call.host.generation.has(.finalQuery) { sync(last: false, notifies: false, &call) }
@@ -308,8 +308,8 @@ package final class RAM: SaveVMHandlers {
         }
     }
 
-    /// Whether the page is still to come.
-    package func isMissing(block: Int, page: Int) -> Bool { !received[block].contains(page) }
+    /// Whether the page is still to come; outside of a load none is.
+    package func isMissing(block: Int, page: Int) -> Bool { received.indices.contains(block) && !received[block].contains(page) }
 
     /// Pages that are still to come.
     package var missingPages: Int { received.reduce(0) { $0 + $1.pages - $1.count } }

@@ -81,7 +81,7 @@ package final class Requester: SaveVMHandlers {
         for index in markers.indices { markers[index].parts -= 1 }
         let due = markers.filter { $0.parts < 0 }.reduce(0) { $0 + UInt64($1.count) }
         markers.removeAll { $0.parts < 0 }
-        if sendsMarkers {
+        if sendsMarkers, !call.host.announcesRequests {
             for _ in 0..<due {
                 markersSent += 1
                 call.payload.append(.note(markersSent))
@@ -90,6 +90,8 @@ package final class Requester: SaveVMHandlers {
         call.payload.append(.end)
         return .done(markers.isEmpty ? 1 : 0)
     }
+
+    package var initialDataIsSent: Bool { markers.isEmpty }
 
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress {
         call.payload.append(.end)

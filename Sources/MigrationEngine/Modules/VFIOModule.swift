@@ -35,13 +35,13 @@ package final class VFIOModule: SaveVMHandlers {
     private var assumed: AssumedDeviceState
     /// The state that the callback at hand asks for.
     private var changing = VFIOState.running
-    /// It was set up for a load, whose cleanup has not come.
+    /// It was set up for a load, and has not run since.
     private var isLoaded = false
     /// Bytes of a read.
     private var bufferSize = 0
     private var hasIterated = false
-    /// Data was read since nothing was there.
-    private var hasRead = false
+    /// The next read that finds nothing is told: the first of a migration, and the first after data.
+    private var tellsNothing = true
 
     // Answers of calls that have not returned, by who waits for them.
     private var sizeReply: DeviceReply<UInt64>?
@@ -69,6 +69,7 @@ package final class VFIOModule: SaveVMHandlers {
 
     /// Looks at what the device can do. False: the process has it, but it does not migrate and has no section; `blocker` says why.
     package func plug(_ host: Host) -> Bool {
+        tracker = PrecopyTracker(host.generation)
         let answer = device.migrationFlags()
         guard let flags = answer.value else {
             return block(answer.errno == ENOTTY ? .notInKernel : .failed("failed to query migration flags"), answer.errno, host)
@@ -134,7 +135,7 @@ package final class VFIOModule: SaveVMHandlers {
         switch call.stage {
         case 0:
             call.payload.append(.deviceSetup)
-            (hasIterated, hasRead) = (false, false)
+            (hasIterated, tellsNothing) = (false, true)
             sizeReply = call.take(device.stopCopySize(), of: device)
             return .again
         case 1:
@@ -277,15 +278,18 @@ package final class VFIOModule: SaveVMHandlers {
         let bytes = try takeInRead(&readReply, endsAtENOMSG: true, &call)
         tracker.read(UInt64(bytes))
         if tracker.isMarkerDue(capability: host.has(.switchoverAck)) {
-            call.payload.append(.initialDataSent)
+            // Where the core announces requests it tells the destination itself.
+            call.payload.append(host.announcesRequests ? .end : .initialDataSent)
             tracker.markerSent()
-            if host.generation.has(.queryPending) { host.emit(.vfioSendInitDataFlag(device: name)) }
+            if !host.announcesRequests, host.generation.has(.queryPending) { host.emit(.vfioSendInitDataFlag(device: name)) }
         } else {
             call.payload.append(.end)
         }
         host.emit(.vfioSaveIterate(device: name, initial: tracker.initial, dirty: tracker.dirty))
         return .done(tracker.initial == 0 && tracker.dirty == 0 ? 1 : 0)
     }
+
+    package var initialDataIsSent: Bool { tracker.isMarkerSent }
 
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress {
         let host = call.host
@@ -318,16 +322,16 @@ package final class VFIOModule: SaveVMHandlers {
         guard let bytes = reply?.value else {
             let errno = reply?.errno ?? EBADF
             guard errno == ENOMSG, endsAtENOMSG else { throw ModuleError(message(errno), result: -Int64(errno)) }
-            if hasRead {
+            if tellsNothing {
                 call.host.emit(.vfioSaveBlockPrecopyEmptyHit(device: name))
-                hasRead = false
+                tellsNothing = false
             }
             return 0
         }
         guard !bytes.isEmpty else { return 0 }
         call.payload.append(.deviceData(bytes))
         call.host.emit(.vfioSaveBlock(device: name, size: Int64(bytes.count)))
-        hasRead = true
+        tellsNothing = true
         return bytes.count
     }
 
@@ -351,7 +355,7 @@ package final class VFIOModule: SaveVMHandlers {
             messages.append(refusal.text)
         }
         assumed.closeSession()
-        tracker = PrecopyTracker()
+        tracker = PrecopyTracker(call.host.generation)
         bufferSize = 0
         call.host.emit(.vfioSaveCleanup(device: name))
         return .done
@@ -371,6 +375,7 @@ package final class VFIOModule: SaveVMHandlers {
     }
 
     package var switchoverAckNeeded: Bool { hasPrecopy }
+    package var approver: String { name }
 
     package func loadState(_ record: SectionRecord, _ call: inout Call) throws(ModuleError) -> Progress {
         let host = call.host
@@ -424,7 +429,6 @@ package final class VFIOModule: SaveVMHandlers {
 
     package func loadCleanup(_ call: inout Call) -> Progress {
         assumed.closeSession()
-        isLoaded = false
         call.host.emit(.vfioLoadCleanup(device: name))
         return .done
     }
@@ -448,7 +452,7 @@ package final class VFIOModule: SaveVMHandlers {
             takeInCheck(host)
         }
         changing = assumed.state == .preCopy ? .preCopyP2P : .runningP2P
-        if begin(changing, recover: recoverState(running: running, host), &call) { return .again }
+        if begin(changing, recover: .error, &call) { return .again }
         return try changed(nil, host, .vfioVMStateChangePrepare(device: name, running: running, reason: reason, changing))
     }
 
@@ -468,7 +472,7 @@ package final class VFIOModule: SaveVMHandlers {
         } else {
             takeInCheck(host)
         }
-        if begin(changing, recover: recoverState(running: running, host), &call) { return .again }
+        if begin(changing, recover: .error, &call) { return .again }
         return try changed(nil, host, .vfioVMStateChange(device: name, running: running, reason: reason, changing))
     }
 
@@ -490,15 +494,11 @@ package final class VFIOModule: SaveVMHandlers {
         tracker.lastCheckFailed()
     }
 
-    /// A loaded device that refuses to run is reset; where that quirk is off it stays as it is, and the start of the guest fails.
-    private func recoverState(running: Bool, _ host: Host) -> VFIOState {
-        running && isLoaded && !host.generation.has(.resetsLoadedDevice) ? assumed.state : .error
-    }
-
     /// The end of a callback: its event, and what has gone wrong.
     private func changed(_ refusal: ModuleError?, _ host: Host, _ event: Event) throws(ModuleError) -> Progress {
         guard let refusal else {
             host.emit(event)
+            if assumed.state == .running { isLoaded = false }
             return .done
         }
         guard abortion == nil else { throw refusal }
