@@ -61,7 +61,6 @@ final class MigrationThread: EngineThread {
         case awaitResumeAck
     }
 
-    package let course: ThreadCourse
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]
@@ -90,13 +89,12 @@ final class MigrationThread: EngineThread {
         self.main = main
         decision = SwitchoverDecision(source.generation)
         windowStart = source.clock.now
-        course = ThreadCourse(source.host, source.clock)
-        source.host.threads.append(self)
+        super.init(source.host, source.clock)
     }
 
     var generation: Generation { source.generation }
 
-    var inputArrival: UInt64? {
+    override var inputArrival: UInt64? {
         switch ops.last {
         case .lock?: return mayLock ? 0 : nil
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
@@ -112,9 +110,9 @@ final class MigrationThread: EngineThread {
         }
     }
 
-    var stepName: String { "migration " + caseName(ops.last) }
+    override var stepName: String { "migration " + caseName(ops.last) }
 
-    func step() {
+    override func step() {
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }
         do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch let error as ProtocolError {

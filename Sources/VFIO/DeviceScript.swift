@@ -13,6 +13,8 @@ public struct DeviceScript: Hashable, Sendable {
     public let hasPrecopy: Bool
     public let hasP2P: Bool
     public let hasReinit: Bool
+    /// The calls that its rules are on, by the names that scripts have for them.
+    public let calls: Set<String>
 
     /// Why a script was refused.
     public struct Refusal: Error, Hashable, CustomStringConvertible {
@@ -46,6 +48,11 @@ public struct DeviceScript: Hashable, Sendable {
         self.hasPrecopy = script.pointee.precopy
         self.hasP2P = script.pointee.p2p
         self.hasReinit = script.pointee.reinit
+        self.calls = withUnsafeBytes(of: script.pointee.rules) { bytes in
+            bytes.bindMemory(to: script_rule.self).prefix(Int(script.pointee.rule_count)).reduce(into: []) { calls, rule in
+                if rule.trigger == TRIGGER_CALL { calls.insert(String(cString: device_call_name(rule.call))) }
+            }
+        }
         self.gates = withUnsafeBytes(of: script.pointee.gates) { bytes in
             (0..<Int(script.pointee.gate_count)).map { gate in
                 let name = bytes[(gate * Int(SCRIPT_NAME_SIZE))..<((gate + 1) * Int(SCRIPT_NAME_SIZE))]
