@@ -288,7 +288,7 @@ public struct Verifier: Sendable {
             // Initial bytes that nobody knew of have no approval: that is another rule's finding.
             let isUnnoticed = sourceDevices.device(device.name)?.unreportedReinit != nil
             let rounds = device.loadedInitial.dropLast(isUnnoticed ? 1 : 0)
-            guard let early = earlyApproval(loaded.approvals, rounds) else { continue }
+            guard let early = Self.earlyApproval(loaded.approvals, rounds) else { continue }
             let (approval, initial) = (loaded.approvals[early.approval], device.loadedInitial[early.round])
             found.append(
                 Finding(
@@ -304,7 +304,7 @@ public struct Verifier: Sendable {
     ///
     /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while to
     /// the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the bytes.
-    private func earlyApproval(
+    static func earlyApproval(
         _ approvals: [MarkerPoint], _ rounds: ArraySlice<(bytes: UInt64, place: Place)>
     ) -> (approval: Int, round: Int)? {
         var round = 0

@@ -48,6 +48,10 @@ import Testing
             .migrationTransferredBytes(qemuFile: .max, multifd: 1, rdma: 2)
         ),
         (
+            "savevm_request_switchover_ack Stage PENDING_EXACT, requester 0000:00:01.0/vfio, switchover_ack_pending_num 2",
+            .savevmRequestSwitchoverAck(stage: "PENDING_EXACT", requester: "0000:00:01.0/vfio", pending: 2)
+        ),
+        (
             "qemu_savevm_query_pending exact=1, final=0, precopy=798200, stopcopy=96, postcopy=3, total=798299, "
                 + "collected switchover ack pending=1, total switchover ack pending=4294967295",
             .qemuSavevmQueryPending(pendingQuery(exact: true, final: false, [798200, 96, 3, 798299], 1, .max))

@@ -21,6 +21,7 @@ import Testing
     func whoHasTheGuest(course: PostcopyCourse, old: Ending, new: Ending) {
         for (isNew, ending) in [(false, old), (true, new)] {
             var scenario = scenario(isNew: isNew)
+            scenario.source.decidesAtThreshold = isNew
             scenario.postcopy = Postcopy(course, awaitsPackage: isNew)
             let outcomes = predict(scenario)
             #expect(outcomes.map(\.ending) == [ending])

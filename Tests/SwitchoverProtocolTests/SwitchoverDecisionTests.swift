@@ -4,10 +4,10 @@ import Testing
 @testable import SwitchoverProtocol
 
 @Suite struct SwitchoverDecisionTests {
-    /// The three rules there have been: up to 10.0, up to 11.0 (and v1), and since.
+    /// The three rules there have been: up to 10.0, up to 11.0, and since.
     static let below = [Generation.v8_1, .v10_0, .v10_0.corrected]
-    static let at = [Generation.v10_1, .v10_2, .v11_0, .v1, .postcopyDeviceV1]
-    static let split = [Generation.v2, .v11_1, .v11_1.corrected, .requestMessage]
+    static let at = [Generation.v10_1, .v10_2, .v11_0, .postcopyDeviceV1]
+    static let split = [Generation.v1, .v2, .v11_1, .v11_1.corrected, .requestMessage]
 
     static func pending(_ precopy: UInt64, _ stopCopy: UInt64, _ postcopy: UInt64) -> PendingBytes {
         var pending = PendingBytes()

@@ -95,6 +95,36 @@ import Testing
         #expect(try legacy.inserting(.sourceDevices, reinit(), before: there + 1).judgement().findings == [])
     }
 
+    /// Whether a device has P2P: by what QEMU found, else by how it was stopped; and a new process has other devices.
+    @Test func aDeviceWithoutP2P() throws {
+        var (arcs, breaches) = (DeviceArcs(.source), Breaches())
+        let spot = Spot(place: Place(stream: .source, line: 1), event: .savevmStateIterate, before: nil)
+        #expect(!arcs.lacksP2P("v0"))
+        arcs.found("v0", flags: 5)
+        arcs.found("v1", flags: 7)
+        #expect(arcs.lacksP2P("v0") && !arcs.lacksP2P("v1"))
+        arcs.prepared("v2", running: false, .preCopyP2P, at: spot, &breaches)
+        for name in ["v2", "v3"] { arcs.changed(name, running: false, .stopCopy, at: spot, &breaches) }
+        #expect(!arcs.lacksP2P("v2") && arcs.lacksP2P("v3"))
+        arcs.restart()
+        #expect(!arcs.lacksP2P("v0") && !arcs.lacksP2P("v3"))
+    }
+
+    /// Approvals behind so many bytes each, and rounds of initial bytes that were complete behind so many: the approval that is ahead.
+    @Test(arguments: [
+        ([] as [UInt64], [] as [UInt64], Int?.none), ([100], [100], nil), ([0], [100], 0), ([100, 200], [100, 200], nil),
+        ([100, 150], [100, 200], 1), ([100], [100, 200], nil),
+        // The device re-initialised as it gave the last bytes: its rounds are one, or two are answered at once.
+        ([50, 200], [200], nil), ([50, 300], [200, 300], nil), ([50, 60], [200], 0),
+        // Nothing new came with it.
+        ([100, 100], [100], nil),
+    ]) func anApprovalAheadOfItsRound(approvals: [UInt64], rounds: [UInt64], early: Int?) {
+        func place(_ line: Int) -> Place { Place(stream: .destination, line: line) }
+        let points = approvals.enumerated().map { MarkerPoint(place: place($0), bytes: $1) }
+        let complete = rounds.enumerated().map { (bytes: $1, place: place($0)) }
+        #expect(Verifier.earlyApproval(points, complete[...])?.approval == early)
+    }
+
     /// A last check that fails counts as a request. Whether a reset was the cause the device's stream tells; without it, the errno.
     @Test(arguments: [
         (ret: -5, reset: false, devices: true, broken: [String]()), (-22, false, true, []), (-22, true, true, ["reset-while-waiting"]),
