@@ -183,7 +183,8 @@ extension InjectionScenario {
             }
             // A device that refused a state was reset: it is RUNNING, and has nothing of the guest.
             let refused: String? = if case .call(.source, let device, "set-state")? = injection?.place.point { device } else { nil }
-            if let (device, _) = source.devices.sorted(by: { $0.key < $1.key }).first(where: { $0.value == .running && $0.key != refused }) {
+            if let (device, _) = source.devices.sorted(by: { $0.key < $1.key }).first(where: { $0.value == .running && $0.key != refused })
+            {
                 return wrong("the guest is the destination's, and the source's \(device) is RUNNING: \(statuses)")
             }
             return (record.recoveries > 0 ? .recovered : .completed, nil)

@@ -66,10 +66,7 @@ package final class Channel {
         return true
     }
 
-    /// Somebody would read what is written.
     package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
-    /// The source itself has shut it down.
-    package var isShutDown: Bool { sourceHasClosed }
 
     package var isFull: Bool { bytesOnTheWay > capacity && isWritable }
 

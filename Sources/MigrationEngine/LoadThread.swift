@@ -154,7 +154,11 @@ final class LoadThread: EngineThread {
             return host.emit(.loadvmStateSwitchoverAckNeeded(pending: host.approver.pending))
         }
         var call = Call(host: host, stage: stage)
-        let progress = try host.modules[module].loadSetup(&call)
+        let progress: Progress
+        do { progress = try host.modules[module].loadSetup(&call) } catch {
+            hasBegun = false
+            throw ModuleError("Load state of device \(host.modules[module].idstr) failed: \(error.text)", result: -22)
+        }
         settle(call)
         ops.append(progress == .again ? .loadSetup(module: module, stage: stage + 1) : .loadSetup(module: module + 1, stage: 0))
     }
@@ -415,6 +419,8 @@ final class LoadThread: EngineThread {
     // MARK: Failure
 
     private func failed(_ error: ModuleError) {
+        // A process that ends itself says nothing more.
+        guard host.abortion == nil else { return ops = [] }
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
         // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
         if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
@@ -422,7 +428,7 @@ final class LoadThread: EngineThread {
             return
         }
         // The other thread has found it failed already.
-        if incoming.status == .failed {
+        guard incoming.status != .failed else {
             ops = []
             return
         }

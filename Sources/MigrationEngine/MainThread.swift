@@ -106,7 +106,7 @@ package final class MainThread: EngineThread {
         case .cleanModule(let module, let stage): clean(module, stage)
         case .joinReturnPath: if source?.returnPath != nil { host.emit(.migrationReturnPathEndAfter) }
         case .cleaned: cleaned()
-        case .cancelled: if source?.migration != nil { source?.channel.closeSource() }
+        case .cancelled: if source?.migration != nil { source?.shutDown() }
         }
     }
 

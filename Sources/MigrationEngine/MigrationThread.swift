@@ -122,8 +122,15 @@ final class MigrationThread: EngineThread {
 
     /// The migration fails here: what was planned is not done any more.
     private func failed(_ text: String) {
+        // A process that ends itself says nothing more.
+        guard host.abortion == nil else { return }
         source.store(text)
         if source.status == .postcopyRecover { return handshakeFailed() }
+        // The guest is the destination's: what is left can still be had, over another channel.
+        if source.status == .postcopyActive, source.fileError, !generation.has(.failsAtPostcopyEnd) {
+            unlock()
+            return pause()
+        }
         source.fail()
         leave()
     }
@@ -195,17 +202,14 @@ final class MigrationThread: EngineThread {
         payload += call.payload
         settle(call)
         guard case .done(var result) = progress else { return nil }
-        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
         let isMemory = handlers === host.memory && package == nil
-        if isMemory {
-            if !source.channel.isWritable { source.writeFailed() }
-            if source.fileError { result = source.fileErrno }
-        }
-        if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         let section = Section(
             kind: kind, id: id, idstr: handlers.idstr, instance: handlers.instance, version: handlers.version, payload: payload)
         payload = []
+        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
         write(.section(section), flushes: isMemory)
+        if isMemory, source.fileError, !source.isShutDown { result = source.fileErrno }
+        if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
         guard !isMemory || !source.fileError else { throw ModuleError(source.fileErrorText, result: source.fileErrno) }
         return result
     }
@@ -235,8 +239,8 @@ final class MigrationThread: EngineThread {
     private func open() {
         guard !source.hasFailed || source.goesOnThoughCancelled else { return leave() }
         host.emit(.savevmStateHeader)
-        write(.header)
-        write(.configuration(machine: host.settings.machine))
+        write(.header, flushes: false)
+        write(.configuration(machine: host.settings.machine), flushes: !source.usesReturnPath)
         if source.usesReturnPath {
             host.emit(.savevmSendOpenReturnPath)
             command(.openReturnPath)
@@ -317,6 +321,12 @@ final class MigrationThread: EngineThread {
                 let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
+                if generation.has(.requestHandler), host.countsRequests, pending.requests != requested {
+                    let stage: RequestStage = query == .estimate ? .setup : query == .exact ? .pendingExact : .complete
+                    host.emit(
+                        .savevmRequestSwitchoverAck(
+                            stage: stage.rawValue, requester: handlers.idstr, pending: source.ledger.pending &+ pending.requests))
+                }
                 if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
             }
@@ -575,7 +585,7 @@ final class MigrationThread: EngineThread {
     }
 
     private func endStream() {
-        write(.endOfFile)
+        write(.endOfFile, flushes: false)
         write(.vmDescription(length: 2))
         hasHandedOver = true
         unlock()

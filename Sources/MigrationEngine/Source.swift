@@ -107,18 +107,44 @@ package final class Source {
     /// Only where it `flushes` is anything handed to the channel in QEMU: what is behind that shows an error with the next one.
     func write(_ element: StreamElement, flushes: Bool = true) {
         guard !fileError else { return }
-        if !channel.write(element, at: clock.now), flushes { writeFailed() }
         bytesSent += UInt64(element.wireSize)
+        buffer.append(element)
+        bufferedBytes += element.wireSize
+        guard flushes || bufferedBytes >= Self.bufferSize else { return }
+        for element in buffer where !channel.write(element, at: clock.now) {
+            writeFailed()
+            break
+        }
+        buffer.removeAll(keepingCapacity: true)
+        bufferedBytes = 0
     }
+
+    /// What was written and not yet handed to the channel; it is lost where the migration ends before that.
+    private var buffer: [StreamElement] = []
+    private var bufferedBytes = 0
+    /// Bytes that QEMU gathers before it writes.
+    private static let bufferSize = 32 << 10
 
     /// Nobody reads the channel any more.
     func writeFailed() {
         guard !fileError else { return }
-        fileErrorText =
-            channel.isShutDown ? "Channel error: Input/output error" : "Unable to write to socket: Connection reset by peer"
+        fileErrorText = "Unable to write to socket: Connection reset by peer"
         fileErrno = -5
         fileError = true
     }
+
+    /// The source itself shuts the channel down: its stream is in error from then on.
+    package func shutDown() {
+        channel.closeSource()
+        guard !fileError else { return }
+        fileErrorText = "Channel error: Input/output error"
+        fileErrno = -5
+        fileError = true
+        isShutDown = true
+    }
+
+    /// By itself, so that no write has failed.
+    private(set) var isShutDown = false
 
     /// A module fails, or a device in a change of the guest's state: that is an error of the stream, in words of the errno.
     func failFile(_ failure: ModuleError) {

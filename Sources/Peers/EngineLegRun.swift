@@ -86,7 +86,7 @@ final class EngineLegRun {
         while true {
             try follow()
             if let end = end { return end }
-            let canStep = simulation.step()
+            let canStep = step()
             sinceProof += 1
             if !canStep || sinceProof >= 2000 {
                 sinceProof = 0
@@ -123,7 +123,7 @@ final class EngineLegRun {
             let isSettled = destination.host.isGone || destination.incoming?.isOver != false || rests
             let isClean = source.host.isGone || source.main.source?.isClean != false || rests
             if steps.isEmpty, isSettled, isClean, source.main.isIdle, destination.main.isIdle { return }
-            guard simulation.step() || follow2() else { return }
+            guard step() || follow2() else { return }
         }
     }
 
@@ -167,7 +167,12 @@ final class EngineLegRun {
         }
         switch step {
         case .open(let role, let gate): self[role].host.open(gate)
-        case .haltDestination: destination.host.isHalted = true
+        case .haltDestination:
+            // It has read what came before: from what is seen to the signal it takes a moment.
+            let moment = began ?? simulation.clock.now + 1_000_000
+            began = moment
+            guard simulation.clock.now >= moment else { return false }
+            destination.host.isHalted = true
         case .resumeDestination: destination.host.isHalted = false
         case .kill(let role): kill(role)
         // What was written before still arrives.
@@ -221,7 +226,7 @@ final class EngineLegRun {
         case "migrate-start-postcopy": request = .startPostcopy
         case "migrate-pause":
             process.main.source?.store("Postcopy migration is paused by the user")
-            currentChannel.closeSource()
+            process.main.source?.shutDown()
             return true
         case "migrate-set-parameters":
             parametersSetAt = simulation.clock.now
@@ -246,7 +251,21 @@ final class EngineLegRun {
     private func kill(_ role: Role) {
         if role == .source { wasKilled.source = true } else { wasKilled.destination = true }
         self[role].host.end()
-        if role == .source { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+        closing = (role, simulation.clock.now + Self.lastMoments)
+    }
+
+    /// Nanoseconds from SIGKILL until the kernel closes the sockets of a process that has memory to give back (some ms with QEMU).
+    private static let lastMoments: UInt64 = 2_000_000
+    private var closing: (role: Role, at: UInt64)?
+
+    /// Takes the next step of whoever is due; false if nobody is.
+    private func step() -> Bool {
+        let canStep = simulation.step()
+        guard let closing, simulation.clock.now >= closing.at || !canStep else { return canStep }
+        self.closing = nil
+        simulation.clock.now = max(simulation.clock.now, closing.at)
+        if closing.role == .source { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+        return true
     }
 
     /// A process has ended itself: the other one finds the channel closed.

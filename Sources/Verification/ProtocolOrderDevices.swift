@@ -53,8 +53,8 @@ struct DeviceOrder: Sendable {
             if result >= 0 { changed(device, isOnItsWay: !way.isEmpty) }
             add(event, "set-state \(way.isEmpty ? "(no change)" : way)\(result == 0 ? "" : ", ret \(result)")", of: device, at: place)
         case .deviceCall(let device, let call, let result):
-            // What the machine asks at its start fails in ways of its own.
-            guard result < 0, devices[device] != nil else { return }
+            // What the machine asks at its start fails in ways of its own; which pages a device has written is the machine's question, too.
+            guard result < 0, devices[device] != nil, !call.hasPrefix("dma-logging") else { return }
             add(event, "\(call) ret \(result)", of: device, at: place, once: true)
         case .deviceReset(let device, let from):
             let hasRefused = change(device) { device in

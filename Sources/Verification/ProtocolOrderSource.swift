@@ -241,9 +241,9 @@ struct SourceOrder: Sendable {
             .sourceReturnPathThreadEnd:
             steps.add(.returnPath, event, at: place)
         case .sourceReturnPathThreadPong(let value):
-            // The answer of the destination's listen thread; those to what is in the package are another thread's.
-            let role: ProtocolThread.Role = value == listenPing ? .messages("PONG of the listen thread") : .returnPath
-            steps.add(role, event, "0x" + String(value, radix: 16), at: place)
+            // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
+            // breaks may take it along.
+            if value != listenPing { steps.add(.returnPath, event, "0x" + String(value, radix: 16), at: place) }
         case .sourceReturnPathThreadSwitchoverAcked(let pending):
             steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)
         case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)

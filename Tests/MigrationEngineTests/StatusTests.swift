@@ -78,9 +78,7 @@ import Testing
                 .postcopyRecoverSetup, .postcopyRecover, .postcopyActive, .completed,
             ],
             [
-                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover,
-                .postcopyActive,
-                .completed,
+                .setup, .active, .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecover, .postcopyActive, .completed,
             ])
 
         #expect(source == Set(MigrationStatus.allCases).subtracting([.colo]))
