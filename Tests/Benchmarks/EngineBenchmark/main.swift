@@ -93,15 +93,19 @@ private func besideQEMU() async throws {
     let environment = ProcessInfo.processInfo.environment
     let shim = environment["ACKMATRIX_SHIM"] ?? FileManager.default.currentDirectoryPath + "/.build/vfio/libackmatrix-shim.so"
     let folder = try RunFolder()
-    guard let binary = try QEMUBinaries().all.first, FileManager.default.fileExists(atPath: shim) else {
+    let binaries = try QEMUBinaries().all
+    guard !binaries.isEmpty, FileManager.default.fileExists(atPath: shim) else {
         return print("QEMU       none at hand, or no preload shim: not compared")
     }
-    let probed = try await FeatureStore(cache: QEMUBinaries.cache).probed([binary], shim: shim, folder: folder)
-    guard let engine = ProbedBinary.engine(probed[0].features.generation) else { return }
-    let (qemu, own) = (try Setting(probed, shim: shim), try Setting([engine]))
+    // The first of which there is an engine.
+    let all = try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries, shim: shim, folder: folder)
+    guard let binary = all.first(where: { ProbedBinary.engine($0.features.generation) != nil }),
+        let engine = ProbedBinary.engine(binary.features.generation)
+    else { return print("QEMU       none of those at hand has an engine of its generation: not compared") }
+    let (qemu, own) = (try Setting([binary], shim: shim), try Setting([engine]))
     guard let plain = try qemu.cells(.quick).first,
         let same = try own.cells(.quick).first(where: { $0.sharedName.hasSuffix(plain.name.drop { $0 != "+" }) })
-    else { return print("QEMU       \(binary.name) has no cell in common with the engine") }
+    else { return print("QEMU       \(binary.binary.name) has no cell in common with the engine") }
     let slow = try await seconds { _ = try await qemu.runner.run(plain, folder: folder.path + "/plain") }
     let fast = try await seconds { for _ in 0..<100 { _ = try own.runner.runInEngine(same) } } / 100
     print(
