@@ -436,7 +436,11 @@ final class MigrationThread: EngineThread {
             source.store(source.fileErrorText)
             if source.status == .postcopyActive { return pause() }
             // Whose the guest is, only the rest of the return path tells.
-            if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) { return ops.append(.awaitPackage) }
+            if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) {
+                awaitedCompletely = false
+                ops += [.lookForError, .awaitPackage]
+                return
+            }
             source.fail()
             host.emit(.migrationThreadFileErr)
             return leave()

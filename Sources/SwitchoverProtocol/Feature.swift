@@ -92,7 +92,7 @@ package struct Feature: Hashable, Sendable {
         quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v1, "11.1.3"),
         quirk("connects-though-cancelled", .connectsThoughCancelled, since: .v10_0, until: .v1, "10.0.13"),
         Feature(
-            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .source,
+            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .description,
             isQuirk: true),
     ]
 

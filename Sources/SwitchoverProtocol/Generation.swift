@@ -78,7 +78,7 @@ package struct Features: OptionSet, Hashable, Sendable {
     /// Estimates in postcopy count a stop-copy size that was sent with the switchover (11.1.3).
     package static let countsSentStopCopy = Features(rawValue: 1 << 47)
     /// A channel that breaks while a package is on its way fails the source, though PONG 0x42 may be on its way back, and the destination's
-    /// listen thread, though the package is loaded and 0x42 said: two guests, or none (10.0 and later, by their source).
+    /// listen thread, though the package is loaded and 0x42 said: two guests, or none (taken to be so from 10.0 on; seen in no run).
     package static let failsWithPackageOnItsWay = Features(rawValue: 1 << 49)
 
     /// A source that was cancelled while it connects is `cancelled` at once, and connects all the same (10.0.13).

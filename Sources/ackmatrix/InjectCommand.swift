@@ -22,7 +22,8 @@ struct InjectCommand: AsyncParsableCommand {
             problem of the two generals, which no order of messages solves.
             """)
 
-    @Option(help: "The engine's generation; --help of `run` names them. Those without -corrected have the known wrongs of their release.")
+    @Option(
+        help: "The engine's generation, as 10.0 or 11.1, with the known wrongs of its release; with -corrected behind it, without them.")
     var generation = "11.1-corrected"
 
     @Option(help: ArgumentHelp("Only this scenario; may repeat.", valueName: "NAME"))

@@ -39,8 +39,9 @@ import Testing
         #expect(endings.contains(.recovered) == name.hasPrefix("postcopy"))
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64]) func oneGuestIsLeftWhateverTheSteps(seed: UInt64) throws {
-        let scenario = try scenario("postcopy-recovered")
+    @Test(arguments: [1, 2, 3, 7] as [UInt64]) func oneGuestIsLeftWhateverTheSteps(seed: UInt64) throws {
+        // Seed 7 breaks the channel between the package and the PONG for it.
+        let scenario = try scenario(seed == 7 ? "postcopy" : "postcopy-recovered")
         let counted = try CountedPlaces(scenario, seed: seed)
         for injection in counted.injections {
             let result = try scenario.run(injection, seed: seed)
