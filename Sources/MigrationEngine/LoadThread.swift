@@ -420,7 +420,10 @@ final class LoadThread: EngineThread {
 
     private func failed(_ error: ModuleError) {
         // A process that ends itself says nothing more.
-        guard host.abortion == nil else { return ops = [] }
+        guard host.abortion == nil else {
+            ops = []
+            return
+        }
         if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
         // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
         if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
