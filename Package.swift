@@ -58,6 +58,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
+        .executableTarget(
+            name: "engine-benchmark", dependencies: ["Matrix", "Peers"], path: "Tests/Benchmarks/EngineBenchmark", exclude: ["figures"],
+            swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),

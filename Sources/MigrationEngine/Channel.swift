@@ -84,7 +84,9 @@ package final class Channel {
 
     // MARK: Destination's end
 
-    package var forwardArrival: UInt64? { forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed || isBrokenOff ? 0 : nil) }
+    package var forwardArrival: UInt64? {
+        forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed || isBrokenOff ? 0 : nil)
+    }
 
     /// nil: the end.
     package func readForward() -> StreamElement? {

@@ -1,93 +1,88 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
 
-package protocol EngineThread: AnyObject {
-    var course: ThreadCourse { get }
-    /// When what it waits for is there; nil: not yet.
-    var inputArrival: UInt64? { get }
-    /// Takes the next step.
-    func step()
-    /// What the thread is, and what its next step does; for whoever counts steps by kind.
-    var stepName: String { get }
-}
-
 /// The name of an enumeration's case, without what it carries.
 func caseName<Value>(_ value: Value?) -> String {
     guard let value else { return "none" }
     return Mirror(reflecting: value).children.first?.label ?? "\(value)"
 }
 
-/// Where a thread is in virtual time, and what holds it. An object of its own, since it is looked at some ten times a step.
-package final class ThreadCourse {
-    unowned let host: Host
+package class EngineThread {
+    /// Whose thread it is: host and thread keep each other until the thread is over.
+    package final let host: Host
     /// The clock that all threads share.
-    let clock: Clock
+    package final let clock: Clock
     /// When its next step may be taken.
-    fileprivate(set) var readyAt: UInt64
-    fileprivate(set) var hold: Hold?
-    fileprivate(set) var isOver = false
+    private final var readyAt: UInt64
+    private final var hold: Hold?
+    /// The gates of `hold` that are not open yet.
+    private final var closed: UInt32 = 0
+    package private(set) final var isOver = false
 
     init(_ host: Host, _ clock: Clock) {
         self.host = host
         self.clock = clock
         readyAt = clock.now
+        host.threads.append(self)
     }
-}
 
-extension EngineThread {
-    package var host: Host { course.host }
-    package var clock: Clock { course.clock }
-    package var isOver: Bool { course.isOver }
+    /// When what it waits for is there; nil: not yet.
+    package var inputArrival: UInt64? { nil }
 
-    /// When its next step can be taken, if that is before `time`; nil while it waits. Its host is not halted.
-    func nextTime(before time: UInt64) -> UInt64? {
-        let course = course
-        guard course.readyAt < time, !course.isOver else { return nil }
-        if let hold = course.hold, hold.device.closed(hold.gates, on: course.host) != 0 { return nil }
-        guard let arrival = inputArrival else { return nil }
-        let next = max(course.readyAt, arrival)
-        return next < time ? next : nil
+    /// Takes the next step.
+    package func step() {}
+
+    /// What the thread is, and what its next step does; for whoever counts steps by kind.
+    package var stepName: String { "thread" }
+
+    /// When its next step can be taken, if that is before this time; nil otherwise, and while it waits. Its host is not halted.
+    final func nextTime(before limit: UInt64) -> UInt64? {
+        guard readyAt < limit, closed == 0, !isOver, let arrival = inputArrival, arrival < limit else { return nil }
+        return max(readyAt, arrival)
     }
 
     /// Begins the step at this time: what held it lets go.
-    package func begin() {
-        course.readyAt = max(course.readyAt, clock.now)
-        if let hold = course.hold {
+    final func begin() {
+        readyAt = max(readyAt, clock.now)
+        if let hold {
             hold.device.tell(hold.gates, begins: false)
-            course.hold = nil
+            self.hold = nil
         }
     }
 
     /// So much virtual time passes before its next step.
-    package func spend(_ nanoseconds: UInt64) { course.readyAt = max(course.readyAt, clock.now) + clock.jittered(nanoseconds) }
+    final func spend(_ nanoseconds: UInt64) { readyAt = max(readyAt, clock.now) + clock.jittered(nanoseconds) }
 
     /// No step before this time.
-    package func sleep(until time: UInt64) { course.readyAt = max(course.readyAt, time) }
+    final func sleep(until time: UInt64) { readyAt = max(readyAt, time) }
 
     /// What a module's call has cost, and what holds it.
-    package func settle(_ call: borrowing Call) {
+    final func settle(_ call: borrowing Call) {
         spend(call.cost + Pace.call)
         guard var hold = call.hold else { return }
         hold.gates = hold.device.closed(hold.gates, on: host)
         guard hold.gates != 0 else { return }
         hold.device.tell(hold.gates, begins: true)
-        course.hold = hold
+        self.hold = hold
+        closed = hold.gates
     }
 
-    package func end() {
+    /// A gate was opened.
+    final func gateOpened() {
+        if let hold { closed = hold.device.closed(hold.gates, on: host) }
+    }
+
+    final func end() {
         unlock()
-        course.isOver = true
+        isOver = true
     }
 
     // MARK: The host's lock
 
-    package var holdsLock: Bool { host.lockOwner == ObjectIdentifier(self) }
+    final var holdsLock: Bool { host.lockOwner === self }
     /// Whether it could have the lock.
-    package var mayLock: Bool {
-        let owner = host.lockOwner
-        return owner == nil || owner == ObjectIdentifier(self)
-    }
-    package func lock() { host.lockOwner = ObjectIdentifier(self) }
-    package func unlock() { if holdsLock { host.lockOwner = nil } }
+    final var mayLock: Bool { host.lockOwner == nil || holdsLock }
+    final func lock() { host.lockOwner = self }
+    final func unlock() { if holdsLock { host.lockOwner = nil } }
 }
 
 /// What steps cost, in nanoseconds of virtual time. Coarser than real ones, so that a source that waits makes tens of iterations in a

@@ -27,7 +27,8 @@ package struct HostSettings: Sendable {
 
     /// Machine types up to 9.2 have the compat setting that leaves SWITCHOVER_START out; those without a version send it.
     var sendsSwitchoverStart: Bool {
-        guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0]) else {
+        guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0])
+        else {
             return true
         }
         return major >= 10
@@ -73,9 +74,9 @@ package final class Host {
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
     /// Threads that are not over, and some that are.
-    var threads: [any EngineThread] = []
-    /// Who has the lock.
-    var lockOwner: ObjectIdentifier?
+    var threads: [EngineThread] = []
+    /// Who has the lock: a thread that is not over.
+    var lockOwner: EngineThread?
     /// The process is stopped where it stands.
     package var isHalted = false
     /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
@@ -128,6 +129,7 @@ package final class Host {
         isGone = true
         for thread in threads { thread.end() }
         threads = []
+        sendReturnPath = nil
     }
 
     // MARK: Gates
@@ -137,11 +139,13 @@ package final class Host {
     package func open(_ gate: String) {
         guard openGates.insert(gate).inserted else { return }
         for device in devices { device.gateOpened(gate) }
+        for thread in threads { thread.gateOpened() }
     }
 
     package func openAllGates() {
         for device in devices { for gate in device.gates { open(gate) } }
         allGatesAreOpen = true
+        for thread in threads { thread.gateOpened() }
     }
 
     // MARK: The handshake, as modules use it

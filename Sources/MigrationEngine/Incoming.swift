@@ -43,7 +43,7 @@ package final class Incoming {
     package func accept() {
         change(.setup, to: .active)
         host.approver = DestinationApprover(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
-        host.sendReturnPath = { [weak self] in self?.send($0) ?? false }
+        host.sendReturnPath = { [self] in send($0) }
         load = LoadThread(self, isListening: false)
     }
 

@@ -31,7 +31,6 @@ final class LoadThread: EngineThread {
         case recover
     }
 
-    let course: ThreadCourse
     private unowned let incoming: Incoming
     private let isListening: Bool
     private var ops: [Op] = []
@@ -47,13 +46,12 @@ final class LoadThread: EngineThread {
         self.incoming = incoming
         self.isListening = isListening
         self.started = started
-        course = ThreadCourse(incoming.host, incoming.clock)
-        host.threads.append(self)
+        super.init(incoming.host, incoming.clock)
         ops = [.read]
         if isListening { host.emit(.postcopyRAMListenThreadStart) }
     }
 
-    var inputArrival: UInt64? {
+    override var inputArrival: UInt64? {
         if !isListening, !mayLock { return nil }
         switch ops.last {
         case .read?, .description?: return incoming.channel.forwardArrival
@@ -64,9 +62,9 @@ final class LoadThread: EngineThread {
         }
     }
 
-    var stepName: String { (isListening ? "listen " : "load ") + caseName(ops.last) }
+    override var stepName: String { (isListening ? "listen " : "load ") + caseName(ops.last) }
 
-    func step() {
+    override func step() {
         if !isListening { lock() }
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }
@@ -430,7 +428,10 @@ final class LoadThread: EngineThread {
             return
         }
         // The other thread has found it failed already.
-        if incoming.status == .failed { return ops = [] }
+        guard incoming.status != .failed else {
+            ops = []
+            return
+        }
         hasFailed = true
         ops = []
         if isInPackage {

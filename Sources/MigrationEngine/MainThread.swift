@@ -30,7 +30,6 @@ package final class MainThread: EngineThread {
         case cancelled
     }
 
-    package let course: ThreadCourse
     private var ops: [Op] = []
     /// The guest's first start is the machine's own, and no command.
     package var isBooted = false
@@ -49,10 +48,7 @@ package final class MainThread: EngineThread {
     package private(set) var taken = 0
     package private(set) var refusal: String?
 
-    package init(_ host: Host, _ clock: Clock) {
-        course = ThreadCourse(host, clock)
-        host.threads.append(self)
-    }
+    package override init(_ host: Host, _ clock: Clock) { super.init(host, clock) }
 
     /// Nothing is left for it to do.
     package var isIdle: Bool { ops.isEmpty && queue.isEmpty }
@@ -63,7 +59,7 @@ package final class MainThread: EngineThread {
     /// The migration thread is over: the bottom half that cleans up.
     func cleanUp() { queue.append(.cleanup) }
 
-    package var inputArrival: UInt64? {
+    package override var inputArrival: UInt64? {
         guard mayLock else { return nil }
         switch ops.last {
         case .connect?: return mayConnect || !queue.isEmpty ? 0 : nil
@@ -75,9 +71,9 @@ package final class MainThread: EngineThread {
 
     private var mayConnect: Bool { connectGate.map { host.isOpen($0) } ?? true }
 
-    package var stepName: String { "main " + caseName(ops.last ?? queue.first) }
+    package override var stepName: String { "main " + caseName(ops.last ?? queue.first) }
 
-    package func step() {
+    package override func step() {
         lock()
         spend(Pace.step)
         // A connection that is waited for keeps no command from being taken.

@@ -61,7 +61,6 @@ final class MigrationThread: EngineThread {
         case awaitResumeAck
     }
 
-    package let course: ThreadCourse
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]
@@ -90,13 +89,12 @@ final class MigrationThread: EngineThread {
         self.main = main
         decision = SwitchoverDecision(source.generation)
         windowStart = source.clock.now
-        course = ThreadCourse(source.host, source.clock)
-        source.host.threads.append(self)
+        super.init(source.host, source.clock)
     }
 
     var generation: Generation { source.generation }
 
-    var inputArrival: UInt64? {
+    override var inputArrival: UInt64? {
         switch ops.last {
         case .lock?: return mayLock ? 0 : nil
         case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
@@ -112,9 +110,9 @@ final class MigrationThread: EngineThread {
         }
     }
 
-    var stepName: String { "migration " + caseName(ops.last) }
+    override var stepName: String { "migration " + caseName(ops.last) }
 
-    func step() {
+    override func step() {
         spend(Pace.step)
         guard let op = ops.popLast() else { return end() }
         do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch let error as ProtocolError {
@@ -323,6 +321,12 @@ final class MigrationThread: EngineThread {
                 let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
+                if generation.has(.requestHandler), host.countsRequests, pending.requests != requested {
+                    let stage: RequestStage = query == .estimate ? .setup : query == .exact ? .pendingExact : .complete
+                    host.emit(
+                        .savevmRequestSwitchoverAck(
+                            stage: stage.rawValue, requester: handlers.idstr, pending: source.ledger.pending &+ pending.requests))
+                }
                 if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
             }

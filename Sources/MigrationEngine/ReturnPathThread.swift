@@ -4,7 +4,6 @@ import MigrationTrace
 import SwitchoverProtocol
 
 final class ReturnPathThread: EngineThread {
-    package let course: ThreadCourse
     private unowned let source: Source
     private var hasEntered = false
     /// Its end was shut down by the source itself.
@@ -13,12 +12,11 @@ final class ReturnPathThread: EngineThread {
 
     init(_ source: Source) {
         self.source = source
-        course = ThreadCourse(source.host, source.clock)
-        source.host.threads.append(self)
+        super.init(source.host, source.clock)
         spend(Pace.step)
     }
 
-    var inputArrival: UInt64? {
+    override var inputArrival: UInt64? {
         guard hasEntered else { return 0 }
         return isShutDown ? 0 : source.channel.backArrival
     }
@@ -26,9 +24,9 @@ final class ReturnPathThread: EngineThread {
     /// The source shuts its socket down: the next read fails.
     func shutDown() { isShutDown = true }
 
-    var stepName: String { hasEntered ? "return-path read" : "return-path enter" }
+    override var stepName: String { hasEntered ? "return-path read" : "return-path enter" }
 
-    func step() {
+    override func step() {
         guard hasEntered else {
             hasEntered = true
             host.emit(.sourceReturnPathThreadEntry)

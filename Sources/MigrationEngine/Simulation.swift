@@ -14,19 +14,23 @@ package final class Simulation {
     package var aborted: (Host) -> Void = { $0.end() }
 
     /// Told of the thread that is about to take a step.
-    package var willStep: ((any EngineThread) -> Void)?
+    package var willStep: ((EngineThread) -> Void)?
+
+    /// Threads keep their hosts.
+    deinit { for host in hosts { host.end() } }
 
     package func add(_ host: Host) { hosts.append(host) }
 
     /// Takes the next step; false if nobody can.
     package func step() -> Bool {
-        var next: (any EngineThread)?
+        var next: EngineThread?
         var at = UInt64.max
         for host in hosts where !host.isHalted {
             for thread in host.threads {
-                guard let time = thread.nextTime(before: at) else { continue }
-                next = thread
-                at = time
+                if let time = thread.nextTime(before: at) {
+                    next = thread
+                    at = time
+                }
             }
         }
         guard let next else { return false }

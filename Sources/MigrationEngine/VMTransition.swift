@@ -21,7 +21,7 @@ struct VMTransition {
     }
 
     /// The next step; true when it was the last.
-    mutating func advance(_ host: Host, _ thread: some EngineThread) -> Bool {
+    mutating func advance(_ host: Host, _ thread: EngineThread) -> Bool {
         if pass == 0 {
             if !isOfDevices {
                 host.enter(reason)

@@ -62,6 +62,8 @@ public enum Event: Hashable, Sendable {
 
     // MARK: Source, decision
 
+    /// First posting of the per-device series only: a module requests an ACK, at the stage SETUP, PENDING_EXACT or COMPLETE; `pending` after it.
+    case savevmRequestSwitchoverAck(stage: String, requester: String, pending: UInt32)
     /// 11.1: the end of each query.
     case qemuSavevmQueryPending(PendingQuery)
     /// Up to 11.0.

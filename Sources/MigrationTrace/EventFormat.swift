@@ -129,6 +129,12 @@ extension Event {
             self = .migrationTransferredBytes(qemuFile: qemuFile, multifd: multifd, rdma: rdma)
 
         // MARK: Source, decision
+        case .savevmRequestSwitchoverAck(var stage, var requester, var pending):
+            c.event("savevm_request_switchover_ack", .migration)
+            c.text("Stage ", &stage, ", requester ")
+            c.text("", &requester, ", switchover_ack_pending_num ")
+            c.number("", &pending)
+            self = .savevmRequestSwitchoverAck(stage: stage, requester: requester, pending: pending)
         case .qemuSavevmQueryPending(var query):
             c.event("qemu_savevm_query_pending", .migration)
             c.flag("exact=", &query.exact)

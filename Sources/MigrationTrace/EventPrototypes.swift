@@ -45,6 +45,7 @@ extension Event {
         .migrationBitmapSyncEnd(dirtyPages: 0),
         .migrationTransferredBytes(qemuFile: 0, multifd: 0, rdma: 0),
         // MARK: Source, decision
+        .savevmRequestSwitchoverAck(stage: "", requester: "", pending: 0),
         .qemuSavevmQueryPending(.init()),
         .migratePendingEstimate(size: 0, precopy: 0, postcopy: 0),
         .migratePendingExact(size: 0, precopy: 0, postcopy: 0),

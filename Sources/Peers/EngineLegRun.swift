@@ -35,9 +35,8 @@ final class EngineLegRun {
         steps = leg.plan.before[...]
         start = simulation.clock.now
         simulation.aborted = { [unowned self] in ends($0) }
-        leg.begin(from: source)
-        source.leg = leg
-        destination.leg = leg
+        (source.log.leg, source.log.isSource) = (leg, true)
+        (destination.log.leg, destination.log.isSource) = (leg, false)
     }
 
     func drive() throws -> MigrationRecord {
@@ -105,8 +104,10 @@ final class EngineLegRun {
     private var end: MigrationOutcome? {
         if wasKilled.source { return .sourceKilled }
         if source.host.isGone { return .sourceEnded }
-        if let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
-        guard let migration = source.main.source, isMigrating, [.completed, .failed, .cancelled].contains(migration.status) else { return nil }
+        if !leg.plan.alsoFinal.isEmpty, let status = leg.sourceStatuses.last, leg.plan.alsoFinal.contains(status) { return .ended(status) }
+        guard let migration = source.main.source, isMigrating, [.completed, .failed, .cancelled].contains(migration.status) else {
+            return nil
+        }
         return .ended(migration.status.rawValue)
     }
 
@@ -142,13 +143,14 @@ final class EngineLegRun {
     private func follow() throws -> Bool {
         var hasTaken = false
         while let step = steps.first {
-            let iterated = source.iterates
+            // A wait changes nothing, and is looked at between all steps.
+            let iterated: Bool? = if case .wait = step { nil } else { source.iterates }
             var queries: ClosedRange<UInt64>?
             guard try take(step, &queries) else { return hasTaken }
             steps.removeFirst()
             began = nil
             hasTaken = true
-            marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
+            marks.append(ScheduleMark(step: step, queries: queries, sourceIterated: iterated ?? source.iterates))
         }
         return hasTaken
     }
@@ -234,7 +236,9 @@ final class EngineLegRun {
             }
             return true
         case "device_add":
-            guard let id = arguments?["id"]?.string, let device = process.configuration.devices.first(where: { $0.name == id }) else { return true }
+            guard let id = arguments?["id"]?.string, let device = process.configuration.devices.first(where: { $0.name == id }) else {
+                return true
+            }
             try process.plug(device)
             return true
         default: throw EngineRefusal("the engine does not model command \(command)")

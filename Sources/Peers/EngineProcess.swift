@@ -4,17 +4,28 @@ import MigrationTrace
 import SwitchoverProtocol
 import VFIO
 
-final class EngineProcess: HostLog {
+/// Where a process logs to: the leg at hand, as one of its sides.
+final class ProcessLog: HostLog {
+    var leg: EngineLeg
+    var isSource: Bool
+
+    init(_ leg: EngineLeg, isSource: Bool) {
+        self.leg = leg
+        self.isSource = isSource
+    }
+
+    func take(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
+    func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
+}
+
+final class EngineProcess {
     let configuration: SideConfiguration
     let role: Role
+    let log: ProcessLog
     private(set) var host: Host!
     private(set) var main: MainThread!
     private(set) var devices: [String: MockMigrationDevice] = [:]
     private(set) var modules: [VFIOModule] = []
-    /// Names of the devices, in the order of plugging.
-    private var plugged: [String] = []
-    /// Where its events go in the leg at hand, and what is counted there.
-    var leg: EngineLeg?
     var incoming: Incoming?
     /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
     private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
@@ -27,11 +38,11 @@ final class EngineProcess: HostLog {
         self.refuses = refuses
         self.configuration = configuration
         self.role = role
-        self.leg = leg
+        log = ProcessLog(leg, isSource: role == .source)
         guard let name = configuration.binary.engineGeneration, let generation = generation ?? Generation(named: name) else {
             throw EngineRefusal("\(configuration.binary.name) is no engine")
         }
-        host = Host(try settings(generation), log: self, firstSection: 0)
+        host = Host(try settings(generation), log: log, firstSection: 0)
         simulation.add(host)
         var memory = GuestMemory.q35(mebibytes: configuration.memoryMiB)
         if configuration.filledMiB > 0, let block = memory.block("pc.ram") {
@@ -73,27 +84,24 @@ final class EngineProcess: HostLog {
     }
 
     func plug(_ device: MockDevice) throws {
-        let mock = MockMigrationDevice(name: device.name, script: device.script) { [unowned self] in takeDevice($0) }
+        let mock = MockMigrationDevice(name: device.name, script: device.script) { [log] in log.takeDevice($0) }
         if let refuses { mock.refuse = { [unowned mock] in refuses(mock, $0) } }
         let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
         devices[device.name] = mock
-        plugged.append(device.name)
         // A device that does not migrate is there all the same, without a section.
         if module.plug(host) { host.register(module, device: mock) }
+        // Neither the device nor its module is kept by what the device tells.
+        let place = modules.count
         modules.append(module)
         mock.entered = { [unowned self] state in
-            // In the order of plugging: a dictionary's own differs from process to process.
-            for name in plugged where name != device.name { devices[name]?.peerEntered(device.name, state) }
+            for other in modules.indices where other != place { modules[other].device.peerEntered(device.name, state) }
         }
     }
 
     func refused(_ command: String, _ text: String) -> SideRefusal {
         SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
     }
-
-    func take(_ event: Event) { leg?.take(event, from: self, isDevice: false) }
-    func takeDevice(_ event: Event) { leg?.take(event, from: self, isDevice: true) }
 
     func device(_ name: String) throws -> MockMigrationDevice {
         guard let device = devices[name] else { throw SideError("the \(role.rawValue) has no device \(name)") }

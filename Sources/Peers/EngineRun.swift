@@ -26,23 +26,18 @@ public func migrateInEngine(
     if let refusal = EngineRefusal(plan) { throw refusal }
     let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
-    var source: EngineProcess?
-    var origin: EngineProcess?
+    // Until the end, since what a process leaves behind goes on by itself.
+    var processes: [EngineProcess] = []
     for (index, planned) in plan.legs.enumerated() {
         log.begin(leg: index)
         let leg = EngineLeg(planned, log: log)
-        let from: EngineProcess
-        if index == 0 {
-            from = try EngineProcess(plan.source, role: .source, leg: leg, simulation)
-            origin = from
-        } else {
-            from = planned.origin == .source ? origin! : source!
-        }
+        if index == 0 { processes.append(try EngineProcess(plan.source, role: .source, leg: leg, simulation)) }
+        let from = planned.origin == .source ? processes[0] : processes[index]
         let to = try EngineProcess(planned.destination, role: .destination, leg: leg, simulation)
+        processes.append(to)
         let run = EngineLegRun(leg: leg, source: from, destination: to, simulation)
         let record = try run.drive()
         records.append(record)
-        source = to
         guard record.outcome.isEnd else { break }
     }
     return records
@@ -58,13 +53,16 @@ extension EngineRefusal {
                 if !side.extraArguments.isEmpty { return "QEMU's own arguments \(side.extraArguments.joined(separator: " "))" }
                 if !side.deviceProperties.isEmpty { return "properties of QEMU's devices" }
                 if side.capabilities["x-colo"] == true { return "COLO: turn capability x-colo off" }
-                if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key { return "capability \(name)" }
+                if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key {
+                    return "capability \(name)"
+                }
                 var settings = HostSettings(generation: .v11_1, mode: .perDevice)
                 if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key { return "parameter \(name)" }
                 for device in side.devices {
-                    if let rule = device.script.text.split(separator: "\n").first(where: { line in
-                        unmodelledCalls.contains { line.contains("call \($0)") }
-                    }) { return "the calls of '\(rule)'" }
+                    if let call = unmodelledCalls.first(where: device.script.calls.contains) {
+                        let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
+                        return "the calls of '\(rule ?? "call \(call)")'"
+                    }
                 }
             }
             for leg in plan.legs {
@@ -89,14 +87,14 @@ extension EngineRefusal {
 }
 
 /// Calls that QEMU makes and the engine does not.
-private let unmodelledCalls = ["bind", "attach", "info", "irq-info", "region-info", "config-read", "config-write", "dma-logging-start", "dma-logging-report"]
+private let unmodelledCalls = [
+    "bind", "attach", "info", "irq-info", "region-info", "config-read", "config-write", "dma-logging-start", "dma-logging-report",
+]
 
 /// What one leg has logged, as far as its schedule waits for it.
 final class EngineLeg {
     let plan: MigrationLeg
     private let log: any EngineLog
-    /// The process that is the leg's source, when it is known; before that a source is whoever was started as one.
-    private var source: ObjectIdentifier?
     /// How often each awaited event was logged, by its place among them.
     private(set) var counts: [Int]
     private let awaited: [AwaitedEvent]
@@ -110,21 +108,19 @@ final class EngineLeg {
         counts = awaited.map { _ in 0 }
     }
 
-    func take(_ event: Event, from process: EngineProcess, isDevice: Bool) {
-        let isSource = source.map { $0 == ObjectIdentifier(process) } ?? (process.role == .source)
+    func take(_ event: Event, isSource: Bool, isDevice: Bool) {
         log.take(event, from: isDevice ? (isSource ? .sourceDevices : .destinationDevices) : (isSource ? .source : .destination))
         guard !isDevice else { return }
         if case .migrateSetState(let status) = event {
             if isSource { sourceStatuses.append(status.rawValue) } else { destinationStatuses.append(status.rawValue) }
         }
-        for (index, awaited) in awaited.enumerated() where (awaited.role == .source) == isSource && awaited.isMet(event) { counts[index] += 1 }
+        for (index, awaited) in awaited.enumerated() where (awaited.role == .source) == isSource && awaited.isMet(event) {
+            counts[index] += 1
+        }
     }
 
-    /// From here on the process is the source, whatever it was started as.
-    func begin(from process: EngineProcess) { source = ObjectIdentifier(process) }
-
     func count(_ role: Role, _ event: String) -> Int {
-        awaited.firstIndex(of: AwaitedEvent(role: role, name: event)).map { counts[$0] } ?? 0
+        awaited.firstIndex { $0.role == role && $0.name == event }.map { counts[$0] } ?? 0
     }
 
     func proof(armed: String?) -> String? { log.endlessProof(armed: armed) }

@@ -76,11 +76,10 @@ extension Generation {
 
 extension ProbedBinary {
     /// The engines that are sides without being asked for, in the order of release.
-    public static let engines = ["10.0", "10.1", "10.2", "11.0", "v2", "11.1"].compactMap { engine($0) }
+    public static let engines = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"].compactMap { engine($0) }
 
-    /// Those that are sides only when they are named. Nothing confirms what 8.1 and the variants do; of v1 no event of the vocabulary tells a
-    /// request, so that the verifier takes its source for one in legacy mode.
-    public static let enginesWhenNamed = ["8.1", "v1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
+    /// Those that are sides only when they are named: nothing confirms what 8.1 and the variants do.
+    public static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
 
     /// The names of all generations that are sides.
     public static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }

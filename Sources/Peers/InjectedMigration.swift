@@ -149,7 +149,7 @@ private final class InjectedMigration {
         if passes(.status(role, status.rawValue), kind: "\(role.rawValue) \(status.rawValue)") { inject() }
     }
 
-    private func willStep(_ thread: any EngineThread) {
+    private func willStep(_ thread: EngineThread) {
         let side = thread.host === source?.host ? "source" : "destination"
         if passes(.step, kind: "\(side) \(thread.stepName), \(statuses)") { inject() }
     }

@@ -13,6 +13,8 @@ public struct DeviceScript: Hashable, Sendable {
     public let hasPrecopy: Bool
     public let hasP2P: Bool
     public let hasReinit: Bool
+    /// The calls that its rules are on, by the names that scripts have for them.
+    public let calls: Set<String>
 
     /// Why a script was refused.
     public struct Refusal: Error, Hashable, CustomStringConvertible {
@@ -46,8 +48,17 @@ public struct DeviceScript: Hashable, Sendable {
         self.hasPrecopy = script.pointee.precopy
         self.hasP2P = script.pointee.p2p
         self.hasReinit = script.pointee.reinit
-        self.gates = withUnsafeBytes(of: script.pointee.gates) { bytes in
-            (0..<Int(script.pointee.gate_count)).map { gate in
+        // Read in place: the rules are too many to lie on a stack twice.
+        let ruleCount = Int(script.pointee.rule_count)
+        self.calls = withUnsafeBytes(of: &script.pointee.rules) { bytes in
+            (0..<ruleCount).reduce(into: []) { calls, number in
+                let rule = bytes.load(fromByteOffset: number * MemoryLayout<script_rule>.stride, as: script_rule.self)
+                if rule.trigger == TRIGGER_CALL { calls.insert(String(cString: device_call_name(rule.call))) }
+            }
+        }
+        let gateCount = Int(script.pointee.gate_count)
+        self.gates = withUnsafeBytes(of: &script.pointee.gates) { bytes in
+            (0..<gateCount).map { gate in
                 let name = bytes[(gate * Int(SCRIPT_NAME_SIZE))..<((gate + 1) * Int(SCRIPT_NAME_SIZE))]
                 return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
             }

@@ -74,7 +74,7 @@ extension Event {
 
         // MARK: Source, decision
         // The one that is final, and those that collect requests; which kinds follow each other is not compared.
-        case .qemuSavevmQueryPending: .compared(.handshake)
+        case .qemuSavevmQueryPending, .savevmRequestSwitchoverAck: .compared(.handshake)
         case .migratePendingEstimate, .migratePendingExact: .leftOut(.timing)
         case .migrateTransferred, .migrationRateLimitPre, .migrationRateLimitPost: .leftOut(.timing)
         // Without its bytes: RAM that the guest wrote is among them.

@@ -15,7 +15,7 @@ import Testing
             "v1",
             [
                 .postcopyRecoverSetup, .switchoverInDevice, .decidesAtThreshold, .savesInOneCallback, .postcopyDevice, .failing,
-                .perDeviceAcks, .queryPending, .finalQuery, .requestHandler, .overflowError,
+                .perDeviceAcks, .requestHandler, .overflowError,
             ]
         ),
         (
