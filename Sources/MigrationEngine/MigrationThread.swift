@@ -338,7 +338,7 @@ final class MigrationThread: EngineThread {
     private func queried(_ query: Query) throws {
         try source.ledger.collect(pending.requests)
         report(query)
-        spend(query == .estimate ? Pace.step : Pace.query)
+        spend(Pace.query)
         switch query {
         case .estimate:
             if source.isInPostcopy, generation.has(.queryPending) || generation.has(.savesInOneCallback) {

@@ -17,6 +17,7 @@ struct Crossing {
         counts(&found)
         bytes(&found)
         order(&found)
+        unmarked(&found)
         answers(&found)
         modes(&found)
         return found
@@ -120,6 +121,22 @@ struct Crossing {
                         $0
                     },
                     lastGood: decision.spot.lastGood, legal: "a decision after ACK \(destination.acks.count)"))
+        }
+    }
+
+    /// Devices that a legacy source did not wait for, as the first ACK of a per-device destination freed it: their marker was never due before
+    /// the guest stopped, so that no ACK of theirs is there to be late.
+    private func unmarked(_ found: inout [Finding]) {
+        guard let decision = source.switchover.decision, decision.guestRan == true, decision.guestIsCertain, capability == true,
+            source.ledger.mode == .legacy, destination.mode == .perDevice, source.status.final == .completed, !source.hasGaps,
+            !destination.hasGaps, !destination.acks.isEmpty
+        else { return }
+        for pair in pairs where pair.source.enteredPrecopyAtSetup && pair.destination.approvals.isEmpty {
+            found.append(
+                Finding(
+                    rule: .approvedBeforeDecision, device: pair.name,
+                    found: "the source decided, and the device was never approved", places: [decision.spot.place],
+                    lastGood: decision.spot.lastGood, legal: "a decision after the device's ACK"))
         }
     }
 

@@ -83,6 +83,20 @@ import VFIO
         #expect(result.lateReinits == 1)
     }
 
+    /// A legacy source that gets out of its wait for two devices has decided by the ACK of one, be the other's late or never due.
+    @Test func whoeverWaitsForOneAckDecidesEarly() throws {
+        var never = 0
+        for seed: UInt64 in 1...60 {
+            let run = try #require(try ScheduleExperiment.mixedModes.runs(seed: seed).first)
+            guard run.kind == "11.1 legacy to 11.1 per-device, 2 devices" else { continue }
+            let result = try run.run(seed: seed)
+            guard [.completed, .twoGuests].contains(result.verdict) else { continue }
+            #expect(result.broken.contains("approved-before-decision"), "seed \(seed)")
+            if result.broken == ["approved-before-decision"] { never += 1 }
+        }
+        #expect(never > 0)
+    }
+
     // MARK: The same seed
 
     /// Everything that a run logs, in order, as lines.

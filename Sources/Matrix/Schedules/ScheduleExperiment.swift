@@ -18,7 +18,8 @@ public enum ScheduleExperiment: String, CaseIterable, Sendable {
     /// What is done, in a sentence.
     public var about: String {
         switch self {
-        case .equalModes: "three devices, 11.1 without its quirks on both sides, REINITs at any moment: nothing may be found"
+        case .equalModes:
+            "three devices, 11.1 without its quirks on both sides, REINITs at any moment but in the call that ends precopy: no finding"
         case .equalModesQuirks: "the same with the quirks of 11.1.3: only a REINIT behind the last check goes unnoticed"
         case .withoutP2P: "one device without P2P, 11.1 with its quirks: only that device is unchecked"
         case .mixedModes: "per-device and legacy mode, both ways, with no device and with two: stuck, split, and an early switchover"
