@@ -143,7 +143,8 @@ extension CellRunner {
 
     /// Each cell has chances of its own, the same in every run and in whatever order: FNV-1a of its name, from the run's seed on.
     private func seed(of cell: Cell) -> UInt64 {
-        seed == 0 ? 0 : cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        seed == 0
+            ? 0 : cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 }
 

@@ -22,7 +22,6 @@ final class MigrationThread: EngineThread {
         // Iteration
         case loop
         case query(Query, module: Int, stage: Int)
-        case queried(Query)
         case decide
         case iterate(module: Int, stage: Int)
         case lookForError
@@ -149,12 +148,11 @@ final class MigrationThread: EngineThread {
         case .setUp(let module, let stage): try setUp(module, stage)
         case .activate: activate()
         case .awaitUnplug: awaitUnplug()
-        case .loop: loop()
+        case .loop: try loop()
         case .query(let query, let module, let stage): try self.query(query, module, stage)
-        case .queried(let query): try queried(query)
         case .decide: try decide()
         case .iterate(let module, let stage): try iterate(module, stage)
-        case .lookForError: lookForError()
+        case .lookForError: try lookForError()
         case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
         case .transition(var transition):
             if transition.advance(host, self) {
@@ -304,10 +302,11 @@ final class MigrationThread: EngineThread {
 
     // MARK: Iteration
 
-    private func loop() {
+    private func loop() throws {
         guard source.isActive else { return leave() }
         mayHaveSwitched = source.ledger.maySwitchOver(guestRuns: host.guestRuns)
-        ops += [.lookForError, .query(.estimate, module: 0, stage: 0)]
+        ops.append(.lookForError)
+        try query(.estimate, 0, 0)
     }
 
     private func query(_ query: Query, _ module: Int, _ stage: Int) throws {
@@ -332,7 +331,7 @@ final class MigrationThread: EngineThread {
             }
             (module, stage) = (module + 1, 0)
         }
-        ops.append(.queried(query))
+        try queried(query)
     }
 
     private func queried(_ query: Query) throws {
@@ -427,7 +426,7 @@ final class MigrationThread: EngineThread {
     }
 
     /// The end of a step: an error of the channel, a cancel, the window.
-    private func lookForError() {
+    private func lookForError() throws {
         if source.status == .cancelling || source.hasFailed { return leave() }
         if !generation.has(.returnPathErrorsUnwatched), source.returnPath?.hasFailed == true, !source.isInPostcopy {
             source.fileError = true
@@ -445,14 +444,12 @@ final class MigrationThread: EngineThread {
             host.emit(.migrationThreadFileErr)
             return leave()
         }
-        ops.append(.loop)
         let spent = clock.now - windowStart
         if spent >= 100_000_000 { endWindow(milliseconds: spent / 1_000_000) }
-        guard budget == 0, host.memory?.hasRequests != true else { return }
         let wait = windowStart + 100_000_000
-        guard wait > clock.now else { return }
+        guard budget == 0, host.memory?.hasRequests != true, wait > clock.now else { return try loop() }
         host.emit(.migrationRateLimitPre(milliseconds: Int64((wait - clock.now) / 1_000_000)))
-        ops.append(.wake)
+        ops += [.loop, .wake]
         sleep(until: wait)
     }
 

@@ -168,7 +168,8 @@ extension Event {
         switch self {
         case .savevmStateHeader, .savevmStateSetup, .savevmStateIterate, .savevmSectionStart, .savevmSendOpenReturnPath,
             .openReturnPathOnSource,
-            .sourceReturnPathThreadEntry, .sourceReturnPathThreadLoopTop, .savevmRequestSwitchoverAck, .qemuSavevmQueryPending, .migratePendingEstimate,
+            .sourceReturnPathThreadEntry, .sourceReturnPathThreadLoopTop, .savevmRequestSwitchoverAck, .qemuSavevmQueryPending,
+            .migratePendingEstimate,
             .migratePendingExact,
             .migrationThreadSetupComplete, .migrationThreadLowPending, .vfioSaveSetup, .sourceReturnPathThreadSwitchoverAcked,
             .migrationCompletionVMStop:

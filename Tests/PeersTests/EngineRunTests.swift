@@ -26,7 +26,9 @@ final class Recorder: EngineLog {
             return side
         }
         var plan = MigrationPlan(source: try side(.source), destination: try side(.destination))
-        plan.source.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300]
+        plan.source.parameters = [
+            "max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300,
+        ]
         plan.leg.limit = 15
         return plan
     }
