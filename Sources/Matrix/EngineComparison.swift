@@ -110,6 +110,11 @@ extension Cell {
             if scenario.postcopy?.course == .loadFails { return true }
             // Whether the source learns of the failure before it obeys.
             if scenario.cancel == .everythingIsSent { return order.thread.isSource }
+            // Who stops the guest gives the lock away while its processors pause: what the devices are told of it comes before the source's
+            // switchover, or in the midst of it.
+            if scenario.guest == .stopped || scenario.interruption == .stopBeforeMarker { return order.thread.isSource }
+            // How often a device that re-initialises for ever has done so when a legacy source decides, which asks for no ACK of it.
+            if scenario.reinitsForEver { return true }
             // How far a destination's load has come, and a source that can still write to its socket, when the kernel has ended it.
             if case .destinationKilled = scenario.breakage { return true }
             if scenario.postcopy?.course == .killedLoading { return true }

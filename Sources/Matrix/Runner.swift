@@ -16,8 +16,10 @@ public struct CellRunner: Sendable {
     public var policy: DeviationPolicy
     /// Makes the trace of each cell wrong before it is judged.
     public var tampering: Tampering?
-    /// Chooses among the orders in which an engine's threads may run, and what else is left to chance.
-    public var seed: UInt64 = 1
+    /// Chooses among the orders in which an engine's threads may run, and what else is left to chance; 0 leaves nothing to it.
+    public var seed: UInt64 = 0
+    /// An engine's threads are kept waiting for a processor often, and long.
+    public var isRough = false
     /// How cells of QEMU ended that the engine runs, too, by their names: a judge of the engine.
     public var witnesses: [String: String] = [:]
 
