@@ -31,6 +31,16 @@ package final class Channel {
         }
     }
 
+    /// What stands between the two.
+    package enum Kind: Hashable, Sendable {
+        case socket
+        /// Read when it is complete; nothing ever comes back.
+        case file
+        /// Of two commands: what is said backwards is heard by nobody.
+        case pipe
+    }
+
+    package let kind: Kind
     private var forward = Queue<StreamElement>()
     private var back = Queue<ReturnMessage>()
     /// Bytes written forward and not yet read.
@@ -54,7 +64,7 @@ package final class Channel {
         case back(ReturnMessage)
     }
 
-    package init() {}
+    package init(_ kind: Kind = .socket) { self.kind = kind }
 
     // MARK: Source's end
 
@@ -68,10 +78,20 @@ package final class Channel {
 
     package var isWritable: Bool { !sourceHasClosed && !destinationHasClosed && !forwardIsCut && !isBrokenOff }
 
-    package var isFull: Bool { bytesOnTheWay > capacity && isWritable }
+    package var isFull: Bool { kind != .file && bytesOnTheWay > capacity && isWritable }
 
     /// When the source can read, a message or the end; nil: not yet.
-    package var backArrival: UInt64? { back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil) }
+    package var backArrival: UInt64? {
+        switch kind {
+        case .socket: break
+        case .file: return 0
+        case .pipe: return sourceHasClosed ? 0 : nil
+        }
+        return back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil)
+    }
+
+    /// What an error of reading is told as.
+    package var backError: String { kind == .file ? "Unable to read from file: Bad file descriptor" : "Channel error: Input/output error" }
 
     /// nil: the end.
     package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.take() }
@@ -102,7 +122,7 @@ package final class Channel {
     package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
         guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut, carries(.back(message)) else { return false }
         // Behind a cut of this way alone what is said is lost, and nobody here knows.
-        if !backIsCut { back.append(message, at: now + latency) }
+        if !backIsCut, kind == .socket { back.append(message, at: now + latency) }
         return true
     }
 

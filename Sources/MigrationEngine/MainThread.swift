@@ -166,8 +166,25 @@ package final class MainThread: EngineThread {
             return endBeforeStart()
         }
         source.channel = channel
+        if case .refused(let error) = returnPath(of: source) {
+            source.store(error.text)
+            source.fail()
+            return endBeforeStart()
+        }
         if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: number(of: .setup))) }
         ops += [.openReturnPath, .notify(.setup, module: host.modules.count - 1, stage: 0)]
+    }
+
+    /// What comes of opening the return path on the channel.
+    private func returnPath(of source: Source) -> ReturnPathOpening {
+        let transport: Transport =
+            switch source.channel.kind {
+            case .socket: .socket
+            case .file: .file
+            case .pipe: .pipe
+            }
+        return ReturnPathRules(host.generation).opening(
+            transport, in: .setup, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
     }
 
     /// Nothing was opened: only the status is left to be said.

@@ -38,7 +38,7 @@ final class ReturnPathThread: EngineThread {
             return spend(Pace.step)
         }
         spend(Pace.step)
-        guard !isShutDown, let message = source.channel.readBack() else { return fail("Channel error: Input/output error") }
+        guard !isShutDown, let message = source.channel.readBack() else { return fail(source.channel.backError) }
         take(message)
     }
 

@@ -21,19 +21,31 @@ package final class Simulation {
 
     package func add(_ host: Host) { hosts.append(host) }
 
-    /// Takes the next step; false if nobody can.
-    package func step() -> Bool {
-        var next: EngineThread?
-        var at = UInt64.max
-        for host in hosts where !host.isHalted {
-            for thread in host.threads {
-                if let time = thread.nextTime(before: at) {
-                    next = thread
-                    at = time
+    /// Whose next step is due first, and when. Hosts and threads are only looked at here, and nobody ends meanwhile: counting references to
+    /// each was a third of a run's time.
+    private func first(_ at: inout UInt64) -> EngineThread? {
+        unowned(unsafe) var next: EngineThread?
+        hosts.withUnsafeBufferPointer { hosts in
+            for number in hosts.indices {
+                unowned(unsafe) let host = hosts[number]
+                guard !host.isHalted else { continue }
+                host.threads.withUnsafeBufferPointer { threads in
+                    for number in threads.indices {
+                        unowned(unsafe) let thread = threads[number]
+                        guard let time = thread.nextTime(before: at) else { continue }
+                        next = thread
+                        at = time
+                    }
                 }
             }
         }
-        guard let next else { return false }
+        return next
+    }
+
+    /// Takes the next step; false if nobody can.
+    package func step() -> Bool {
+        var at = UInt64.max
+        guard let next = first(&at) else { return false }
         clock.now = max(clock.now, at)
         willStep?(next)
         next.begin()

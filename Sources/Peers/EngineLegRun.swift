@@ -25,7 +25,7 @@ final class EngineLegRun {
     private var isMigrating = false
     private var wasKilled = (source: false, destination: false)
     private let start: UInt64
-    private var channel = Channel()
+    private let channel: Channel
 
     init(leg: EngineLeg, source: EngineProcess, destination: EngineProcess, _ simulation: Simulation) {
         self.leg = leg
@@ -34,6 +34,12 @@ final class EngineLegRun {
         self.simulation = simulation
         steps = leg.plan.before[...]
         start = simulation.clock.now
+        channel =
+            switch leg.plan.channel {
+            case .file: Channel(.file)
+            case .pipe: Channel(.pipe)
+            default: Channel()
+            }
         simulation.aborted = { [unowned self] in ends($0) }
         (source.log.leg, source.log.isSource) = (leg, true)
         (destination.log.leg, destination.log.isSource) = (leg, false)
@@ -42,7 +48,7 @@ final class EngineLegRun {
     func drive() throws -> MigrationRecord {
         // Guests start before anything else is asked of them.
         while simulation.step() {}
-        destination.incoming = Incoming(destination.host, channel, simulation.clock)
+        if channel.kind != .file { listen() }
         try followToEnd()
         steps = leg.plan.schedule[...]
         if leg.plan.haltsDestination { destination.host.isHalted = true }
@@ -63,9 +69,12 @@ final class EngineLegRun {
         return record(outcome)
     }
 
+    private func listen() { destination.incoming = Incoming(destination.host, channel, simulation.clock) }
+
     /// The source's next connection goes to this process, if it listens.
     private func connect(to process: EngineProcess) {
         source.main.destination = { [unowned process, channel] in
+            if channel.kind == .file { return channel }
             guard !process.host.isGone, let incoming = process.incoming else { return nil }
             if incoming.status == .setup {
                 incoming.accept()
@@ -116,6 +125,11 @@ final class EngineLegRun {
         source.host.openAllGates()
         destination.host.openAllGates()
         destination.host.isHalted = false
+        // A file is loaded when it is complete.
+        if channel.kind == .file, leg.sourceStatuses.last == "completed" {
+            listen()
+            destination.incoming?.accept()
+        }
         steps = leg.plan.afterwards[...]
         let rests = ["postcopy-paused", "colo"].contains(leg.sourceStatuses.last)
         for _ in 0..<1_000_000 {

@@ -19,7 +19,8 @@ public protocol EngineLog: AnyObject {
     func endlessProof(armed: String?) -> String?
 }
 
-/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before anything runs, or `SideRefusal` as a QEMU does.
+/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before
+/// anything runs, or `SideRefusal` as a QEMU does.
 public func migrateInEngine(
     _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
 ) throws -> [MigrationRecord] {
@@ -31,6 +32,7 @@ public func migrateInEngine(
     for (index, planned) in plan.legs.enumerated() {
         log.begin(leg: index)
         let leg = EngineLeg(planned, log: log)
+        try checkCapabilities(of: [(planned.destination, .destination)] + (index == 0 ? [(plan.source, .source)] : []))
         if index == 0 { processes.append(try EngineProcess(plan.source, role: .source, leg: leg, simulation)) }
         let from = planned.origin == .source ? processes[0] : processes[index]
         let to = try EngineProcess(planned.destination, role: .destination, leg: leg, simulation)
@@ -41,6 +43,18 @@ public func migrateInEngine(
         guard record.outcome.isEnd else { break }
     }
     return records
+}
+
+/// What `migrate-set-capabilities` refuses.
+private func checkCapabilities(of sides: [(configuration: SideConfiguration, role: Role)]) throws {
+    for side in sides {
+        guard let generation = side.configuration.binary.engineGeneration.flatMap({ Generation(named: $0) }) else { continue }
+        let on = Set(side.configuration.capabilities.filter(\.value).keys.compactMap(MigrationCapability.init))
+        do { try CapabilityRules(generation).check(on) } catch {
+            throw SideRefusal(
+                role: side.role, binary: side.configuration.binary.name, command: "migrate-set-capabilities", text: error.text)
+        }
+    }
 }
 
 extension EngineRefusal {
@@ -67,8 +81,8 @@ extension EngineRefusal {
             }
             for leg in plan.legs {
                 switch leg.channel {
-                case .tcp, .relayed: break
-                default: return "a channel that is a file, a pipe or a snapshot"
+                case .tcp, .relayed, .file, .pipe: break
+                default: return "a snapshot"
                 }
                 for step in leg.steps {
                     switch step {
