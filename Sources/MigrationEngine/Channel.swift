@@ -116,9 +116,6 @@ package final class Channel {
         return element
     }
 
-    /// Whether it ended as a connection that breaks does, not as one that is closed after the last word.
-    package var isBroken: Bool { forwardIsCut || isBrokenOff }
-
     package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
         guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut, carries(.back(message)) else { return false }
         // Behind a cut of this way alone what is said is lost, and nobody here knows.

@@ -345,12 +345,11 @@ final class MigrationThread: EngineThread {
             }
             let asks = decision.asksExactly(pending, threshold: source.threshold.bytes, inPostcopy: source.isInPostcopy)
             ops.append(asks ? .query(.exact, module: 0, stage: 0) : .decide)
-        case .exact:
-            if generation.has(.queryPending) { source.iterations += 1 }
-            ops.append(.decide)
-        case .final: ops.append(.handOver)
+        case .exact: ops.append(.decide)
+        case .final:
+            try source.ledger.checkFinal(collected: pending.requests)
+            ops.append(.handOver)
         }
-        if query == .final { try source.ledger.checkFinal(collected: pending.requests) }
     }
 
     private func report(_ query: Query) {
@@ -489,19 +488,15 @@ final class MigrationThread: EngineThread {
         ops.append(.lock)
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-start"))
         source.stoppedAt = clock.now
-        source.guestRan = host.guestRuns
         // A guest that does not run is not stopped, but its state is entered all the same.
         if !host.guestRuns {
             ops.removeLast(2)
             ops += [.lock]
             stateBefore = host.runState
         }
-        guestStateBefore = host.runState
         host.globalState?.store(host.runState)
     }
 
-    /// What the guest was in when the migration stopped it.
-    private(set) var guestStateBefore = RunState.running
     private var stateBefore: RunState?
 
     func guestStopped() {
@@ -547,7 +542,6 @@ final class MigrationThread: EngineThread {
     /// From here on the destination may complete.
     private func handOver() {
         if source.status == .cancelling { return interrupted() }
-        source.blocksAreInactive = true
         host.emit(.migrationBlockActivation(.inactive))
         for module in host.modules { module.precopyNotified(.complete, host) }
         host.emit(.migrationPrecopyComplete)
@@ -633,7 +627,6 @@ final class MigrationThread: EngineThread {
         guard source.status != .completed else { return host.enter(.postmigrate) }
         ops.append(.resumeGuest)
         host.emit(.migrationBlockActivation(.active))
-        source.blocksAreInactive = false
         if generation.has(.failing) {
             host.emit(.migrationCallNotifiers(type: 3))
             ops.append(.notifyFailure(module: host.modules.count - 1, stage: 0))

@@ -27,16 +27,10 @@ package final class Source {
     /// What it failed with; the first failure counts.
     private(set) var fileErrno: Int64 = -5
     private(set) var fileErrorText = "Channel error: Input/output error"
-    /// The guest ran when the migration stopped it.
-    var guestRan = false
-    /// Devices of disks were given up at the switchover.
-    var blocksAreInactive = false
     var returnPath: ReturnPathThread?
     var migration: MigrationThread?
     /// RESUME_ACK has come.
     var resumeIsAcknowledged = false
-    /// MIGRATION_PASS: exact queries since 11.1.
-    var iterations: Int64 = 0
     /// Told of each status it enters.
     let entered: (MigrationStatus) -> Void
     /// Milliseconds from the guest's stop to the end of the switchover; nil before.
@@ -66,7 +60,6 @@ package final class Source {
         kept = KeptStatus(host.generation, .source)
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
         threshold = SwitchoverThreshold(host.generation)
-        iterations = host.generation.has(.queryPending) ? 1 : 0
     }
 
     /// Changes the status if it is `from`; a change that does not match is silent. One that its generation does not know is not made, and

@@ -137,11 +137,10 @@ final class EngineLegRun {
             let isSettled = destination.host.isGone || destination.incoming?.isOver != false || rests
             let isClean = source.host.isGone || source.main.source?.isClean != false || rests
             if steps.isEmpty, isSettled, isClean, source.main.isIdle, destination.main.isIdle { return }
-            guard step() || follow2() else { return }
+            if step() { continue }
+            guard try follow() else { return }
         }
     }
-
-    private func follow2() -> Bool { (try? follow()) ?? false }
 
     // MARK: Steps
 
