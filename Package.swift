@@ -70,7 +70,7 @@ let package = Package(
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
-        .testTarget(name: "MatrixTests", dependencies: ["Matrix"], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(name: "MatrixTests", dependencies: ["Matrix", "Peers"], exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Matrix"], swiftSettings: strict),
     ]
