@@ -90,7 +90,7 @@ package class EngineThread {
 package enum Pace {
     static let call: UInt64 = 1_000
     static let step: UInt64 = 5_000
-    static let query: UInt64 = 1_000_000
+    static let query: UInt64 = 1_400_000
     /// From one look whether a device is unplugged to the next.
     static let unplugPoll: UInt64 = 250_000_000
     /// A byte on the wire, in 1/1024 of a nanosecond.

@@ -1,7 +1,7 @@
 /// How fast the engine's cells are: cells a second, processor time a cell, events a second through the verifier, beside the same plain
 /// cell on real QEMU; and how many instructions one named cell takes.
 ///
-///     engine-benchmark [--tier TIER] [--record]     five rounds on two threads, beside what `figures` keeps
+///     engine-benchmark [--tier TIER] [--record]     five rounds on two threads, of tier engine if none is named, beside what `figures` keeps
 ///     engine-benchmark --instructions [--record]    of the cell that `figures` names, by callgrind
 ///     engine-benchmark --cell NAME [--times N]      only this cell, for a profiler
 ///
@@ -151,7 +151,7 @@ do {
         return arguments[place + 1]
     }
     let (records, counts) = (takeFlag("--record"), takeFlag("--instructions"))
-    let (cell, times, tier) = (try takeValue("--cell"), try takeValue("--times") ?? "1", try takeValue("--tier") ?? "default")
+    let (cell, times, tier) = (try takeValue("--cell"), try takeValue("--times") ?? "1", try takeValue("--tier") ?? "engine")
     guard arguments.isEmpty, let times = Int(times), times > 0, let tier = Tier(rawValue: tier), !counts || cell == nil else {
         throw Failure(usage)
     }
