@@ -115,6 +115,12 @@ extension Cell {
             if scenario.guest == .stopped || scenario.interruption == .stopBeforeMarker { return order.thread.isSource }
             // How often a device that re-initialises for ever has done so when a legacy source decides, which asks for no ACK of it.
             if scenario.reinitsForEver { return true }
+            // What was written to a connection that has just ended may or may not be on its way, and whether the writer learns of it at once.
+            if case .channelCut = scenario.breakage { return true }
+            if case .sourceKilled = scenario.breakage { return !order.thread.isSource }
+            if scenario.cancel == .onlyTheAckIsMissing { return !order.thread.isSource }
+            if scenario.mishap == .destinationEnds { return !order.thread.isSource }
+            if [.paused, .recovered].contains(scenario.postcopy?.course) { return order.thread.isSource }
             // How far a destination's load has come, and a source that can still write to its socket, when the kernel has ended it.
             if case .destinationKilled = scenario.breakage { return true }
             if scenario.postcopy?.course == .killedLoading { return true }

@@ -46,6 +46,8 @@ struct VMTransition {
                     if case .again = progress { stage += 1 } else { (index, stage) = (index + 1, 0) }
                 } catch {
                     if failure == nil { failure = error }
+                    // The process ends itself here.
+                    if host.abortion != nil { return true }
                     (index, stage) = (index + 1, 0)
                 }
                 let hadCost = call.cost > 0 || call.hold != nil

@@ -794,7 +794,7 @@ private func lines(_ text: String, _ generation: Generation) -> [String] {
         arguments: [
             (
                 Generation.v11_1, "", DeviceCallName.migration, Int32(25),
-                "v0: VFIO migration init failed: migration is not supported in kernel"
+                "v0: VFIO migration init failed: migration is not supported in kernel: Inappropriate ioctl for device"
             ),
             (.v10_0, "", .migration, 25, "VFIO_FD100: VFIO migration is not supported in kernel"),
             (

@@ -102,7 +102,8 @@ package final class VFIOModule: SaveVMHandlers {
         let isNew = host.generation.has(.perDeviceAcks)
         blocker =
             switch block {
-            case .notInKernel where isNew: "\(name): VFIO migration init failed: migration is not supported in kernel"
+            case .notInKernel where isNew:
+                "\(name): VFIO migration init failed: migration is not supported in kernel" + (errno == 0 ? "" : ": \(message(errno))")
             case .notInKernel: "\(name): VFIO migration is not supported in kernel"
             case .failed(let cause) where isNew: "\(name): VFIO migration init failed: \(cause): \(message(errno))"
             case .failed: "\(name): Migration couldn't be initialized for VFIO device, err: -\(errno) (\(message(errno)))"
