@@ -4,16 +4,14 @@ import MigrationTrace
 import SwitchoverProtocol
 
 package final class Incoming {
-    /// How far a postcopy has come, by QEMU's numbers.
-    enum Phase: Int64 { case none, advise, discard, listening, running, end }
-
     package let host: Host
     package let clock: Clock
     package internal(set) var channel: Channel
     private var kept: KeptStatus
     package var status: MigrationStatus { kept.word }
     package private(set) var error: String?
-    var phase = Phase.none
+    /// How far a postcopy has come.
+    var phase = PostcopyPhase.none
     /// The source opened the return path.
     var hasReturnPath = false
     /// The package of a postcopy is loaded.

@@ -10,7 +10,6 @@ final class LoadThread: EngineThread {
         case read
         case loadSetup(module: Int, stage: Int)
         case record(Section, Int, module: Int, stage: Int)
-        case sectionEnd(Section)
         case command(MigrationCommand)
         case commandDone(Int64)
         case switchoverStart(module: Int, stage: Int)
@@ -81,7 +80,6 @@ final class LoadThread: EngineThread {
         case .read: try read()
         case .loadSetup(let module, let stage): try loadSetup(module, stage)
         case .record(let section, let record, let module, let stage): try load(section, record, module, stage)
-        case .sectionEnd: break
         case .command(let command):
             do { try take(command) } catch let error as ModuleError {
                 host.emit(.qemuLoadvmStateSectionCommand(result: error.result))
@@ -232,12 +230,10 @@ final class LoadThread: EngineThread {
         case .switchoverStart: ops.append(.switchoverStart(module: 0, stage: 0))
         case .postcopyAdvise:
             host.emit(.loadvmPostcopyHandleAdvise)
-            guard incoming.phase == .none else { throw wrongPhase("ADVISE") }
-            incoming.phase = .advise
+            try enterPhase(.advise)
         case .discard(let block, let pages):
             host.emit(.loadvmPostcopyRAMHandleDiscard)
-            guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("RAM_DISCARD") }
-            incoming.phase = .discard
+            try enterPhase(.discard)
             try host.memory?.discard(block: block, pages)
         case .packaged(let elements):
             host.emit(.loadvmHandleCmdPackaged(length: UInt64(StreamElement.command(command).wireSize - 9)))
@@ -275,8 +271,11 @@ final class LoadThread: EngineThread {
     /// ACKs that one message may ask for: a module has few outstanding, and a count beyond is no count.
     private static let mostRequests: UInt32 = 4096
 
-    private func wrongPhase(_ command: String) -> ModuleError {
-        ModuleError("CMD_POSTCOPY_\(command) in wrong postcopy state (\(incoming.phase.rawValue))", result: -1)
+    /// The phase after a command of postcopy, which may not be for the present one.
+    private func enterPhase(_ command: PostcopyCommand) throws {
+        do { incoming.phase = try incoming.phase.after(command, host.generation, postcopyRAM: host.has(.postcopyRAM)) } catch {
+            throw ModuleError(error.text, result: -1)
+        }
     }
 
     private func switchoverStart(_ module: Int, _ stage: Int) throws {
@@ -297,10 +296,8 @@ final class LoadThread: EngineThread {
 
     private func listen() throws {
         host.emit(.loadvmPostcopyHandleListen(step: "enter"))
-        guard incoming.phase == .advise || incoming.phase == .discard else { throw wrongPhase("LISTEN") }
+        try enterPhase(.listen)
         host.emit(.loadvmPostcopyHandleListen(step: "after discard"))
-        let isSetBack = incoming.phase == .advise && host.generation.has(.listenSetsBackToDiscard)
-        incoming.phase = isSetBack ? .discard : .listening
         host.memory?.phase = .postcopy
         host.emit(.loadvmPostcopyHandleListen(step: "after uffd"))
         incoming.change(.active, to: host.generation.has(.postcopyDevice) && incoming.hasReturnPath ? .postcopyDevice : .postcopyActive)
@@ -310,8 +307,7 @@ final class LoadThread: EngineThread {
 
     private func run() throws {
         host.emit(.loadvmPostcopyHandleRun)
-        guard incoming.phase == .listening else { throw wrongPhase("RUN") }
-        incoming.phase = .running
+        try enterPhase(.run)
         incoming.packageIsLoaded = true
         incoming.change(.postcopyDevice, to: .postcopyActive)
         // RUN ends every loop of the main coroutine; the listen thread reads on.
@@ -424,7 +420,7 @@ final class LoadThread: EngineThread {
             ops = []
             return
         }
-        if isListening, incoming.phase == .running, host.has(.postcopyRAM) { return pause() }
+        if isListening, incoming.phase.pausesOnChannelError(postcopyRAM: host.has(.postcopyRAM)) { return pause() }
         // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
         if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
             ops = [.awaitRun(error)]
@@ -446,7 +442,7 @@ final class LoadThread: EngineThread {
             host.emit(.vmstateDowntimeCheckpoint("dst-precopy-loadvm-completed"))
             host.emit(
                 .processIncomingMigrationCoEnd(
-                    result: error.result, postcopyState: host.generation.has(.postcopyDevice) ? nil : incoming.phase.rawValue))
+                    result: error.result, postcopyState: host.generation.has(.postcopyDevice) ? nil : Int64(incoming.phase.rawValue)))
         } else {
             host.emit(.postcopyRAMListenThreadExit)
         }

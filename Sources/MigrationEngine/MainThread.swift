@@ -204,14 +204,13 @@ package final class MainThread: EngineThread {
 
     private func cancel() {
         host.emit(.migrationCancel)
-        guard let source, ![.none, .completed, .failed, .cancelled, .cancelling].contains(source.status) else { return }
-        if source.isInPostcopy {
-            refusal = "Postcopy migration in progress, cannot cancel."
+        guard let source else { return }
+        switch source.cancelDecision {
+        case .nothing: return
+        case .refused(let error):
+            refusal = error.text
             return
-        }
-        if source.status == .device, !host.generation.has(.cancelsBehindHandOver), source.migration?.hasHandedOver == true {
-            refusal = "The destination may have taken the guest over, cannot cancel."
-            return
+        case .cancels: break
         }
         source.returnPath?.shutDown()
         source.change(source.status, to: .cancelling)

@@ -374,7 +374,7 @@ final class MigrationThread: EngineThread {
     }
 
     private func decide() throws {
-        let may = generation.has(.queryPending) ? source.ledger.maySwitchOver(guestRuns: host.guestRuns) : mayHaveSwitched
+        let may = decision.asksLedgerFirst ? mayHaveSwitched : source.ledger.maySwitchOver(guestRuns: host.guestRuns)
         let threshold = source.threshold.bytes
         let asks = source.postcopyIsAsked && !source.isInPostcopy
         switch decision.decide(pending, threshold: threshold, maySwitchOver: may, postcopyIsAsked: asks) {

@@ -75,6 +75,9 @@ package final class Source {
         return true
     }
 
+    /// What a migrate_cancel comes to now.
+    var cancelDecision: CancelDecision { kept.machine.cancel(handedOver: migration?.hasHandedOver == true) }
+
     /// A paused migration is taken up again: what paused it is no error of it any more.
     func forgetError() { error = nil }
 
