@@ -157,8 +157,11 @@ private struct Witnesses {
         guard !cell.isRace, names.contains(cell.plan.source.binary.name), names.contains(cell.plan.leg.destination.binary.name),
             !contradicted.contains(cell.name)
         else { return }
-        // What could not be driven says nothing.
-        if case .broken = result.ending { return }
+        // What could not be driven, or was broken off before its end could be told, says nothing.
+        switch result.ending {
+        case .broken, .verdict(.undecided): return
+        case .verdict, .refused: break
+        }
         guard let before = endings.updateValue(result.ending.text, forKey: cell.name), before != result.ending.text else { return }
         endings[cell.name] = nil
         contradicted.insert(cell.name)

@@ -68,6 +68,7 @@ struct mocked_device {
     int board_gates[SCRIPT_MAX_GATES];
     uint32_t gates_seen; /* gates of the script the model knows to be open */
     uint64_t calls, held, holds;
+    uint64_t queries_paced; /* of the present session */
     enum vfio_device_mig_state entered[MAX_STATES]; /* by the call in progress */
     unsigned entered_count;
 };
@@ -215,19 +216,28 @@ static void hold(struct mocked_device *device, unsigned gate) {
     pthread_mutex_unlock(&device->lock);
 }
 
+/* What the call takes beyond its cost: see BRISK_QUERIES. */
+static uint64_t pace_ns(struct mocked_device *device) {
+    uint64_t queries = mock_device_progress(device->model).queries;
+    bool is_query = queries != device->queries_paced;
+    device->queries_paced = queries;
+    return is_query && queries > BRISK_QUERIES ? QUERY_PACE_NS : 0;
+}
+
 /* Everything that takes time happens after the lock is gone: peers, the cost, the gates. */
 static int64_t finish(struct mocked_device *device, struct mock_outcome outcome) {
     enum vfio_device_mig_state entered[MAX_STATES];
     unsigned count = device->entered_count;
     memcpy(entered, device->entered, sizeof entered);
     device->calls++;
+    uint64_t cost_ns = outcome.cost_ns + pace_ns(device);
     publish(device);
     pthread_mutex_unlock(&device->lock);
 
     if (count > 0)
         tell_peers(device, entered, count);
-    if (outcome.cost_ns > 0)
-        sys_sleep_ns(outcome.cost_ns);
+    if (cost_ns > 0)
+        sys_sleep_ns(cost_ns);
     for (unsigned gate = 0; outcome.gates >> gate; gate++)
         if (outcome.gates >> gate & 1)
             hold(device, gate);

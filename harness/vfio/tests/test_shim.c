@@ -322,6 +322,38 @@ static void holds_a_call_until_its_gate_opens(void **state) {
     close(fds[1]);
 }
 
+static _Atomic uint64_t slept_ns;
+void __real_sys_sleep_ns(uint64_t length);
+void __wrap_sys_sleep_ns(uint64_t length);
+
+void __wrap_sys_sleep_ns(uint64_t length) {
+    slept_ns += length;
+    __real_sys_sleep_ns(length);
+}
+
+static void slows_a_source_that_asks_without_end(void **state) {
+    (void)state;
+    start_with(ABILITIES "cost precopy-info 7ns\n", NULL);
+    bind_device(FIRST);
+    for (int session = 0; session < 2; session++) {
+        int data = -1;
+        assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY, &data), 0);
+        slept_ns = 0;
+        struct vfio_precopy_info info = { .argsz = sizeof info };
+        struct vfio_device_info other = { .argsz = sizeof other };
+        for (uint64_t query = 1; query <= BRISK_QUERIES + 3; query++) {
+            assert_int_equal(ioctl(data, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+            assert_int_equal(slept_ns, query * 7 + (query > BRISK_QUERIES ? (query - BRISK_QUERIES) * QUERY_PACE_NS : 0));
+            /* No other call takes longer for it. */
+            uint64_t slept = slept_ns;
+            assert_int_equal(ioctl(FIRST, VFIO_DEVICE_GET_INFO, &other), 0);
+            assert_int_equal(slept_ns, slept);
+        }
+        assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_RUNNING, NULL), 0);
+        close(data);
+    }
+}
+
 static void *connect_to(void *address) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     intptr_t result = connect(fd, (const struct sockaddr *)address, sizeof(struct sockaddr_in));
@@ -476,6 +508,7 @@ int main(int count, char **arguments) {
         ON_A_FOLDER(answers_bad_pointers_with_efault),
         ON_A_FOLDER(passes_other_descriptors_through),
         ON_A_FOLDER(holds_a_call_until_its_gate_opens),
+        ON_A_FOLDER(slows_a_source_that_asks_without_end),
         ON_A_FOLDER(holds_connects_until_their_gate_opens),
         ON_A_FOLDER(opens_gates_and_passes_peer_states_to_the_model),
         ON_A_FOLDER(numbers_and_stamps_every_line),
