@@ -25,8 +25,10 @@ struct Comparison {
             }
         case .verdict:
             if let judgement { compare(outcome, judgement, forecast.scenario, cell) }
-            if let words = outcome.words, record?.sourceError?.contains(words) != true {
-                differences.append("error of the source: expected '\(words)', found \(record?.sourceError.map { "'\($0)'" } ?? "none")")
+            let words = [outcome.words, outcome.otherWords].compactMap(\.self)
+            if !words.isEmpty, !words.contains(where: { record?.sourceError?.contains($0) == true }) {
+                let expected = words.map { "'\($0)'" }.joined(separator: " or ")
+                differences.append("error of the source: expected \(expected), found \(record?.sourceError.map { "'\($0)'" } ?? "none")")
             }
             if let record { compareMarks(cell.plan.legs[leg], record) }
         case .broken: break

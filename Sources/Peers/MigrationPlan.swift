@@ -64,7 +64,7 @@ public struct MigrationPlan: Sendable {
     /// One migration after the other, each to a destination of its own; at least one.
     public var legs: [MigrationLeg]
     /// Bytes a side's logs may grow to: an endless migration writes some 20 MB a second.
-    public var logLimit = 64 << 20
+    public var logLimit = 256 << 20
 
     public init(source: SideConfiguration, destination: SideConfiguration) {
         self.source = source

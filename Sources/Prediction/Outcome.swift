@@ -33,6 +33,8 @@ public struct Outcome: Hashable, Sendable {
     public var starves = false
     /// Words of the refusal, or of the error the source keeps.
     public var words: String?
+    /// The same, where it depends on who is faster which of two errors comes first and is kept.
+    public var otherWords: String?
 
     public init(_ ending: Ending) { self.ending = ending }
 }

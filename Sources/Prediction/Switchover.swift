@@ -17,5 +17,7 @@ func ended(by mishap: SwitchoverMishap, _ outcome: Outcome) -> Outcome {
     failed.ending = .failed
     // Which error comes first after a cancel depends on who is faster.
     failed.words = mishap == .destinationFails ? "Sibling indicated error 1" : nil
+    // A source that is still at its stopped devices may find the socket closed before its other thread has read what was said.
+    failed.otherWords = mishap == .destinationFails ? "Unable to write to socket" : nil
     return failed
 }

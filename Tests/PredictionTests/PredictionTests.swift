@@ -161,6 +161,7 @@ import Testing
             var expected = completed
             expected.ending = .failed
             expected.words = mishap == .destinationFails ? "Sibling indicated error 1" : nil
+            expected.otherWords = mishap == .destinationFails ? "Unable to write to socket" : nil
             #expect(predict(scenario) == [expected])
         }
         // One that never comes to the pause has no use for it.
