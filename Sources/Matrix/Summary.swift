@@ -232,7 +232,7 @@ extension Summary {
         var lines = wholeRunFindings.flatMap { wrap($0, width: width - 4, indent: "  ").map { "  " + $0 } }
         for line in findings {
             let sentences = line.findings.count > 1 ? " (and \(line.findings.count - 1) more)" : ""
-            let text = "\(line.cell)  \(line.ending)\(sentences): \(line.findings.first ?? "")"
+            let text = "\(line.cell), \(line.ending)\(sentences): \(line.findings.first ?? "")"
             lines += wrap(text, width: width - 2, indent: "    ").map { "  " + $0 }
             lines.append("      " + line.reproduce)
         }

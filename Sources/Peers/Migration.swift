@@ -117,7 +117,27 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     }
 
     let statuses = StatusList()
-    let outcome = try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
+    let outcome = try await outcome(of: leg, sides, relay, statuses: statuses, diary: diary, logLimit: logLimit)
+    let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
+    if outcome.isEnd { try await finish(leg, outcome, sides, relay, diary: diary) }
+    // A source that is stuck may not answer any more.
+    let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: outcome.isEnd ? 10 : 1))
+    let sourceStatuses = await statuses.all
+    let rest = await rest(of: leg, outcome, sides, sourceStatuses: sourceStatuses)
+    return MigrationRecord(
+        outcome: outcome, sourceStatuses: sourceStatuses, destinationStatuses: rest.destinationStatuses,
+        sourceRunState: rest.runStates.source, destinationRunState: rest.runStates.destination,
+        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
+        sourceError: migration?["error-desc"]?.string,
+        downtime: migration?["downtime"]?.integer.map(Double.init), marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
+        destinationLogs: sides.destinationLogs)
+}
+
+/// Watches the source while the schedule is followed and the logs are read for a proof, until one of them knows how it ends.
+private func outcome(
+    of leg: MigrationLeg, _ sides: LegSides, _ relay: Relay?, statuses: StatusList, diary: Diary, logLimit: Int
+) async throws -> MigrationOutcome {
+    try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
         group.addTask { try await watch(sides, statuses: statuses, leg, logLimit: logLimit) }
         group.addTask {
             try await follow(leg.schedule, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
@@ -137,47 +157,45 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         }
         throw SideError("the source was not watched to its end")
     }
-    let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
-    let hasEnded = outcome.isEnd
-    if hasEnded {
-        // The destination must come to its own end, and may still be held.
-        source.board?.openAll()
-        destination.board?.openAll()
-        if leg.haltsDestination || leg.schedule.contains(.haltDestination) { destination.halt(false) }
-        if case .file = leg.channel, outcome == .ended("completed") {
-            try await destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])
-        }
-        try await follow(leg.afterwards, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
+}
+
+/// The source has come to its end: lets the destination come to its own, which may still be held, and does what is to be done then.
+private func finish(_ leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, _ relay: Relay?, diary: Diary) async throws {
+    sides.source.board?.openAll()
+    sides.destination.board?.openAll()
+    if leg.haltsDestination || leg.schedule.contains(.haltDestination) { sides.destination.halt(false) }
+    if case .file = leg.channel, outcome == .ended("completed") {
+        try await sides.destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])
     }
-    // A source that is stuck may not answer any more.
-    let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: hasEnded ? 10 : 1))
+    try await follow(leg.afterwards, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
+}
+
+/// Where both sides come to rest. What does not rest by itself is stopped.
+private func rest(
+    of leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, sourceStatuses: [String]
+) async -> (destinationStatuses: [String], runStates: (source: String?, destination: String?)) {
     // Nobody came to a destination whose source got no further than to connect, and nothing was sent to one that is still to load.
     let isFed =
         switch leg.channel {
-        case .tcp, .relayed: await statuses.all.contains("active")
+        case .tcp, .relayed: sourceStatuses.contains("active")
         case .pipe: true
         case .file: outcome == .ended("completed")
         case .snapshot: false
         }
     let destinationStatuses = await drainStatuses(
-        destination, settled: hasEnded && isFed, final: finalStatuses.union(leg.alsoFinal))
+        sides.destination, settled: outcome.isEnd && isFed, final: finalStatuses.union(leg.alsoFinal))
     // A migration that rests in another status moves no further by itself, but by `quit`.
-    let isSettled = if case .ended(let status) = outcome { finalStatuses.contains(status) } else { hasEnded }
+    let isSettled = if case .ended(let status) = outcome { finalStatuses.contains(status) } else { outcome.isEnd }
     let runStates = (
-        source: await runState(source, settled: isSettled), destination: await runState(destination, settled: isSettled && isFed)
+        source: await runState(sides.source, settled: isSettled),
+        destination: await runState(sides.destination, settled: isSettled && isFed)
     )
     // What is still held, waiting or at rest must stay so to the end of the logs. Both are stopped before either is killed.
     if !isSettled {
-        source.abandon()
-        destination.abandon()
+        sides.source.abandon()
+        sides.destination.abandon()
     }
-    return MigrationRecord(
-        outcome: outcome, sourceStatuses: await statuses.all, destinationStatuses: destinationStatuses,
-        sourceRunState: runStates.source, destinationRunState: runStates.destination,
-        sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
-        sourceError: migration?["error-desc"]?.string,
-        downtime: migration?["downtime"]?.integer.map(Double.init), marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
-        destinationLogs: sides.destinationLogs)
+    return (destinationStatuses, runStates)
 }
 
 /// The two sides of a leg, and where their logs stood when it began.
