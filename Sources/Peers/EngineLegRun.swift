@@ -21,7 +21,6 @@ final class EngineLegRun {
     private var began: UInt64?
     /// A command that has not been carried out, by how many were before it.
     private var pendingCommand: (process: EngineProcess, taken: Int)?
-    private var parametersSetAt: UInt64 = 0
     private var isMigrating = false
     private var wasKilled = (source: false, destination: false)
     private let start: UInt64
@@ -91,6 +90,7 @@ final class EngineLegRun {
 
     private func watch() throws -> MigrationOutcome {
         let limit = simulation.clock.now + UInt64(leg.plan.limit * 1e9)
+        let schedule = leg.plan.before + leg.plan.schedule
         var sinceProof = 0
         while true {
             try follow()
@@ -99,11 +99,10 @@ final class EngineLegRun {
             sinceProof += 1
             if !canStep || sinceProof >= 2000 {
                 sinceProof = 0
-                // A parameter that was set tells from the end of the window on.
-                let isSettled = !canStep || simulation.clock.now > parametersSetAt + 200_000_000
-                if isSettled, let proof = leg.proof(armed: (leg.plan.before + leg.plan.schedule).armed(after: marks.count)) {
-                    return .endless(proof)
-                }
+                let armed = schedule.armed(after: marks.count)
+                // Where nobody moves, no window ends any more.
+                let pending = canStep ? leg.threshold.pending(after: marks.count) : nil
+                if let proof = leg.proof(armed: armed ?? pending) { return .endless(proof) }
             }
             if !canStep, try !follow() { return end ?? .limitReached(status: leg.sourceStatuses.last ?? "none") }
             if simulation.clock.now > limit { return .limitReached(status: leg.sourceStatuses.last ?? "none") }
@@ -242,7 +241,6 @@ final class EngineLegRun {
             process.main.source?.shutDown()
             return true
         case "migrate-set-parameters":
-            parametersSetAt = simulation.clock.now
             guard case .object(let parameters) = arguments else { return true }
             for (name, value) in parameters where !process.host.settings.set(name, value) {
                 throw EngineRefusal("the engine does not model parameter \(name)")

@@ -114,9 +114,11 @@ final class EngineLeg {
     private let awaited: [AwaitedEvent]
     var sourceStatuses: [String] = []
     var destinationStatuses: [String] = []
+    var threshold: ThresholdInForce
 
     init(_ plan: MigrationLeg, log: any EngineLog) {
         self.plan = plan
+        threshold = ThresholdInForce(steps: plan.before + plan.schedule)
         self.log = log
         awaited = plan.steps.compactMap { AwaitedEvent($0) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
         counts = awaited.map { _ in 0 }
@@ -125,6 +127,7 @@ final class EngineLeg {
     func take(_ event: Event, isSource: Bool, isDevice: Bool) {
         log.take(event, from: isDevice ? (isSource ? .sourceDevices : .destinationDevices) : (isSource ? .source : .destination))
         guard !isDevice else { return }
+        if isSource, case .migrateTransferred = event { threshold.windowEnded() }
         if case .migrateSetState(let status) = event {
             if isSource { sourceStatuses.append(status.rawValue) } else { destinationStatuses.append(status.rawValue) }
         }

@@ -6,7 +6,7 @@ import VFIO
 /// What the steps have seen so far. Its lock guards an array that grows by a step.
 final class Diary: Sendable {
     private let entries = Mutex<[ScheduleMark]>([])
-    private let steps: [ScheduleStep]
+    let steps: [ScheduleStep]
 
     /// `steps` are those that may be taken while the migration runs.
     init(_ steps: [ScheduleStep]) { self.steps = steps }

@@ -8,6 +8,8 @@ final class GrowingLog {
     private let slice: LogSlice
     private var descriptor: Int32 = -1
     private var reader: LogReader?
+    /// Bytes of which the line is known to have been read.
+    private var place = 0
 
     init(_ stream: StreamName, _ slice: LogSlice) {
         self.stream = stream
@@ -16,11 +18,11 @@ final class GrowingLog {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Lines read at a time: a log may grow faster than it is read, and whoever reads it must get to say what it makes of it.
-    private static let mostLines = 20_000
+    /// Bytes written so far.
+    var size: Int { slice.size }
 
-    /// Reads on, to the last whole line or so far.
-    func read(_ body: (Event, _ line: Int) -> Void) throws {
+    /// Reads on, up to so many bytes from its beginning, or to the last whole line: a log may grow faster than it is read.
+    func read(upTo end: Int, _ body: (Event, _ line: Int) -> Void) throws {
         if reader == nil {
             descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
@@ -35,8 +37,8 @@ final class GrowingLog {
                 return count
             }
         }
-        for _ in 0..<Self.mostLines {
-            guard let line = try reader?.nextEvent() else { return }
+        while place < end, let line = try reader?.next() {
+            place = line.position.offset + 1
             if let event = line.event { body(event, line.position.line) }
         }
     }

@@ -8,6 +8,9 @@ public struct LogSlice: Hashable, Sendable {
     public let start: Int
     /// nil: up to the file's end.
     public var end: Int?
+
+    /// Bytes written so far, from its start on.
+    var size: Int { fileSize(path) - start }
 }
 
 /// Both logs of a side, in one leg.
@@ -22,7 +25,7 @@ public struct LegLogs: Hashable, Sendable {
     }
 
     /// Bytes written so far.
-    var size: Int { fileSize(qemu.path) - qemu.start + fileSize(devices.path) - devices.start }
+    var size: Int { qemu.size + devices.size }
 
     /// They end where the next leg of the same process begins.
     fileprivate mutating func end(at next: LegLogs) {

@@ -17,11 +17,17 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
                 GrowingLog(.source, sides.sourceLogs.qemu), GrowingLog(.sourceDevices, sides.sourceLogs.devices),
                 GrowingLog(.destination, sides.destinationLogs.qemu), GrowingLog(.destinationDevices, sides.destinationLogs.devices),
             ]
+            var threshold = ThresholdInForce(steps: diary.steps)
             while !isOver.isSet {
-                // What is armed is asked before the logs are read: what it did is in them then.
-                let armed = diary.armed
-                for log in logs { try log.read { watcher.take($0, from: log.stream, line: $1) } }
-                if let proof = watcher.endlessProof(armed: armed) { return .endless(proof) }
+                // What is armed is asked, and how far the logs go, before they are read: what it did is in them then.
+                let (armed, taken, ends) = (diary.armed, diary.marks.count, logs.map(\.size))
+                for (log, end) in zip(logs, ends) {
+                    try log.read(upTo: end) { event, line in
+                        watcher.take(event, from: log.stream, line: line)
+                        if log.stream == .source, case .migrateTransferred = event { threshold.windowEnded() }
+                    }
+                }
+                if let proof = watcher.endlessProof(armed: armed ?? threshold.pending(after: taken)) { return .endless(proof) }
                 // A log has no way to wake anybody.
                 usleep(20_000)
             }

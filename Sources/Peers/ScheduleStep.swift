@@ -90,3 +90,31 @@ extension [ScheduleStep] {
         done < count ? "schedule step \(done + 1) of \(count): \(self[done])" : nil
     }
 }
+
+/// Whether the source decides by the threshold that was last asked for: it reckons one at the end of each window, by the parameters of
+/// that moment. Until then nothing is known of what stays above it.
+struct ThresholdInForce {
+    let steps: [ScheduleStep]
+    private var windows = 0
+    /// Steps taken when there was last one more of them, and the windows that had ended when that was seen.
+    private var latest = (taken: 0, windows: 0)
+
+    init(steps: [ScheduleStep]) { self.steps = steps }
+
+    /// A window of the source has ended.
+    mutating func windowEnded() { windows += 1 }
+
+    /// What is still to come after so many steps, in words; nil: nothing.
+    mutating func pending(after taken: Int) -> String? {
+        if taken != latest.taken { latest = (taken, windows) }
+        guard windows == latest.windows, steps.prefix(taken).last?.setsThreshold == true else { return nil }
+        return "the threshold that was set is in force from the end of the window on"
+    }
+}
+
+extension ScheduleStep {
+    fileprivate var setsThreshold: Bool {
+        guard case .execute(.source, "migrate-set-parameters", let arguments) = self else { return false }
+        return ["avail-switchover-bandwidth", "downtime-limit", "max-bandwidth"].contains { arguments?[$0] != nil }
+    }
+}
