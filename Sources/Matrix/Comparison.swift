@@ -64,9 +64,13 @@ struct Comparison {
     }
 
     private mutating func compareMarks(_ leg: MigrationLeg, _ record: MigrationRecord) {
-        // Steps that wait for the destination's end are not owed: the source may have come to its own before.
-        let owed =
-            leg.before + leg.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } } + leg.afterwards
+        // Steps that wait for the destination's end are not owed: the source may have come to its own before. Nor are those that only let
+        // go of what is held once the migration is broken: it may be over by then.
+        var schedule = leg.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } }
+        if let last = schedule.lastIndex(where: { if case .open = $0 { false } else { true } }), schedule[last].breaksTheMigration {
+            schedule = schedule[...last]
+        }
+        let owed = leg.before + schedule + leg.afterwards
         var done = record.marks.map(\.step)[...]
         for (number, step) in owed.enumerated() {
             if let place = done.firstIndex(of: step) {
@@ -75,6 +79,15 @@ struct Comparison {
                 differences.append("schedule step \(number + 1) (\(step)) was never done")
                 return
             }
+        }
+    }
+}
+
+extension ScheduleStep {
+    fileprivate var breaksTheMigration: Bool {
+        switch self {
+        case .kill, .yank, .cut: true
+        default: false
         }
     }
 }

@@ -139,6 +139,14 @@ extension QEMUSide {
 }
 
 extension LegSides {
+    /// The source reports its final status before it has put its devices back: the clean-up, which its main thread makes in one go, may
+    /// come any time later. Once it is in the log, the next answer of the monitor comes behind it (10.0.13 and 11.1.3).
+    func waitForCleanup() async throws {
+        let event = "migration_cleanup"
+        guard source.configuration.traceEvents.contains(event) else { return }
+        _ = try await wait(.source, event, times: 1, deadline: .after(seconds: 5))
+    }
+
     /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
     /// the deadline passed, first.
     fileprivate func wait(

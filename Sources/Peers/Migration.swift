@@ -120,6 +120,7 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let outcome = try await outcome(of: leg, sides, relay, statuses: statuses, diary: diary, logLimit: logLimit)
     let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
     if outcome.isEnd { try await finish(leg, outcome, sides, relay, diary: diary) }
+    if case .ended(let status) = outcome, finalStatuses.contains(status), leg.channel.isCleanedUp { try await sides.waitForCleanup() }
     // A source that is stuck may not answer any more.
     let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: outcome.isEnd ? 10 : 1))
     let sourceStatuses = await statuses.all
@@ -196,6 +197,11 @@ private func rest(
         sides.destination.abandon()
     }
     return (destinationStatuses, runStates)
+}
+
+extension MigrationLeg.Channel {
+    /// A snapshot is no migration with a clean-up of its own.
+    fileprivate var isCleanedUp: Bool { if case .snapshot = self { false } else { true } }
 }
 
 /// The two sides of a leg, and where their logs stood when it began.
