@@ -21,7 +21,10 @@ struct Progress: Sendable {
     private var fell = false
     /// Windows since something last happened in which the source asked exactly, having sent what the threshold asks of it, and found no less
     /// pending than ever before: as much had come up meanwhile. A guest that is faster than the link keeps that up.
-    private(set) var rounds = 0
+    private var rounds = 0
+    /// The most of them in a row. They stand where less was found in one window since: a guest without a processor writes nothing.
+    private(set) var roundsShown = 0
+    private var hasFoundLess = (inWindow: false, before: false)
     private var askedInWindow = false
     /// Requests for an ACK of devices that re-initialised, since there is a threshold.
     private(set) var reinits = 0
@@ -32,6 +35,7 @@ struct Progress: Sendable {
     mutating func happened() {
         settled = 0
         rounds = 0
+        roundsShown = 0
         sectionsThen = sections
         least = nil
     }
@@ -40,6 +44,11 @@ struct Progress: Sendable {
         hasThreshold = true
         if askedInWindow { rounds += 1 }
         askedInWindow = false
+        hasFoundLess.before = hasFoundLess.before || hasFoundLess.inWindow
+        hasFoundLess.inWindow = false
+        guard rounds >= max(roundsShown, 1) else { return }
+        roundsShown = rounds
+        hasFoundLess.before = false
     }
     mutating func reinitialised() { if hasThreshold { reinits += 1 } }
 
@@ -59,9 +68,10 @@ struct Progress: Sendable {
         if total < before.latest { fell = true }
         if total < before.least {
             // Of an estimate it is no more than that something was sent.
-            let rounds = exact ? 0 : rounds
+            let (rounds, shown) = (exact ? 0 : rounds, exact && hasFoundLess.before ? 0 : roundsShown)
             happened()
-            self.rounds = rounds
+            (self.rounds, roundsShown) = (rounds, shown)
+            if exact { hasFoundLess.inWindow = true }
         }
         askedInWindow = askedInWindow || exact
         let now = (latest: total, least: min(total, before.least))
@@ -210,12 +220,12 @@ struct EndlessProof {
     /// RAM is sent first, and comes up again in each window as fast as the link carries it.
     private func starvation(_ acks: String) -> Wait? {
         let windows = source.account.starvedInARow
-        guard windows > 1, source.progress.rounds > 1,
+        guard windows > 1, source.progress.roundsShown > 1,
             let device = source.devices.all.first(where: { $0.isInPrecopy && $0.initialAtPartEnd == nil })
         else { return nil }
         let proof =
             "\(acks) missing, and \(sourceName(device.name)) gets no part of the link for its initial bytes, since RAM uses up all of it"
-        guard windows >= Self.windowConfirmations, source.progress.rounds >= Self.roundConfirmations else {
+        guard windows >= Self.windowConfirmations, source.progress.roundsShown >= Self.roundConfirmations else {
             return .open("\(proof); \(windows) of \(Self.windowConfirmations) windows in a row confirm it")
         }
         return .proved(.waitsForEver, "\(proof), and as much has come up again at the next query (\(windows) windows in a row)")
@@ -285,7 +295,7 @@ struct EndlessProof {
     private func confirmed(_ verdict: Verdict, _ proof: String, by iterations: Int? = nil) -> Wait {
         let settled = iterations ?? source.progress.settled
         if settled >= Self.confirmations { return .proved(verdict, "\(proof) (\(settled) iterations since the last progress)") }
-        let rounds = source.progress.rounds
+        let rounds = source.progress.roundsShown
         if verdict == .doesNotConverge, rounds >= Self.roundConfirmations {
             return .proved(verdict, "\(proof), in each of \(rounds) windows in which the source sent what it could and asked anew")
         }

@@ -247,7 +247,7 @@ struct SourceSide: Sendable {
 
     /// For as many iterations as confirm a proof nothing happened, or nothing that could help.
     var isLongUnchanged: Bool {
-        progress.settled >= EndlessProof.confirmations || progress.rounds >= EndlessProof.roundConfirmations
+        progress.settled >= EndlessProof.confirmations || progress.roundsShown >= EndlessProof.roundConfirmations
             || account.starvedInARow >= EndlessProof.windowConfirmations
             || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.reinitConfirmations)
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)

@@ -56,11 +56,23 @@ import Testing
         #expect(try verdict(rewriting(40, lower: { $0 * 10 })) == nil)
     }
 
+    /// A guest that gets no processor for a window writes less, which is no trend before it happens again.
+    @Test(arguments: [
+        (13, [11], true), (13, [11, 12], false), (13, [6, 11], false), (25, [11, 24], true), (25, [11, 16], false), (25, [11, 13], true),
+        (13, [2], true),
+    ])
+    func lessInOneWindowIsNoTrend(windows: Int, less: [Int], isEndless: Bool) throws {
+        let script = rewriting(windows) { window in 10 * less.count { $0 <= window } }
+        #expect(try verdict(script) == (isEndless ? .doesNotConverge : nil))
+    }
+
     /// RAM is all that is sent, window for window.
-    private func starving(_ windows: Int, devicePart: Int? = nil) -> Script {
+    private func starving(_ windows: Int, devicePart: Int? = nil, less: Int? = nil) -> Script {
         var script = Script()
         for number in 0..<windows {
-            script.source += [script.state("a", initial: 100), script.query(total: 500), "savevm_state_iterate "]
+            script.source += [
+                script.state("a", initial: 100), script.query(total: number == less ? 400 : 500), "savevm_state_iterate ",
+            ]
             script.source += ["savevm_section_start ram, section_id 1", "savevm_section_end ram, section_id 1 -> 0"]
             if number == devicePart { script.section("a", block: 10, left: 90) }
             script.source.append(window)
@@ -77,6 +89,9 @@ import Testing
         #expect(judgement.broken == ["ends"])
         #expect(judgement.reason.contains("gets no part of the link"))
     }
+
+    /// As it ended on a busy machine: the last query found less, and the device had had nothing all the same.
+    @Test func lessAtTheLastQueryLeavesTheStarvation() throws { #expect(try verdict(starving(25, less: 24)) == .waitsForEver) }
 
     @Test func aPartNowAndThenIsNoStarvation() throws {
         let script = starving(25, devicePart: 12)
