@@ -215,7 +215,7 @@ final class LoadThread: EngineThread {
         case .openReturnPath:
             incoming.hasReturnPath = true
             if host.approver.acknowledgesWithoutUsers, !incoming.send(.switchoverAck) {
-                throw ModuleError("Could not send switchover ack RP MSG", result: -5)
+                throw ModuleError(DestinationApprover.notSent.text, result: -5)
             }
         case .ping(let value):
             host.emit(.loadvmProcessCommandPing(UInt64(value)))
@@ -224,7 +224,7 @@ final class LoadThread: EngineThread {
             }
             let isHeard = incoming.send(.pong(value))
             // The source goes by this word: where it cannot be said, the guest must not run here.
-            if !isHeard, value == packageLoadedPing, !host.generation.has(.startsBeforeShut) {
+            if !isHeard, value == ReturnPathRules.packageLoaded, !host.generation.has(.startsBeforeShut) {
                 throw ModuleError("Could not send PONG 0x42 RP MSG", result: -5)
             }
         case .switchoverStart: ops.append(.switchoverStart(module: 0, stage: 0))

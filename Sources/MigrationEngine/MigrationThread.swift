@@ -150,7 +150,7 @@ final class MigrationThread: EngineThread {
         case .awaitUnplug: awaitUnplug()
         case .loop: try loop()
         case .query(let query, let module, let stage): try self.query(query, module, stage)
-        case .decide: try decide()
+        case .decide: decide()
         case .iterate(let module, let stage): try iterate(module, stage)
         case .lookForError: try lookForError()
         case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
@@ -235,11 +235,11 @@ final class MigrationThread: EngineThread {
     // MARK: Set-up
 
     private func open() {
-        guard !source.hasFailed || source.goesOnThoughCancelled else { return leave() }
+        guard source.connects else { return leave() }
         host.emit(.savevmStateHeader)
         write(.header, flushes: false)
-        write(.configuration(machine: host.settings.machine), flushes: !source.usesReturnPath)
-        if source.usesReturnPath {
+        write(.configuration(machine: host.settings.machine), flushes: source.returnPath == nil)
+        if source.returnPath != nil {
             host.emit(.savevmSendOpenReturnPath)
             command(.openReturnPath)
             ping(1)
@@ -320,11 +320,12 @@ final class MigrationThread: EngineThread {
                 let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query != .estimate, final: query == .final, &call)
                 settle(call)
-                if generation.has(.requestHandler), host.countsRequests, pending.requests != requested {
-                    let stage: RequestStage = query == .estimate ? .setup : query == .exact ? .pendingExact : .complete
+                if pending.requests != requested, generation.has(.requestHandler), source.ledger.collects {
+                    try source.ledger.collect(pending.requests - requested, by: handlers.idstr)
+                    let stage = RequestStage(exact: query != .estimate, final: query == .final)
                     host.emit(
                         .savevmRequestSwitchoverAck(
-                            stage: stage.rawValue, requester: handlers.idstr, pending: source.ledger.pending &+ pending.requests))
+                            stage: stage.rawValue, requester: handlers.idstr, pending: source.ledger.pending))
                 }
                 if host.announcesRequests, pending.requests != requested { unannounced[module, default: 0] += pending.requests - requested }
                 if case .again = progress { return ops.append(.query(query, module: module, stage: stage + 1)) }
@@ -335,14 +336,14 @@ final class MigrationThread: EngineThread {
     }
 
     private func queried(_ query: Query) throws {
-        try source.ledger.collect(pending.requests)
+        if !generation.has(.requestHandler) { try source.ledger.collect(pending.requests) }
+        if query == .final { pending = decision.finalReport(pending) }
         report(query)
         spend(Pace.query)
         switch query {
         case .estimate:
-            if source.isInPostcopy, generation.has(.queryPending) || generation.has(.savesInOneCallback) {
-                return decideInPostcopy()
-            }
+            // There it asks for no more (10.1).
+            if source.isInPostcopy, generation.has(.savesInOneCallback) { return decide() }
             let asks = decision.asksExactly(pending, threshold: source.threshold.bytes, inPostcopy: source.isInPostcopy)
             ops.append(asks ? .query(.exact, module: 0, stage: 0) : .decide)
         case .exact: ops.append(.decide)
@@ -373,17 +374,20 @@ final class MigrationThread: EngineThread {
         host.emit(.qemuSavevmQueryPending(event))
     }
 
-    private func decide() throws {
+    private func decide() {
         let may = decision.asksLedgerFirst ? mayHaveSwitched : source.ledger.maySwitchOver(guestRuns: host.guestRuns)
+        if source.isInPostcopy { return decideInPostcopy(maySwitchOver: may) }
         let threshold = source.threshold.bytes
-        let asks = source.postcopyIsAsked && !source.isInPostcopy
-        switch decision.decide(pending, threshold: threshold, maySwitchOver: may, postcopyIsAsked: asks) {
-        case .iterate:
-            host.emit(.savevmStateIterate)
-            ops.append(.iterate(module: 0, stage: 0))
-        case .complete: source.isInPostcopy ? completePostcopy() : completePrecopy()
+        switch decision.decide(pending, threshold: threshold, maySwitchOver: may, postcopyIsAsked: source.postcopyIsAsked) {
+        case .iterate: iterate()
+        case .complete: completePrecopy()
         case .startPostcopy: startPostcopy()
         }
+    }
+
+    func iterate() {
+        host.emit(.savevmStateIterate)
+        ops.append(.iterate(module: 0, stage: 0))
     }
 
     /// Bytes the window has left; 0 is none.
@@ -530,7 +534,7 @@ final class MigrationThread: EngineThread {
 
     /// Up to 10.2 the text of it is lost.
     private func interrupted() {
-        if generation.has(.failing) { source.store("Switchover is interrupted") }
+        if generation.has(.failing) { source.store(StatusMachine.interrupted.text) }
         leave()
     }
 

@@ -83,7 +83,7 @@ extension MigrationThread {
 
     private func sendPackage() throws {
         if host.has(.postcopyRAM) { ping(3) }
-        if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
+        if generation.has(.postcopyDevice), source.returnPath != nil { ping(ReturnPathRules.packageLoaded) }
         host.emit(.savevmSendPostcopyRun)
         command(.postcopyRun)
         let elements = package ?? []
@@ -124,31 +124,25 @@ extension MigrationThread {
 
     // MARK: Iteration
 
-    /// After the estimate, which is all that is asked in postcopy (10.1 and later).
-    func decideInPostcopy() {
-        let isComplete = pending.total == 0
-        if source.status == .postcopyDevice, isComplete || source.packageIsLoaded {
-            awaitedCompletely = isComplete
+    func decideInPostcopy(maySwitchOver: Bool) {
+        let step = decision.decideInPostcopy(pending, threshold: source.threshold.bytes, maySwitchOver: maySwitchOver)
+        if source.status == .postcopyDevice, decision.awaitsPackage(isLoaded: source.packageIsLoaded, pending) {
+            awaitedCompletely = step == .complete
             return ops.append(.awaitPackage)
         }
-        isComplete ? completePostcopy() : iterateOn()
-    }
-
-    private func iterateOn() {
-        host.emit(.savevmStateIterate)
-        ops.append(.iterate(module: 0, stage: 0))
+        step == .complete ? completePostcopy() : iterate()
     }
 
     private func packageHasCome() {
         // The thread of the first posting has set the status itself.
-        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterateOn() }
+        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterate() }
         guard source.packageIsLoaded else {
-            source.store("Channel error: Input/output error")
+            source.store(ReturnPathRules.channelEnded.text)
             source.fail()
             return leave()
         }
         source.change(.postcopyDevice, to: .postcopyActive)
-        awaitedCompletely ? completePostcopy() : iterateOn()
+        awaitedCompletely ? completePostcopy() : iterate()
     }
 
     // MARK: End

@@ -67,8 +67,9 @@ package struct SourceLedger: Hashable, Sendable {
 
     /// Whether what the final query has collected lets the migration go on. What is pending from before does not count: it can only be more
     /// than 0 with a guest that does not run, or behind a surplus ACK (11.1.3).
+    /// - Throws: in v1, too, the text of 11.1: what v1 said there is not known.
     package func checkFinal(collected: UInt32) throws(ProtocolError) {
         guard collects, generation.has(.finalQuery), collected > 0 else { return }
-        throw Self.requestedDuringSwitchover(collected)
+        throw ProtocolError("Switchover ACK was requested by \(collected) devices during switchover")
     }
 }

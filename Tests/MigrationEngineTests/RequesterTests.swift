@@ -94,6 +94,18 @@ import VFIO
         }
     }
 
+    /// v1 asks each module by itself, and names it where the counter would pass its range.
+    @Test func anOverflowNamesTheRequester() {
+        let pair = EnginePair(.v1) { _ in
+            [Requester(idstr: "nic", RequesterScript([.init(query: 1, count: .max), .init(query: 2)], markerDelay: 1000))]
+        }
+        pair.migrate()
+        #expect(pair.main.source?.error == "Switchover ack pending num overflowed by nic")
+        #expect(pair.status == .failed && pair.source.guestRuns)
+        let requests = pair.sourceLog.events.filter { if case .savevmRequestSwitchoverAck = $0 { true } else { false } }
+        #expect(requests == [.savevmRequestSwitchoverAck(stage: "SETUP", requester: "nic", pending: .max)])
+    }
+
     /// Legacy mode, by setting and by age: one marker, one ACK, whatever the script says.
     @Test(arguments: [Generation.v10_0, .v10_1, .v11_0, .v11_1, .requestMessage]) func legacyModeAnswersOnce(generation: Generation) {
         let pair = EnginePair(generation, mode: .legacy) { _ in

@@ -215,7 +215,16 @@ import Testing
         }
     }
 
-    @Test func coloIsRefusedWithAText() { #expect(Status.coloRefusal.text.hasPrefix("COLO is not supported")) }
+    /// Who goes on connecting: by age, and by what is overlooked.
+    @Test(arguments: Generation.all) func whoConnects(_ generation: Generation) {
+        var expected: Set<Status> = [.setup, .postcopyRecoverSetup, .postcopyRecover]
+        switch generation.name {
+        case "8.1": expected.insert(.postcopyPaused)
+        case "10.0", "10.1", "10.2", "11.0", "postcopy-device-v1": expected.insert(.cancelled)
+        default: expected.insert(.cancelling)
+        }
+        #expect(Set(Status.allCases.filter { $0.connects(in: generation) }) == expected, "\(generation.name)")
+    }
 }
 
 /// A machine led to a status along its own arcs.
