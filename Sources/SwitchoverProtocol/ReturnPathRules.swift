@@ -125,8 +125,8 @@ package struct ReturnPathRules: Hashable, Sendable {
 
     // MARK: What it means
 
-    /// What the thread does with a message in `status`: any, as the thread looks whether it `isRunning` before it reads, and not behind a read
-    /// in which it waited. `ledger` counts an ACK; `memory` is the guest's, and remembers the block that was asked for last.
+    /// What the thread does with a message in `status`: any, as the thread looks whether it `isRunning` before it reads, and not behind a
+    /// read in which it waited. `ledger` counts an ACK; `memory` is the guest's, and remembers the block that was asked for last.
     /// - Throws: the error that the thread ends with, and that the migration keeps if it is the first.
     package func react(
         to message: ReturnPathMessage, in status: Status, _ ledger: inout SourceLedger, _ memory: inout RequestedMemory

@@ -115,14 +115,4 @@ package struct StatusMachine: Hashable, Sendable {
         status = to
         return true
     }
-
-    /// Where the status may go next.
-    package var next: [Status] { Status.allCases.filter { StatusArcs.legal(status, $0, generation, side) } }
-
-    /// Another migration may begin: silently back to `none`. False: one is on its way.
-    @discardableResult package mutating func restart() -> Bool {
-        guard !status.isRunning else { return false }
-        status = .none
-        return true
-    }
 }

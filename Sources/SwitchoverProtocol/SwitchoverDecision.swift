@@ -81,8 +81,8 @@ package struct SwitchoverDecision: Hashable, Sendable {
         pending.total == 0 || pending.total < threshold || generation.has(.decidesAtThreshold) && pending.total == threshold
     }
 
-    /// Whether a source in postcopy-device waits in this step for the word that the package is loaded, rather than iterate; when it is loaded
-    /// it leaves the status. In its first form the return path's thread leaves it, and what is waited for is that it has.
+    /// Whether a source in postcopy-device waits in this step for the word that the package is loaded, rather than iterate; when it is
+    /// loaded it leaves the status. In its first form the return path's thread leaves it, and what is waited for is that it has.
     package func awaitsPackage(isLoaded: Bool, _ pending: PendingBytes) -> Bool {
         generation.has(.postcopyDevice) && (isLoaded || pending.total == 0)
     }

@@ -85,7 +85,6 @@ import Testing
         }
         #expect(pending == example.pending, "\(example.testDescription)")
         #expect(error == example.error, "\(example.testDescription)")
-        #expect(ledger.hasUnderflowed == (example.error == Self.underflow), "\(example.testDescription)")
         #expect(ledger.maySwitchOver(guestRuns: true) == example.may, "\(example.testDescription)")
         #expect(ledger.maySwitchOver(guestRuns: false), "a stopped guest waits for no ACK")
     }
