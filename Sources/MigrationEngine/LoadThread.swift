@@ -420,7 +420,8 @@ final class LoadThread: EngineThread {
             ops = []
             return
         }
-        if isListening, incoming.phase.pausesOnChannelError(postcopyRAM: host.has(.postcopyRAM)) { return pause() }
+        let hasGuest = incoming.phase.pausesOnChannelError(postcopyRAM: host.has(.postcopyRAM))
+        if isListening, incoming.pauses(on: .channel, guestHandedOver: hasGuest) { return pause() }
         // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
         if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
             ops = [.awaitRun(error)]

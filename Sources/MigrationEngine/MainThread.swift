@@ -172,7 +172,7 @@ package final class MainThread: EngineThread {
             source.fail()
             return endBeforeStart()
         }
-        if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: number(of: .setup))) }
+        if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: MigrationReason.setup.rawValue)) }
         ops += [.start(opening), .notify(.setup, module: host.modules.count - 1, stage: 0)]
     }
 
@@ -261,15 +261,6 @@ package final class MainThread: EngineThread {
 
     // MARK: Notifiers and clean-up
 
-    private func number(of reason: MigrationReason) -> Int64 {
-        switch reason {
-        case .setup: 0
-        case .postcopyStart: 1
-        case .done: 2
-        case .failed: 3
-        }
-    }
-
     private func notify(_ reason: MigrationReason, _ module: Int, _ stage: Int) {
         guard module >= 0 else { return }
         var call = Call(host: host, stage: stage)
@@ -301,7 +292,7 @@ package final class MainThread: EngineThread {
         let isDone = source.status == .completed
         if host.generation.has(.failing) {
             guard isDone else { return }
-            host.emit(.migrationCallNotifiers(type: number(of: .done)))
+            host.emit(.migrationCallNotifiers(type: MigrationReason.done.rawValue))
         }
         ops.append(.notify(isDone ? .done : .failed, module: host.modules.count - 1, stage: 0))
     }

@@ -1,4 +1,5 @@
-/// One side of a migration, as its threads share it: the channel, the status, which changes by the rules of its generation, and the first error.
+/// One side of a migration, as its threads share it: the channel, the status, which changes by the rules of its generation, and the first
+/// error.
 import MigrationTrace
 import SwitchoverProtocol
 
@@ -47,6 +48,11 @@ package class MigrationSide {
     final func fail() {
         guard let next = kept.failure(.other) else { return }
         change(status, to: next)
+    }
+
+    /// Whether an error takes it to postcopy-paused; `guestHandedOver` as the rules want to know it of a destination.
+    final func pauses(on cause: FailureCause, guestHandedOver: Bool = false) -> Bool {
+        kept.machine.failure(cause, guestHandedOver: guestHandedOver).first == .postcopyPaused
     }
 
     /// Stores an error; the first one is kept.

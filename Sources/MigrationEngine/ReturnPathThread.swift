@@ -1,5 +1,5 @@
-/// The thread that reads what the destination says, and does what the rules make of it. Its errors stop nothing by themselves: they are looked
-/// at when it is joined.
+/// The thread that reads what the destination says, and does what the rules make of it. Its errors stop nothing by themselves: they are
+/// looked at when it is joined.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol

@@ -1,7 +1,7 @@
 /// An outgoing migration: what its threads share.
 ///
-/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and cleans
-/// up. An error is stored once, and the first one is kept.
+/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and
+/// cleans up.
 import Glibc
 import MigrationStream
 import MigrationTrace

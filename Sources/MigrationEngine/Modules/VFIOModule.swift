@@ -516,24 +516,13 @@ package final class VFIOModule: SaveVMHandlers {
     package func migrationNotified(_ reason: MigrationReason, _ call: inout Call) -> Progress {
         let host = call.host
         if call.stage == 0 {
-            guard let number = number(of: reason, host) else { return .done }
+            guard let number = reason.number(in: host.generation) else { return .done }
             host.emit(.vfioMigrationStateNotifier(device: name, state: number))
             guard reason == .failed else { return .done }
             return begin(.running, recover: .error, &call) ? .again : .done
         }
         if let refusal = end(host) { messages.append(refusal.text) }
         return .done
-    }
-
-    /// Since 11.0 the start of postcopy is notified, too.
-    private func number(of reason: MigrationReason, _ host: Host) -> Int64? {
-        let hasPostcopyStart = host.generation.has(.failing)
-        return switch reason {
-        case .setup: 0
-        case .postcopyStart: hasPostcopyStart ? 1 : nil
-        case .done: hasPostcopyStart ? 2 : 1
-        case .failed: hasPostcopyStart ? 3 : 2
-        }
     }
 
     // MARK: States
