@@ -8,13 +8,8 @@ import VFIO
 @testable import MigrationEngine
 
 @Suite struct RequesterTests {
-    /// A VFIO device that is plugged into the pair's host by itself.
     private func plug(_ name: String, into host: Host, _ log: ModuleLog) throws {
-        let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p reinit\non query 2 when=1 do reinit 4K\n", file: "test")
-        let device = MockMigrationDevice(name: name, script: script) { log.takeDevice($0) }
-        let module = VFIOModule(device: device, name: name, idstr: "0000:00:10.0/vfio")
-        #expect(module.plug(host))
-        host.register(module, device: device)
+        try host.plug(name, log, "on query 2 when=1 do reinit 4K")
     }
 
     struct Row: CustomTestStringConvertible {

@@ -166,6 +166,26 @@ import Testing
         #expect(totals == [pending])
     }
 
+    /// A device's state is sent with the switchover. A release counts its estimate on, so that a postcopy of block bitmaps never ends.
+    @Test(arguments: [(Generation.v11_1, false), (.v11_1.corrected, true)]) func aSentDeviceIsCountedOn(generation: Generation, ends: Bool)
+        throws
+    {
+        let pair = EnginePair(generation, [.returnPath, .dirtyBitmaps]) { role in
+            [DirtyBitmaps(nodes: ["n0": 1 << 20], role == .source ? [BlockBitmap(node: "n0", name: "b0", size: 1 << 20)] : [])]
+        }
+        try pair.source.plug("v0", pair.sourceLog, "stop-copy 32K")
+        try pair.destination.plug("v0", pair.destinationLog)
+        pair.source.settings.maxBandwidth = 4 << 10
+        pair.migrate { pair.status == .active }
+        pair.main.request(.startPostcopy)
+        pair.source.settings.maxBandwidth = 0
+        pair.run { pair.status == .postcopyActive && pair.destination.guestRuns }
+        #expect(pair.status == .postcopyActive)
+        pair.run()
+        #expect((pair.status == .completed) == ends)
+        #expect(pair.illegalArcs.isEmpty)
+    }
+
     @Test func replicationIsRefused() {
         let pair = EnginePair(.v11_1, [.returnPath, .colo])
         pair.migrate()
