@@ -90,9 +90,6 @@ package final class Channel {
         return back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil)
     }
 
-    /// What an error of reading is told as.
-    package var backError: String { kind == .file ? "Unable to read from file: Bad file descriptor" : "Channel error: Input/output error" }
-
     /// nil: the end.
     package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.take() }
 

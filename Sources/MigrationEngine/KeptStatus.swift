@@ -2,18 +2,16 @@
 import MigrationTrace
 import SwitchoverProtocol
 
-package struct KeptStatus {
+struct KeptStatus {
     private(set) var machine: StatusMachine
     /// The same in the words of a trace.
     private(set) var word = MigrationStatus.none
 
     init(_ generation: Generation, _ side: Side) { machine = StatusMachine(generation, side) }
 
-    var status: Status { machine.status }
-
     /// Changes `from` to `next`; false where the status is not `from`, or the generation has no such change.
     mutating func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
-        guard word == from, machine.change(from: Self.ruled(from), to: Self.ruled(next)) else { return false }
+        guard word == from, machine.change(from: Status(from), to: Status(next)) else { return false }
         word = next
         return true
     }
@@ -21,12 +19,18 @@ package struct KeptStatus {
     /// Where an error takes it next; nil: nowhere, or it is on its way already.
     func failure(_ cause: FailureCause) -> MigrationStatus? {
         guard !machine.status.hasFailed else { return nil }
-        return machine.failure(cause).first.map { Self.traced[$0]! }
+        return machine.failure(cause).first.map { MigrationStatus($0) }
     }
+}
 
-    private static func ruled(_ word: MigrationStatus) -> Status { byWord[word]! }
+// The same names on both sides; looked up when a status changes, and never for an event.
+private let byWord = Dictionary(uniqueKeysWithValues: MigrationStatus.allCases.map { ($0, Status(rawValue: $0.rawValue)!) })
+private let traced = Dictionary(uniqueKeysWithValues: byWord.map { ($1, $0) })
 
-    // The same names on both sides; looked up when a status changes, and never for an event.
-    private static let byWord = Dictionary(uniqueKeysWithValues: MigrationStatus.allCases.map { ($0, Status(rawValue: $0.rawValue)!) })
-    private static let traced = Dictionary(uniqueKeysWithValues: byWord.map { ($1, $0) })
+extension Status {
+    init(_ word: MigrationStatus) { self = byWord[word]! }
+}
+
+extension MigrationStatus {
+    init(_ status: Status) { self = traced[status]! }
 }

@@ -215,7 +215,7 @@ final class LoadThread: EngineThread {
         case .openReturnPath:
             incoming.hasReturnPath = true
             if host.approver.acknowledgesWithoutUsers, !incoming.send(.switchoverAck) {
-                throw ModuleError("Could not send switchover ack RP MSG", result: -5)
+                throw ModuleError(DestinationApprover.notSent.text, result: -5)
             }
         case .ping(let value):
             host.emit(.loadvmProcessCommandPing(UInt64(value)))
@@ -224,7 +224,7 @@ final class LoadThread: EngineThread {
             }
             let isHeard = incoming.send(.pong(value))
             // The source goes by this word: where it cannot be said, the guest must not run here.
-            if !isHeard, value == packageLoadedPing, !host.generation.has(.startsBeforeShut) {
+            if !isHeard, value == ReturnPathRules.packageLoaded, !host.generation.has(.startsBeforeShut) {
                 throw ModuleError("Could not send PONG 0x42 RP MSG", result: -5)
             }
         case .switchoverStart: ops.append(.switchoverStart(module: 0, stage: 0))
@@ -420,7 +420,8 @@ final class LoadThread: EngineThread {
             ops = []
             return
         }
-        if isListening, incoming.phase.pausesOnChannelError(postcopyRAM: host.has(.postcopyRAM)) { return pause() }
+        let hasGuest = incoming.phase.pausesOnChannelError(postcopyRAM: host.has(.postcopyRAM))
+        if isListening, incoming.pauses(on: .channel, guestHandedOver: hasGuest) { return pause() }
         // What the package comes to does not hang on the channel, and by its PONG the source may know already that it was loaded.
         if isListening, incoming.phase == .listening, incoming.status != .failed, !host.generation.has(.failsWithPackageOnItsWay) {
             ops = [.awaitRun(error)]

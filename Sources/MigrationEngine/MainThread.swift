@@ -20,7 +20,7 @@ package final class MainThread: EngineThread {
         case command(Command)
         case connect
         case notify(MigrationReason, module: Int, stage: Int)
-        case openReturnPath
+        case start(ReturnPathOpening)
         case transition(VMTransition)
         case reset(module: Int, stage: Int)
         case cleanup
@@ -93,7 +93,7 @@ package final class MainThread: EngineThread {
         case .command(let command): take(command)
         case .connect: connect()
         case .notify(let reason, let module, let stage): notify(reason, module, stage)
-        case .openReturnPath: openReturnPath()
+        case .start(let opening): start(opening)
         case .transition(var transition):
             if !transition.advance(host, self) { return ops.append(.transition(transition)) }
             if let failure = transition.failure { source?.deviceRefused(failure) }
@@ -143,7 +143,7 @@ package final class MainThread: EngineThread {
             return
         }
         if host.has(.colo) {
-            refusal = "COLO is not modelled: turn capability x-colo off"
+            refusal = Status.coloRefusal.text
             return
         }
         do {
@@ -159,20 +159,21 @@ package final class MainThread: EngineThread {
     }
 
     private func connect() {
-        guard let source, !source.hasFailed || source.goesOnThoughCancelled else { return endBeforeStart() }
+        guard let source, source.connects else { return endBeforeStart() }
         guard let channel = destination?() else {
             source.store("Failed to connect: Connection refused")
             source.fail()
             return endBeforeStart()
         }
         source.channel = channel
-        if case .refused(let error) = returnPath(of: source) {
+        let opening = returnPath(of: source)
+        if case .refused(let error) = opening {
             source.store(error.text)
             source.fail()
             return endBeforeStart()
         }
-        if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: number(of: .setup))) }
-        ops += [.openReturnPath, .notify(.setup, module: host.modules.count - 1, stage: 0)]
+        if host.generation.has(.failing) { host.emit(.migrationCallNotifiers(type: MigrationReason.setup.rawValue)) }
+        ops += [.start(opening), .notify(.setup, module: host.modules.count - 1, stage: 0)]
     }
 
     /// What comes of opening the return path on the channel.
@@ -184,21 +185,27 @@ package final class MainThread: EngineThread {
             case .pipe: .pipe
             }
         return ReturnPathRules(host.generation).opening(
-            transport, in: .setup, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
+            transport, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
     }
 
     /// Nothing was opened: only the status is left to be said.
     private func endBeforeStart() { queue.append(.cleanup) }
 
-    private func openReturnPath() {
+    private func start(_ opening: ReturnPathOpening) {
         guard let source else { return }
-        if source.usesReturnPath { openReturnPath(of: source) }
+        open(opening, of: source)
         source.migration = MigrationThread(source, self)
     }
 
-    private func openReturnPath(of source: Source) {
+    private func open(_ opening: ReturnPathOpening, of source: Source) {
+        let readError: ProtocolError
+        switch opening {
+        case .none, .refused: return
+        case .opens, .silent: readError = ReturnPathRules.channelEnded
+        case .broken(let error): readError = error
+        }
         host.emit(.openReturnPathOnSource)
-        source.returnPath = ReturnPathThread(source)
+        source.returnPath = ReturnPathThread(source, readError: readError)
         host.emit(.openReturnPathOnSourceContinue)
     }
 
@@ -216,7 +223,7 @@ package final class MainThread: EngineThread {
         source.change(source.status, to: .cancelling)
         if case .connect = ops.last {
             if host.generation.has(.connectsThoughCancelled) { source.change(.cancelling, to: .cancelled) }
-            if source.goesOnThoughCancelled { return }
+            if source.connects { return }
             ops.removeLast()
             return endBeforeStart()
         }
@@ -239,7 +246,7 @@ package final class MainThread: EngineThread {
         source.channel = channel
         source.fileError = false
         source.forgetError()
-        openReturnPath(of: source)
+        open(returnPath(of: source), of: source)
         source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 
@@ -253,15 +260,6 @@ package final class MainThread: EngineThread {
     }
 
     // MARK: Notifiers and clean-up
-
-    private func number(of reason: MigrationReason) -> Int64 {
-        switch reason {
-        case .setup: 0
-        case .postcopyStart: 1
-        case .done: 2
-        case .failed: 3
-        }
-    }
 
     private func notify(_ reason: MigrationReason, _ module: Int, _ stage: Int) {
         guard module >= 0 else { return }
@@ -294,7 +292,7 @@ package final class MainThread: EngineThread {
         let isDone = source.status == .completed
         if host.generation.has(.failing) {
             guard isDone else { return }
-            host.emit(.migrationCallNotifiers(type: number(of: .done)))
+            host.emit(.migrationCallNotifiers(type: MigrationReason.done.rawValue))
         }
         ops.append(.notify(isDone ? .done : .failed, module: host.modules.count - 1, stage: 0))
     }

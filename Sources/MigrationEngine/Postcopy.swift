@@ -4,29 +4,6 @@ import MigrationTrace
 import SwitchoverProtocol
 
 extension MigrationThread {
-    func performPostcopy(_ op: Op) throws {
-        switch op {
-        case .postcopyPrepare(let module, let stage): try preparePostcopy(module, stage)
-        case .postcopyStop:
-            ops.append(.guestStopped)
-            stopGuest()
-        case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
-        case .package: beginPackage()
-        case .packageState(let module, let stage): try packageState(module, stage)
-        case .sendPackage: try sendPackage()
-        case .packageSent: packageSent()
-        case .enterPostcopy: enterPostcopy()
-        case .awaitPackage: packageHasCome()
-        case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
-        case .pauseJoin: paused()
-        case .awaitRecovery: recovers()
-        case .resumePrepare(let module, let stage): try resumePrepare(module, stage)
-        case .awaitBitmaps: try bitmapsHaveCome()
-        case .awaitResumeAck: resumed()
-        default: break
-        }
-    }
-
     // MARK: Start
 
     func startPostcopy() {
@@ -38,7 +15,7 @@ extension MigrationThread {
         host.emit(.postcopyStartSetRun)
     }
 
-    private func preparePostcopy(_ module: Int, _ stage: Int) throws {
+    func preparePostcopy(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else { return }
         let handlers = host.modules[module]
         guard handlers.isIterable, handlers.isActive(host), handlers.preparesPostcopy else {
@@ -48,7 +25,7 @@ extension MigrationThread {
         ops.append(result == nil ? .postcopyPrepare(module: module, stage: stage + 1) : .postcopyPrepare(module: module + 1, stage: 0))
     }
 
-    private func completeWithoutPostcopy(_ module: Int, _ stage: Int) throws {
+    func completeWithoutPostcopy(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else { return }
         let handlers = host.modules[module]
         guard handlers.isIterable, handlers.isActive(host), !handlers.hasPostcopy(host) else {
@@ -61,7 +38,7 @@ extension MigrationThread {
                 ? .completeWithoutPostcopy(module: module, stage: stage + 1) : .completeWithoutPostcopy(module: module + 1, stage: 0))
     }
 
-    private func beginPackage() {
+    func beginPackage() {
         if host.has(.postcopyRAM), let memory = host.memory {
             var call = Call(host: host, stage: 0)
             for discard in memory.discardCommands(&call) { command(discard) }
@@ -74,16 +51,16 @@ extension MigrationThread {
         ops += [.sendPackage, .packageState(module: 0, stage: 0)]
     }
 
-    private func packageState(_ module: Int, _ stage: Int) throws {
+    func packageState(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else { return }
         guard host.modules[module].hasState else { return ops.append(.packageState(module: module + 1, stage: 0)) }
         let result = try section(.full, module, stage) { try $0.saveState(&$1) }
         ops.append(result == nil ? .packageState(module: module, stage: stage + 1) : .packageState(module: module + 1, stage: 0))
     }
 
-    private func sendPackage() throws {
+    func sendPackage() throws {
         if host.has(.postcopyRAM) { ping(3) }
-        if generation.has(.postcopyDevice), source.returnPath != nil { ping(packageLoadedPing) }
+        if generation.has(.postcopyDevice), source.returnPath != nil { ping(ReturnPathRules.packageLoaded) }
         host.emit(.savevmSendPostcopyRun)
         command(.postcopyRun)
         let elements = package ?? []
@@ -96,8 +73,8 @@ extension MigrationThread {
     }
 
     /// The destination may load the package, and run the guest, from here on: PONG 0x42 may come before this thread has done the rest.
-    private func packageSent() {
-        if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: 1)) }
+    func packageSent() {
+        if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: MigrationReason.postcopyStart.rawValue)) }
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-end"))
         source.downtime = (clock.now - source.stoppedAt) / 1_000_000
         if host.has(.postcopyRAM) { ping(4) }
@@ -114,7 +91,7 @@ extension MigrationThread {
     /// status becomes postcopy-device here, nobody will change it any more, and the source waits for a word that it has had, for ever. The
     /// flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
     /// status, looks at it when it is in postcopy-device.
-    private func enterPostcopy() {
+    func enterPostcopy() {
         let awaits = generation.has(.postcopyDevice) && source.returnPath != nil
         let before: MigrationStatus = generation.has(.switchoverInDevice) ? .device : source.status
         source.change(before, to: awaits ? .postcopyDevice : .postcopyActive)
@@ -124,31 +101,25 @@ extension MigrationThread {
 
     // MARK: Iteration
 
-    /// After the estimate, which is all that is asked in postcopy (10.1 and later).
-    func decideInPostcopy() {
-        let isComplete = pending.total == 0
-        if source.status == .postcopyDevice, isComplete || source.packageIsLoaded {
-            awaitedCompletely = isComplete
+    func decideInPostcopy(maySwitchOver: Bool) {
+        let step = decision.decideInPostcopy(pending, threshold: source.threshold.bytes, maySwitchOver: maySwitchOver)
+        if source.status == .postcopyDevice, decision.awaitsPackage(isLoaded: source.packageIsLoaded, pending) {
+            awaitedCompletely = step == .complete
             return ops.append(.awaitPackage)
         }
-        isComplete ? completePostcopy() : iterateOn()
+        step == .complete ? completePostcopy() : iterate()
     }
 
-    private func iterateOn() {
-        host.emit(.savevmStateIterate)
-        ops.append(.iterate(module: 0, stage: 0))
-    }
-
-    private func packageHasCome() {
+    func packageHasCome() {
         // The thread of the first posting has set the status itself.
-        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterateOn() }
+        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterate() }
         guard source.packageIsLoaded else {
-            source.store("Channel error: Input/output error")
+            source.store(ReturnPathRules.channelEnded.text)
             source.fail()
             return leave()
         }
         source.change(.postcopyDevice, to: .postcopyActive)
-        awaitedCompletely ? completePostcopy() : iterateOn()
+        awaitedCompletely ? completePostcopy() : iterate()
     }
 
     // MARK: End
@@ -160,7 +131,7 @@ extension MigrationThread {
     }
 
     /// END of every active module; RAM's comes a second time where only bitmaps went on.
-    private func completePostcopy(_ module: Int, _ stage: Int) throws {
+    func completePostcopy(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else {
             host.emit(.migrationCompletionPostcopyEndAfterComplete)
             write(.endOfFile)
@@ -192,14 +163,14 @@ extension MigrationThread {
         ops = [.awaitRecovery]
     }
 
-    private func paused() {
+    func paused() {
         host.emit(.migrationReturnPathEndAfter)
         source.returnPath = nil
         source.channel.closeSource()
         source.change(source.status, to: .postcopyPaused)
     }
 
-    private func recovers() {
+    func recovers() {
         guard source.status == .postcopyRecover else { return leave() }
         source.resumeIsAcknowledged = false
         host.emit(.savevmStateResumePrepare)
@@ -210,14 +181,14 @@ extension MigrationThread {
         ops.append(.awaitBitmaps)
     }
 
-    private func bitmapsHaveCome() throws {
+    func bitmapsHaveCome() {
         guard source.returnPath?.isOver == false else { return handshakeFailed() }
         ops += [.awaitResumeAck, .resumePrepare(module: 0, stage: 0)]
         host.emit(.savevmSendPostcopyResume)
         command(.postcopyResume)
     }
 
-    private func resumePrepare(_ module: Int, _ stage: Int) throws {
+    func resumePrepare(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else { return }
         var call = Call(host: host, stage: stage)
         let progress = try host.modules[module].resumePrepare(&call)
@@ -225,7 +196,7 @@ extension MigrationThread {
         ops.append(progress == .again ? .resumePrepare(module: module, stage: stage + 1) : .resumePrepare(module: module + 1, stage: 0))
     }
 
-    private func resumed() {
+    func resumed() {
         guard source.resumeIsAcknowledged else { return handshakeFailed() }
         source.change(.postcopyRecover, to: .postcopyActive)
         restartWindow()

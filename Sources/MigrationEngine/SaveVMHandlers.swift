@@ -34,9 +34,19 @@ package enum PrecopyReason: Int64, Hashable, Sendable {
     case setup, beforeBitmapSync, afterBitmapSync, complete, cleanup
 }
 
-/// Migration notifiers.
-package enum MigrationReason: Hashable, Sendable {
+/// Migration notifiers, by their numbers since 11.0.
+package enum MigrationReason: Int64, Hashable, Sendable {
     case setup, postcopyStart, done, failed
+
+    /// The number that a device's notifier shows; before 11.0 nobody notified of the start of postcopy, and it had none.
+    package func number(in generation: Generation) -> Int64? {
+        if generation.has(.failing) { return rawValue }
+        switch self {
+        case .setup: return rawValue
+        case .postcopyStart: return nil
+        case .done, .failed: return rawValue - 1
+        }
+    }
 }
 
 /// What a call may use, and what it leaves.

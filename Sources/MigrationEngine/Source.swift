@@ -1,20 +1,16 @@
 /// An outgoing migration: what its threads share.
 ///
-/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and cleans
-/// up. An error is stored once, and the first one is kept.
+/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and
+/// cleans up.
 import Glibc
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
 
-package final class Source {
-    package let host: Host
-    package let clock: Clock
-    package internal(set) var channel: Channel
-    private var kept: KeptStatus
-    package var status: MigrationStatus { kept.word }
-    package private(set) var error: String?
+package final class Source: MigrationSide {
     var ledger: SourceLedger
+    /// The guest's memory, as the destination asks for it.
+    var requestedMemory: RequestedMemory
     var threshold: SwitchoverThreshold
     /// Postcopy was asked for by the manager.
     package var postcopyIsAsked = false
@@ -31,72 +27,29 @@ package final class Source {
     var migration: MigrationThread?
     /// RESUME_ACK has come.
     var resumeIsAcknowledged = false
-    /// Told of each status it enters.
-    let entered: (MigrationStatus) -> Void
     /// Milliseconds from the guest's stop to the end of the switchover; nil before.
     package var downtime: UInt64?
     var stoppedAt: UInt64 = 0
     /// The switchover at hand begins a postcopy.
     var postcopyIsStarting = false
 
-    var generation: Generation { host.generation }
-    /// It was cancelled while it connected, and goes on as if it had not been.
-    var goesOnThoughCancelled: Bool {
-        generation.has(.opensReturnPathWhenCancelled) && status == .cancelling
-            || generation.has(.connectsThoughCancelled) && status == .cancelled
-    }
-    /// The return path is used.
-    var usesReturnPath: Bool { host.has(.returnPath) || host.has(.postcopyRAM) }
-    /// Everything about it is over.
-    package var isOver: Bool { kept.status.isFinal && isClean }
-    /// The clean-up has been made.
-    package internal(set) var isClean = false
+    /// It goes on connecting, also if it was cancelled meanwhile and the generation overlooks it.
+    var connects: Bool { ruledStatus.connects(in: generation) }
 
     init(_ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void) {
-        self.host = host
-        self.channel = channel
-        self.clock = clock
-        self.entered = entered
-        kept = KeptStatus(host.generation, .source)
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        requestedMemory = host.memory?.requested ?? RequestedMemory()
         threshold = SwitchoverThreshold(host.generation)
-    }
-
-    /// Changes the status if it is `from`; a change that does not match is silent. One that its generation does not know is not made, and
-    /// the host keeps it as a mistake of the engine.
-    @discardableResult
-    func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
-        guard kept.change(from, to: next) else {
-            host.note(kept.machine.illegal)
-            return false
-        }
-        host.emit(.migrateSetState(next))
-        entered(next)
-        return true
+        super.init(.source, host, channel, clock, entered: entered)
     }
 
     /// What a migrate_cancel comes to now.
-    var cancelDecision: CancelDecision { kept.machine.cancel(handedOver: migration?.hasHandedOver == true) }
+    var cancelDecision: CancelDecision { machine.cancel(handedOver: migration?.hasHandedOver == true) }
 
-    /// A paused migration is taken up again: what paused it is no error of it any more.
-    func forgetError() { error = nil }
-
-    /// Stores an error; the first one is kept.
-    package func store(_ text: String) {
-        host.emit(.migrateError(text))
-        if error == nil { error = text }
-    }
-
-    /// The migration fails, if nothing has ended it yet: by way of `failing` since 11.0; one that is being recovered is paused again.
-    func fail() {
-        guard let next = kept.failure(.other) else { return }
-        change(status, to: next)
-    }
-
-    var hasFailed: Bool { kept.status.hasFailed }
-    var isInPostcopy: Bool { kept.status.isInPostcopy }
+    var hasFailed: Bool { ruledStatus.hasFailed }
+    var isInPostcopy: Bool { ruledStatus.isInPostcopy }
     /// The loop goes on.
-    var isActive: Bool { kept.status.isActive }
+    var isActive: Bool { ruledStatus.isActive }
 
     /// Writes to the stream; an error is found by the next look for one.
     ///

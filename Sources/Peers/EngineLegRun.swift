@@ -220,7 +220,7 @@ final class EngineLegRun {
             let all = role == .source ? leg.sourceStatuses : leg.destinationStatuses
             return all.lazy.filter { $0 == status }.count >= times
         case .wait(.guestWrote), .concludeJob, .limitDescriptors, .limitMemory:
-            throw EngineRefusal("the engine does not model '\(step)'")
+            throw EngineRefusal.unmodelled("'\(step)'")
         }
         return true
     }
@@ -243,7 +243,7 @@ final class EngineLegRun {
         case "migrate-set-parameters":
             guard case .object(let parameters) = arguments else { return true }
             for (name, value) in parameters where !process.host.settings.set(name, value) {
-                throw EngineRefusal("the engine does not model parameter \(name)")
+                throw EngineRefusal.unmodelled("parameter \(name)")
             }
             return true
         case "device_add":
@@ -252,7 +252,7 @@ final class EngineLegRun {
             }
             try process.plug(device)
             return true
-        default: throw EngineRefusal("the engine does not model command \(command)")
+        default: throw EngineRefusal.unmodelled("command \(command)")
         }
         if waits { pendingCommand = (process, main.taken) }
         main.request(request)

@@ -73,11 +73,11 @@ final class EngineProcess {
         settings.machine = features.aliases[machine] ?? machine
         settings.capabilities = []
         for (name, isOn) in configuration.capabilities where isOn {
-            guard let capability = Capability(rawValue: name) else { throw EngineRefusal("the engine does not model capability \(name)") }
+            guard let capability = Capability(rawValue: name) else { throw EngineRefusal.unmodelled("capability \(name)") }
             settings.capabilities.insert(capability)
         }
         for (name, value) in configuration.parameters {
-            guard settings.set(name, value) else { throw EngineRefusal("the engine does not model parameter \(name)") }
+            guard settings.set(name, value) else { throw EngineRefusal.unmodelled("parameter \(name)") }
         }
         settings.startsPaused = configuration.startsPaused
         return settings

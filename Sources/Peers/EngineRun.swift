@@ -60,44 +60,48 @@ private func checkCapabilities(of sides: [(configuration: SideConfiguration, rol
 extension EngineRefusal {
     /// nil: the engine models everything in the plan.
     public init?(_ plan: MigrationPlan) {
-        func refusal() -> String? {
+        func refusal() -> EngineRefusal? {
             for side in [plan.source] + plan.legs.map(\.destination) {
-                if !side.binary.isEngine { return "\(side.binary.name) is no engine" }
-                if side.firmware != .halting { return "a guest with firmware of its own" }
-                if !side.extraArguments.isEmpty { return "QEMU's own arguments \(side.extraArguments.joined(separator: " "))" }
-                if !side.deviceProperties.isEmpty { return "properties of QEMU's devices" }
-                if side.capabilities["x-colo"] == true { return "COLO: turn capability x-colo off" }
+                if !side.binary.isEngine { return EngineRefusal("\(side.binary.name) is no engine") }
+                if side.firmware != .halting { return .unmodelled("a guest with firmware of its own") }
+                if !side.extraArguments.isEmpty { return .unmodelled("QEMU's own arguments \(side.extraArguments.joined(separator: " "))") }
+                if !side.deviceProperties.isEmpty { return .unmodelled("properties of QEMU's devices") }
+                if side.capabilities["x-colo"] == true { return EngineRefusal(Status.coloRefusal.text) }
                 if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key {
-                    return "capability \(name)"
+                    return .unmodelled("capability \(name)")
                 }
                 var settings = HostSettings(generation: .v11_1, mode: .perDevice)
-                if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key { return "parameter \(name)" }
+                if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key {
+                    return .unmodelled("parameter \(name)")
+                }
                 for device in side.devices {
                     if let call = unmodelledCalls.first(where: device.script.calls.contains) {
                         let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
-                        return "the calls of '\(rule ?? "call \(call)")'"
+                        return .unmodelled("the calls of '\(rule ?? "call \(call)")'")
                     }
                 }
             }
             for leg in plan.legs {
                 switch leg.channel {
                 case .tcp, .relayed, .file, .pipe: break
-                default: return "a snapshot"
+                default: return .unmodelled("a snapshot")
                 }
                 for step in leg.steps {
                     switch step {
-                    case .concludeJob, .limitDescriptors, .limitMemory, .wait(.guestWrote): return "'\(step)'"
+                    case .concludeJob, .limitDescriptors, .limitMemory, .wait(.guestWrote): return .unmodelled("'\(step)'")
                     case .execute(_, let command, _), .request(_, let command, _):
-                        if !EngineLegRun.commands.contains(command) { return "command \(command)" }
+                        if !EngineLegRun.commands.contains(command) { return .unmodelled("command \(command)") }
                     default: break
                     }
                 }
             }
             return nil
         }
-        guard let text = refusal() else { return nil }
-        self.init("the engine does not model \(text)")
+        guard let refusal = refusal() else { return nil }
+        self = refusal
     }
+
+    static func unmodelled(_ what: String) -> EngineRefusal { EngineRefusal("the engine does not model \(what)") }
 }
 
 /// Calls that QEMU makes and the engine does not.

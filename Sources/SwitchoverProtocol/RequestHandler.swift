@@ -1,26 +1,16 @@
-/// How modules ask for ACKs in the first posting: through a handler of their own, which is told the stage.
+/// How modules ask for ACKs in the first posting: through a handler of their own, which is told the stage. Each request is counted by
+/// itself, with `SourceLedger.collect`, and an overflow names who made it; one made with the guest stopped fails the migration, as
+/// `checkFinal` has it.
 
 /// Where in a migration a module is asked whether it wants an ACK (v1).
 package enum RequestStage: String, CaseIterable, Hashable, Sendable {
-    /// With the modules' set-up.
+    /// With the modules' set-up, whose requests the first query finds.
     case setup = "SETUP"
-    /// With an exact query; an estimate asks nobody.
+    /// With an exact query.
     case pendingExact = "PENDING_EXACT"
-    /// Guest stopped: a request fails the migration.
+    /// Guest stopped.
     case complete = "COMPLETE"
-}
 
-extension SourceLedger {
-    /// A module requests an ACK at this stage. The number that the trace shows is `pending`.
-    ///
-    /// - Throws: at `complete`, always, with the text of 11.1, as what v1 said there is not known; before, the counter would pass its range.
-    package mutating func request(at stage: RequestStage, by requester: String) throws(ProtocolError) {
-        guard collects, generation.has(.requestHandler) else { return }
-        try collect(1, by: requester)
-        if stage == .complete { throw Self.requestedDuringSwitchover(1) }
-    }
-
-    package static func requestedDuringSwitchover(_ requests: UInt32) -> ProtocolError {
-        ProtocolError("Switchover ACK was requested by \(requests) devices during switchover")
-    }
+    /// The stage of what a query finds.
+    package init(exact: Bool, final: Bool) { self = final ? .complete : exact ? .pendingExact : .setup }
 }

@@ -32,8 +32,8 @@ package struct RequestedMemory: Hashable, Sendable {
         self.guestPage = guestPage
     }
 
-    /// The request with its block named.
-    package mutating func take(_ request: PageRequest) throws(ProtocolError) -> PageRequest {
+    /// What a request is for.
+    package mutating func take(_ request: PageRequest) throws(ProtocolError) -> (block: String, bytes: Range<UInt64>) {
         let (start, length) = (request.offset, UInt64(request.length))
         guard start % hostPage == 0, length % hostPage == 0 else {
             throw ProtocolError("MIG_RP_MSG_REQ_PAGES: Misaligned page request, start:\(hex(start)) len: \(length)")
@@ -41,11 +41,12 @@ package struct RequestedMemory: Hashable, Sendable {
         guard let name = request.block ?? last else { throw ProtocolError("MIG_RP_MSG_REQ_PAGES has no previous block") }
         guard let size = blocks[name] else { throw ProtocolError("MIG_RP_MSG_REQ_PAGES has no block '\(name)'") }
         last = name
-        guard start &+ length &- 1 < size else {
+        // Beyond its last byte a release looks at nothing, and takes a request that begins behind the block and wraps.
+        guard start <= size, start &+ length &- 1 < size else {
             throw ProtocolError(
                 "MIG_RP_MSG_REQ_PAGES request overrun, start=\(hex(start)) len=\(hex(length)) blocklen=\(hex(size))")
         }
-        return PageRequest(block: name, offset: start, length: request.length)
+        return (name, start..<start + length)
     }
 
     /// Bytes that the bitmap of a block takes on the wire: whole words of 64 bits.

@@ -42,8 +42,6 @@ package enum ReturnPathMessage: Hashable, Sendable {
 
 /// What the source's return-path thread does with a message.
 package enum ReturnPathReaction: Hashable, Sendable {
-    /// The thread had ended: the message is never read.
-    case unread
     /// The thread ends without an error.
     case ends
     /// A PONG is counted; waits for a connection go by the count.
@@ -52,14 +50,14 @@ package enum ReturnPathReaction: Hashable, Sendable {
     case packageLoaded
     /// And the thread itself changes the status, if it is the one expected.
     case changesStatus(from: Status, to: Status)
-    /// The pages are sent before others.
-    case queuesPages(PageRequest)
+    /// These bytes of the block are sent before others.
+    case queuesPages(block: String, bytes: Range<UInt64>)
     /// The inverted bitmap is what is dirty in this block; the thread that waits for it is woken.
     case takesBitmap(block: String)
-    /// The status goes from postcopy-recover to postcopy-active, if it is that; the migration thread is woken.
+    /// The migration thread is woken, and the status goes from postcopy-recover to postcopy-active.
     case resumes
-    /// An ACK is counted: the number that the trace shows.
-    case counted(pending: UInt32)
+    /// An ACK is counted.
+    case counts
 }
 
 /// What the channel of a migration is, as its return path goes.
@@ -127,19 +125,20 @@ package struct ReturnPathRules: Hashable, Sendable {
 
     // MARK: What it means
 
-    /// What the thread does with a message in `status`. `ledger` counts an ACK; `memory` is the guest's, and remembers the block that was
-    /// asked for last.
+    /// What the thread does with a message in `status`: any, as the thread looks whether it `isRunning` before it reads, and not behind a
+    /// read in which it waited. `ledger` counts an ACK; `memory` is the guest's, and remembers the block that was asked for last.
     /// - Throws: the error that the thread ends with, and that the migration keeps if it is the first.
     package func react(
         to message: ReturnPathMessage, in status: Status, _ ledger: inout SourceLedger, _ memory: inout RequestedMemory
     ) throws(ProtocolError) -> ReturnPathReaction {
-        guard status.isRunning else { return .unread }
         switch message {
         case .shut(0): return .ends
         // The number is printed signed.
         case .shut(let error): throw ProtocolError("Sibling indicated error \(Int32(bitPattern: error))")
         case .pong(let value): return pong(value)
-        case .requestPages(let request): return .queuesPages(try memory.take(request))
+        case .requestPages(let request):
+            let (block, bytes) = try memory.take(request)
+            return .queuesPages(block: block, bytes: bytes)
         case .recvBitmap(let block, let bits, let mark):
             try memory.checkBitmap(block: block, bytes: bits, mark: mark, in: status)
             return .takesBitmap(block: block)
@@ -147,7 +146,7 @@ package struct ReturnPathRules: Hashable, Sendable {
         case .resumeAck(let value): throw ProtocolError("illegal resume_ack value \(value)")
         case .switchoverAck:
             try ledger.acknowledge()
-            return .counted(pending: ledger.pending)
+            return .counts
         }
     }
 
@@ -177,10 +176,7 @@ package struct ReturnPathRules: Hashable, Sendable {
         _ transport: Transport, in status: Status, returnPath: Bool, postcopyRAM: Bool
     ) -> ReturnPathOpening {
         guard returnPath || postcopyRAM else { return .none }
-        guard
-            status == .setup || status == .postcopyRecoverSetup || status == .postcopyRecover
-                || generation.has(.opensReturnPathWhenCancelled)
-        else { return .none }
+        guard status.connects(in: generation) else { return .none }
         switch transport {
         case .socket: return .opens
         case .file:

@@ -16,15 +16,6 @@ package enum StatusArcs {
             }
     }
 
-    /// All of a generation, on one side.
-    package static func all(_ generation: Generation, _ side: Side) -> Set<StatusArc> {
-        var arcs: Set<StatusArc> = []
-        for from in Status.allCases {
-            for to in Status.allCases where legal(from, to, generation, side) { arcs.insert(StatusArc(from, to)) }
-        }
-        return arcs
-    }
-
     private static let source: [Row] = [
         Row(from: [.none], to: .setup),
         Row(from: [.setup], to: .waitUnplug),

@@ -47,6 +47,18 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// A source in it goes on connecting, and opens its return path: also one that was cancelled meanwhile, where the generation overlooks
+    /// it (10.0.13, 11.1.3), and a paused one up to 9.0, which has no status for that.
+    package func connects(in generation: Generation) -> Bool {
+        switch self {
+        case .setup, .postcopyRecoverSetup, .postcopyRecover: true
+        case .postcopyPaused: !generation.has(.postcopyRecoverSetup)
+        case .cancelling: generation.has(.opensReturnPathWhenCancelled)
+        case .cancelled: generation.has(.connectsThoughCancelled)
+        default: false
+        }
+    }
+
     /// The migration thread's loop goes on.
     package var isActive: Bool { self == .active || self == .postcopyDevice || self == .postcopyActive }
 
@@ -101,16 +113,6 @@ package struct StatusMachine: Hashable, Sendable {
             return false
         }
         status = to
-        return true
-    }
-
-    /// Where the status may go next.
-    package var next: [Status] { Status.allCases.filter { StatusArcs.legal(status, $0, generation, side) } }
-
-    /// Another migration may begin: silently back to `none`. False: one is on its way.
-    @discardableResult package mutating func restart() -> Bool {
-        guard !status.isRunning else { return false }
-        status = .none
         return true
     }
 }

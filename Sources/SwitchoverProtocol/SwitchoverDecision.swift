@@ -81,13 +81,13 @@ package struct SwitchoverDecision: Hashable, Sendable {
         pending.total == 0 || pending.total < threshold || generation.has(.decidesAtThreshold) && pending.total == threshold
     }
 
-    /// Whether a source in postcopy-device is to leave it in this step, for which it first waits until the package is loaded. In its first
-    /// form the status is left by the return path's thread, and by nobody else.
-    package func leavesPostcopyDevice(packageLoaded: Bool, _ pending: PendingBytes) -> Bool {
-        generation.has(.postcopyDevice) && !generation.has(.threadLeavesPostcopyDevice) && (packageLoaded || pending.total == 0)
+    /// Whether a source in postcopy-device waits in this step for the word that the package is loaded, rather than iterate; when it is
+    /// loaded it leaves the status. In its first form the return path's thread leaves it, and what is waited for is that it has.
+    package func awaitsPackage(isLoaded: Bool, _ pending: PendingBytes) -> Bool {
+        generation.has(.postcopyDevice) && (isLoaded || pending.total == 0)
     }
 
-    /// What modules tell the final query of what they would tell any other: in v2 their requests alone.
+    /// What counts of what modules tell the final query: in v2, where they return from it early, their requests alone.
     package func finalReport(_ pending: PendingBytes) -> PendingBytes {
         guard generation.has(.finalReturnsEarly) else { return pending }
         var report = PendingBytes()

@@ -2,6 +2,8 @@
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
+import Testing
+import VFIO
 
 @testable import MigrationEngine
 
@@ -108,4 +110,15 @@ extension ModuleLog {
     }
 
     func count(_ isCounted: (Event) -> Bool) -> Int { events.lazy.filter(isCounted).count }
+}
+
+extension Host {
+    /// Plugs a VFIO device in: abilities of all kinds, and these lines of a script.
+    func plug(_ name: String, _ log: ModuleLog, _ lines: String = "") throws {
+        let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p reinit\n" + lines + "\n", file: "test")
+        let device = MockMigrationDevice(name: name, script: script) { log.takeDevice($0) }
+        let module = VFIOModule(device: device, name: name, idstr: "0000:00:10.0/vfio")
+        #expect(module.plug(self))
+        register(module, device: device)
+    }
 }

@@ -8,13 +8,8 @@ import VFIO
 @testable import MigrationEngine
 
 @Suite struct RequesterTests {
-    /// A VFIO device that is plugged into the pair's host by itself.
     private func plug(_ name: String, into host: Host, _ log: ModuleLog) throws {
-        let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p reinit\non query 2 when=1 do reinit 4K\n", file: "test")
-        let device = MockMigrationDevice(name: name, script: script) { log.takeDevice($0) }
-        let module = VFIOModule(device: device, name: name, idstr: "0000:00:10.0/vfio")
-        #expect(module.plug(host))
-        host.register(module, device: device)
+        try host.plug(name, log, "on query 2 when=1 do reinit 4K")
     }
 
     struct Row: CustomTestStringConvertible {
@@ -92,6 +87,18 @@ import VFIO
             #expect(!pair.sourceLog.events.contains(.savevmSendSwitchoverStart))
             #expect(pair.illegalArcs.isEmpty)
         }
+    }
+
+    /// v1 asks each module by itself, and names it where the counter would pass its range.
+    @Test func anOverflowNamesTheRequester() {
+        let pair = EnginePair(.v1) { _ in
+            [Requester(idstr: "nic", RequesterScript([.init(query: 1, count: .max), .init(query: 2)], markerDelay: 1000))]
+        }
+        pair.migrate()
+        #expect(pair.main.source?.error == "Switchover ack pending num overflowed by nic")
+        #expect(pair.status == .failed && pair.source.guestRuns)
+        let requests = pair.sourceLog.events.filter { if case .savevmRequestSwitchoverAck = $0 { true } else { false } }
+        #expect(requests == [.savevmRequestSwitchoverAck(stage: "SETUP", requester: "nic", pending: .max)])
     }
 
     /// Legacy mode, by setting and by age: one marker, one ACK, whatever the script says.

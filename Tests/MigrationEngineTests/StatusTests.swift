@@ -151,6 +151,48 @@ import Testing
         #expect(pair.illegalArcs.isEmpty)
     }
 
+    /// In v2 the final query is told of requests alone, by modules that it asks all the same.
+    @Test(arguments: [(Generation.v2, 0 as UInt64), (.v11_1, 16)]) func whatTheFinalQueryIsTold(generation: Generation, pending: UInt64)
+        throws
+    {
+        let pair = EnginePair(generation, [.returnPath, .dirtyBitmaps]) { role in
+            [DirtyBitmaps(nodes: ["n0": 1 << 20], role == .source ? [BlockBitmap(node: "n0", name: "b0", size: 1 << 20)] : [])]
+        }
+        pair.migrate()
+        #expect(pair.status == .completed)
+        let totals = pair.sourceLog.events.compactMap { event -> UInt64? in
+            if case .qemuSavevmQueryPending(let query) = event, query.final { query.total } else { nil }
+        }
+        #expect(totals == [pending])
+    }
+
+    /// A device's state is sent with the switchover. A release counts its estimate on, so that a postcopy of block bitmaps never ends.
+    @Test(arguments: [(Generation.v11_1, false), (.v11_1.corrected, true)]) func aSentDeviceIsCountedOn(generation: Generation, ends: Bool)
+        throws
+    {
+        let pair = EnginePair(generation, [.returnPath, .dirtyBitmaps]) { role in
+            [DirtyBitmaps(nodes: ["n0": 1 << 20], role == .source ? [BlockBitmap(node: "n0", name: "b0", size: 1 << 20)] : [])]
+        }
+        try pair.source.plug("v0", pair.sourceLog, "stop-copy 32K")
+        try pair.destination.plug("v0", pair.destinationLog)
+        pair.source.settings.maxBandwidth = 4 << 10
+        pair.migrate { pair.status == .active }
+        pair.main.request(.startPostcopy)
+        pair.source.settings.maxBandwidth = 0
+        pair.run { pair.status == .postcopyActive && pair.destination.guestRuns }
+        #expect(pair.status == .postcopyActive)
+        pair.run()
+        #expect((pair.status == .completed) == ends)
+        #expect(pair.illegalArcs.isEmpty)
+    }
+
+    @Test func replicationIsRefused() {
+        let pair = EnginePair(.v11_1, [.returnPath, .colo])
+        pair.migrate()
+        #expect(pair.main.refusal == "COLO is not supported: this engine does not replicate a running guest")
+        #expect(pair.status == .none && pair.source.guestRuns)
+    }
+
     /// A change that the generation does not know is not made, and is not lost.
     @Test func anIllegalChangeIsKept() {
         let pair = EnginePair()

@@ -40,6 +40,19 @@ final class Recorder: EngineLog {
         #expect(records.map(\.outcome) == [.ended("completed")])
         #expect(records.first?.destinationRunState == "running")
     }
+
+    @Test func `what the engine refuses it names`() throws {
+        var plan = try plan("11.1", machine: "pc-q35-11.1", devices: 1)
+        plan.source.capabilities["x-colo"] = true
+        #expect(
+            throws: EngineRefusal("COLO is not supported: this engine does not replicate a running guest")
+        ) { try migrateInEngine(plan, seed: 0, log: Recorder()) }
+        plan.source.capabilities["x-colo"] = false
+        plan.source.capabilities["zero-page-detection"] = true
+        #expect(throws: EngineRefusal("the engine does not model capability zero-page-detection")) {
+            try migrateInEngine(plan, seed: 0, log: Recorder())
+        }
+    }
 }
 
 @Suite struct ThresholdInForceTests {

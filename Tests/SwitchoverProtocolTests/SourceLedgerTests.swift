@@ -6,7 +6,6 @@ import Testing
 @Suite struct SourceLedgerTests {
     enum Step: Sendable {
         case collect(UInt32)
-        case request(RequestStage)
         case ack
     }
 
@@ -48,18 +47,11 @@ import Testing
         Case(generation: .v1, steps: [.ack], pending: [.max], error: underflow, may: false),
         Case(generation: .v2, steps: [.ack], pending: [.max], error: underflow, may: false),
         Case(generation: .v2.corrected, steps: [.ack], pending: [0], error: underflow, may: true),
-        // v1 asks through its handler, and looks at the counter's range; 11.1 has no handler, and wraps.
-        Case(generation: .v1, steps: [.request(.setup), .request(.setup), .ack, .ack], pending: [1, 2, 1, 0], may: true),
-        Case(generation: .v1, steps: [.request(.setup), .ack, .request(.pendingExact)], pending: [1, 0, 1], may: false),
+        // v1 looks at the counter's range; 11.1 wraps.
+        Case(generation: .v1, steps: [.collect(1), .collect(1), .ack, .ack], pending: [1, 2, 1, 0], may: true),
         Case(
-            generation: .v1, steps: [.request(.complete)], pending: [1],
-            error: "Switchover ACK was requested by 1 devices during switchover", may: false),
-        Case(generation: .v1, capability: false, steps: [.request(.setup), .request(.complete)], pending: [0, 0], may: true),
-        Case(generation: .v1, mode: .legacy, steps: [.request(.setup)], pending: [1], may: false),
-        Case(
-            generation: .v1, steps: [.collect(.max), .request(.pendingExact)], pending: [.max, .max],
+            generation: .v1, steps: [.collect(.max), .collect(1)], pending: [.max, .max],
             error: "Switchover ack pending num overflowed by nic", may: false),
-        Case(generation: .v11_1, steps: [.request(.setup), .request(.complete)], pending: [0, 0], may: true),
         Case(generation: .v11_1, steps: [.collect(.max), .collect(1)], pending: [.max, 0], may: true),
         Case(generation: .v2, steps: [.collect(.max), .collect(2)], pending: [.max, 1], may: false),
     ]
@@ -73,7 +65,7 @@ import Testing
     func old(_ generation: Generation, _ mode: AckMode) {
         run(Case(generation: generation, mode: mode, steps: [], may: false))
         run(Case(generation: generation, mode: mode, capability: false, steps: [], may: true))
-        run(Case(generation: generation, mode: mode, steps: [.collect(2), .request(.complete)], pending: [1, 1], may: false))
+        run(Case(generation: generation, mode: mode, steps: [.collect(2), .collect(1)], pending: [1, 1], may: false))
         run(Case(generation: generation, mode: mode, steps: [.ack], pending: [0], may: true))
         run(Case(generation: generation, mode: mode, steps: [.ack, .ack, .ack], pending: [0, 0, 0], may: true))
     }
@@ -86,7 +78,6 @@ import Testing
             do {
                 switch step {
                 case .collect(let requests): try ledger.collect(requests, by: "nic")
-                case .request(let stage): try ledger.request(at: stage, by: "nic")
                 case .ack: try ledger.acknowledge()
                 }
             } catch let thrown { error = thrown.text }
@@ -94,7 +85,6 @@ import Testing
         }
         #expect(pending == example.pending, "\(example.testDescription)")
         #expect(error == example.error, "\(example.testDescription)")
-        #expect(ledger.hasUnderflowed == (example.error == Self.underflow), "\(example.testDescription)")
         #expect(ledger.maySwitchOver(guestRuns: true) == example.may, "\(example.testDescription)")
         #expect(ledger.maySwitchOver(guestRuns: false), "a stopped guest waits for no ACK")
     }
@@ -114,5 +104,12 @@ import Testing
                 }
             }
         }
+    }
+
+    /// What v1's handler is told.
+    @Test func stages() {
+        #expect(RequestStage(exact: false, final: false).rawValue == "SETUP")
+        #expect(RequestStage(exact: true, final: false).rawValue == "PENDING_EXACT")
+        #expect(RequestStage(exact: true, final: true).rawValue == "COMPLETE")
     }
 }

@@ -96,13 +96,13 @@ import Testing
         }
     }
 
-    @Test func leavesPostcopyDevice() {
-        let loop = ["10.2", "11.0", "v1", "v2", "11.1", "request-message"]
+    @Test func awaitsPackage() {
+        let old = ["8.1", "10.0", "10.1"]
         for generation in Generation.all {
             let rules = SwitchoverDecision(generation)
             for (loaded, left, due) in [(true, 5, true), (false, 0, true), (true, 0, true), (false, 5, false)] as [(Bool, UInt64, Bool)] {
-                let leaves = rules.leavesPostcopyDevice(packageLoaded: loaded, Self.pending(0, 0, left))
-                #expect(leaves == (due && loop.contains(generation.name)), "\(generation.name)")
+                let awaits = rules.awaitsPackage(isLoaded: loaded, Self.pending(0, 0, left))
+                #expect(awaits == (due && !old.contains(generation.name)), "\(generation.name)")
             }
         }
     }

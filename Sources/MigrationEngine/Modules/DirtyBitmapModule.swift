@@ -90,7 +90,6 @@ package final class DirtyBitmaps: SaveVMHandlers {
     package func saveQueryPending(
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress {
-        if final, call.host.generation.has(.finalReturnsEarly) { return .done }
         for index in bitmaps.indices where index >= place.bitmap {
             pending.postcopy += UInt64(bitmaps[index].bits.pages - (index == place.bitmap ? place.word * 64 : 0))
         }

@@ -34,7 +34,6 @@ package final class RAM: SaveVMHandlers {
     private var foundInPeriod: UInt64 = 0
     private var next = (block: 0, page: 0)
     private var requests: [(block: Int, pages: Range<Int>)] = []
-    private var lastRequestedBlock: Int?
     private var awaitedBitmaps: Set<Int> = []
 
     // Destination
@@ -69,7 +68,6 @@ package final class RAM: SaveVMHandlers {
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress {
         if exact, phase == .precopy { sync(last: final, &call) }
-        if final, call.host.generation.has(.finalReturnsEarly) { return .done }
         let bytes = dirtyPages * UInt64(GuestMemory.pageSize)
         if call.host.has(.postcopyRAM) { pending.postcopy += bytes } else { pending.precopy += bytes }
         return .done
@@ -145,30 +143,18 @@ package final class RAM: SaveVMHandlers {
     /// Asked-for pages wait to be sent: the migration thread need not wait for its next window.
     package var hasRequests: Bool { !requests.isEmpty }
 
-    /// REQ_PAGES or REQ_PAGES_ID has come; `block` nil: that of the request before. Return-path thread. In precopy, too, the page is sent first.
-    package func requestPages(block id: String?, offset: UInt64, length: UInt32, _ host: Host) throws(ModuleError) {
-        host.emit(.migrateHandleRPReqPages(block: id ?? "(null)", start: offset, length: UInt64(length)))
+    /// Its blocks, as a destination may ask for them.
+    package var requested: RequestedMemory {
         let size = UInt64(GuestMemory.pageSize)
-        guard offset % size == 0, UInt64(length) % size == 0 else {
-            throw ModuleError("MIG_RP_MSG_REQ_PAGES: Misaligned page request, start:\(hex(offset)) len: \(length)", result: -22)
-        }
-        let block: Int
-        if let id {
-            guard let known = memory.block(id) else { throw ModuleError("MIG_RP_MSG_REQ_PAGES has no block '\(id)'", result: -22) }
-            lastRequestedBlock = known
-            block = known
-        } else {
-            guard let lastRequestedBlock else { throw ModuleError("MIG_RP_MSG_REQ_PAGES has no previous block", result: -22) }
-            block = lastRequestedBlock
-        }
-        let blockLength = UInt64(memory.pages(of: block)) * size
-        let (end, overflow) = offset.addingReportingOverflow(UInt64(length))
-        guard !overflow, end <= blockLength else {
-            throw ModuleError(
-                "MIG_RP_MSG_REQ_PAGES request overrun, start=\(hex(offset)) len=\(hex(UInt64(length))) blocklen=\(hex(blockLength))",
-                result: -22)
-        }
-        requests.append((block, Int(offset / size)..<Int(end / size)))
+        let blocks = Dictionary(memory.table.map { ($0.id, UInt64($0.pages) * size) }) { first, _ in first }
+        return RequestedMemory(blocks: blocks, hostPage: size, guestPage: size)
+    }
+
+    /// The destination asks for these bytes of a block, whole pages of it: they are sent first, in precopy, too. Return-path thread.
+    package func queue(block id: String, _ bytes: Range<UInt64>) {
+        guard let block = memory.block(id) else { preconditionFailure("pages of block '\(id)' are asked for, which is none") }
+        let size = UInt64(GuestMemory.pageSize)
+        requests.append((block, Int(bytes.lowerBound / size)..<Int(bytes.upperBound / size)))
     }
 
     // MARK: Source, recovery
@@ -181,20 +167,14 @@ package final class RAM: SaveVMHandlers {
 
     package var awaitsBitmaps: Bool { !awaitedBitmaps.isEmpty }
 
-    /// What the destination has of a block: all else is dirty. Return-path thread.
-    package func reload(block id: String, received words: [UInt64], _ host: Host) throws(ModuleError) {
-        host.emit(.ramDirtyBitmapReloadBegin(block: id))
-        guard let block = memory.block(id), dirty.indices.contains(block) else {
-            throw ModuleError("MIG_RP_MSG_RECV_BITMAP has invalid block name '\(id)'", result: -22)
-        }
-        guard let received = PageSet(pages: memory.pages(of: block), words: words) else {
-            throw ModuleError(
-                "RAM: the received bitmap of '\(id)' has \(words.count) words, not \(dirty[block].words.count)", result: -22)
+    /// What the destination has of a block, in as many words as its pages need: all else is dirty. Return-path thread.
+    package func reload(block id: String, received words: [UInt64]) {
+        guard let block = memory.block(id), let received = PageSet(pages: memory.pages(of: block), words: words) else {
+            preconditionFailure("a bitmap of \(words.count) words is none of block '\(id)'")
         }
         dirty[block] = received.inverted
         dirtyPages = dirty.reduce(0) { $0 + UInt64($1.count) }
         awaitedBitmaps.remove(block)
-        host.emit(.ramDirtyBitmapReloadComplete(block: id))
     }
 
     package func resumePrepare(_ call: inout Call) throws(ModuleError) -> Progress {
@@ -264,7 +244,6 @@ package final class RAM: SaveVMHandlers {
         dirty = []
         (dirtyPages, foundInPeriod, next) = (0, 0, (0, 0))
         requests = []
-        lastRequestedBlock = nil
         awaitedBitmaps = []
     }
 

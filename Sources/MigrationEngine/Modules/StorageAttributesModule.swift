@@ -49,7 +49,6 @@ package final class StorageAttributes: SaveVMHandlers {
     package func saveQueryPending(
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress {
-        if final, call.host.generation.has(.finalReturnsEarly) { return .done }
         pending.precopy += UInt64(dirty.count)
         return .done
     }

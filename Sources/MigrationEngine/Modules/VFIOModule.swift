@@ -128,8 +128,6 @@ package final class VFIOModule: SaveVMHandlers {
     }
 
     private static let largestBuffer: UInt64 = 1 << 20
-    /// What the state is taken to be where the device does not say.
-    private static let unknownSize: UInt64 = 100 << 30
 
     package func saveSetup(_ call: inout Call) throws(ModuleError) -> Progress {
         let host = call.host
@@ -196,11 +194,9 @@ package final class VFIOModule: SaveVMHandlers {
 
     /// 11.1: bytes of the stop-copy apart.
     private func report(_ pending: inout PendingBytes, exact: Bool, final: Bool, _ host: Host) {
-        if !final || !host.generation.has(.finalReturnsEarly) {
-            let precopy = tracker.initial &+ tracker.dirty
-            pending.precopy &+= precopy
-            pending.stopCopy &+= tracker.stopCopy > precopy ? tracker.stopCopy - precopy : 0
-        }
+        let precopy = tracker.initial &+ tracker.dirty
+        pending.precopy &+= precopy
+        pending.stopCopy &+= tracker.stopCopy > precopy ? tracker.stopCopy - precopy : 0
         let requestsAck = tracker.collect()
         if requestsAck { pending.requests += 1 }
         var event = DevicePending()
@@ -234,7 +230,7 @@ package final class VFIOModule: SaveVMHandlers {
 
     private func takeInSize(_ host: Host) {
         guard let reply = sizeReply else { return }
-        tracker.answered(stopCopy: reply.value ?? Self.unknownSize)
+        if let size = reply.value { tracker.answered(stopCopy: size) } else { tracker.stopCopyQueryFailed() }
         if host.generation.has(.queryPending) {
             host.emit(.vfioQueryStopCopySize(device: name, size: tracker.stopCopy, result: -Int64(reply.errno)))
         }
@@ -304,6 +300,7 @@ package final class VFIOModule: SaveVMHandlers {
             let endsAtENOMSG = host.generation.has(.endsStateAtENOMSG)
             if try takeInRead(&finalReply, endsAtENOMSG: endsAtENOMSG, &call) == 0 {
                 call.payload.append(.end)
+                tracker.stateSent()
                 host.emit(.vfioSaveCompletePrecopy(device: name, result: 0))
                 return .done
             }
@@ -386,8 +383,8 @@ package final class VFIOModule: SaveVMHandlers {
         case .deviceData(let bytes): return try load(bytes, &call)
         case .initialDataSent:
             host.emit(.vfioLoadState(device: name, .initDataSent))
-            guard hasPrecopy, host.has(.switchoverAck) else {
-                throw ModuleError("\(name): Received INIT_DATA_SENT but switchover ack is not used", result: -Int64(EINVAL))
+            do { try host.approver.checkMarker(device: name, isUser: switchoverAckNeeded) } catch {
+                throw ModuleError(error.text, result: -Int64(EINVAL))
             }
             try host.approveSwitchover(name)
         case .deviceConfig(let bytes):
@@ -519,24 +516,13 @@ package final class VFIOModule: SaveVMHandlers {
     package func migrationNotified(_ reason: MigrationReason, _ call: inout Call) -> Progress {
         let host = call.host
         if call.stage == 0 {
-            guard let number = number(of: reason, host) else { return .done }
+            guard let number = reason.number(in: host.generation) else { return .done }
             host.emit(.vfioMigrationStateNotifier(device: name, state: number))
             guard reason == .failed else { return .done }
             return begin(.running, recover: .error, &call) ? .again : .done
         }
         if let refusal = end(host) { messages.append(refusal.text) }
         return .done
-    }
-
-    /// Since 11.0 the start of postcopy is notified, too.
-    private func number(of reason: MigrationReason, _ host: Host) -> Int64? {
-        let hasPostcopyStart = host.generation.has(.failing)
-        return switch reason {
-        case .setup: 0
-        case .postcopyStart: hasPostcopyStart ? 1 : nil
-        case .done: hasPostcopyStart ? 2 : 1
-        case .failed: hasPostcopyStart ? 3 : 2
-        }
     }
 
     // MARK: States
