@@ -66,9 +66,8 @@ public struct Cell: Sendable {
         return devices.merging([EngineModules.Requester.idstr: requester.name ?? EngineModules.Requester.idstr]) { first, _ in first }
     }
 
-    /// Counts by section idstr as counts by the users' names, without those that are 0.
+    /// Counts by section idstr as counts by the devices' names, the requester's by its section's, without those that are 0.
     func named(_ counts: [String: Int]) -> [String: Int] {
-        let users = users
-        return Dictionary(counts.map { (users[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
+        Dictionary(counts.map { (devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
     }
 }

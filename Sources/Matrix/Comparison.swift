@@ -41,9 +41,7 @@ struct Comparison {
         func byUser(_ counts: [Int]?) -> [String: Int]? {
             counts.map { counts in
                 Dictionary(
-                    uniqueKeysWithValues: counts.enumerated().map { index, count in
-                        (index < scenario.devices.count ? "v\(index)" : cell.users[EngineModules.Requester.idstr] ?? "requester", count)
-                    }
+                    uniqueKeysWithValues: counts.enumerated().map { (userName($0, devices: scenario.devices.count), $1) }
                 ).filter { $0.value > 0 }
             }
         }

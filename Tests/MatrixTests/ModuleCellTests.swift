@@ -32,7 +32,7 @@ import Verification
         var modules: String
         var changes: [String: String] = ["devices": "1"]
         var ending = "completed"
-        /// By name.
+        /// By device, and of the requester.
         var requests: [String: Int]
         var approvals: [String: Int]
         var acks: Int
@@ -44,15 +44,15 @@ import Verification
         Row(modules: "dirty-bitmap", requests: ["v0": 1], approvals: ["v0": 1], acks: 1),
         Row(modules: "storage-attributes", requests: ["v0": 1], approvals: ["v0": 1], acks: 1),
         Row(modules: "free-page-hints", requests: ["v0": 1], approvals: ["v0": 1], acks: 1),
-        Row(modules: "all", requests: ["v0": 1, "r0": 1], approvals: ["v0": 1, "r0": 1], acks: 2),
-        Row(modules: "requester-1", changes: ["devices": "0"], requests: ["r0": 1], approvals: ["r0": 1], acks: 1),
+        Row(modules: "all", requests: ["v0": 1, "requester": 1], approvals: ["v0": 1, "requester": 1], acks: 2),
+        Row(modules: "requester-1", changes: ["devices": "0"], requests: ["requester": 1], approvals: ["requester": 1], acks: 1),
         Row(modules: "requester-1", changes: ["capability": "off"], requests: [:], approvals: [:], acks: 0, isGating: false),
         Row(modules: "requester-3", changes: ["devices": "0"], requests: ["requester": 3], approvals: ["requester": 3], acks: 3),
         Row(
             modules: "requester-3", changes: ["devices": "2", "reinits": "1"], requests: ["v0": 2, "v1": 2, "requester": 3],
             approvals: ["v0": 2, "v1": 2, "requester": 3], acks: 7),
-        Row(modules: "requester-again", changes: ["devices": "0"], requests: ["r0": 2], approvals: ["r0": 2], acks: 2),
-        Row(modules: "requester-again", requests: ["v0": 1, "r0": 2], approvals: ["v0": 1, "r0": 2], acks: 3),
+        Row(modules: "requester-again", changes: ["devices": "0"], requests: ["requester": 2], approvals: ["requester": 2], acks: 2),
+        Row(modules: "requester-again", requests: ["v0": 1, "requester": 2], approvals: ["v0": 1, "requester": 2], acks: 3),
         Row(
             modules: "requester-late", ending: "failed, source running", requests: ["v0": 1, "requester": 2],
             approvals: ["v0": 1, "requester": 1], acks: 2),
@@ -92,7 +92,7 @@ import Verification
         #expect(result.findings == [])
         let seen = try #require(result.judgement).handshake
         #expect(seen.requests == [:] && seen.unnamedCountedIn == Int(devices)! + 1)
-        #expect(cell.named(seen.approvals)["r0"] == 1)
+        #expect(cell.named(seen.approvals)["requester"] == 1)
         #expect((seen.acksSent, seen.acksCounted) == (1, 1))
     }
 

@@ -40,7 +40,9 @@ import Testing
         for breaks in [false, true] {
             let pair = EnginePair(generation, [.returnPath, .postcopyRAM], seed: seed, memory: 2, filled: 400)
             pair.source.settings.maxBandwidth = 1 << 20
-            pair.source.settings.maxPostcopyBandwidth = 1 << 19
+            pair.source.settings.maxPostcopyBandwidth = 1 << 20
+            // 10.0 would send all at once that fits the threshold.
+            pair.source.settings.availableBandwidth = 1000
             let guest = guest(pair.destination, pair, faults: 5)
             pair.migrate { pair.status == .active }
             pair.main.request(.startPostcopy)
