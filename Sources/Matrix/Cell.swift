@@ -27,6 +27,8 @@ public struct Cell: Sendable {
     public var plan: MigrationPlan
     /// Names by section idstr.
     public var devices: [String: String]
+    /// The user of switchover-ack that is no VFIO device.
+    var requester: EngineModules.Requester?
     /// Of the last leg, or of the only one.
     public var scenario: Scenario
     /// All the ways it may go; several where it is a race.
@@ -58,7 +60,13 @@ public struct Cell: Sendable {
     /// Who is faster decides how it ends, and nothing forces it.
     public var isRace: Bool { outcomes.count > 1 }
 
-    /// Counts by section idstr as counts by the devices' names, without those that are 0.
+    /// Names by section idstr, as the sides' logs have them, of all who take part in the handshake.
+    var users: [String: String] {
+        guard let requester else { return devices }
+        return devices.merging([EngineModules.Requester.idstr: requester.name ?? EngineModules.Requester.idstr]) { first, _ in first }
+    }
+
+    /// Counts by section idstr as counts by the devices' names, the requester's by its section's, without those that are 0.
     func named(_ counts: [String: Int]) -> [String: Int] {
         Dictionary(counts.map { (devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
     }

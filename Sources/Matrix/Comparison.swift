@@ -40,19 +40,21 @@ struct Comparison {
         func compare<Value: Equatable>(_ what: String, _ expected: Value?, _ found: Value) {
             if let expected, expected != found { differences.append("\(what): expected \(expected), found \(found)") }
         }
-        func byDevice(_ counts: [Int]?) -> [String: Int]? {
+        func byUser(_ counts: [Int]?) -> [String: Int]? {
             counts.map { counts in
-                Dictionary(uniqueKeysWithValues: counts.enumerated().map { ("v\($0)", $1) }).filter { $0.value > 0 }
+                Dictionary(
+                    uniqueKeysWithValues: counts.enumerated().map { (userName($0, devices: scenario.devices.count), $1) }
+                ).filter { $0.value > 0 }
             }
         }
         if let mode = seen.mode { compare("mode of the source", scenario.source.mode.rawValue, mode.rawValue) }
-        compare("requests", byDevice(outcome.requests), cell.named(seen.requests))
+        compare("requests", byUser(outcome.requests), cell.named(seen.requests))
         if seen.unnamedCountedIn > 0 {
             compare("devices counted in", outcome.countedIn?.reduce(0, +), seen.unnamedCountedIn)
         } else {
-            compare("devices counted in", byDevice(outcome.countedIn), cell.named(seen.countedIn))
+            compare("devices counted in", byUser(outcome.countedIn), cell.named(seen.countedIn))
         }
-        compare("approvals", byDevice(outcome.approvals), cell.named(seen.approvals))
+        compare("approvals", byUser(outcome.approvals), cell.named(seen.approvals))
         compare("ACKs sent", outcome.acksSent, seen.acksSent)
         compare("ACKs counted", outcome.acksCounted, seen.acksCounted)
         if outcome.starves && seen.starvedWindows == 0 {

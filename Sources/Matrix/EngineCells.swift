@@ -12,6 +12,7 @@ private final class LegVerifiers: EngineLog {
     private let forecasts: [Forecast]
     /// Idstrs by device name, which the devices' own streams have and QEMU's up to 11.0 have not.
     private let idstrs: [String: String]
+    private let requester: String?
     private(set) var verifiers: [Verifier] = []
     private(set) var events = 0
     /// Events of each stream of the leg, which are its line numbers.
@@ -19,13 +20,15 @@ private final class LegVerifiers: EngineLog {
 
     init(_ cell: Cell) {
         forecasts = cell.forecasts
-        idstrs = Dictionary(cell.devices.map { ($0.value, $0.key) }) { first, _ in first }
+        idstrs = Dictionary(cell.users.map { ($0.value, $0.key) }) { first, _ in first }
+        requester = cell.requester == nil ? nil : EngineModules.Requester.idstr
     }
 
     func begin(leg: Int) {
         var circumstances = Circumstances(forecasts[leg].scenario)
         circumstances.sourceIdstrs = idstrs
         circumstances.destinationIdstrs = idstrs
+        circumstances.requester = requester
         verifiers.append(Verifier(circumstances))
         lines = StreamCounts()
     }

@@ -55,7 +55,8 @@ public struct Explanation: Sendable {
             reason = leg.judgement.reason
             findings = leg.judgement.findings
         }
-        let ways = result.cell.forecasts[result.tellingLeg].outcomes.map(\.sentence)
+        let forecast = result.cell.forecasts[result.tellingLeg]
+        let ways = forecast.outcomes.map { $0.sentence(devices: forecast.scenario.devices.count) }
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
         let legs = result.cell.plan.legs
         schedule = legs.enumerated().map { index, leg in
@@ -230,12 +231,16 @@ extension Trace {
     }
 }
 
+/// What the user of the ACK is called whose count stands at this place of an `Outcome`: the devices come first, in plug order.
+func userName(_ place: Int, devices: Int) -> String { place < devices ? "v\(place)" : EngineModules.Requester.idstr }
+
 extension Outcome {
-    /// The ending with its counts, by device in plug order.
-    public var sentence: String {
+    /// The ending with its counts, by device in plug order, and of a requester behind them.
+    public func sentence(devices: Int) -> String {
         func list(_ what: String, _ counts: [Int]?) -> String? {
             guard let counts, counts.contains(where: { $0 > 0 }) else { return nil }
-            return what + " " + counts.enumerated().filter { $1 > 0 }.map { "v\($0) x\($1)" }.joined(separator: " ")
+            let named = counts.enumerated().filter { $1 > 0 }.map { "\(userName($0, devices: devices)) x\($1)" }
+            return what + " " + named.joined(separator: " ")
         }
         let acks = [acksSent.map { "\(counted($0, "ACK")) sent" }, acksCounted.map { "\(counted($0, "ACK")) counted" }].compactMap { $0 }
         return [

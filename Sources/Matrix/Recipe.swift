@@ -29,6 +29,7 @@ public struct Recipe: Sendable {
         "race": ["natural", "ack-first", "decision-first"], "when": ["-"] + BreakMoment.allCases.map(\.rawValue),
         "call": ["-"] + FailingCall.allCases.map(\.rawValue),
         "errno": ["EIO", "EINVAL", "ENOMEM", "ENOTTY", "EBUSY", "EAGAIN", "EINTR", "ENODEV", "ENOMSG"], "reset": ["works", "fails"],
+        ModuleChoice.axis: ModuleChoice.all.map(\.value),
     ]
 
     let selection: Selection
@@ -60,6 +61,10 @@ public struct Recipe: Sendable {
         for kind in SideKind.allCases {
             let sides = binaries.filter { $0.binary.kind == kind }
             guard !sides.isEmpty else { continue }
+            if let reason = ModuleChoice.missing(selection[ModuleChoice.axis], kind) {
+                missing.insert(reason)
+                continue
+            }
             let made = try Self.cells(of: selection, product: product, sides, kind)
             cells += made.cells
             missing.formUnion(made.missing)
@@ -187,7 +192,8 @@ extension Recipe {
         return Cell(
             name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
             selection: selection, product: product, plan: draft.plan,
-            devices: Dictionary(uniqueKeysWithValues: draft.plan.source.devices.map { ($0.idstr, $0.name) }), scenario: draft.scenario,
+            devices: Dictionary(uniqueKeysWithValues: draft.plan.source.devices.map { ($0.idstr, $0.name) }),
+            requester: modules.requester, scenario: draft.scenario,
             outcomes: predict(draft.scenario), earlier: draft.earlier.map { Forecast($0) }, sourceVersion: source.features.version,
             destinationVersion: destination.features.version)
     }
@@ -211,6 +217,8 @@ extension Recipe {
         configuration.capabilities = ["events": true, "return-path": true]
         if side.capability || side.hasSwitchoverAck { configuration.capabilities["switchover-ack"] = side.capability }
         configuration.startsPaused = side.startsPaused
+        configuration.modules = modules
+        if modules.hasDirtyBitmap { configuration.capabilities["dirty-bitmaps"] = true }
         if selection["legacy-property"] == role.rawValue { configuration.legacyProperty = true }
         return configuration
     }
@@ -231,6 +239,7 @@ extension Recipe {
         scenario.reinitsForEver = selection["reinits"] == "for-ever"
         scenario.estimate = Scenario.Estimate(rawValue: selection["estimate"]) ?? .small
         scenario.race = Scenario.Race(rawValue: selection["race"]) ?? .natural
+        scenario.requester = modules.requester.map { Prediction.Requester($0) }
         scenario.devices = (0..<(Int(selection["devices"]) ?? 0)).map { device($0, isLate: scenario.late != nil) }
         scenario.isGated = heldDevice(scenario) != nil || isHalted(scenario) || (selection["pace"] != "gated" && lastUser(scenario) != nil)
         return scenario
@@ -286,12 +295,13 @@ extension Recipe {
         return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
     }
 
-    /// A legacy destination without users sends its ACK at once, and no device's load can hold it: its whole process is.
+    /// A legacy destination without users sends its ACK at once, and a requester's marker is answered at once; no device's load can hold that
+    /// back: the whole process is held.
     func isHalted(_ scenario: Scenario) -> Bool {
         let (source, destination) = (scenario.source, scenario.destination)
         return selection["pace"] == "gated" && scenario.race == .natural && scenario.estimate == .small && scenario.guest == .running
-            && !scenario.machinesDiffer && source.capability && destination.capability && source.mode == .legacy
-            && destination.mode == .legacy
+            && !scenario.machinesDiffer && source.capability && destination.capability
+            && (source.mode == .legacy && destination.mode == .legacy || scenario.requester != nil)
             && !scenario.devices.contains { $0.source.hasPrecopy || $0.destination.hasPrecopy || !$0.hasP2P && scenario.devices.count > 1 }
     }
 
@@ -448,7 +458,10 @@ extension Recipe {
                     .open(.destination, gate: "refuse"),
                 ]
             }
-            guard isPlaced(scenario) else { return onlyTheAckIsMissing + [.open(.destination, gate: "load")] }
+            guard isPlaced(scenario) else {
+                return onlyTheAckIsMissing + askAgain(.wait(.furtherQueries(.source, device: "v\(held)", furtherQueries)))
+                    + [.open(.destination, gate: "load")]
+            }
             return onlyTheAckIsMissing + [
                 .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: "v\(held)", 2)), .open(.destination, gate: "load"),
                 .wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1)),
@@ -458,10 +471,8 @@ extension Recipe {
         // The destination refuses the first thing it reads: not before the source has made its first query.
         if scenario.machinesDiffer { return [.wait(.logged(.source, event: "savevm_state_iterate", times: 1)), .resumeDestination] }
         if isHalted(scenario) {
-            return [
-                .wait(.logged(.source, event: "migrate_transferred", times: 1)),
-                .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: Int(furtherQueries))), .resumeDestination,
-            ]
+            let further = ScheduleStep.wait(.furtherLogged(.source, event: "savevm_state_iterate", times: Int(furtherQueries)))
+            return [.wait(.logged(.source, event: "migrate_transferred", times: 1)), further] + askAgain(further) + [.resumeDestination]
         }
         switch scenario.race {
         case .acksFirst where isHeldByBandwidth(scenario):

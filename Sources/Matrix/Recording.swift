@@ -95,6 +95,10 @@ private func describe(
         let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         return TraceDevice(name: device.name, idstr: device.idstr, script: lines.last == "" ? Array(lines.dropLast()) : lines)
     }
+    if let requester = configuration.modules.requester {
+        let idstr = EngineModules.Requester.idstr
+        side.devices.append(TraceDevice(name: requester.name ?? idstr, idstr: idstr))
+    }
     return side
 }
 

@@ -6,9 +6,14 @@ package final class Simulation {
     package private(set) var hosts: [Host] = []
     /// Steps that were taken.
     package private(set) var steps = 0
+    /// What its runs are made of, beside the threads.
+    package let seed: UInt64
 
     /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.
-    package init(seed: UInt64 = 0, _ chance: Clock.Chance = .calm) { clock = Clock(seed: seed, chance) }
+    package init(seed: UInt64 = 0, _ chance: Clock.Chance = .calm) {
+        self.seed = seed
+        clock = Clock(seed: seed, chance)
+    }
 
     /// Told of a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }

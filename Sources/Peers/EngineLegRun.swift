@@ -65,7 +65,19 @@ final class EngineLegRun {
                 "the engine as \(process.role.rawValue) would have gone from \(arc.from.rawValue) to \(arc.to.rawValue), "
                     + "which \(process.host.generation.name) does not")
         }
+        if outcome.isEnd { try checkModules() }
         return record(outcome)
+    }
+
+    /// What no trace shows: that all the guest had came to where it runs.
+    private func checkModules() throws {
+        guard !destination.configuration.modules.isEmpty, leg.destinationStatuses.last == "completed" else { return }
+        if let loss = destination.others.loss(from: source.others) {
+            throw SideError("the destination has completed, but the guest has not \(loss) as at the source")
+        }
+        if leg.destinationStatuses.contains("postcopy-active"), destination.others.lacksFaults {
+            throw SideError("the guest was to touch missing pages in postcopy, and has touched none")
+        }
     }
 
     private func listen() { destination.incoming = Incoming(destination.host, channel, simulation.clock) }

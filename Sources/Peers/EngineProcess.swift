@@ -26,6 +26,8 @@ final class EngineProcess {
     private(set) var main: MainThread!
     private(set) var devices: [String: MockMigrationDevice] = [:]
     private(set) var modules: [VFIOModule] = []
+    /// Those beside memory and VFIO devices.
+    private(set) var others: EngineProcessModules!
     var incoming: Incoming?
     /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
     private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
@@ -51,6 +53,8 @@ final class EngineProcess {
         }
         host.register(TimerState())
         host.register(RAM(memory))
+        others = EngineProcessModules(configuration.modules, host)
+        others.register(isFirstHost: role == .source)
         for device in configuration.devices where !device.isPluggedLater { try plug(device) }
         host.register(GlobalState())
         // What blocks a migration blocks it where it would go out.
@@ -62,6 +66,7 @@ final class EngineProcess {
         let starts = role == .source && !configuration.startsPaused
         main.isBooted = !starts
         if starts { main.request(.cont) }
+        others.startGuest(simulation)
     }
 
     /// The commands that `migrate-set-capabilities` and the machine type come to.

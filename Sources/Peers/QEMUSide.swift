@@ -58,6 +58,8 @@ public struct SideConfiguration: Sendable {
     public var parameters: [String: JSONValue] = [:]
     /// The trace events to log, by exact name; those the binary lacks must not be here.
     public var traceEvents: [String] = []
+    /// What an engine's guest has beside; nothing where the side is a QEMU.
+    public var modules = EngineModules()
     /// What else QEMU is started with.
     public var extraArguments: [String] = []
 
@@ -302,6 +304,9 @@ public func withQEMU<Value: Sendable>(
     _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
     body: (QEMUSide) async throws -> Value
 ) async throws -> Value {
+    guard configuration.modules.isEmpty else {
+        throw SideError("\(configuration.binary.name) is a QEMU, which has none of the modules beside memory and VFIO devices")
+    }
     let files = SideFiles(folder: folder)
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)

@@ -23,10 +23,9 @@ public enum Purpose: String, Hashable, Sendable {
 func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     var sent = Outcome(.completed)
     let source = scenario.source
-    let nobody = scenario.devices.map { _ in 0 }
+    let nobody = scenario.users.map { _ in 0 }
     // A guest that is stopped first asks for nothing.
-    let asks = source.capability && source.mode == .perDevice && sink != .snapshot
-    sent.requests = scenario.devices.map { asks && $0.source.hasPrecopy ? 1 : 0 }
+    sent.requests = sink == .snapshot ? nobody : scenario.firstRequests
     (sent.approvals, sent.acksSent, sent.acksCounted) = (nobody, sink == .pipe ? nil : 0, 0)
     if sink == .pipe { sent.approvals = nil }
     guard sink != .snapshot else { return sent }
@@ -37,7 +36,7 @@ func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
         }
         return sent
     }
-    let awaits = source.capability && (source.mode == .legacy || asks && scenario.devices.contains { $0.source.hasPrecopy })
+    let awaits = source.capability && (source.mode == .legacy || scenario.firstRequests.contains { $0 > 0 })
     if awaits || sink == .pipe {
         sent.ending = .waitsForEver
     } else {
@@ -67,7 +66,7 @@ func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Ou
         // Refused while the migration is set up, by when nothing was asked.
         reboot = Outcome(.failed)
         reboot.words = "VFIO device only supports cpr-reboot for runstate suspended"
-        let nobody = scenario.devices.map { _ in 0 }
+        let nobody = scenario.users.map { _ in 0 }
         (reboot.requests, reboot.approvals, reboot.acksSent, reboot.acksCounted) = (nobody, nobody, 0, 0)
         return reboot
     case .colo:

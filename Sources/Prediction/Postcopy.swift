@@ -37,6 +37,8 @@ public struct Postcopy: Hashable, Sendable {
 
 /// What postcopy makes of the way a migration would have gone.
 func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
+    // Asked for in the final query, which comes before anything is handed over.
+    if let late = scenario.requester?.late, late > 0, outcome.ending == .failed { return outcome }
     var switched = outcome
     // Whose end comes first decides on the error that the source keeps.
     switched.words = nil

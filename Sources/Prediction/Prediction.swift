@@ -45,9 +45,8 @@ private func failureWithoutHandshake(_ scenario: Scenario) -> Outcome? {
     var failed = Outcome(.failed)
     if scenario.machinesDiffer {
         // The destination reads no further than the name of the machine.
-        let nobody = scenario.devices.map { _ in 0 }
-        let asks = scenario.source.capability && scenario.source.mode == .perDevice
-        failed.requests = scenario.devices.map { asks && $0.source.hasPrecopy ? 1 : 0 }
+        let nobody = scenario.users.map { _ in 0 }
+        failed.requests = scenario.firstRequests
         (failed.countedIn, failed.approvals, failed.acksSent, failed.acksCounted) = (nobody, nobody, 0, 0)
         return failed
     }
@@ -76,13 +75,13 @@ private struct Acknowledgements {
     init(_ scenario: Scenario) {
         let (source, destination) = (scenario.source, scenario.destination)
         let isPerDevice = source.mode == .perDevice
-        let markers = scenario.devices.map { device -> Int in
-            guard source.capability, device.source.hasPrecopy else { return 0 }
-            return isPerDevice ? 1 + device.reinits : 1
+        let markers = scenario.users.map { user -> Int in
+            guard source.capability, user.marks else { return 0 }
+            return isPerDevice ? user.requests : 1
         }
         self.markers = markers
         collected = isPerDevice ? markers : markers.map { _ in 0 }
-        let users = scenario.devices.map { destination.capability && $0.destination.hasPrecopy ? 1 : 0 }
+        let users = scenario.users.map { destination.capability && $0.isMarked ? 1 : 0 }
         let unwanted = zip(markers, users).contains { $0 > 0 && $1 == 0 }
         isMarkerUnwanted = unwanted
         guard destination.capability else {
@@ -120,6 +119,7 @@ private struct Acknowledgements {
         guard source.capability, scenario.guest == .running else {
             if scenario.guest == .reset { return [Outcome(.failed)] }
             if !scenario.converges { return [Outcome(.doesNotConverge)] }
+            if isAskedLate(scenario) { return [Outcome(.failed)] }
             // It does not wait, and finds the error when all has been sent.
             return underflows ? [split, Outcome(.failed)] : [Outcome(.completed)]
         }
@@ -132,24 +132,32 @@ private struct Acknowledgements {
             }
         }
         if !scenario.converges || scenario.requestsForEver { return [Outcome(.doesNotConverge)] }
-        if let late = lateRequests(scenario), late.contains(1) { return [Outcome(.failed)] }
+        if isAskedLate(scenario) { return [Outcome(.failed)] }
         return [Outcome(.completed)]
     }
 
+    private func isAskedLate(_ scenario: Scenario) -> Bool { lateRequests(scenario).contains { $0 > 0 } }
+
     /// By device: the request of a REINIT that the check after the decision shows. Only a per-device source checks, and only devices
-    /// with P2P (11.1.3).
+    /// with P2P (11.1.3). The requester's are those it makes in the final query.
     ///
     /// A device that was reset under the migration answers that check with an error, which counts as a request, too.
-    private func lateRequests(_ scenario: Scenario) -> [Int]? {
-        if scenario.guest == .reset, scenario.source.mode == .perDevice, scenario.source.capability { return collected.map { min($0, 1) } }
-        guard scenario.late == .lastCheck, scenario.source.mode == .perDevice, scenario.source.capability else { return nil }
-        return scenario.devices.map { $0.hasP2P && $0.source == .reinit ? 1 : 0 }
+    private func lateRequests(_ scenario: Scenario) -> [Int] {
+        guard scenario.source.mode == .perDevice, scenario.source.capability else { return collected.map { _ in 0 } }
+        let devices = scenario.devices.indices.map { index in
+            if scenario.guest == .reset { return min(collected[index], 1) }
+            let device = scenario.devices[index]
+            return scenario.late == .lastCheck && device.hasP2P && device.source == .reinit ? 1 : 0
+        }
+        return devices + (scenario.requester.map { [$0.late] } ?? [])
     }
 
     func complete(_ outcome: Outcome, _ scenario: Scenario) -> Outcome {
         var outcome = outcome
-        let late = lateRequests(scenario)
-        if let late, late.contains(1) {
+        // Who never decides, or is refused a marker before, makes no last check.
+        let isChecked = outcome.ending == .failed && !isMarkerRefused
+        let late = isChecked ? lateRequests(scenario) : collected.map { _ in 0 }
+        if late.contains(where: { $0 > 0 }) {
             outcome.words = "Switchover ACK was requested by \(late.reduce(0, +)) devices during switchover"
         }
         // Whether a marker of a guest that never ran is still sent, and its ACK still read, depends on who is faster.
@@ -160,7 +168,7 @@ private struct Acknowledgements {
             outcome.words = "data_fd out of sync"
         }
         outcome.starves = scenario.starvesDevices
-        outcome.requests = zip(collected, late ?? collected.map { _ in 0 }).map { $0 + $1 }
+        outcome.requests = zip(collected, late).map { $0 + $1 }
         outcome.countedIn = counted
         if outcome.starves {
             outcome.approvals = counted.map { _ in 0 }

@@ -84,6 +84,8 @@ public struct Scenario: Hashable, Sendable {
     public var source: Side
     public var destination: Side
     public var devices: [Device] = []
+    /// nil: VFIO devices alone ask for ACKs.
+    public var requester: Requester?
     /// The two sides' machine types are different versions.
     public var machinesDiffer = false
     public var late: LateReinit?

@@ -11,6 +11,8 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
+    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their own.
+    public var requester: String?
     /// The channel is a pipe: what the destination says never reaches the source.
     public var isOneWay = false
     /// The destination's process was killed, which no log tells.
@@ -36,6 +38,7 @@ public struct Circumstances: Hashable, Sendable {
         destinationMode = header.destination.ackMode
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
+        requester = header.source.idstrs.values.first { !isOfVFIO($0) }
         isOneWay = header.source.has(.oneWay)
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
@@ -68,6 +71,9 @@ extension TraceSide {
         Dictionary(devices.filter { !$0.idstr.isEmpty }.map { ($0.name, $0.idstr) }) { first, _ in first }
     }
 }
+
+/// Whether the idstr is that of a VFIO device's section.
+func isOfVFIO(_ idstr: String) -> Bool { idstr.hasSuffix("/vfio") }
 
 /// Whether a line of a device script is a REINIT at a query that nothing limits to some of its occurrences.
 public func reinitialisesForEver(_ line: String) -> Bool {

@@ -6,6 +6,8 @@ struct Crossing {
     let source: SourceSide
     let destination: DestinationSide
     let capability: Bool?
+    /// Section idstr of a user that is no VFIO device.
+    let requester: String?
     /// The source is proved to be stuck.
     let isStuck: Bool
 
@@ -71,6 +73,18 @@ struct Crossing {
                         .compactMap { $0 },
                         legal: "at most \(count(number, "marker"))"))
             }
+        }
+        if let requester, isOver, !source.hasGaps, sourceMode == .perDevice, destination.requesterApprovalCount > source.ledger.ofRequester
+        {
+            let number = source.ledger.ofRequester
+            let places = destination.requesterApprovals
+            found.append(
+                Finding(
+                    rule: .countsAcross, device: requester,
+                    found:
+                        "the destination approved the requester \(count(destination.requesterApprovalCount, "time")), which asked for \(count(number, "ACK"))",
+                    places: [number < places.count ? places[number] : places.last, source.ending?.place].compactMap { $0 },
+                    legal: "at most \(count(number, "approval"))"))
         }
         if !destination.hasGaps, destination.status.final != nil, source.ledger.acks > destination.sent {
             let number = destination.sent
@@ -161,6 +175,12 @@ struct Crossing {
                 add(
                     pair.name, "\(pair.source.requests) requests, \(pair.source.markers) markers and \(approvals) approvals", [lost],
                     legal: "as many of each")
+            }
+            if let requester, source.ledger.ofRequester != destination.requesterApprovalCount {
+                add(
+                    requester,
+                    "\(count(source.ledger.ofRequester, "ACK")) requested by the requester, \(count(destination.requesterApprovalCount, "approval"))",
+                    [destination.requesterApprovals.last], legal: "as many of each")
             }
             if sent != counted {
                 add(

@@ -68,10 +68,15 @@ struct DestinationSide: Sendable {
     private var isAfterGap = false
     private var lastDevice = 0
     private var lastMarker: String?
+    /// No release has the command that is being read; in a variant of the series one does what a marker does.
+    private var isInUnknownCommand = false
+    /// Approvals of the requester.
+    private(set) var requesterApprovals: [Place] = []
+    private(set) var requesterApprovalCount = 0
 
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
-        account = DestinationAccount(idstrs: circumstances.destinationIdstrs)
+        account = DestinationAccount(idstrs: circumstances.destinationIdstrs, requester: circumstances.requester)
         mode = circumstances.destinationMode
         showsCapability = circumstances.destinationCapability
     }
@@ -111,7 +116,9 @@ struct DestinationSide: Sendable {
 
     private mutating func handOut(_ event: Event, _ spot: Spot) {
         switch event {
-        case .qemuLoadvmStateSection: readsOn(spot)
+        case .qemuLoadvmStateSection:
+            readsOn(spot)
+            isInUnknownCommand = false
         case .qemuLoadvmStateSectionPartEnd: sections += 1
         case .vfioLoadState(let device, let tag): loaded(device, tag, spot)
         case .vfioLoadStateDeviceData(let device, let size, let result): wrote(device, size, result, spot)
@@ -126,7 +133,7 @@ struct DestinationSide: Sendable {
             approved(device, pending, spot)
         case .loadvmApproveSwitchoverCounted(let pending):
             mode = mode ?? .legacy
-            approved(lastMarker, pending, spot)
+            approved(account.unnamedApprover, pending, spot)
         case .migrationRequestSwitchoverAckLegacy(let device, let pending): countedIn(device, Int(pending), spot)
         case .loadvmStateSwitchoverAckNeeded(let pending):
             mode = mode ?? .legacy
@@ -138,6 +145,7 @@ struct DestinationSide: Sendable {
         case .loadvmProcessCommand(.openReturnPath?, _):
             isOpeningReturnPath = true
             openedReturnPath = spot
+        case .loadvmProcessCommand(nil, _): isInUnknownCommand = true
         case .loadvmPostcopyHandleRun: run = spot
         case .qemuLoadvmStateSectionCommand(let result):
             if let run, result < 0 { refusesToRun(run, result, spot) }
@@ -253,6 +261,9 @@ struct DestinationSide: Sendable {
         }
         if let pending { count(down: Int(pending), name, spot) }
         awaitingAck = pending == nil || pending == 0 ? (spot, name) : nil
+        if let name, let requester = circumstances.requester, account.devices.idstr(of: name) == requester {
+            return approvedRequester(name, spot)
+        }
         guard let name, let index = index(name) else {
             breaches.report(
                 .approvalMarker, at: spot, found: "an approval without any marker before it",
@@ -283,6 +294,16 @@ struct DestinationSide: Sendable {
         if device.approvals.count < SourceDevice.mostMarkers {
             devices[index].approvals.append(MarkerPoint(place: spot.place, bytes: device.bytes))
         }
+    }
+
+    /// Its marker has no line: that the approval is written inside its section is all that shows.
+    private mutating func approvedRequester(_ name: String, _ spot: Spot) {
+        requesterApprovalCount += 1
+        if requesterApprovals.count < SourceDevice.mostMarkers { requesterApprovals.append(spot.place) }
+        guard !account.readsRequester, !isInUnknownCommand, !isAfterGap else { return }
+        breaches.report(
+            .approvalMarker, device: name, at: spot, found: "an approval of the requester outside of its section",
+            legal: "one approval for each marker, in its section")
     }
 
     private mutating func countedIn(_ name: String, _ pending: Int, _ spot: Spot) {

@@ -108,6 +108,8 @@ struct EndlessProof {
     var reinitsForEver = false
     var decidesBelowThreshold = false
     let armed: String?
+    /// A user that is no VFIO device sends markers that have no lines.
+    var hasRequester = false
     /// Nothing that the destination says arrives.
     var isOneWay = false
     /// The migration was cancelled afterwards: the destination's end follows from that.
@@ -241,9 +243,9 @@ struct EndlessProof {
         if source.ledger.counts == true, markers > loads {
             return "the destination has loaded \(loads) of \(markers) markers, \(readSections(destination))"
         }
-        // Up to 11.0 markers are not printed when they are written: all that was sent must have been read.
+        // Up to 11.0 markers are not printed when they are written, and a requester's never are: all that was sent must have been read.
         let isRead = destination.sections > source.progress.sectionsThen && source.progress.isComparable && !destination.hasGaps
-        if source.ledger.counts != true, !source.devices.all.isEmpty, !isRead {
+        if source.ledger.counts != true && !source.devices.all.isEmpty || hasRequester, !isRead {
             return "the destination has \(readSections(destination))"
         }
         for device in destination.devices where device.loadCount > device.approvalCount {

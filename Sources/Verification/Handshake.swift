@@ -75,12 +75,17 @@ public struct SourceAccount: Sendable {
     private var decidesAtThreshold = false
     private var decision: Handshake.Decision?
     private var starvation = Starvation()
+    /// Who requests ACKs without lines of its own.
+    private var requester: String?
+    /// Requests of devices since the last query.
+    private var requestLines = 0
 
     public init() {}
 
     /// With what is known from outside: the mode, idstrs by device name, and how the source decides.
     init(_ circumstances: Circumstances, guestRuns: Bool) {
         mode = circumstances.sourceMode
+        requester = circumstances.requester
         devices = DeviceNames(circumstances.sourceIdstrs)
         decidesAtThreshold = circumstances.decidesBelowThreshold == false
         self.guestRuns = guestRuns
@@ -95,7 +100,9 @@ public struct SourceAccount: Sendable {
         case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
             devices.see(device)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): devices.name(device, idstr)
-        case .vfioStatePending(let pending) where pending.requestsAck: requests[pending.device, default: 0] += 1
+        case .vfioStatePending(let pending) where pending.requestsAck:
+            requests[pending.device, default: 0] += 1
+            requestLines += 1
         case .vmStateNotify(let running, _, _): guestRuns = running
         case .vfioVMStateChange(_, let running, _, _): guestRuns = running
         case .migrateTransferred(let window): threshold = window.maxSize
@@ -106,6 +113,10 @@ public struct SourceAccount: Sendable {
         case .qemuSavevmQueryPending(let query):
             queries += 1
             collected += Int(query.collectedAcks)
+            if let requester, Int(query.collectedAcks) > requestLines {
+                requests[requester, default: 0] += Int(query.collectedAcks) - requestLines
+            }
+            requestLines = 0
             // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
             // destination without devices may have sent its ACK even before.
             if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
@@ -182,18 +193,25 @@ public struct DestinationAccount: Sendable {
     private var acks = 0
     private var idstrs: [UInt32: String] = [:]
     private var lastMarker: String?
+    /// Who has markers without lines of its own, by section idstr.
+    private var requester: String?
+    /// The section being read is the requester's.
+    private(set) var readsRequester = false
 
     public init() {}
 
-    /// With idstrs by device name.
-    init(idstrs: [String: String]) { devices = DeviceNames(idstrs) }
+    /// With idstrs by device name, and that of a requester.
+    init(idstrs: [String: String], requester: String? = nil) {
+        devices = DeviceNames(idstrs)
+        self.requester = requester
+    }
 
     public mutating func take(_ event: Event) {
         switch event {
         case .qemuLoadvmStateSectionStartFull(let section, let idstr, _, _):
             idstrs[section] = idstr
-            devices.enter(idstr)
-        case .qemuLoadvmStateSectionPartEnd(let section): if let idstr = idstrs[section] { devices.enter(idstr) }
+            enter(idstr)
+        case .qemuLoadvmStateSectionPartEnd(let section): if let idstr = idstrs[section] { enter(idstr) }
         case .vfioLoadState(let device, let tag):
             devices.see(device)
             if tag == .initDataSent { lastMarker = device }
@@ -201,11 +219,19 @@ public struct DestinationAccount: Sendable {
         case .loadvmStateSwitchoverAckNeeded(let pending): unnamedCountedIn += Int(pending)
         case .loadvmApproveSwitchover(let device), .loadvmApproveSwitchoverLegacy(let device, _): approvals[device, default: 0] += 1
         // Up to 11.0 the line has no name; the device is the one whose marker was just read, by the same thread.
-        case .loadvmApproveSwitchoverCounted: approvals[lastMarker ?? "?", default: 0] += 1
+        case .loadvmApproveSwitchoverCounted: approvals[unnamedApprover ?? "?", default: 0] += 1
         case .migrateSendRPMessage(.switchoverAck, _): acks += 1
         default: break
         }
     }
+
+    private mutating func enter(_ idstr: String) {
+        devices.enter(idstr)
+        readsRequester = idstr == requester
+    }
+
+    /// Whom an approval without a name is of: it is written in the midst of the section.
+    var unnamedApprover: String? { readsRequester ? requester : lastMarker }
 
     fileprivate func add(to handshake: inout Handshake) {
         handshake.acksSent = acks

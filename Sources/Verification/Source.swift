@@ -48,7 +48,7 @@ struct SourceSide: Sendable {
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
         account = SourceAccount(circumstances, guestRuns: true)
-        ledger = SourceLedger(mode: circumstances.sourceMode)
+        ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
     }
 
     /// A migration begins: what the guest and the devices were before stays.
@@ -84,7 +84,10 @@ struct SourceSide: Sendable {
             devices.queryEnded(mode: ledger.mode, at: spot, &breaches)
             switchover.query(query, isColo: status.has(reached: .colo), at: spot, &breaches)
             progress.query(query.total, exact: query.exact)
-            if query.collectedAcks > 0 { capabilityIsOn("a query collected \(query.collectedAcks)", spot) }
+            if query.collectedAcks > 0 {
+                progress.happened()
+                capabilityIsOn("a query collected \(query.collectedAcks)", spot)
+            }
         case .vfioStatePending(let pending):
             ledger.stateOfDevice(requestsAck: pending.requestsAck, &breaches)
             devices.reported(pending, mode: ledger.mode, at: spot, &breaches)

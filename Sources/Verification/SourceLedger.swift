@@ -22,6 +22,9 @@ struct SourceLedger: Sendable {
     private(set) var queries = 0
     private(set) var acks = 0
     private(set) var collected = 0
+    /// Of those, the requester's: all that no device's line is about.
+    private(set) var ofRequester = 0
+    private let hasRequester: Bool
     /// Requests collected (legacy mode: one) less ACK lines. Below 0 after an underflow.
     private(set) var owed = 0
     /// The counter went below 0.
@@ -43,8 +46,10 @@ struct SourceLedger: Sendable {
     /// ACKs whose lines came since the last device's line of the query in progress; nil before it.
     private var acksInQuery: Int?
 
-    init(mode: Handshake.Mode?) {
+    /// `hasRequester`: somebody requests ACKs who is no VFIO device and has no lines.
+    init(mode: Handshake.Mode?, hasRequester: Bool = false) {
         self.mode = mode
+        self.hasRequester = hasRequester
         modeIsGiven = mode != nil
         owed = mode == .legacy ? 1 : 0
     }
@@ -82,7 +87,9 @@ struct SourceLedger: Sendable {
         let pending = Int(Int32(bitPattern: query.pendingAcks))
         if mode == nil { tellMode(pending, collected: query.collectedAcks) }
         if !missesRequestLines, Int(query.collectedAcks) != requestLines {
-            if printsRequests {
+            if hasRequester, Int(query.collectedAcks) > requestLines {
+                ofRequester += Int(query.collectedAcks) - requestLines
+            } else if printsRequests {
                 mismatch(query.collectedAcks, requestLines, at: spot, &breaches)
             } else {
                 unshown = unshown ?? (spot, query.collectedAcks)

@@ -114,7 +114,9 @@ public struct Verifier: Sendable {
         if sides != .source { findings += ofLoad }
         if sides == .both {
             let isStuck = if case .proved = wait { true } else { false }
-            findings += Crossing(source: source, destination: destination, capability: capability, isStuck: isStuck).findings
+            let crossing = Crossing(
+                source: source, destination: destination, capability: capability, requester: circumstances.requester, isStuck: isStuck)
+            findings += crossing.findings
             findings += unloaded
         }
         findings += ending.findings
@@ -142,7 +144,8 @@ public struct Verifier: Sendable {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
             destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
-            decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, isOneWay: circumstances.isOneWay,
+            decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, hasRequester: circumstances.requester != nil,
+            isOneWay: circumstances.isOneWay,
             wasCancelled: wasCancelled)
     }
 

@@ -92,9 +92,22 @@ struct MatrixOptions: ParsableArguments {
             cell.contains { names.contains($0) ? candidate.name == $0 : candidate.name.contains($0) }
         }
         guard !chosen.isEmpty else {
+            try refuseEnginesAlone(file, binaries)
             throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list --tier full")
         }
         return (chosen, missing)
+    }
+}
+
+extension MatrixOptions {
+    /// Says of cells that only the engine has, and that were asked for without it, why that is.
+    private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
+        guard !binaries.contains(where: \.binary.isEngine) else { return }
+        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines).cells
+        guard let own = engines.first(where: { engine in cell.contains { engine.sharedName.contains($0) } }) else { return }
+        let reason = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
+        throw ValidationError(
+            "--cell: only the engine has such a cell, as \(own.name): \(reason ?? "its tier is that of the engine; add --sides engine")")
     }
 }
 

@@ -13,6 +13,7 @@ import Testing
         (["run", "--engine", "9.9"], 2, "postcopy-device-v1"),
         (["list", "--sides", "engine", "--tier", "quick"], 0, "engine@10.0-engine@11.1+q35-10.0+2-devices"),
         (["list", "--engine", "8.1", "--tier", "quick"], 0, "engine@8.1-engine@8.1+q35-8.1"),
+        (["list", "--engine", "11.1", "--cell", "again"], 0, "engine@11.1-engine@11.1+q35-11.1+0-devices+with-requester-again"),
         (["report", "--standalone", "engine@11.1-engine@11.1+q35-11.1"], 2, "no process that a script could drive"),
         (["inject", "--scenario", "no-devices"], 0, "all ended with one guest"),
         (["inject", "--generation", "11.1", "--scenario", "one-device", "--place", "back.3:break"], 1, "none without starts-before-shut"),

@@ -609,7 +609,7 @@ struct ExplanationTests {
         let explanation = Explanation(
             trace: trace,
             judgement: Judgement(verdict: .completed, reason: "both sides completed", findings: [], handshake: Handshake(trace)),
-            predicted: [outcome.sentence], differences: ["ACKs counted: expected 3, found 2"])
+            predicted: [outcome.sentence(devices: 2)], differences: ["ACKs counted: expected 3, found 2"])
         try Golden.expect(explanation.text + "\n", "completed.txt")
     }
 

@@ -30,6 +30,26 @@ private let ack: Set<Capability> = [.returnPath, .switchoverAck]
         }
     }
 
+    /// Another ACK is asked for in the first exact query that finds the gate open, once in a migration.
+    @Test func asksAgainWhenTheGateIsOpen() throws {
+        var script = RequesterScript([.init(query: 1)])
+        script.whenOpen = ("again", 2)
+        let module = Requester(idstr: "requester", script)
+        let bench = Bench(modules: [module])
+        for attempt in 1...2 {
+            _ = try bench.setUp(module)
+            try #expect(bench.query(module).requests == 1, "attempt \(attempt)")
+            // The gate stays open for another attempt.
+            try #expect(bench.query(module, exact: true).requests == (attempt == 1 ? 0 : 2))
+            bench.host.open("again")
+            try #expect(bench.query(module).requests == 0, "attempt \(attempt): an estimate asks nobody")
+            try #expect(bench.query(module, exact: true, final: true).requests == 0)
+            try #expect(bench.query(module, exact: true).requests == (attempt == 1 ? 2 : 0))
+            try #expect(bench.query(module, exact: true).requests == 0)
+            _ = try bench.call { call throws(ModuleError) in module.saveCleanup(&call) }
+        }
+    }
+
     /// What the final query collects fails the migration; the ledger is told of no VFIO device.
     @Test(arguments: [0, 1, 3] as [UInt32]) func theFinalQueryCollects(count: UInt32) throws {
         let module = Requester(idstr: "requester", RequesterScript([.init(query: 1)], inFinalQuery: count))

@@ -42,6 +42,58 @@ import Testing
         }
     }
 
+    /// A requester of one ACK counts as a user, behind the devices; one that asks late fails a per-device source, and nobody else.
+    @Test(arguments: [
+        (Kind.new, Kind.new, 0, Requester(requests: 1), Ending.completed, [1], [0], [1], 1),
+        (.new, .new, 2, Requester(requests: 3), .completed, [1, 1, 3], [0, 0, 0], [1, 1, 3], 5),
+        (.new, .new, 1, Requester(requests: 1, late: 2), .failed, [1, 3], [0, 0], [1, 1], 2),
+        (.legacy, .legacy, 1, Requester(requests: 3, late: 1), .completed, [0, 0], [1, 1], [1, 1], 1),
+        (.old, .old, 0, Requester(requests: 1), .completed, [0], [1], [1], 1),
+        (.new, .legacy, 0, Requester(requests: 1), .completed, [1], [1], [1], 1),
+        (.new, .legacy, 1, Requester(requests: 1), .waitsForEver, [1, 1], [1, 1], [1, 1], 1),
+        (.legacy, .new, 0, Requester(requests: 1), .completed, [0], [0], [1], 1),
+    ])
+    func aRequesterCountsBehindTheDevices(
+        source: Kind, destination: Kind, devices: Int, requester: Requester, ending: Ending, requests: [Int], countedIn: [Int],
+        approvals: [Int], acks: Int
+    ) throws {
+        var scenario = scenario(source, destination, devices: devices)
+        scenario.requester = requester
+        scenario.isGated = true
+        let outcome = try #require(predict(scenario).first)
+        #expect(predict(scenario).count == 1)
+        #expect(outcome.ending == ending)
+        #expect(outcome.requests == requests && outcome.countedIn == countedIn && outcome.approvals == approvals)
+        #expect((outcome.acksSent, outcome.acksCounted) == (acks, acks))
+        #expect(outcome.isGating == (ending == .completed))
+        let late = source == .new ? requester.late : 0
+        #expect(outcome.words == (late > 0 ? "Switchover ACK was requested by \(late) devices during switchover" : nil))
+    }
+
+    /// More markers than a legacy destination counts users: it refuses one. Without the capability there is none.
+    @Test func aRequestersMarkersMayBeRefused() {
+        var scenario = scenario(.new, .legacy, devices: 0)
+        scenario.requester = Requester(requests: 2)
+        #expect(predict(scenario).map(\.ending) == [.failed])
+        scenario.destination = Kind.new.side
+        scenario.destination.capability = false
+        scenario.requester = Requester(requests: 1, late: 1)
+        #expect(predict(scenario).map(\.ending) == [.failed])
+        #expect(predict(scenario).first?.requests == [1] && predict(scenario).first?.words == nil)
+        scenario.source.capability = false
+        #expect(predict(scenario).map(\.ending) == [.completed])
+        #expect(predict(scenario).first?.requests == [0])
+    }
+
+    /// What is asked for as postcopy starts fails before anything is handed over, whatever would become of the postcopy.
+    @Test(arguments: [PostcopyCourse.completes, .paused, .killedRunning]) func aLateRequestFailsTheStartOfPostcopy(course: PostcopyCourse) {
+        var scenario = scenario(.new, .new, devices: 0)
+        scenario.requester = Requester(requests: 1, late: 1)
+        scenario.postcopy = Postcopy(course, awaitsPackage: true)
+        #expect(predict(scenario).map(\.ending) == [.failed])
+        #expect(predict(scenario).first?.words == "Switchover ACK was requested by 1 devices during switchover")
+    }
+
     @Test(arguments: [(Scenario.Race.acksFirst, Ending.endlessAfterUnderflow), (.decisionFirst, .twoGuests)])
     func aForcedRaceHasOneEnding(race: Scenario.Race, ending: Ending) {
         for (source, destination, devices) in [(Kind.new, Kind.legacy, 0), (.legacy, .new, 2), (.new, .old, 0)] {

@@ -5,9 +5,11 @@ import Testing
 
 /// The account, taken from short logs: right ones, and ones that are wrong in a way the account must show.
 @Suite struct HandshakeTests {
-    private func handshake(source: [String], destination: [String] = []) throws -> Handshake {
-        var from = SourceAccount()
-        var to = DestinationAccount()
+    private func handshake(source: [String], destination: [String] = [], requester: String? = nil) throws -> Handshake {
+        var circumstances = Circumstances()
+        circumstances.requester = requester
+        var from = SourceAccount(circumstances, guestRuns: true)
+        var to = DestinationAccount(idstrs: [:], requester: requester)
         var reader = LogReader(Array(source.map { $0 + "\n" }.joined().utf8))
         while let line = try reader.nextEvent() { from.take(try #require(line.event)) }
         #expect(reader.summary.events == source.count, "\(reader.summary.examples)")
@@ -51,6 +53,22 @@ import Testing
         #expect(account.gatedSteps == 1)
         #expect(account.decision == .init(pending: 100, threshold: 310_075, queries: 3, acksBefore: 1, outstanding: 0))
         #expect(account.decidedAfterAllAcks == true)
+    }
+
+    /// What no device's line is about is the requester's, and so is an approval without a name inside its section.
+    @Test func aRequesterHasWhatIsNoDevices() throws {
+        let source = [running, request("a"), query(total: 1 << 30, collected: 4, pending: 4), query(total: 100, collected: 1, pending: 5)]
+        let account = try handshake(source: source + section, requester: "gpu")
+        #expect(account.requests == ["0000:00:01.0/vfio": 1, "gpu": 4])
+        #expect(try handshake(source: source + section).requests == ["0000:00:01.0/vfio": 1])
+        let destination = [
+            "qemu_loadvm_state_section_startfull 36(gpu) 0 1", "qemu_loadvm_state_section_startfull 37(0000:00:01.0/vfio) 0 1",
+            "loadvm_state_switchover_ack_needed Switchover ack pending num=2", "qemu_loadvm_state_section_partend 37",
+            "vfio_load_state  (b) data 0xffffffffef100005", "loadvm_approve_switchover Switchover ack pending num=1",
+            "qemu_loadvm_state_section_partend 36", "loadvm_approve_switchover Switchover ack pending num=0",
+            "migrate_send_rp_message 7: len 0",
+        ]
+        #expect(try handshake(source: [], destination: destination, requester: "gpu").approvals == ["0000:00:01.0/vfio": 1, "gpu": 1])
     }
 
     @Test func aLegacyHandshakeOf10_0HasUnnamedRequestsAndNamedApprovals() throws {

@@ -9,6 +9,7 @@ extension Driver {
     static let postcopyDrivers = [
         postcopy("postcopy", .completes, "switched to postcopy with pages missing") { draft in
             draft.plan.leg.schedule = draft.untilPostcopyBegins
+            if draft.recipe.modules.faults > 0 { draft.plan.source.parameters["max-postcopy-bandwidth"] = faultingRate }
         },
         postcopy("postcopy-all-sent", .nothingIsMissing, "switched to postcopy when all pages are sent and only the ACK is missing") {
             draft in
@@ -50,7 +51,8 @@ extension Driver {
             draft.plan.leg.schedule =
                 draft.untilTheDestinationRuns + [
                     cutTheChannel, .wait(.status(.source, "postcopy-paused", times: 1)),
-                    .wait(.status(.destination, "postcopy-paused", times: 1)), fullRate, .recover,
+                    .wait(.status(.destination, "postcopy-paused", times: 1)),
+                    draft.recipe.modules.faults > 0 ? postcopyRate(faultingRate) : fullRate, .recover,
                 ]
         },
         postcopy("postcopy-cut-at-end", .cutAtTheEnd, "the channel is cut when all pages are sent and the destination has not confirmed it")
@@ -122,7 +124,13 @@ private let began = ScheduleStep.wait(.logged(.source, event: "migration_thread_
 private let startPostcopy = ScheduleStep.execute(.source, command: "migrate-start-postcopy", nil)
 /// An error of the channel, as a manager makes it.
 private let cutTheChannel = ScheduleStep.execute(.source, command: "migrate-pause", nil)
-private let fullRate = ScheduleStep.execute(.source, command: "migrate-set-parameters", ["max-postcopy-bandwidth": 0])
+private let fullRate = postcopyRate(0)
+/// Bytes a second at which the guest goes on finding pages missing.
+private let faultingRate = JSONValue.integer(4 << 20)
+
+private func postcopyRate(_ rate: JSONValue) -> ScheduleStep {
+    .execute(.source, command: "migrate-set-parameters", ["max-postcopy-bandwidth": rate])
+}
 
 /// Until the lower threshold is in force.
 private func lowering(_ bandwidth: JSONValue) -> [ScheduleStep] {
@@ -164,9 +172,10 @@ extension Draft {
     fileprivate var untilTheDestinationRuns: [ScheduleStep] {
         mutating get {
             plan.source.parameters["max-postcopy-bandwidth"] = slowest
+            let fault = ScheduleStep.wait(.logged(.source, event: "migrate_handle_rp_req_pages", times: 1))
             return untilPostcopyBegins + [
                 .wait(.status(.source, "postcopy-active", times: 1)), .wait(.logged(.destination, event: "vm_state_notify", times: 1)),
-            ]
+            ] + (recipe.modules.faults > 0 ? [fault] : [])
         }
     }
 }

@@ -293,6 +293,18 @@ package final class RAM: SaveVMHandlers {
     /// Pages that are still to come.
     package var missingPages: Int { received.reduce(0) { $0 + $1.pages - $1.count } }
 
+    /// The page that is still to come before which so many others are, in the order of blocks and pages; nil where there are not as many.
+    package func missingPage(_ number: Int) -> (block: Int, page: Int)? {
+        var number = number
+        for (block, pages) in received.enumerated() {
+            for run in pages.inverted.runs {
+                if number < run.count { return (block, run.lowerBound + number) }
+                number -= run.count
+            }
+        }
+        return nil
+    }
+
     /// Guest or device touch a page in postcopy: the request to send, or nil where the page has come or was asked for before.
     package func touch(block: Int, page: Int) -> ReturnMessage? {
         guard isMissing(block: block, page: page), !asked.contains(where: { $0 == (block, page) }) else { return nil }

@@ -3,7 +3,7 @@ import MigrationStream
 import SwitchoverProtocol
 
 /// When a requester asks, and for how many ACKs at once.
-package struct RequesterScript: Hashable, Sendable {
+package struct RequesterScript: Sendable {
     package struct Request: Hashable, Sendable {
         /// The first query of a migration is 1; estimates and exact ones count alike.
         package var query: Int
@@ -16,6 +16,8 @@ package struct RequesterScript: Hashable, Sendable {
     }
 
     package var requests: [Request]
+    /// Asked for in the first exact query that finds this gate of the host open.
+    package var whenOpen: (gate: String, count: UInt32)?
     /// Asked for in the final query, of a precopy completion or of a postcopy start: either fails, and the source runs on.
     package var inFinalQuery: UInt32
     /// PARTs that go by between a request and its markers.
@@ -38,6 +40,8 @@ package final class Requester: SaveVMHandlers {
     private let sendsMarkers: Bool
 
     private var queries = 0
+    /// What the script asks for by a gate was asked for.
+    private var hasAskedByGate = false
     /// ACKs asked for whose marker is to be sent, by the number of PARTs until then.
     private var markers: [(parts: Int, count: UInt32)] = []
     /// Markers sent in this migration.
@@ -57,7 +61,7 @@ package final class Requester: SaveVMHandlers {
     /// In legacy mode nothing is asked for, and one marker is sent all the same.
     package func saveSetup(_ call: inout Call) throws(ModuleError) -> Progress {
         let isLegacy = call.host.has(.switchoverAck) && !call.host.countsRequests
-        (queries, markersSent, requested) = (0, 0, 0)
+        (queries, markersSent, requested, hasAskedByGate) = (0, 0, 0, false)
         markers = []
         if isLegacy { markers.append((script.markerDelay, 1)) }
         call.payload.append(.end)
@@ -69,7 +73,11 @@ package final class Requester: SaveVMHandlers {
     ) throws(ModuleError) -> Progress {
         queries += 1
         guard call.host.countsRequests else { return .done }
-        let count = script.requests.reduce(final ? script.inFinalQuery : 0) { $0 &+ ($1.query == queries ? $1.count : 0) }
+        var count = script.requests.reduce(final ? script.inFinalQuery : 0) { $0 &+ ($1.query == queries ? $1.count : 0) }
+        if exact, !final, !hasAskedByGate, let later = script.whenOpen, call.host.isOpen(later.gate) {
+            count &+= later.count
+            hasAskedByGate = true
+        }
         guard count > 0 else { return .done }
         pending.requests &+= count
         requested += UInt64(count)
