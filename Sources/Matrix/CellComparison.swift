@@ -72,8 +72,11 @@ public func differences(of found: ComparedRun, from expected: ComparedRun, in ce
     }
     for (index, (ours, theirs)) in zip(found.legs, expected.legs).enumerated() {
         let forecast = cell.forecasts[index]
-        var differences = ours.judgement.differences(from: theirs.judgement, counts: forecast.comparedCounts)
-        differences += ours.sequence.differences(from: theirs.sequence, isOpenEnded: forecast.scenario.requestsForEver)
+        let counts = forecast.comparedCounts
+        var differences = ours.judgement.differences(from: theirs.judgement, counts: counts)
+        // What may be counted or not has no place in the order either.
+        let (found, expected) = (ours.sequence.comparing(counts), theirs.sequence.comparing(counts))
+        differences += found.differences(from: expected, isOpenEnded: forecast.scenario.requestsForEver)
         all += differences.map { (isSeveral ? index + 1 : nil, $0) }
     }
     return all

@@ -24,7 +24,8 @@ final class EngineLegRun {
     private var isMigrating = false
     private var wasKilled = (source: false, destination: false)
     private let start: UInt64
-    private let channel: Channel
+    private let connection: EngineConnection
+    private var channel: Channel { connection.first }
 
     init(leg: EngineLeg, source: EngineProcess, destination: EngineProcess, _ simulation: Simulation) {
         self.leg = leg
@@ -33,13 +34,13 @@ final class EngineLegRun {
         self.simulation = simulation
         steps = leg.plan.before[...]
         start = simulation.clock.now
-        channel =
+        let channel =
             switch leg.plan.channel {
             case .file: Channel(.file)
             case .pipe: Channel(.pipe)
             default: Channel()
             }
-        simulation.aborted = { [unowned self] in ends($0) }
+        connection = EngineConnection(source, destination, over: channel, simulation)
         (source.log.leg, source.log.isSource) = (leg, true)
         (destination.log.leg, destination.log.isSource) = (leg, false)
     }
@@ -51,7 +52,6 @@ final class EngineLegRun {
         try followToEnd()
         steps = leg.plan.schedule[...]
         if leg.plan.haltsDestination { destination.host.isHalted = true }
-        connect(to: destination)
         let taken = source.main.taken
         source.main.request(.migrate)
         isMigrating = true
@@ -81,22 +81,6 @@ final class EngineLegRun {
     }
 
     private func listen() { destination.incoming = Incoming(destination.host, channel, simulation.clock) }
-
-    /// The source's next connection goes to this process, if it listens.
-    private func connect(to process: EngineProcess) {
-        source.main.destination = { [unowned process, channel] in
-            if channel.kind == .file { return channel }
-            guard !process.host.isGone, let incoming = process.incoming else { return nil }
-            if incoming.status == .setup {
-                incoming.accept()
-                return channel
-            }
-            guard incoming.status == .postcopyPaused else { return nil }
-            let next = Channel()
-            incoming.recover(over: next)
-            return next
-        }
-    }
 
     // MARK: Watching
 
@@ -200,7 +184,7 @@ final class EngineLegRun {
         case .resumeDestination: destination.host.isHalted = false
         case .kill(let role): kill(role)
         // What was written before still arrives.
-        case .yank: currentChannel.closeSource()
+        case .yank: connection.current.closeSource()
         case .cut(let part): cut(part)
         case .recover: source.main.request(.resume)
         case .request(let role, let command, let arguments): return try execute(role, command, arguments, waits: false)
@@ -287,22 +271,14 @@ final class EngineLegRun {
         guard let closing, simulation.clock.now >= closing.at || !canStep else { return canStep }
         self.closing = nil
         simulation.clock.now = max(simulation.clock.now, closing.at)
-        if closing.role == .source { currentChannel.closeSource() } else { currentChannel.closeDestination() }
+        connection.close(closing.role)
         return true
     }
 
-    /// A process has ended itself: the other one finds the channel closed.
-    private func ends(_ host: Host) {
-        host.end()
-        if host === source.host { currentChannel.closeSource() } else { currentChannel.closeDestination() }
-    }
-
-    private var currentChannel: Channel { source.main.source?.channel ?? channel }
-
     private func cut(_ part: ChannelPart) {
         switch part {
-        case .whole: currentChannel.cut()
-        case .returnPath: currentChannel.cutBack()
+        case .whole: connection.current.cut()
+        case .returnPath: connection.current.cutBack()
         }
     }
 

@@ -169,7 +169,7 @@ private final class InjectedMigration {
 
     private func inject() {
         switch injection?.fault {
-        case .breaks?: channel.breakOff()
+        case .breaks?: connection?.current.breakOff()
         case .cancel?: commands.append(.cancel)
         case .kill?: killsAfterStep = true
         case .eio?, .eioRecovery?, nil: break
@@ -178,8 +178,7 @@ private final class InjectedMigration {
 
     // MARK: Driving
 
-    private let first = Channel()
-    private var channel: Channel { source?.main.source?.channel ?? first }
+    private var connection: EngineConnection?
 
     func drive(mostSteps: Int) throws {
         let source = try EngineProcess(plan.source, role: .source, leg: leg, simulation, generation: plan.generation) {
@@ -190,13 +189,12 @@ private final class InjectedMigration {
             [unowned self] in refuses(.destination, $0, $1)
         }
         self.destination = destination
-        simulation.aborted = { [unowned self] in ends($0) }
+        let first = channel()
+        connection = EngineConnection(source, destination, over: first, another: { [unowned self] in channel() }, simulation)
         while simulation.step() {}
         simulation.willStep = { [unowned self] in willStep($0) }
-        first.breaks = { [unowned self] in breaks($0) }
         destination.incoming = Incoming(destination.host, first, simulation.clock) { [unowned self] in entered(.destination, $0) }
         source.main.entered = { [unowned self] in entered(.source, $0) }
-        source.main.destination = { [unowned self] in connection() }
         source.main.request(.migrate)
         repeat {
             while simulation.step() {
@@ -230,17 +228,11 @@ private final class InjectedMigration {
         return hasActed
     }
 
-    private func connection() -> Channel? {
-        guard let destination, !destination.host.isGone, let incoming = destination.incoming else { return nil }
-        if incoming.status == .setup {
-            incoming.accept()
-            return first
-        }
-        guard incoming.status == .postcopyPaused else { return nil }
-        let next = Channel()
-        next.breaks = { [unowned self] in breaks($0) }
-        incoming.recover(over: next)
-        return next
+    /// One that breaks where it is to.
+    private func channel() -> Channel {
+        let channel = Channel()
+        channel.breaks = { [unowned self] in breaks($0) }
+        return channel
     }
 
     /// The manager takes a paused postcopy up again.
@@ -259,12 +251,7 @@ private final class InjectedMigration {
         record.killedWithGuest =
             hasSaidSo || destination.host.guestRuns || [.completed, .postcopyActive, .postcopyPaused].contains(destinationStatus)
         destination.host.end()
-        (destination.incoming?.channel ?? first).closeDestination()
-    }
-
-    private func ends(_ host: Host) {
-        host.end()
-        if host === source?.host { channel.closeSource() } else { channel.closeDestination() }
+        destination.incoming?.channel.closeDestination()
     }
 
     // MARK: The end

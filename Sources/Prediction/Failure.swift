@@ -164,6 +164,12 @@ private func failing(_ call: FailingCall, _ errno: String, resetFails: Bool, _ h
         outcome.words = words
         return outcome
     }
+    func aborted() -> Outcome {
+        var outcome = healthy.ending(.noGuest)
+        // The ACK frees the source before it has its line, which an abort of another thread may cut off.
+        outcome.acksCounted = nil
+        return outcome
+    }
     let source = scenario.source
     switch call {
     case .sourceBind: return refused("error bind device")
@@ -198,8 +204,8 @@ private func failing(_ call: FailingCall, _ errno: String, resetFails: Bool, _ h
     case .sourceLaterRead: return errno == "ENOMSG" ? healthy : failed()
     case .sourceFinalRead: return errno == "ENOMSG" ? healthy : failed()
     case .sourcePreCopyP2P:
-        return resetFails ? healthy.ending(.noGuest) : failed("Failed setting device state to PRE_COPY_P2P")
-    case .sourceStopCopy: return resetFails ? healthy.ending(.noGuest) : failed("Failed setting device state to STOP_COPY")
+        return resetFails ? aborted() : failed("Failed setting device state to PRE_COPY_P2P")
+    case .sourceStopCopy: return resetFails ? aborted() : failed("Failed setting device state to STOP_COPY")
     // When all is over: the device is reset, or the process ends, at a source that has nothing more to do.
     case .sourceStop: return healthy
     case .destinationMigration:

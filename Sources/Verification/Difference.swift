@@ -93,6 +93,18 @@ extension ProtocolSequence {
     }
 }
 
+extension ProtocolSequence {
+    /// Without the ACKs that the source counts, where their number is not compared. An underflow is always told.
+    public func comparing(_ counts: Set<String>) -> ProtocolSequence {
+        guard !counts.contains("acks-counted") else { return self }
+        var sequence = self
+        sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } }
+        return sequence
+    }
+}
+
+private let countedAckStep = "source_return_path_thread_switchover_acked"
+
 /// Comparisons that a whole alignment may need; beyond it the first place where two threads part is all that is said.
 private let mostComparisons = 1 << 24
 
