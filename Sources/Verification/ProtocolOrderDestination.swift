@@ -172,7 +172,8 @@ extension VFIOLoadTag {
     }
 }
 
-/// A stream that ends is EIO within a field and EINVAL at a section's footer: which of the two depends on where the source's last flush ended.
+/// A stream that ends is EIO within a field or before a section, and EINVAL at a section's footer: which of them it is depends on where the
+/// source's last flush ended.
 private func withoutCut(_ result: Int64) -> String { result == -5 || result == -22 ? "EIO or EINVAL" : "\(result)" }
 
 /// The same in words. What a device or a command refuses has other words.
@@ -184,6 +185,6 @@ private func withoutCut(_ error: String) -> String {
     let more = rest.count > 1 ? rest[1] : ""
     let isPlain =
         more.isEmpty || more == "Input/output error" || more.hasPrefix("Section footer error")
-        || more.hasPrefix("Failed to load vmstate version_id")
+        || more.hasPrefix("Failed to load vmstate version_id") || more.hasPrefix("Failed to read section ID")
     return isPlain ? start + "EIO or EINVAL" : start + "EIO or EINVAL: " + more
 }
