@@ -68,7 +68,8 @@ struct mocked_device {
     int board_gates[SCRIPT_MAX_GATES];
     uint32_t gates_seen; /* gates of the script the model knows to be open */
     uint64_t calls, held, holds;
-    uint64_t queries_paced; /* of the present session */
+    uint32_t asked_session; /* whose queries `asked` counts, also those that fail */
+    uint64_t asked;
     enum vfio_device_mig_state entered[MAX_STATES]; /* by the call in progress */
     unsigned entered_count;
 };
@@ -216,28 +217,19 @@ static void hold(struct mocked_device *device, unsigned gate) {
     pthread_mutex_unlock(&device->lock);
 }
 
-/* What the call takes beyond its cost: see BRISK_QUERIES. */
-static uint64_t pace_ns(struct mocked_device *device) {
-    uint64_t queries = mock_device_progress(device->model).queries;
-    bool is_query = queries != device->queries_paced;
-    device->queries_paced = queries;
-    return is_query && queries > BRISK_QUERIES ? QUERY_PACE_NS : 0;
-}
-
 /* Everything that takes time happens after the lock is gone: peers, the cost, the gates. */
 static int64_t finish(struct mocked_device *device, struct mock_outcome outcome) {
     enum vfio_device_mig_state entered[MAX_STATES];
     unsigned count = device->entered_count;
     memcpy(entered, device->entered, sizeof entered);
     device->calls++;
-    uint64_t cost_ns = outcome.cost_ns + pace_ns(device);
     publish(device);
     pthread_mutex_unlock(&device->lock);
 
     if (count > 0)
         tell_peers(device, entered, count);
-    if (cost_ns > 0)
-        sys_sleep_ns(cost_ns);
+    if (outcome.cost_ns > 0)
+        sys_sleep_ns(outcome.cost_ns);
     for (unsigned gate = 0; outcome.gates >> gate; gate++)
         if (outcome.gates >> gate & 1)
             hold(device, gate);
@@ -259,6 +251,17 @@ static int64_t refuse(int error) {
     return -1;
 }
 
+/* See BRISK_QUERIES. A query of a stopped guest is part of its downtime, and the last. */
+static void pace(struct mocked_device *device, uint32_t session, struct mock_outcome *outcome) {
+    if (device->asked_session != session) {
+        device->asked_session = session;
+        device->asked = 0;
+    }
+    bool waits = ++device->asked > BRISK_QUERIES && mock_device_progress(device->model).state == VFIO_DEVICE_STATE_PRE_COPY;
+    if (waits && outcome->cost_ns < QUERY_PACE_NS)
+        outcome->cost_ns = QUERY_PACE_NS;
+}
+
 static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argument) {
     if ((what & 0xff) == IOMMUFD) {
         pthread_mutex_lock(&side.iommufd_lock);
@@ -270,8 +273,12 @@ static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argum
     }
     struct mocked_device *device = device_of(what);
     begin(device);
-    return finish(device, (what & 0xff) == DEVICE ? mock_device_ioctl(device->model, request, argument)
-                                                  : mock_data_ioctl(device->model, session_of(what), request, argument));
+    if ((what & 0xff) == DEVICE)
+        return finish(device, mock_device_ioctl(device->model, request, argument));
+    struct mock_outcome outcome = mock_data_ioctl(device->model, session_of(what), request, argument);
+    if (request == VFIO_MIG_GET_PRECOPY_INFO)
+        pace(device, session_of(what), &outcome);
+    return finish(device, outcome);
 }
 
 static int64_t mocked_read(uint64_t what, void *buffer, size_t length) {

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,35 +324,66 @@ static void holds_a_call_until_its_gate_opens(void **state) {
 }
 
 static _Atomic uint64_t slept_ns;
+static _Atomic bool sleeps = true;
 void __real_sys_sleep_ns(uint64_t length);
 void __wrap_sys_sleep_ns(uint64_t length);
 
 void __wrap_sys_sleep_ns(uint64_t length) {
     slept_ns += length;
-    __real_sys_sleep_ns(length);
+    if (sleeps)
+        __real_sys_sleep_ns(length);
 }
 
+static uint64_t slept_by_query(int data, int expected) {
+    struct vfio_precopy_info info = { .argsz = sizeof info };
+    uint64_t before = slept_ns;
+    assert_int_equal(ioctl(data, VFIO_MIG_GET_PRECOPY_INFO, &info), expected);
+    return slept_ns - before;
+}
+
+/* Costs and failures of its own make no difference to the pace, but that what takes longer anyway takes no longer for it. */
 static void slows_a_source_that_asks_without_end(void **state) {
     (void)state;
-    start_with(ABILITIES "cost precopy-info 7ns\n", NULL);
-    bind_device(FIRST);
-    for (int session = 0; session < 2; session++) {
-        int data = -1;
-        assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY, &data), 0);
-        slept_ns = 0;
-        struct vfio_precopy_info info = { .argsz = sizeof info };
-        struct vfio_device_info other = { .argsz = sizeof other };
-        for (uint64_t query = 1; query <= BRISK_QUERIES + 3; query++) {
-            assert_int_equal(ioctl(data, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
-            assert_int_equal(slept_ns, query * 7 + (query > BRISK_QUERIES ? (query - BRISK_QUERIES) * QUERY_PACE_NS : 0));
-            /* No other call takes longer for it. */
-            uint64_t slept = slept_ns;
-            assert_int_equal(ioctl(FIRST, VFIO_DEVICE_GET_INFO, &other), 0);
-            assert_int_equal(slept_ns, slept);
+    static const struct {
+        const char *script;
+        int result;
+        uint64_t brisk, slow;
+    } cases[] = {
+        { ABILITIES, 0, 0, QUERY_PACE_NS },
+        { ABILITIES "cost precopy-info 7ns\n", 0, 7, QUERY_PACE_NS },
+        { ABILITIES "on call precopy-info do fail EIO\n", -1, 0, QUERY_PACE_NS },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start_with(cases[i].script, NULL);
+        bind_device(FIRST);
+        for (int session = 0; session < 2; session++) {
+            int data = -1;
+            assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY, &data), 0);
+            struct vfio_device_info other = { .argsz = sizeof other };
+            for (uint64_t query = 1; query <= BRISK_QUERIES + 3; query++) {
+                assert_int_equal(slept_by_query(data, cases[i].result), query > BRISK_QUERIES ? cases[i].slow : cases[i].brisk);
+                /* No other call takes longer for it. */
+                uint64_t slept = slept_ns;
+                assert_int_equal(ioctl(FIRST, VFIO_DEVICE_GET_INFO, &other), 0);
+                assert_int_equal(slept_ns, slept);
+            }
+            /* Nor does the last check, with the guest stopped. */
+            assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY_P2P, NULL), 0);
+            assert_int_equal(slept_by_query(data, cases[i].result), cases[i].brisk);
+            assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_RUNNING, NULL), 0);
+            close(data);
         }
-        assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_RUNNING, NULL), 0);
-        close(data);
+        shim_stop();
     }
+    start_with(ABILITIES "cost precopy-info 2ms\n", NULL);
+    bind_device(FIRST);
+    int data = -1;
+    assert_int_equal(set_state(FIRST, VFIO_DEVICE_STATE_PRE_COPY, &data), 0);
+    sleeps = false;
+    for (uint64_t query = 1; query <= BRISK_QUERIES + 1; query++)
+        assert_int_equal(slept_by_query(data, 0), 2 * QUERY_PACE_NS);
+    sleeps = true;
+    close(data);
 }
 
 static void *connect_to(void *address) {
