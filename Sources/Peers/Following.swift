@@ -144,7 +144,10 @@ extension LegSides {
     func waitForCleanup() async throws {
         let event = "migration_cleanup"
         guard source.configuration.traceEvents.contains(event) else { return }
-        _ = try await wait(.source, event, times: 1, deadline: .after(seconds: 5))
+        if try await wait(.source, event, times: 1, deadline: .after(seconds: 5)) { return }
+        // One whose main thread waits for somebody, or that has ended, makes none; what it left is judged.
+        guard (try? await source.monitor.execute("query-status", deadline: .after(seconds: 1))) != nil else { return }
+        throw SideError("the source has reported its end and answers, but logged no \(event) within 5 s")
     }
 
     /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or

@@ -21,8 +21,9 @@ final class GrowingLog {
     /// Bytes written so far.
     var size: Int { slice.size }
 
-    /// Reads on, up to so many bytes from its beginning, or to the last whole line: a log may grow faster than it is read.
-    func read(upTo end: Int, _ body: (Event, _ line: Int) -> Void) throws {
+    /// Reads on, up to the line that begins before so many bytes, or to the last whole one: a log may grow faster than it is read. Stops
+    /// when `isOver`.
+    func read(upTo end: Int, unless isOver: () -> Bool, _ body: (Event, _ line: Int) -> Void) throws {
         if reader == nil {
             descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)
             guard descriptor >= 0 else {
@@ -37,7 +38,7 @@ final class GrowingLog {
                 return count
             }
         }
-        while place < end, let line = try reader?.next() {
+        while place < end, !isOver(), let line = try reader?.next() {
             place = line.position.offset + 1
             if let event = line.event { body(event, line.position.line) }
         }

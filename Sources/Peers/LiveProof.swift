@@ -22,11 +22,12 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
                 // What is armed is asked, and how far the logs go, before they are read: what it did is in them then.
                 let (armed, taken, ends) = (diary.armed, diary.marks.count, logs.map(\.size))
                 for (log, end) in zip(logs, ends) {
-                    try log.read(upTo: end) { event, line in
+                    try log.read(upTo: end, unless: { isOver.isSet }) { event, line in
                         watcher.take(event, from: log.stream, line: line)
                         if log.stream == .source, case .migrateTransferred = event { threshold.windowEnded() }
                     }
                 }
+                if isOver.isSet { return nil }
                 if let proof = watcher.endlessProof(armed: armed ?? threshold.pending(after: taken)) { return .endless(proof) }
                 // A log has no way to wake anybody.
                 usleep(20_000)

@@ -63,7 +63,8 @@ public struct MigrationPlan: Sendable {
     public var source: SideConfiguration
     /// One migration after the other, each to a destination of its own; at least one.
     public var legs: [MigrationLeg]
-    /// Bytes a side's logs may grow to: an endless migration writes some 20 MB a second.
+    /// Bytes a side's logs may grow to. A source without devices, whose queries nothing slows down, writes some 20 MB a second when it waits;
+    /// where nobody gets a processor but it, that must be enough for a while.
     public var logLimit = 256 << 20
 
     public init(source: SideConfiguration, destination: SideConfiguration) {

@@ -96,8 +96,8 @@ extension [ScheduleStep] {
 struct ThresholdInForce {
     let steps: [ScheduleStep]
     private var windows = 0
-    /// Steps taken when there was last one more of them, and the windows that had ended when that was seen.
-    private var latest = (taken: 0, windows: 0)
+    /// The step that set it last, and the windows that had ended when that was first seen to be taken.
+    private var latest: (step: Int?, windows: Int) = (nil, 0)
 
     init(steps: [ScheduleStep]) { self.steps = steps }
 
@@ -106,8 +106,9 @@ struct ThresholdInForce {
 
     /// What is still to come after so many steps, in words; nil: nothing.
     mutating func pending(after taken: Int) -> String? {
-        if taken != latest.taken { latest = (taken, windows) }
-        guard windows == latest.windows, steps.prefix(taken).last?.setsThreshold == true else { return nil }
+        let step = steps.prefix(taken).lastIndex(where: \.setsThreshold)
+        if step != latest.step { latest = (step, windows) }
+        guard step != nil, windows == latest.windows else { return nil }
         return "the threshold that was set is in force from the end of the window on"
     }
 }

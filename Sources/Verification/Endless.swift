@@ -21,7 +21,7 @@ struct Progress: Sendable {
     private var fell = false
     /// Windows since something last happened in which the source asked exactly, having sent what the threshold asks of it, and found no less
     /// pending than ever before: as much had come up meanwhile. A guest that is faster than the link keeps that up.
-    private var rounds = 0
+    private(set) var rounds = 0
     /// The most of them in a row. They stand where less was found in one window since: a guest without a processor writes nothing.
     private(set) var roundsShown = 0
     private var hasFoundLess = (inWindow: false, before: false)
@@ -108,6 +108,8 @@ struct EndlessProof {
     var reinitsForEver = false
     var decidesBelowThreshold = false
     let armed: String?
+    /// The migration goes on: what comes down is waited for. A log that is whole tells no more than it does.
+    var isLive = false
     /// A user that is no VFIO device sends markers that have no lines.
     var hasRequester = false
     /// Nothing that the destination says arrives.
@@ -180,6 +182,8 @@ struct EndlessProof {
         }
     }
 
+    private var rounds: Int { isLive ? source.progress.rounds : source.progress.roundsShown }
+
     // MARK: An ACK is missing
 
     private func waitForAck() -> Wait {
@@ -222,12 +226,12 @@ struct EndlessProof {
     /// RAM is sent first, and comes up again in each window as fast as the link carries it.
     private func starvation(_ acks: String) -> Wait? {
         let windows = source.account.starvedInARow
-        guard windows > 1, source.progress.roundsShown > 1,
+        guard windows > 1, rounds > 1,
             let device = source.devices.all.first(where: { $0.isInPrecopy && $0.initialAtPartEnd == nil })
         else { return nil }
         let proof =
             "\(acks) missing, and \(sourceName(device.name)) gets no part of the link for its initial bytes, since RAM uses up all of it"
-        guard windows >= Self.windowConfirmations, source.progress.roundsShown >= Self.roundConfirmations else {
+        guard windows >= Self.windowConfirmations, rounds >= Self.roundConfirmations else {
             return .open("\(proof); \(windows) of \(Self.windowConfirmations) windows in a row confirm it")
         }
         return .proved(.waitsForEver, "\(proof), and as much has come up again at the next query (\(windows) windows in a row)")
@@ -297,7 +301,6 @@ struct EndlessProof {
     private func confirmed(_ verdict: Verdict, _ proof: String, by iterations: Int? = nil) -> Wait {
         let settled = iterations ?? source.progress.settled
         if settled >= Self.confirmations { return .proved(verdict, "\(proof) (\(settled) iterations since the last progress)") }
-        let rounds = source.progress.roundsShown
         if verdict == .doesNotConverge, rounds >= Self.roundConfirmations {
             return .proved(verdict, "\(proof), in each of \(rounds) windows in which the source sent what it could and asked anew")
         }

@@ -128,7 +128,10 @@ public struct Verifier: Sendable {
     /// The proof that the migration can never end by itself, confirmed by 200 iterations after everything was settled; nil while it may
     /// still move. `armed`: what may still happen by itself, in words; nil: nothing.
     public func endlessProof(armed: String?) -> (verdict: Verdict, proof: String)? {
-        guard sides != .destination, case .proved(let verdict, let text) = proof(of: source, armed: armed).wait() else { return nil }
+        guard sides != .destination else { return nil }
+        var proof = proof(of: source, armed: armed)
+        proof.isLive = true
+        guard case .proved(let verdict, let text) = proof.wait() else { return nil }
         return (verdict, text)
     }
 

@@ -75,6 +75,14 @@ final class Recorder: EngineLog {
         #expect(threshold.pending(after: 3) == nil)
     }
 
+    @Test func `a step behind it that waits for no window changes nothing`() {
+        var threshold = ThresholdInForce(steps: [Self.set(.source, "downtime-limit"), .open(.source, gate: "load")])
+        threshold.windowEnded()
+        #expect(threshold.pending(after: 2) != nil)
+        threshold.windowEnded()
+        #expect(threshold.pending(after: 2) == nil)
+    }
+
     @Test func `nothing else is waited for`() {
         let others: [ScheduleStep] = [
             Self.set(.destination, "downtime-limit"), Self.set(.source, "multifd-channels"),

@@ -63,7 +63,10 @@ import Testing
     ])
     func lessInOneWindowIsNoTrend(windows: Int, less: [Int], isEndless: Bool) throws {
         let script = rewriting(windows) { window in 10 * less.count { $0 <= window } }
-        #expect(try verdict(script) == (isEndless ? .doesNotConverge : nil))
+        #expect(try script.verifier().judgement().verdict == (isEndless ? .doesNotConverge : .undecided))
+        // While it goes on, what comes down is waited for: a step of a schedule may have brought it about.
+        let isLong = windows - less.last! >= 10
+        #expect(try verdict(script) == (isLong ? .doesNotConverge : nil))
     }
 
     /// RAM is all that is sent, window for window.
@@ -91,7 +94,10 @@ import Testing
     }
 
     /// As it ended on a busy machine: the last query found less, and the device had had nothing all the same.
-    @Test func lessAtTheLastQueryLeavesTheStarvation() throws { #expect(try verdict(starving(25, less: 24)) == .waitsForEver) }
+    @Test func lessAtTheLastQueryLeavesTheStarvation() throws {
+        #expect(try starving(25, less: 24).verifier().judgement().verdict == .waitsForEver)
+        #expect(try verdict(starving(25, less: 24)) == nil)
+    }
 
     @Test func aPartNowAndThenIsNoStarvation() throws {
         let script = starving(25, devicePart: 12)
