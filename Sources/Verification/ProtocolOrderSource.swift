@@ -49,10 +49,13 @@ struct SourceOrder: Sendable {
     var finished: StepDrafts {
         var kept = steps
         let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
-        if hasFailed { kept.keep(.returnPath) { $1.event != "source_return_path_thread_pong" } }
+        if hasFailed || isGivingUp { kept.keep(.returnPath) { $1.event != "source_return_path_thread_pong" } }
         if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
         return kept
     }
+
+    /// It fails or is cancelled, whatever the other side says.
+    private var isGivingUp: Bool { [.failing, .failed, .cancelling, .cancelled].contains(status) }
 
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
@@ -106,8 +109,9 @@ struct SourceOrder: Sendable {
             if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
         case .migrateError(let text):
             let isEnd = saysThatPeerIsGone(text)
-            // Another thread may find it ended once more, or not.
-            if isEnd, hasChannelEnded { return }
+            // Another thread may find it ended once more, or not. So may the return path's where the source has given up before: it looks at
+            // the status between two messages, and ends without an error, or waits in a read, and finds the channel shut down.
+            if isEnd, hasChannelEnded || isGivingUp { return }
             hasChannelEnded = hasChannelEnded || isEnd
             let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
             steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
@@ -217,7 +221,9 @@ struct SourceOrder: Sendable {
                 steps.add(.migration, event, "(other modules)", at: place)
             }
         case .savevmSectionEnd(let idstr, _, let result):
-            if result < 0 || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
+            // Whether a source that is cancelled writes once more to what it has shut down is chance.
+            let hasFailed = result < 0 && !isGivingUp
+            if hasFailed || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
         case .migrationBitmapSyncStart:
             guard phase == .stopping, !hasSyncedLast else { return }
             hasSyncedLast = true
@@ -237,9 +243,8 @@ struct SourceOrder: Sendable {
         case .sourceReturnPathThreadEntry:
             hasChannelEnded = false
             steps.add(.returnPath, event, at: place)
-        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
-            .sourceReturnPathThreadEnd:
-            steps.add(.returnPath, event, at: place)
+        case .sourceReturnPathThreadBadEnd: if hasChannelEnded || !isGivingUp { steps.add(.returnPath, event, at: place) }
+        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadEnd: steps.add(.returnPath, event, at: place)
         case .sourceReturnPathThreadPong(let value):
             // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
             // breaks may take it along.
