@@ -94,13 +94,18 @@ extension ProtocolSequence {
 }
 
 extension ProtocolSequence {
-    /// Without the ACKs that the source counts, where their number is not compared. An underflow is always told.
-    public func comparing(_ counts: Set<String>) -> ProtocolSequence {
-        guard !counts.contains("acks-counted") else { return self }
+    /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how far
+    /// devices come in their iterations, where `iterates` is false.
+    public func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
         var sequence = self
-        sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } }
+        if !counts.contains("acks-counted") { sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } } }
+        if !iterates { sequence.threads = sequence.threads.filter { !$0.key.role.isOfIterations } }
         return sequence
     }
+}
+
+extension ProtocolThread.Role {
+    fileprivate var isOfIterations: Bool { if case .iteration = self { true } else { false } }
 }
 
 private let countedAckStep = "source_return_path_thread_switchover_acked"

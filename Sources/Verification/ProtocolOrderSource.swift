@@ -45,17 +45,17 @@ struct SourceOrder: Sendable {
 
     init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
 
-    /// The steps, without what a source that gives up may or may not have read before: the PONGs. (ACKs are counted beside.)
+    /// The steps, without what a source that gives up may or may not have read before: the PONGs. (ACKs are counted beside.) Nor does it
+    /// matter how its return path's thread ends: it looks at the status between two messages, or waits in a read that is then shut down.
     var finished: StepDrafts {
         var kept = steps
+        let leftOut: Set = ["source_return_path_thread_pong", "source_return_path_thread_bad_end"]
+        let givesUp = [.failing, .failed, .cancelling, .cancelled].contains(status)
         let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
-        if hasFailed || isGivingUp { kept.keep(.returnPath) { $1.event != "source_return_path_thread_pong" } }
+        if givesUp || hasFailed { kept.keep(.returnPath) { !leftOut.contains($1.event) } }
         if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
         return kept
     }
-
-    /// It fails or is cancelled, whatever the other side says.
-    private var isGivingUp: Bool { [.failing, .failed, .cancelling, .cancelled].contains(status) }
 
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
@@ -109,9 +109,8 @@ struct SourceOrder: Sendable {
             if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
         case .migrateError(let text):
             let isEnd = saysThatPeerIsGone(text)
-            // Another thread may find it ended once more, or not. So may the return path's where the source has given up before: it looks at
-            // the status between two messages, and ends without an error, or waits in a read, and finds the channel shut down.
-            if isEnd, hasChannelEnded || isGivingUp { return }
+            // Another thread may find it ended once more, or not.
+            if isEnd, hasChannelEnded { return }
             hasChannelEnded = hasChannelEnded || isEnd
             let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
             steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
@@ -222,7 +221,7 @@ struct SourceOrder: Sendable {
             }
         case .savevmSectionEnd(let idstr, _, let result):
             // Whether a source that is cancelled writes once more to what it has shut down is chance.
-            let hasFailed = result < 0 && !isGivingUp
+            let hasFailed = result < 0 && status != .cancelling
             if hasFailed || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
         case .migrationBitmapSyncStart:
             guard phase == .stopping, !hasSyncedLast else { return }
@@ -243,8 +242,9 @@ struct SourceOrder: Sendable {
         case .sourceReturnPathThreadEntry:
             hasChannelEnded = false
             steps.add(.returnPath, event, at: place)
-        case .sourceReturnPathThreadBadEnd: if hasChannelEnded || !isGivingUp { steps.add(.returnPath, event, at: place) }
-        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadEnd: steps.add(.returnPath, event, at: place)
+        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
+            .sourceReturnPathThreadEnd:
+            steps.add(.returnPath, event, at: place)
         case .sourceReturnPathThreadPong(let value):
             // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
             // breaks may take it along.
