@@ -7,7 +7,7 @@ struct SourceSide: Sendable {
     private let circumstances: Circumstances
     private(set) var account: SourceAccount
     private(set) var ledger: SourceLedger
-    private(set) var devices = SourceDevices()
+    private(set) var devices: SourceDevices
     private(set) var switchover = Switchover()
     private(set) var arcs = DeviceArcs(.source)
     private(set) var status = StatusArcs.source
@@ -49,6 +49,7 @@ struct SourceSide: Sendable {
         self.circumstances = circumstances
         account = SourceAccount(circumstances, guestRuns: true)
         ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
+        devices = SourceDevices(announcesRequests: circumstances.announcesRequests)
     }
 
     /// A migration begins: what the guest and the devices were before stays.
