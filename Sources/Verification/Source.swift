@@ -224,6 +224,9 @@ struct SourceSide: Sendable {
         breaches.report(.capabilityOff, at: spot, when: .capabilityOff, found: "\(how), with the capability off", legal: "none of it")
     }
 
+    /// Section idstr of a user that is no VFIO device.
+    var requester: String? { circumstances.requester }
+
     /// Lines are missing.
     mutating func lose() {
         hasGaps = true
