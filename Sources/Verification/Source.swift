@@ -13,6 +13,8 @@ struct SourceSide: Sendable {
     private(set) var status = StatusArcs.source
     private(set) var guest = GuestAccount()
     private(set) var progress = Progress()
+    /// PART and END sections begun by the first half of the iterations that confirm that nothing happens any more.
+    private(set) var sectionsHalfway = 0
     private(set) var iterationsAtUnderflow = 0
     private(set) var breaches = Breaches()
 
@@ -103,6 +105,7 @@ struct SourceSide: Sendable {
             progress.query(total, exact: true)
         case .savevmStateIterate:
             progress.iterated()
+            if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
             switchover.iterates(at: spot, &breaches)
         case .savevmSectionStart: progress.wroteSection()
         case .vfioQueryPrecopySize(let device, let initial, let dirty, let reinit, let result):
