@@ -13,6 +13,8 @@ private final class LegVerifiers: EngineLog {
     /// Idstrs by device name, which the devices' own streams have and QEMU's up to 11.0 have not.
     private let idstrs: [String: String]
     private let requester: String?
+    /// Of each leg's source.
+    private let generations: [String?]
     private(set) var verifiers: [Verifier] = []
     private(set) var events = 0
     /// Events of each stream of the leg, which are its line numbers.
@@ -22,6 +24,7 @@ private final class LegVerifiers: EngineLog {
         forecasts = cell.forecasts
         idstrs = Dictionary(cell.users.map { ($0.value, $0.key) }) { first, _ in first }
         requester = cell.requester == nil ? nil : EngineModules.Requester.idstr
+        generations = cell.plan.legs.indices.map { cell.plan.source(ofLeg: $0).binary.engineGeneration }
     }
 
     func begin(leg: Int) {
@@ -29,6 +32,7 @@ private final class LegVerifiers: EngineLog {
         circumstances.sourceIdstrs = idstrs
         circumstances.destinationIdstrs = idstrs
         circumstances.requester = requester
+        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generations[leg])
         verifiers.append(Verifier(circumstances))
         lines = StreamCounts()
     }

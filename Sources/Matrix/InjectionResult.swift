@@ -140,6 +140,7 @@ extension InjectionScenario {
         circumstances.sourceMode = isPerDevice ? .perDevice : .legacy
         circumstances.destinationMode = circumstances.sourceMode
         circumstances.decidesBelowThreshold = generation?.has(.decidesAtThreshold) != true
+        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation?.name)
         return circumstances
     }
 

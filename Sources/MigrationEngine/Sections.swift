@@ -46,7 +46,7 @@ extension MigrationThread {
     }
 
     func command(_ command: MigrationCommand) {
-        host.emit(.savevmCommandSend(StreamCommand(rawValue: command.number) ?? .openReturnPath, length: Int64(command.length)))
+        host.emit(.savevmCommandSend(number: command.number, length: Int64(command.length)))
         write(.command(command))
     }
 

@@ -45,7 +45,7 @@ public enum Event: Hashable, Sendable {
     case qemuSavevmSendPackaged
     case savevmSendRecvBitmap(block: String)
     /// PACKAGED is printed after the commands inside the package.
-    case savevmCommandSend(StreamCommand, length: Int64)
+    case savevmCommandSend(number: UInt16, length: Int64)
     case savevmStateSetup
     case savevmStateIterate
     case savevmStateResumePrepare

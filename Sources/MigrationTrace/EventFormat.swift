@@ -87,11 +87,11 @@ extension Event {
             c.event("savevm_send_recv_bitmap", .migration)
             c.text("", &block)
             self = .savevmSendRecvBitmap(block: block)
-        case .savevmCommandSend(var command, var length):
+        case .savevmCommandSend(var number, var length):
             c.event("savevm_command_send", .migration)
-            c.code("com=0x", &command, hexadecimal: true)
+            c.code("com=0x", &number, hexadecimal: true)
             c.number(" len=", &length)
-            self = .savevmCommandSend(command, length: length)
+            self = .savevmCommandSend(number: number, length: length)
         case .savevmStateSetup: c.event("savevm_state_setup", .migration)
         case .savevmStateIterate: c.event("savevm_state_iterate", .migration)
         case .savevmStateResumePrepare: c.event("savevm_state_resume_prepare", .migration)

@@ -33,7 +33,7 @@ extension Event {
         .qemuSavevmSendPostcopyAdvise,
         .qemuSavevmSendPackaged,
         .savevmSendRecvBitmap(block: ""),
-        .savevmCommandSend(.ping, length: 0),
+        .savevmCommandSend(number: 0, length: 0),
         .savevmStateSetup,
         .savevmStateIterate,
         .savevmStateResumePrepare,

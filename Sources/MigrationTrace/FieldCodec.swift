@@ -78,14 +78,18 @@ extension FieldCodec {
     @inline(__always)
     mutating func code<Code: RawRepresentable>(_ before: StaticString, _ value: inout Code, hexadecimal: Bool = false)
     where Code.RawValue: FixedWidthInteger {
+        var number = value.rawValue
+        code(before, &number, hexadecimal: hexadecimal)
+        if let code = Code(rawValue: number) { value = code } else { refuse() }
+    }
+
+    /// A number that stands for a word which not every number has.
+    @inline(__always)
+    mutating func code<Number: FixedWidthInteger>(_ before: StaticString, _ value: inout Number, hexadecimal: Bool = false) {
         literal(before)
-        var number = UInt64(value.rawValue)
+        var number = UInt64(value)
         code(&number, hexadecimal: hexadecimal)
-        if let raw = Code.RawValue(exactly: number), let code = Code(rawValue: raw) {
-            value = code
-        } else {
-            refuse()
-        }
+        if let number = Number(exactly: number) { value = number } else { refuse() }
     }
 }
 

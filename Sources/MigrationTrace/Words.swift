@@ -71,7 +71,7 @@ public enum DowntimeKind: String, TraceWord {
     case nonIterable = "non-iterable"
 }
 
-/// A command of the forward stream. `savevm_command_send` prints its number, `loadvm_process_command` its name.
+/// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its name.
 public enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
     case openReturnPath = 1
     case ping

@@ -13,6 +13,9 @@ public struct Circumstances: Hashable, Sendable {
     public var destinationIdstrs: [String: String] = [:]
     /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their own.
     public var requester: String?
+    /// In per-device mode the source's core itself tells the destination who is to answer, by a command that no release has (the variant
+    /// `request-message`). No device writes a marker: the end of the section that leaves no initial bytes stands for it.
+    public var announcesRequests = false
     /// The channel is a pipe: what the destination says never reaches the source.
     public var isOneWay = false
     /// The destination's process was killed, which no log tells.
@@ -38,14 +41,19 @@ public struct Circumstances: Hashable, Sendable {
         destinationMode = header.destination.ackMode
         sourceIdstrs = header.source.idstrs
         destinationIdstrs = header.destination.idstrs
-        requester = header.source.idstrs.values.first { !isOfVFIO($0) }
+        // Of several the same in every run.
+        requester = header.source.idstrs.values.filter { !isOfVFIO($0) }.min()
         isOneWay = header.source.has(.oneWay)
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
-        decidesBelowThreshold = header.source.features.last { $0.name == "generation" }.map { ["8.1", "10.0"].contains($0.value) }
+        decidesBelowThreshold = header.source.generation.map { ["8.1", "10.0"].contains($0) }
+        announcesRequests = Self.announcesRequests(generation: header.source.generation)
         sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
+
+    /// By the name of the source's generation, as a trace's header has it; also of its corrected form.
+    public static func announcesRequests(generation: String?) -> Bool { generation?.hasPrefix("request-message") == true }
 }
 
 extension Setting {
@@ -57,6 +65,8 @@ extension Setting {
 
 extension TraceSide {
     fileprivate func has(_ setting: Setting) -> Bool { properties.contains(setting) }
+
+    fileprivate var generation: String? { features.last { $0.name == "generation" }?.value }
 
     fileprivate var switchoverAck: Bool? { capabilities.last { $0.name == "switchover-ack" }.flatMap { onOff($0.value) } }
 

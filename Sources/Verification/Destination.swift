@@ -68,8 +68,8 @@ struct DestinationSide: Sendable {
     private var isAfterGap = false
     private var lastDevice = 0
     private var lastMarker: String?
-    /// No release has the command that is being read; in a variant of the series one does what a marker does.
-    private var isInUnknownCommand = false
+    /// The command that is being read is one that no release has, and the source's core announces requests by it: it is the marker.
+    private var isInAnnouncement = false
     /// Approvals of the requester.
     private(set) var requesterApprovals: [Place] = []
     private(set) var requesterApprovalCount = 0
@@ -118,7 +118,7 @@ struct DestinationSide: Sendable {
         switch event {
         case .qemuLoadvmStateSection:
             readsOn(spot)
-            isInUnknownCommand = false
+            isInAnnouncement = false
         case .qemuLoadvmStateSectionPartEnd: sections += 1
         case .vfioLoadState(let device, let tag): loaded(device, tag, spot)
         case .vfioLoadStateDeviceData(let device, let size, let result): wrote(device, size, result, spot)
@@ -145,7 +145,7 @@ struct DestinationSide: Sendable {
         case .loadvmProcessCommand(.openReturnPath?, _):
             isOpeningReturnPath = true
             openedReturnPath = spot
-        case .loadvmProcessCommand(nil, _): isInUnknownCommand = true
+        case .loadvmProcessCommand(nil, _): isInAnnouncement = circumstances.announcesRequests
         case .loadvmPostcopyHandleRun: run = spot
         case .qemuLoadvmStateSectionCommand(let result):
             if let run, result < 0 { refusesToRun(run, result, spot) }
@@ -191,11 +191,15 @@ struct DestinationSide: Sendable {
                     .markerApproved, device: name, at: marker, with: [spot.place],
                     found: "another marker was loaded before marker \(devices[index].loadCount) was approved", legal: approvalLine)
             }
-            devices[index].marker = spot
-            devices[index].loadCount += 1
-            if devices[index].loads.count < SourceDevice.mostMarkers { devices[index].loads.append(spot.place) }
+            loadedMarker(index, spot)
         default: break
         }
+    }
+
+    private mutating func loadedMarker(_ index: Int, _ spot: Spot) {
+        devices[index].marker = spot
+        devices[index].loadCount += 1
+        if devices[index].loads.count < SourceDevice.mostMarkers { devices[index].loads.append(spot.place) }
     }
 
     private mutating func wrote(_ name: String, _ size: UInt64, _ result: Int64, _ spot: Spot) {
@@ -270,6 +274,7 @@ struct DestinationSide: Sendable {
                 legal: "vfio_load_state with ...ef100005 before it")
             return
         }
+        if isInAnnouncement { loadedMarker(index, spot) }
         let device = devices[index]
         if device.marker == nil, !isAfterGap {
             breaches.report(
@@ -300,7 +305,7 @@ struct DestinationSide: Sendable {
     private mutating func approvedRequester(_ name: String, _ spot: Spot) {
         requesterApprovalCount += 1
         if requesterApprovals.count < SourceDevice.mostMarkers { requesterApprovals.append(spot.place) }
-        guard !account.readsRequester, !isInUnknownCommand, !isAfterGap else { return }
+        guard !account.readsRequester, !isInAnnouncement, !isAfterGap else { return }
         breaches.report(
             .approvalMarker, device: name, at: spot, found: "an approval of the requester outside of its section",
             legal: "one approval for each marker, in its section")

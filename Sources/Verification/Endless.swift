@@ -247,8 +247,11 @@ struct EndlessProof {
         if source.ledger.counts == true, markers > loads {
             return "the destination has loaded \(loads) of \(markers) markers, \(readSections(destination))"
         }
-        // Up to 11.0 markers are not printed when they are written, and a requester's never are: all that was sent must have been read.
-        let isRead = destination.sections > source.progress.sectionsThen && source.progress.isComparable && !destination.hasGaps
+        // Up to 11.0 markers are not printed when they are written: all that was sent must have been read. A requester's never are, and may
+        // be written some sections behind the query that collects its requests: half of the iterations that confirm it are their time.
+        let isSettling = hasRequester && source.progress.settled < Self.confirmations / 2
+        let needed = hasRequester ? source.sectionsHalfway : source.progress.sectionsThen
+        let isRead = !isSettling && destination.sections > needed && source.progress.isComparable && !destination.hasGaps
         if source.ledger.counts != true && !source.devices.all.isEmpty || hasRequester, !isRead {
             return "the destination has \(readSections(destination))"
         }

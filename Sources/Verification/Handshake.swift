@@ -75,17 +75,12 @@ public struct SourceAccount: Sendable {
     private var decidesAtThreshold = false
     private var decision: Handshake.Decision?
     private var starvation = Starvation()
-    /// Who requests ACKs without lines of its own.
-    private var requester: String?
-    /// Requests of devices since the last query.
-    private var requestLines = 0
 
     public init() {}
 
     /// With what is known from outside: the mode, idstrs by device name, and how the source decides.
     init(_ circumstances: Circumstances, guestRuns: Bool) {
         mode = circumstances.sourceMode
-        requester = circumstances.requester
         devices = DeviceNames(circumstances.sourceIdstrs)
         decidesAtThreshold = circumstances.decidesBelowThreshold == false
         self.guestRuns = guestRuns
@@ -100,9 +95,7 @@ public struct SourceAccount: Sendable {
         case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
             devices.see(device)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): devices.name(device, idstr)
-        case .vfioStatePending(let pending) where pending.requestsAck:
-            requests[pending.device, default: 0] += 1
-            requestLines += 1
+        case .vfioStatePending(let pending) where pending.requestsAck: requests[pending.device, default: 0] += 1
         case .vmStateNotify(let running, _, _): guestRuns = running
         case .vfioVMStateChange(_, let running, _, _): guestRuns = running
         case .migrateTransferred(let window): threshold = window.maxSize
@@ -113,10 +106,6 @@ public struct SourceAccount: Sendable {
         case .qemuSavevmQueryPending(let query):
             queries += 1
             collected += Int(query.collectedAcks)
-            if let requester, Int(query.collectedAcks) > requestLines {
-                requests[requester, default: 0] += Int(query.collectedAcks) - requestLines
-            }
-            requestLines = 0
             // Set once: at the first query the counter holds the mode plus what has just been collected (11.1). A legacy
             // destination without devices may have sent its ACK even before.
             if mode == nil { mode = Int(query.pendingAcks) - Int(query.collectedAcks) + acks == 1 ? .legacy : .perDevice }
@@ -242,11 +231,16 @@ public struct DestinationAccount: Sendable {
 }
 
 extension Handshake {
-    /// The account of a whole migration.
-    public init(source: SourceAccount, destination: DestinationAccount) {
+    private init(source: SourceAccount, destination: DestinationAccount) {
         self.init()
         source.add(to: &self)
         destination.add(to: &self)
+    }
+
+    /// The account of a whole migration. What a user without lines of its own requested, the source's ledger knows.
+    init(source: SourceSide, destination: DestinationSide) {
+        self.init(source: source.account, destination: destination.account)
+        if let requester = source.requester, source.ledger.ofRequester > 0 { requests[requester, default: 0] += source.ledger.ofRequester }
     }
 
     public init(_ trace: Trace) {

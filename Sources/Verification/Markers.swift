@@ -51,6 +51,8 @@ struct SourceDevice: Sendable {
 }
 
 struct SourceDevices: Sendable {
+    /// No device writes a marker: see `Circumstances`.
+    let announcesRequests: Bool
     /// A log that names more devices than any machine has is not worth more memory.
     static let most = 256
 
@@ -59,6 +61,8 @@ struct SourceDevices: Sendable {
     private var isFirstQueryOver = false
     /// A marker, or a request: nothing else makes them than the capability.
     private(set) var showsCapability = false
+
+    init(announcesRequests: Bool = false) { self.announcesRequests = announcesRequests }
 
     private mutating func index(_ name: String) -> Int? {
         if last < all.count, all[last].name == name { return last }
@@ -251,10 +255,15 @@ struct SourceDevices: Sendable {
                 .markerPerRequest, device: name, at: spot, found: "a marker was written by a device that requested no ACK",
                 legal: "a marker after a request only")
         }
+        all[index].markerInPart = spot
+        marked(index, spot)
+    }
+
+    private mutating func marked(_ index: Int, _ spot: Spot) {
         all[index].isSent = true
         all[index].markers += 1
-        all[index].markerInPart = spot
-        if device.points.count < SourceDevice.mostMarkers { all[index].points.append(MarkerPoint(place: spot.place, bytes: device.bytes)) }
+        guard all[index].points.count < SourceDevice.mostMarkers else { return }
+        all[index].points.append(MarkerPoint(place: spot.place, bytes: all[index].bytes))
     }
 
     /// The end of the device's section.
@@ -277,7 +286,9 @@ struct SourceDevices: Sendable {
                 found: "the marker was written in a section that left \(initial) initial bytes",
                 legal: "the marker in the section that leaves 0")
         }
-        if printsMarkers, initial == 0, device.isSent == false, device.knowsPart {
+        if announcesRequests, mode == .perDevice {
+            if initial == 0, device.isSent == false, device.requests > device.markers { marked(index, spot) }
+        } else if printsMarkers, initial == 0, device.isSent == false, device.knowsPart {
             let isRequested = device.requests > 0
             breaches.report(
                 .markerDue, device: name, at: spot, when: isRequested ? .always : .capabilityOn,

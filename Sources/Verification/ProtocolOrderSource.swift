@@ -210,7 +210,9 @@ struct SourceOrder: Sendable {
             .savevmSendPostcopyRun, .savevmSendPostcopyResume, .qemuSavevmSendPostcopyAdvise, .qemuSavevmSendPackaged:
             steps.add(.migration, event, at: place)
         case .savevmSendPing(let value): steps.add(.migration, event, "0x" + String(value, radix: 16), at: place)
-        case .savevmCommandSend(let command, _): steps.add(.migration, event, command.name, at: place, once: command.isForEachBlock)
+        case .savevmCommandSend(let number, _):
+            let command = StreamCommand(rawValue: number)
+            steps.add(.migration, event, command?.name ?? "\(number)", at: place, once: command?.isForEachBlock ?? false)
         case .savevmSectionStart(let idstr, _):
             guard isSaving else { return }
             if isIterable(section: idstr) {

@@ -7,12 +7,14 @@ struct SourceSide: Sendable {
     private let circumstances: Circumstances
     private(set) var account: SourceAccount
     private(set) var ledger: SourceLedger
-    private(set) var devices = SourceDevices()
+    private(set) var devices: SourceDevices
     private(set) var switchover = Switchover()
     private(set) var arcs = DeviceArcs(.source)
     private(set) var status = StatusArcs.source
     private(set) var guest = GuestAccount()
     private(set) var progress = Progress()
+    /// PART and END sections begun by the first half of the iterations that confirm that nothing happens any more.
+    private(set) var sectionsHalfway = 0
     private(set) var iterationsAtUnderflow = 0
     private(set) var breaches = Breaches()
 
@@ -49,6 +51,7 @@ struct SourceSide: Sendable {
         self.circumstances = circumstances
         account = SourceAccount(circumstances, guestRuns: true)
         ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
+        devices = SourceDevices(announcesRequests: circumstances.announcesRequests)
     }
 
     /// A migration begins: what the guest and the devices were before stays.
@@ -102,6 +105,7 @@ struct SourceSide: Sendable {
             progress.query(total, exact: true)
         case .savevmStateIterate:
             progress.iterated()
+            if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
             switchover.iterates(at: spot, &breaches)
         case .savevmSectionStart: progress.wroteSection()
         case .vfioQueryPrecopySize(let device, let initial, let dirty, let reinit, let result):
@@ -222,6 +226,9 @@ struct SourceSide: Sendable {
     private mutating func capabilityIsOn(_ how: String, _ spot: Spot) {
         breaches.report(.capabilityOff, at: spot, when: .capabilityOff, found: "\(how), with the capability off", legal: "none of it")
     }
+
+    /// Section idstr of a user that is no VFIO device.
+    var requester: String? { circumstances.requester }
 
     /// Lines are missing.
     mutating func lose() {

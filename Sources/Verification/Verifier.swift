@@ -122,7 +122,7 @@ public struct Verifier: Sendable {
         findings += ending.findings
         return Judgement(
             verdict: ending.verdict, reason: ending.reason, findings: findings.map(named).sorted(by: precedes),
-            handshake: Handshake(source: source.account, destination: destination.account))
+            handshake: Handshake(source: source, destination: destination))
     }
 
     /// The proof that the migration can never end by itself, confirmed by 200 iterations after everything was settled; nil while it may

@@ -69,7 +69,7 @@ import Verification
     ]
 
     /// The closed form, the verifier and what the modules hold agree, whatever is left to chance.
-    @Test(arguments: rows, ["v1", "v2", "11.1"]) func theCellIsAsPredicted(row: Row, generation: String) throws {
+    @Test(arguments: rows, ["v1", "v2", "11.1", "request-message"]) func theCellIsAsPredicted(row: Row, generation: String) throws {
         let cell = try cell(generation, row.changes.merging(["modules": row.modules]) { $1 })
         for seed in [0, 1, 2, 3] as [UInt64] {
             var runner = runner

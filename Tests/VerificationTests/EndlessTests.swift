@@ -370,6 +370,27 @@ import Testing
         #expect(judgement.broken == ["converges"])
     }
 
+    /// A requester's marker has no line, and may be written some sections behind the query that collects the request: a destination that has
+    /// read no further may have it yet to read.
+    @Test(arguments: [(1, nil), (9, nil), (100, nil), (101, .waitsForEver), (250, .waitsForEver)] as [(read: Int, verdict: Verdict?)])
+    func aRequestersMarkerMayBeUnread(read: Int, verdict: Verdict?) throws {
+        var script = Script(devices: [])
+        script.pending = 1
+        script.source.append(script.query(total: 5000, collected: 1))
+        script.source.append("savevm_state_iterate ")
+        for _ in 0..<250 {
+            script.iterate(1)
+            script.source += ["savevm_section_start ram, section_id 2", "savevm_section_end ram, section_id 2 -> 0"]
+        }
+        for _ in 0..<read { script.destination += ["qemu_loadvm_state_section 2", "qemu_loadvm_state_section_partend 2"] }
+        var circumstances = Circumstances()
+        circumstances.sourceCapability = true
+        circumstances.requester = "gpu"
+        let verifier = try script.verifier(circumstances)
+        #expect(verifier.endlessProof(armed: nil)?.verdict == verdict)
+        if verdict == nil { #expect(verifier.judgement().reason.contains("read \(read) of 250 sections")) }
+    }
+
     /// What was proved before the guest was stopped stays a finding of the migration that then completes.
     @Test func aWaitThatWasBrokenOff() throws {
         var script = oneACKForTwo(iterations: 250)
