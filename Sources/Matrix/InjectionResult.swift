@@ -140,6 +140,7 @@ extension InjectionScenario {
         circumstances.sourceMode = isPerDevice ? .perDevice : .legacy
         circumstances.destinationMode = circumstances.sourceMode
         circumstances.decidesBelowThreshold = generation?.has(.decidesAtThreshold) != true
+        circumstances.doesWithoutDevice = generation?.has(.switchoverInDevice) != true
         return circumstances
     }
 

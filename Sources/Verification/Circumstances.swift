@@ -11,7 +11,8 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
-    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their own.
+    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their
+    /// own.
     public var requester: String?
     /// The channel is a pipe: what the destination says never reaches the source.
     public var isOneWay = false
@@ -27,6 +28,8 @@ public struct Circumstances: Hashable, Sendable {
     public var reinitsForEver = false
     /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
     public var decidesBelowThreshold: Bool?
+    /// The source switches over without the status `device`, unless it pauses before (8.1 to 9.2).
+    public var doesWithoutDevice = false
 
     public init() {}
 
@@ -43,7 +46,10 @@ public struct Circumstances: Hashable, Sendable {
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
-        decidesBelowThreshold = header.source.features.last { $0.name == "generation" }.map { ["8.1", "10.0"].contains($0.value) }
+        // Without what is known to be wrong with it a generation is as old as with it.
+        let generation = header.source.features.last { $0.name == "generation" }?.value.split(separator: "-corrected").first
+        decidesBelowThreshold = generation.map { ["8.1", "10.0"].contains($0) }
+        doesWithoutDevice = generation == "8.1"
         sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 }
