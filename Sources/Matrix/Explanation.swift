@@ -23,6 +23,8 @@ public struct Explanation: Sendable {
     /// The commands each side was given, as sent.
     public var sourceCommands: [String]
     public var destinationCommands: [String]
+    /// What the guest has beside memory and VFIO devices, in words.
+    public var modules: [String] = []
     /// What was waited for and done while it ran, in order, a text for each leg.
     public var schedule: [String] = []
     /// The command that runs it again.
@@ -58,6 +60,7 @@ public struct Explanation: Sendable {
         let forecast = result.cell.forecasts[result.tellingLeg]
         let ways = forecast.outcomes.map { $0.sentence(devices: forecast.scenario.devices.count) }
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
+        modules = result.cell.plan.source.modules.descriptions
         let legs = result.cell.plan.legs
         schedule = legs.enumerated().map { index, leg in
             (legs.count > 1 ? "leg \(index + 1): " : "") + leg.steps.map(\.description).joined(separator: "; ")
@@ -174,7 +177,7 @@ extension Explanation {
 
     private func command(_ text: String, _ side: String) -> String { "  " + padded(side, labelWidth) + cut(text, to: longestCommand) }
 
-    /// Each script once, behind the devices that have it; what was done when; and how to do it again.
+    /// Each script once, behind the devices that have it; the other modules; what was done when; and how to do it again.
     private var scripts: [String] {
         var blocks: [(devices: [String], script: [String])] = []
         for (role, side) in [("source", trace.header.source), ("destination", trace.header.destination)] {
@@ -193,7 +196,7 @@ extension Explanation {
         }
         let steps = schedule.filter { !$0.isEmpty }.map { "schedule: " + $0 }
         let again = reproduce.isEmpty ? [] : ["again: " + reproduce]
-        return (devices + steps).flatMap { wrap($0, width: Self.width - 2, indent: "    ").map { "  " + $0 } }
+        return (devices + modules + steps).flatMap { wrap($0, width: Self.width - 2, indent: "    ").map { "  " + $0 } }
             + again.map { "  " + cut($0, to: longestCommand) }
     }
 

@@ -141,6 +141,7 @@ extension InjectionScenario {
         circumstances.destinationMode = circumstances.sourceMode
         circumstances.decidesBelowThreshold = generation?.has(.decidesAtThreshold) != true
         circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation?.name)
+        circumstances.doesWithoutDevice = generation?.has(.switchoverInDevice) != true
         return circumstances
     }
 

@@ -56,6 +56,34 @@ struct ModuleChoice: Sendable {
     }
 }
 
+extension Cell {
+    /// Why no QEMU has such a cell, for what is in its guest; nil where a QEMU that fits would have it.
+    public var engineAlone: String? { ModuleChoice.missing(selection[ModuleChoice.axis], .qemu)?.description }
+}
+
+extension EngineModules {
+    /// What the guest has, in words: a text for its requester, and one for all the rest.
+    var descriptions: [String] {
+        let rest = [
+            hasDirtyBitmap ? "a dirty bitmap" : nil, hasStorageAttributes ? "storage attributes" : nil,
+            hintsFreePages ? "a balloon that hints free pages" : nil,
+            faults > 0 ? "\(counted(faults, "missing page")) touched in postcopy" : nil,
+        ].compactMap(\.self)
+        return [rest.isEmpty ? nil : "modules: " + rest.joined(separator: ", "), requester?.description].compactMap(\.self)
+    }
+}
+
+extension EngineModules.Requester {
+    fileprivate var description: String {
+        let asks = [
+            "asks for \(counted(atSetup, "ACK")) in the first query", againWhenOpen.map { "for another when gate '\($0)' is open" },
+            inFinalQuery > 0 ? "for \(inFinalQuery) in the final query" : nil,
+            markerDelay > 0 ? "markers \(counted(markerDelay, "PART")) behind each request" : nil,
+        ].compactMap(\.self)
+        return (name.map { "requester '\($0)': " } ?? "requester: ") + asks.joined(separator: "; ")
+    }
+}
+
 extension Prediction.Requester {
     /// What the closed form is to know of it.
     init(_ requester: EngineModules.Requester) {

@@ -253,6 +253,7 @@ extension Recipe {
         )
         side.hasSwitchoverAck = features.hasSwitchoverAck
         side.decidesAtThreshold = features.decidesAtThreshold
+        side.switchesInDevice = features.switchesInDevice
         side.capability = ["both", role].contains(selection["capability"])
         side.startsPaused = role == "source" ? selection["guest"] == "never-started" : selection["destination-guest"] == "paused"
         return side
@@ -295,8 +296,8 @@ extension Recipe {
         return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
     }
 
-    /// A legacy destination without users sends its ACK at once, and a requester's marker is answered at once; no device's load can hold that
-    /// back: the whole process is held.
+    /// A legacy destination without users sends its ACK at once, and a requester's marker is answered at once; no device's load can hold
+    /// that back: the whole process is held.
     func isHalted(_ scenario: Scenario) -> Bool {
         let (source, destination) = (scenario.source, scenario.destination)
         return selection["pace"] == "gated" && scenario.race == .natural && scenario.estimate == .small && scenario.guest == .running

@@ -141,6 +141,7 @@ extension Circumstances {
         destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
         reinitsForEver = scenario.reinitsForEver
         decidesBelowThreshold = !scenario.source.decidesAtThreshold
+        doesWithoutDevice = !scenario.source.switchesInDevice
         isOneWay = scenario.sink == .pipe
     }
 }

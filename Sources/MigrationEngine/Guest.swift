@@ -1,4 +1,5 @@
-/// What a guest does by itself while it is migrated: it says which memory it does not use, touches pages that have not come, and writes to its disks.
+/// What a guest does by itself while it is migrated: it says which memory it does not use, touches pages that have not come, and writes to
+/// its disks.
 import MigrationStream
 import SwitchoverProtocol
 

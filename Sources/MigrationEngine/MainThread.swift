@@ -166,7 +166,7 @@ package final class MainThread: EngineThread {
             return endBeforeStart()
         }
         source.channel = channel
-        let opening = returnPath(of: source)
+        let opening = returnPath(of: source, over: channel)
         if case .refused(let error) = opening {
             source.store(error.text)
             source.fail()
@@ -177,9 +177,9 @@ package final class MainThread: EngineThread {
     }
 
     /// What comes of opening the return path on the channel.
-    private func returnPath(of source: Source) -> ReturnPathOpening {
+    private func returnPath(of source: Source, over channel: Channel) -> ReturnPathOpening {
         let transport: Transport =
-            switch source.channel.kind {
+            switch channel.kind {
             case .socket: .socket
             case .file: .file
             case .pipe: .pipe
@@ -200,7 +200,8 @@ package final class MainThread: EngineThread {
     private func open(_ opening: ReturnPathOpening, of source: Source) {
         let readError: ProtocolError
         switch opening {
-        case .none, .refused: return
+        case .none: return
+        case .refused(let error): preconditionFailure("opened, though it was refused: \(error.text)")
         case .opens, .silent: readError = ReturnPathRules.channelEnded
         case .broken(let error): readError = error
         }
@@ -243,10 +244,16 @@ package final class MainThread: EngineThread {
             refusal = "Failed to connect: Connection refused"
             return
         }
+        let opening = returnPath(of: source, over: channel)
+        if case .refused(let error) = opening {
+            if hasSetup { source.change(.postcopyRecoverSetup, to: .postcopyPaused) }
+            refusal = error.text
+            return
+        }
         source.channel = channel
         source.fileError = false
         source.forgetError()
-        open(returnPath(of: source), of: source)
+        open(opening, of: source)
         source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 

@@ -1,5 +1,5 @@
-/// The end of the migration thread: how it fails, what is done behind the loop whatever came of it, and the guest that runs again where it is
-/// still the source's.
+/// The end of the migration thread: how it fails, what is done behind the loop whatever came of it, and the guest that runs again where it
+/// is still the source's.
 import MigrationTrace
 
 extension MigrationThread {

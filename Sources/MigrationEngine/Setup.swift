@@ -1,5 +1,5 @@
-/// The migration thread's part before the first iteration: the header, the START of each module, and the wait for devices that the guest is to
-/// give up.
+/// The migration thread's part before the first iteration: the header, the START of each module, and the wait for devices that the guest is
+/// to give up.
 import MigrationStream
 import MigrationTrace
 

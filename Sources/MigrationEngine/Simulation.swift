@@ -6,7 +6,7 @@ package final class Simulation {
     package private(set) var hosts: [Host] = []
     /// Steps that were taken.
     package private(set) var steps = 0
-    /// What its runs are made of, beside the threads.
+    /// What the times of its steps follow from, and whatever a guest does by chance.
     package let seed: UInt64
 
     /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.

@@ -30,6 +30,7 @@ public struct EngineModules: Hashable, Sendable {
     public var hintsFreePages = false
     /// Missing pages that it touches in postcopy, one after the other.
     public var faults = 0
+    /// nil: VFIO devices alone use switchover-ack.
     public var requester: Requester?
 
     public init() {}

@@ -62,6 +62,13 @@ extension Generation {
         (["loadvm_state_switchover_ack_needed"], { !$0.has(.perDeviceAcks) }),
         (["savevm_request_switchover_ack"], { $0.has(.requestHandler) }),
         (["ram_save_complete"], { $0.has(.decidesAtThreshold) }),
+        // Of one release with that status.
+        (
+            [
+                "vfio_save_complete_precopy_thread_start", "vfio_save_complete_precopy_thread_end", "vfio_load_bufs_thread_start",
+                "vfio_load_bufs_thread_end", "vfio_load_state_device_buffer_incoming", "vfio_load_state_device_buffer_start",
+            ], { $0.has(.switchoverInDevice) }
+        ),
         (["source_return_path_thread_postcopy_package_loaded"], { $0.has(.postcopyDevice) }),
         (["migration_call_notifiers"], { $0.has(.failing) }),
     ]

@@ -64,6 +64,10 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
     /// Switches over when as much is pending as the threshold (10.1 and later), not only when less is.
     public var decidesAtThreshold: Bool { traceEvents.contains("ram_save_complete") }
 
+    /// Every switchover passes through the status device (10.0 and later). The status itself is older, so it is told by what came with the
+    /// same release: VFIO's state on multifd channels.
+    public var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
+
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
     public var generation: String {
         guard hasSwitchoverAck else { return "none (before 8.1)" }
@@ -72,12 +76,12 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
         if statuses.contains("failing") { return "11.0" }
         if statuses.contains("postcopy-device") { return "10.2" }
         if decidesAtThreshold { return "10.1" }
-        return "10.0"
+        return switchesInDevice ? "10.0" : "8.1"
     }
 
     /// The generations a probe can tell, oldest first: releases, and the first posting of the per-device series. The second posting
-    /// has every feature of 11.1 that can be asked for, and counts as 11.1.
-    public static let knownGenerations = ["10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
+    /// has every feature of 11.1 that can be asked for, and counts as 11.1; 8.1 stands for all up to 9.2.
+    public static let knownGenerations = ["8.1", "10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
 }
 
 /// Asks a binary; its sockets and logs live in `folder` for the time.

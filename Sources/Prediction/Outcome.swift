@@ -16,7 +16,8 @@ public enum Ending: String, Hashable, Sendable {
     case refused
 }
 
-/// One way it may go. Counts by device have the requester's, where there is one, behind them. Counts are exact; nil where they depend on who is faster, and say nothing of the handshake.
+/// One way it may go. Counts by device have the requester's, where there is one, behind them. Counts are exact; nil where they depend on
+/// who is faster, and say nothing of the handshake.
 public struct Outcome: Hashable, Sendable {
     public var ending: Ending
     /// By device: what a per-device source collects.

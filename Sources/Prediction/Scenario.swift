@@ -26,6 +26,9 @@ public struct Scenario: Hashable, Sendable {
         public var mode: AckMode
         /// Decides when as much is pending as the threshold, not only when less is (10.1 and later).
         public var decidesAtThreshold = true
+        /// Every switchover passes through the status device, not only one that pauses (10.0 and later): no ending turns on it, but what is
+        /// legal on the way.
+        public var switchesInDevice = true
         /// The capability is on.
         public var capability = true
         /// Started with `-S`.

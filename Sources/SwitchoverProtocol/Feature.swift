@@ -53,8 +53,8 @@ package struct Feature: Hashable, Sendable {
         table.reduce(into: Features()) { if $1.isIn(release) { $0.formUnion($1.feature) } }
     }
 
-    /// One row a member. A quirk counts from the oldest version it was found on: that it is older is not known; those found on 11.1.3 alone
-    /// are taken to have come with the first posting of the per-device series.
+    /// One row a member. A quirk found on 10.0.13 is taken to be as old as the capability (8.1): it is the want of a later fix, and no fix is
+    /// known to have been undone. One found on 11.1.3 alone is taken to have come with the first posting of the per-device series.
     package static let table: [Feature] = [
         dated("per-device-acks", .perDeviceAcks, since: .v1, .runs(["11.1.3"])),
         dated("query-pending", .queryPending, since: .v1, .runs(["11.1.3"])),
@@ -77,22 +77,22 @@ package struct Feature: Hashable, Sendable {
         quirk("endless-after-underflow", .endlessAfterUnderflow, since: .v1, "11.1.3"),
         quirk("unguarded-after-last-check", .unguardedAfterLastCheck, since: .v1, "11.1.3"),
         quirk("no-check-without-p2p", .noCheckWithoutP2P, since: .v1, "11.1.3"),
-        quirk("return-path-errors-unwatched", .returnPathErrorsUnwatched, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("starts-before-shut", .startsBeforeShut, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("resets-loaded-device", .resetsLoadedDevice, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("cancels-behind-hand-over", .cancelsBehindHandOver, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("ends-state-at-enomsg", .endsStateAtENOMSG, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("fails-at-postcopy-end", .failsAtPostcopyEnd, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("listen-sets-back-to-discard", .listenSetsBackToDiscard, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("reads-return-path-of-file", .readsReturnPathOfFile, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("reads-return-path-of-pipe", .readsReturnPathOfPipe, since: .v10_0, "10.0.13", "11.1.3"),
+        quirk("return-path-errors-unwatched", .returnPathErrorsUnwatched, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("starts-before-shut", .startsBeforeShut, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("resets-loaded-device", .resetsLoadedDevice, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("cancels-behind-hand-over", .cancelsBehindHandOver, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("ends-state-at-enomsg", .endsStateAtENOMSG, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("fails-at-postcopy-end", .failsAtPostcopyEnd, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("listen-sets-back-to-discard", .listenSetsBackToDiscard, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("reads-return-path-of-file", .readsReturnPathOfFile, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("reads-return-path-of-pipe", .readsReturnPathOfPipe, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("opens-return-path-when-cancelled", .opensReturnPathWhenCancelled, since: .v1, "11.1.3"),
-        quirk("marks-after-failed-query", .marksAfterFailedQuery, since: .v10_0, "10.0.13", "11.1.3"),
-        quirk("marks-after-enomsg", .marksAfterENOMSG, since: .v10_0, "10.0.13", "11.1.3"),
+        quirk("marks-after-failed-query", .marksAfterFailedQuery, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("marks-after-enomsg", .marksAfterENOMSG, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("counts-sent-stop-copy", .countsSentStopCopy, since: .v1, "11.1.3"),
-        quirk("connects-though-cancelled", .connectsThoughCancelled, since: .v10_0, until: .v1, "10.0.13"),
+        quirk("connects-though-cancelled", .connectsThoughCancelled, since: .v8_1, until: .v1, "10.0.13"),
         Feature(
-            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v10_0, until: nil, confirmed: .description,
+            name: "fails-with-package-on-its-way", feature: .failsWithPackageOnItsWay, since: .v8_1, until: nil, confirmed: .description,
             isQuirk: true),
     ]
 

@@ -78,7 +78,7 @@ package struct Features: OptionSet, Hashable, Sendable {
     /// Estimates in postcopy count a stop-copy size that was sent with the switchover (11.1.3).
     package static let countsSentStopCopy = Features(rawValue: 1 << 47)
     /// A channel that breaks while a package is on its way fails the source, though PONG 0x42 may be on its way back, and the destination's
-    /// listen thread, though the package is loaded and 0x42 said: two guests, or none (taken to be so from 10.0 on; seen in no run).
+    /// listen thread, though the package is loaded and 0x42 said: two guests, or none (taken to be so from 8.1 on; seen in no run).
     package static let failsWithPackageOnItsWay = Features(rawValue: 1 << 49)
 
     /// A source that was cancelled while it connects is `cancelled` at once, and connects all the same (10.0.13).
@@ -138,7 +138,7 @@ extension Generation {
         self.init(name: release.rawValue, features: Feature.features(of: release), basis: basis)
     }
 
-    /// Unconfirmed: nothing of it was run or read.
+    /// Unconfirmed: nothing of it was run or read. It stands for all up to 9.2, so that cells with `file:` (8.2) are among its own.
     package static let v8_1 = Generation(.v8_1, .none)
     /// 10.0.13 was run.
     package static let v10_0 = Generation(.v10_0, .run)

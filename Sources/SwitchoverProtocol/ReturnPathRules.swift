@@ -150,14 +150,6 @@ package struct ReturnPathRules: Hashable, Sendable {
         }
     }
 
-    /// The same where no memory is asked for.
-    package func react(
-        to message: ReturnPathMessage, in status: Status, _ ledger: inout SourceLedger
-    ) throws(ProtocolError) -> ReturnPathReaction {
-        var memory = RequestedMemory()
-        return try react(to: message, in: status, &ledger, &memory)
-    }
-
     private func pong(_ value: UInt32) -> ReturnPathReaction {
         guard value == Self.packageLoaded, generation.has(.postcopyDevice) else { return .countsPong }
         return generation.has(.threadLeavesPostcopyDevice)

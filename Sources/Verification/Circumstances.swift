@@ -11,7 +11,8 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
-    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their own.
+    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their
+    /// own.
     public var requester: String?
     /// In per-device mode the source's core itself tells the destination who is to answer, by a command that no release has (the variant
     /// `request-message`). No device writes a marker: the end of the section that leaves no initial bytes stands for it.
@@ -30,6 +31,8 @@ public struct Circumstances: Hashable, Sendable {
     public var reinitsForEver = false
     /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
     public var decidesBelowThreshold: Bool?
+    /// The source switches over without the status `device`, unless it pauses before (8.1 to 9.2).
+    public var doesWithoutDevice = false
 
     public init() {}
 
@@ -47,8 +50,11 @@ public struct Circumstances: Hashable, Sendable {
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
-        decidesBelowThreshold = header.source.generation.map { ["8.1", "10.0"].contains($0) }
-        announcesRequests = Self.announcesRequests(generation: header.source.generation)
+        // Without what is known to be wrong with it a generation is as old as with it.
+        let generation = header.source.generation?.split(separator: "-corrected").first.map(String.init)
+        decidesBelowThreshold = generation.map { ["8.1", "10.0"].contains($0) }
+        doesWithoutDevice = generation == "8.1"
+        announcesRequests = Self.announcesRequests(generation: generation)
         sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 

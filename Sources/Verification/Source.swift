@@ -10,7 +10,7 @@ struct SourceSide: Sendable {
     private(set) var devices: SourceDevices
     private(set) var switchover = Switchover()
     private(set) var arcs = DeviceArcs(.source)
-    private(set) var status = StatusArcs.source
+    private(set) var status: StatusArcs
     private(set) var guest = GuestAccount()
     private(set) var progress = Progress()
     /// PART and END sections begun by the first half of the iterations that confirm that nothing happens any more.
@@ -49,6 +49,7 @@ struct SourceSide: Sendable {
 
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
+        status = circumstances.doesWithoutDevice ? .sourceWithoutDevice : .source
         account = SourceAccount(circumstances, guestRuns: true)
         ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
         devices = SourceDevices(announcesRequests: circumstances.announcesRequests)

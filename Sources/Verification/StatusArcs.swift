@@ -1,7 +1,7 @@
 /// The arcs of the migration status, for each side.
 ///
 /// A change is a compare-and-swap, and one that does not match prints nothing: so the arcs are between the statuses that are printed, in all the
-/// forms of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2).
+/// forms of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2), and of a source before, where only a pause leads to `device`.
 import MigrationTrace
 
 struct StatusArcs: Sendable {
@@ -14,6 +14,8 @@ struct StatusArcs: Sendable {
     private init(_ table: [MigrationStatus: [MigrationStatus]]) { self.table = table }
 
     static let source = StatusArcs(sourceArcs)
+    /// Of a source that does without `device`, unless it pauses before the switchover (8.1 to 9.2).
+    static let sourceWithoutDevice = StatusArcs(arcsWithoutDevice)
     static let destination = StatusArcs(destinationArcs)
     /// A snapshot is saved in one go, guest stopped.
     static let snapshot = StatusArcs([.none: [.setup], .setup: [.completed, .failed], .completed: [.setup], .failed: [.setup]])
@@ -58,6 +60,14 @@ private let sourceArcs: [MigrationStatus: [MigrationStatus]] = [
     // A process may migrate again.
     .completed: [.setup], .failed: [.setup], .cancelled: [.setup],
 ]
+
+private let arcsWithoutDevice: [MigrationStatus: [MigrationStatus]] = {
+    var arcs = sourceArcs
+    arcs[.active] = [.completed, .postcopyActive] + sourceArcs[.active]!.filter { $0 != .device }
+    arcs[.preSwitchover]! += [.postcopyActive]
+    arcs[.device]!.removeAll { $0 == .postcopyActive }
+    return arcs
+}()
 
 private let destinationArcs: [MigrationStatus: [MigrationStatus]] = [
     .none: [.setup],

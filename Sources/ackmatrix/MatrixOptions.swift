@@ -25,7 +25,7 @@ struct SideOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation; may repeat. 8.1, v1, postcopy-device-v1 and request-message are there only when named.",
+            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message are there only when named.",
             valueName: "GENERATION"))
     var engine: [String] = []
 
@@ -100,14 +100,22 @@ struct MatrixOptions: ParsableArguments {
 }
 
 extension MatrixOptions {
-    /// Says of cells that only the engine has, and that were asked for without it, why that is.
+    /// Says of cells that the engine has, and that were asked for without it, why no binary here has them.
     private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
         guard !binaries.contains(where: \.binary.isEngine) else { return }
         let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines).cells
         guard let own = engines.first(where: { engine in cell.contains { engine.sharedName.contains($0) } }) else { return }
-        let reason = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
+        if let reason = own.engineAlone {
+            throw ValidationError("--cell: only the engine has such a cell, as \(own.name): \(reason)")
+        }
+        let isOfLowerTier = try Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines).cells.contains { $0.name == own.name }
+        guard isOfLowerTier else {
+            throw ValidationError(
+                "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
+        }
+        let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
         throw ValidationError(
-            "--cell: only the engine has such a cell, as \(own.name): \(reason ?? "its tier is that of the engine; add --sides engine")")
+            "--cell: no binary at hand has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine")
     }
 }
 

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test(arguments: [
-        Row(name: "8.1", isPerDevice: false, decidesAtThreshold: false, newest: "8.1", probed: "10.0"),
+        Row(name: "8.1", isPerDevice: false, decidesAtThreshold: false, newest: "8.1", probed: "8.1"),
         Row(name: "10.0", isPerDevice: false, decidesAtThreshold: false, newest: "10.0", probed: "10.0"),
         Row(name: "10.1", isPerDevice: false, decidesAtThreshold: true, newest: "10.1", probed: "10.1"),
         Row(name: "postcopy-device-v1", isPerDevice: false, decidesAtThreshold: true, newest: "10.1", probed: "10.2"),

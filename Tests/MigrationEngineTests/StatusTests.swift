@@ -104,6 +104,25 @@ import Testing
         #expect(pair.illegalArcs.isEmpty)
     }
 
+    /// A connection that has no way back is refused, the migration stays paused, and another may be tried.
+    @Test func aRecoveryWithoutAReturnPathIsRefused() throws {
+        let pair = slow(.v11_1.corrected)
+        startPostcopy(pair)
+        cut(pair)
+        let connect = try #require(pair.main.destination)
+        pair.main.destination = { Channel(.pipe) }
+        pair.main.request(.resume)
+        pair.run { pair.main.isIdle }
+        #expect(pair.main.refusal == "A pipe has no return path")
+        #expect(pair.status == .postcopyPaused)
+        pair.main.destination = connect
+        pair.source.settings.maxPostcopyBandwidth = 0
+        pair.main.request(.resume)
+        pair.run()
+        #expect(pair.status == .completed && pair.incoming.status == .completed)
+        #expect(pair.illegalArcs.isEmpty)
+    }
+
     /// Every generation changes its statuses by its own table, in precopy and in postcopy with a recovery.
     @Test(arguments: Generation.all) func everyGenerationKeepsToItsTable(generation: Generation) {
         let plain = EnginePair(generation, mode: .legacy, [.returnPath])

@@ -18,8 +18,7 @@ import Testing
     @Test(arguments: Generation.all + Generation.all.map(\.corrected)) func sourceFails(_ generation: Generation) {
         let base = generation.name.split(separator: "-corrected").joined()
         let isNew = ["11.0", "v1", "v2", "11.1", "request-message"].contains(base)
-        // Quirk: known of all but 8.1.
-        let isWrong = base == generation.name && base != "8.1"
+        let isWrong = base == generation.name
         for (status, channel, atEnd, other) in Self.source {
             guard let machine = machine(generation, .source, at: status) else {
                 #expect(!status.exists(in: generation), "\(generation.name): \(status.rawValue) is not reached")
@@ -72,8 +71,8 @@ import Testing
                 default: .cancels
                 }
             #expect(machine.cancel() == expected, "\(generation.name) \(status.rawValue)")
-            // Behind the hand-over it is a quirk, known of all but 8.1.
-            let refuses = status == .device && (generation.name.hasSuffix("-corrected") || generation.name == "8.1")
+            // Behind the hand-over it is a quirk of all.
+            let refuses = status == .device && generation.name.hasSuffix("-corrected")
             let late = machine.cancel(handedOver: true)
             if refuses {
                 #expect(late == .refused(ProtocolError("The destination may be running the guest, cannot cancel.")))

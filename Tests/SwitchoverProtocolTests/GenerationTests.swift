@@ -68,7 +68,7 @@ import Testing
         #expect(Generation.all.filter { $0.basis == .run }.map(\.name) == ["10.0", "11.1"])
     }
 
-    /// Known wrongs are on where they were found: those of 11.1.3 alone since the first posting of its series, those of 10.0.13 alone up to there.
+    /// Known wrongs: those of 11.1.3 alone since the first posting of its series, those of 10.0.13 since 8.1, and alone up to there.
     @Test func quirks() throws {
         let newOnly: Features = [
             .endlessAfterUnderflow, .unguardedAfterLastCheck, .noCheckWithoutP2P, .opensReturnPathWhenCancelled, .countsSentStopCopy,
@@ -82,7 +82,6 @@ import Testing
         for generation in Generation.all {
             let expected: Features =
                 switch generation.name {
-                case "8.1": []
                 case "v1", "v2", "11.1", "request-message": newOnly.union(old)
                 default: old.union(.connectsThoughCancelled)
                 }

@@ -76,8 +76,9 @@ import Testing
             var status = StatusMachine(generation, .source)
             for (from, to) in [(Status.none, Status.setup), (.setup, .active), (.active, .device)] { status.change(from: from, to: to) }
             var ledger = SourceLedger(generation, mode: .legacy, capability: true)
+            var memory = Self.memory
             var isLoaded = false
-            switch try ReturnPathRules(generation).react(to: .pong(0x42), in: status.status, &ledger) {
+            switch try ReturnPathRules(generation).react(to: .pong(0x42), in: status.status, &ledger, &memory) {
             case .changesStatus(let from, let to): #expect(status.change(from: from, to: to) == false)
             case .packageLoaded: isLoaded = true
             default: Issue.record("a PONG without a meaning")

@@ -37,6 +37,42 @@ import Testing
         LateLine(queries: [(1, 1), (0, 0), (1, 1)], number: 1, broken: ["ack-number"]),
     ]
 
+    /// Whether a source's switchover passes through `device` is known of its generation; each form has its own arcs, and not the other's.
+    @Test(arguments: ["reinit-gate", "postcopy-recovered"]) func theArcsOfASwitchoverAreThoseOfItsRelease(name: String) throws {
+        let change = "migrate_set_state new state "
+        let recording = try Recording.cell(name)
+        let device = try #require(recording.number(.source, change + "device"))
+        // Nothing is between `active` and what follows the switchover, or a pause alone.
+        var without = recording
+        if let loaded = recording.number(.source, change + "postcopy-device") { without = without.removing(.source, loaded) }
+        let pausing = without.replacing(.source, device, change + "device", change + "pre-switchover")
+        without = without.removing(.source, device)
+        let (next, behind) = try (
+            #require(without.number(.source, change, after: device - 1)), #require(pausing.number(.source, change, after: device))
+        )
+        let isPostcopy = pausing.lines[.source]![behind - 1].hasSuffix("postcopy-active")
+
+        for doesWithoutDevice in [false, true] {
+            func breaks(_ recording: Recording, at line: Int) throws -> Bool {
+                var recording = recording
+                recording.circumstances.doesWithoutDevice = doesWithoutDevice
+                return try recording.judgement().breaks(.statusArc, at: line, of: .source)
+            }
+            #expect(try breaks(recording, at: device) == doesWithoutDevice)
+            #expect(try breaks(without, at: next) == !doesWithoutDevice)
+            // A source that was paused passes through `device` to complete, in either form.
+            #expect(try breaks(pausing, at: behind) == !(doesWithoutDevice && isPostcopy))
+        }
+    }
+
+    @Test(arguments: [("8.1", true), ("8.1-corrected", true), ("10.0", false), ("11.1", false), ("request-message", false)])
+    func theHeaderTellsTheRelease(generation: String, doesWithoutDevice: Bool) {
+        var header = TraceHeader()
+        header.source.features = [Setting("generation", generation)]
+        #expect(Circumstances(header).doesWithoutDevice == doesWithoutDevice)
+        #expect(!Circumstances(TraceHeader()).doesWithoutDevice)
+    }
+
     @Test(arguments: lateLines) func aLateLineLacksWhatWasCollectedMeanwhile(late: LateLine) throws {
         let (queries, number, broken) = (late.queries, late.number, late.broken)
         var lines: [String] = []
