@@ -11,8 +11,8 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
-    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their
-    /// own.
+    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of
+    /// their own.
     public var requester: String?
     /// The channel is a pipe: what the destination says never reaches the source.
     public var isOneWay = false
