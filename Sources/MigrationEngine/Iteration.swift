@@ -1,5 +1,5 @@
-/// The migration thread's iterations: in each an estimate, an exact query where that calls for one, the decision, a PART of each module, and
-/// a look for what has gone wrong.
+/// The migration thread's iterations: in each an estimate, an exact query where that calls for one, the decision, a PART of each module,
+/// and a look for what has gone wrong.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol

@@ -11,8 +11,8 @@ public struct Circumstances: Hashable, Sendable {
     /// Section idstrs by the side's device names.
     public var sourceIdstrs: [String: String] = [:]
     public var destinationIdstrs: [String: String] = [:]
-    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of their
-    /// own.
+    /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of
+    /// their own.
     public var requester: String?
     /// In per-device mode the source's core itself tells the destination who is to answer, by a command that no release has (the variant
     /// `request-message`). No device writes a marker: the end of the section that leaves no initial bytes stands for it.

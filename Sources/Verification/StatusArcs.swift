@@ -1,7 +1,8 @@
 /// The arcs of the migration status, for each side.
 ///
-/// A change is a compare-and-swap, and one that does not match prints nothing: so the arcs are between the statuses that are printed, in all the
-/// forms of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2), and of a source before, where only a pause leads to `device`.
+/// A change is a compare-and-swap, and one that does not match prints nothing: so the arcs are between the statuses that are printed, in
+/// all the forms of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2), and of a source before, where only a pause leads to
+/// `device`.
 import MigrationTrace
 
 struct StatusArcs: Sendable {
