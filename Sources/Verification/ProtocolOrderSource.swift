@@ -34,6 +34,8 @@ struct SourceOrder: Sendable {
     private var hasNotifierEvents = false
     private var hasMigrationThread = false
     private var hasChannelEnded = false
+    /// By an error of its own.
+    private var hasFailedInSetup = false
     private var isCleaningUp = false
     /// Who starts or stops the guest.
     private var actor = ProtocolThread.Role.main
@@ -53,6 +55,8 @@ struct SourceOrder: Sendable {
         let givesUp = [.failing, .failed, .cancelling, .cancelled].contains(status)
         let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
         if givesUp || hasFailed { kept.keep(.returnPath) { !leftOut.contains($1.event) } }
+        // So soon that the thread may not have begun to read.
+        if givesUp, hasFailedInSetup { kept.keep(.returnPath) { !$1.what.hasSuffix(peerIsGone) } }
         if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
         return kept
     }
@@ -81,6 +85,7 @@ struct SourceOrder: Sendable {
         phase = .setUp
         hasMigrationThread = false
         hasChannelEnded = false
+        hasFailedInSetup = false
         isCleaningUp = false
         isSaving = false
         hasSavedOthers = false
@@ -112,6 +117,7 @@ struct SourceOrder: Sendable {
             // Another thread may find it ended once more, or not.
             if isEnd, hasChannelEnded { return }
             hasChannelEnded = hasChannelEnded || isEnd
+            if !isEnd, phase == .setUp, !text.hasPrefix("Unable to write to") { hasFailedInSetup = true }
             let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
             steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
         case .migrationCallNotifiers(let type):
