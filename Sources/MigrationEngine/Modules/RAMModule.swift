@@ -152,6 +152,7 @@ package final class RAM: SaveVMHandlers {
 
     /// The destination asks for these bytes of a block, whole pages of it: they are sent first, in precopy, too. Return-path thread.
     package func queue(block id: String, _ bytes: Range<UInt64>) {
+        // `RequestedMemory`, which knows the same blocks, has refused any other.
         guard let block = memory.block(id) else { preconditionFailure("pages of block '\(id)' are asked for, which is none") }
         let size = UInt64(GuestMemory.pageSize)
         requests.append((block, Int(bytes.lowerBound / size)..<Int(bytes.upperBound / size)))
@@ -169,6 +170,7 @@ package final class RAM: SaveVMHandlers {
 
     /// What the destination has of a block, in as many words as its pages need: all else is dirty. Return-path thread.
     package func reload(block id: String, received words: [UInt64]) {
+        // As above: it has checked the block and the length.
         guard let block = memory.block(id), let received = PageSet(pages: memory.pages(of: block), words: words) else {
             preconditionFailure("a bitmap of \(words.count) words is none of block '\(id)'")
         }
