@@ -1,25 +1,25 @@
 /// What the logs of a migration say of its downtime. Both sides ran on one host, so that their clocks are one.
 import MigrationTrace
 
-public struct Downtime: Hashable, Sendable, Codable {
+package struct Downtime: Hashable, Sendable, Codable {
     /// From the source's downtime start to the guest's start on the destination, by QEMU's checkpoints. Times are milliseconds.
-    public var total: Double
+    package var total: Double
     /// What `query-migrate` says of it.
-    public var reported: Double?
+    package var reported: Double?
     /// By device: its share by QEMU's own account, the loading of its sections with the guest stopped.
-    public var loads: [String: Double]
+    package var loads: [String: Double]
     /// By device, from its entering STOP_COPY on the source to its RUNNING on the destination, as the devices themselves log it.
-    public var stopToRunning: [String: Double]
+    package var stopToRunning: [String: Double]
     /// Bytes pending when the source decided.
-    public var pendingAtDecision: UInt64
-    public var reinits: Int
-    public var acks: Int
+    package var pendingAtDecision: UInt64
+    package var reinits: Int
+    package var acks: Int
     /// From `migrate` to the source's final status.
-    public var migration: Double
+    package var migration: Double
 }
 
 /// Takes the events of a migration that completed, each with the time of its line.
-public struct DowntimeAccount: Sendable {
+package struct DowntimeAccount: Sendable {
     private var start: Int64?
     private var running: Int64?
     private var stopped: [String: Int64] = [:]
@@ -31,14 +31,14 @@ public struct DowntimeAccount: Sendable {
     private let devices: [String: String]
 
     /// `devices` are the device names by section idstr.
-    public init(devices: [String: String]) { self.devices = devices }
+    package init(devices: [String: String]) { self.devices = devices }
 
     /// What a whole log must have and this one lacks.
-    public struct Incomplete: Error, Hashable, CustomStringConvertible {
-        public let description: String
+    package struct Incomplete: Error, Hashable, CustomStringConvertible {
+        package let description: String
     }
 
-    public mutating func take(_ event: Event, at time: Int64, from stream: StreamName) {
+    package mutating func take(_ event: Event, at time: Int64, from stream: StreamName) {
         switch (stream, event) {
         case (.source, .vmstateDowntimeCheckpoint("src-downtime-start")): start = start ?? time
         case (.source, .migrationThreadLowPending(let bytes)): pending = bytes
@@ -53,7 +53,7 @@ public struct DowntimeAccount: Sendable {
         }
     }
 
-    public func downtime(reported: Double?, migration: Double) throws(Incomplete) -> Downtime {
+    package func downtime(reported: Double?, migration: Double) throws(Incomplete) -> Downtime {
         guard let start else { throw Incomplete(description: "the source's log has no checkpoint src-downtime-start") }
         guard let running else { throw Incomplete(description: "the destination's log has no checkpoint dst-precopy-bh-vm-started") }
         guard let pending else { throw Incomplete(description: "the source's log has no migration_thread_low_pending") }

@@ -4,29 +4,29 @@ import MigrationTrace
 import Peers
 import VFIO
 
-public struct DowntimeExperiment: Sendable {
+package struct DowntimeExperiment: Sendable {
     /// A binary that knows both modes, and a machine type that it runs in per-device mode.
-    public var binary: ProbedBinary
-    public var machine: String
-    public var shim: String
-    public var setting = DowntimeSetting()
-    public var stream = ReinitStream()
+    package var binary: ProbedBinary
+    package var machine: String
+    package var shim: String
+    package var setting = DowntimeSetting()
+    package var stream = ReinitStream()
     /// Migrations of the comparison, each way.
-    public var runs = 5
+    package var runs = 5
     /// How many REINITs are tried, and how many migrations each: one is the comparison's.
-    public var numbers = [0, 2, 4, 8]
-    public var numberRuns = 3
-    public var streamRuns = 3
+    package var numbers = [0, 2, 4, 8]
+    package var numberRuns = 3
+    package var streamRuns = 3
 
-    public init(binary: ProbedBinary, machine: String, shim: String) {
+    package init(binary: ProbedBinary, machine: String, shim: String) {
         (self.binary, self.machine, self.shim) = (binary, machine, shim)
     }
 
     /// A migration that is coming up, of so many.
-    public typealias Report = (_ text: String, _ number: Int, _ of: Int) -> Void
+    package typealias Report = (_ text: String, _ number: Int, _ of: Int) -> Void
 
     /// Each migration has a folder of its own under `folder`, gone when it has been measured.
-    public func run(folder: RunFolder, report: Report) async throws -> DowntimeResults {
+    package func run(folder: RunFolder, report: Report) async throws -> DowntimeResults {
         var results = DowntimeResults(
             qemu: binary.features.package.isEmpty ? binary.features.version : "\(binary.features.version) (\(binary.features.package))",
             machine: machine, setting: setting, stream: stream)
@@ -167,12 +167,12 @@ public struct DowntimeExperiment: Sendable {
 }
 
 /// A migration of the experiment went another way than the experiment is about.
-public struct UnexpectedEnd: Error, Hashable, CustomStringConvertible {
-    public let migration: String
-    public let expected: String
-    public let found: String
+package struct UnexpectedEnd: Error, Hashable, CustomStringConvertible {
+    package let migration: String
+    package let expected: String
+    package let found: String
 
-    public var description: String { "\(migration): expected \(expected), found \(found)" }
+    package var description: String { "\(migration): expected \(expected), found \(found)" }
 }
 
 extension MigrationRecord {

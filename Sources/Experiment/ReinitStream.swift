@@ -5,19 +5,19 @@
 import MigrationTrace
 import Peers
 
-public struct ReinitStream: Hashable, Sendable, Codable {
-    public var queryMilliseconds = 1
-    public var loadMilliseconds = 50
+package struct ReinitStream: Hashable, Sendable, Codable {
+    package var queryMilliseconds = 1
+    package var loadMilliseconds = 50
     /// Queries without a REINIT after the initial bytes are drained.
-    public var quietQueries = [0, 10, 20, 30, 40, 45, 50, 55, 60, 80, 100]
+    package var quietQueries = [0, 10, 20, 30, 40, 45, 50, 55, 60, 80, 100]
     /// REINITs after which a source that was never free to decide is taken never to be: the device goes on like this for ever.
-    public var enough = 40
+    package var enough = 40
 
-    public init() {}
+    package init() {}
 
     static let initialBytes = 16 << 10
 
-    public func sourceScript(quietQueries: Int) -> String {
+    package func sourceScript(quietQueries: Int) -> String {
         """
         ackmatrix-device 1
         has precopy p2p reinit
@@ -29,39 +29,39 @@ public struct ReinitStream: Hashable, Sendable, Codable {
         """
     }
 
-    public var destinationScript: String { "ackmatrix-device 1\nhas precopy p2p reinit\ncost write \(loadMilliseconds)ms\n" }
+    package var destinationScript: String { "ackmatrix-device 1\nhas precopy p2p reinit\ncost write \(loadMilliseconds)ms\n" }
 }
 
 /// How a migration under a stream of REINITs went.
-public struct StreamRun: Hashable, Sendable, Codable {
-    public enum End: String, Hashable, Sendable, Codable {
+package struct StreamRun: Hashable, Sendable, Codable {
+    package enum End: String, Hashable, Sendable, Codable {
         case completed
         /// A REINIT came at the last check, with the guest stopped already.
         case failedAtLastCheck = "failed at the last check"
         case neverFree = "does not converge"
     }
 
-    public var quietQueries: Int
-    public var end: End
-    public var reinits: Int
+    package var quietQueries: Int
+    package var end: End
+    package var reinits: Int
     /// Milliseconds, measured: from drained to the next REINIT, and from the marker written to its ACK counted. Medians; nil without one.
-    public var quiet: Double?
-    public var acknowledgement: Double?
+    package var quiet: Double?
+    package var acknowledgement: Double?
     /// Milliseconds to the source's final status, or to where it was broken off.
-    public var migration: Double
+    package var migration: Double
 }
 
 /// Takes the source's events of such a migration, each with the time of its line.
-public struct StreamAccount: Sendable {
+package struct StreamAccount: Sendable {
     private var drained: Int64?
     private var quiets: [Double] = []
     private var markers: [Int64] = []
     private var waits: [Double] = []
-    public private(set) var reinits = 0
+    package private(set) var reinits = 0
 
-    public init() {}
+    package init() {}
 
-    public mutating func take(_ event: Event, at time: Int64, from stream: StreamName) {
+    package mutating func take(_ event: Event, at time: Int64, from stream: StreamName) {
         switch (stream, event) {
         case (.sourceDevices, .deviceDrained): drained = time
         case (.sourceDevices, .deviceInjected(_, _, "reinit", _)):
@@ -75,9 +75,9 @@ public struct StreamAccount: Sendable {
         }
     }
 
-    public var quiet: Double? { Spread(quiets)?.median }
+    package var quiet: Double? { Spread(quiets)?.median }
     /// Of the first marker alone: a later one may wait behind others.
-    public var acknowledgement: Double? { waits.first }
+    package var acknowledgement: Double? { waits.first }
 }
 
 /// Ends a migration that has seen enough of the stream.

@@ -2,7 +2,7 @@
 
 extension DowntimeResults {
     /// Lines for a terminal or a mail.
-    public var report: [String] {
+    package var report: [String] {
         settingLines + [""] + comparisonLines + [""] + numberLines + [""] + convergenceLines + [""] + answerLines
     }
 

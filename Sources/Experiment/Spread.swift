@@ -1,13 +1,13 @@
 /// Repeated measurements of one thing: the middle one, and how far the others lie.
 
-public struct Spread: Hashable, Sendable, Codable {
-    public let median: Double
-    public let least: Double
-    public let most: Double
-    public let count: Int
+package struct Spread: Hashable, Sendable, Codable {
+    package let median: Double
+    package let least: Double
+    package let most: Double
+    package let count: Int
 
     /// nil without a value. Of an even number the median is the mean of the two in the middle.
-    public init?(_ values: [Double]) {
+    package init?(_ values: [Double]) {
         guard let least = values.min(), let most = values.max() else { return nil }
         let sorted = values.sorted()
         let middle = sorted.count / 2
@@ -18,5 +18,5 @@ public struct Spread: Hashable, Sendable, Codable {
     }
 
     /// By how much the median of `other` is lower than this one, in percent.
-    public func reduction(to other: Spread) -> Double { median == 0 ? 0 : (1 - other.median / median) * 100 }
+    package func reduction(to other: Spread) -> Double { median == 0 ? 0 : (1 - other.median / median) * 100 }
 }

@@ -1,33 +1,33 @@
 /// What decides a cell: axes with their values, and one value chosen on every axis.
 
 /// A property of a cell and the values it may take.
-public struct Axis: Hashable, Sendable {
-    public let name: String
+package struct Axis: Hashable, Sendable {
+    package let name: String
     /// 2 to 64 words. The first is the plain one, which a name leaves out.
-    public let values: [String]
-    public let about: String
+    package let values: [String]
+    package let about: String
     /// How a value stands in a name: `{}` is the value.
-    public let token: String
+    package let token: String
     /// Values whose cells complete with ACKs that hold nothing back, by what the value is, each with the reason.
-    public var ungated: [String: String] = [:]
+    package var ungated: [String: String] = [:]
 
-    public var plain: String { values[0] }
+    package var plain: String { values[0] }
 
     /// The word for this value in a name.
-    public func token(of value: String) -> String { token.replacing("{}", with: value) }
+    package func token(of value: String) -> String { token.replacing("{}", with: value) }
 }
 
 /// A value on every axis of a matrix file.
-public struct Selection: Hashable, Sendable {
+package struct Selection: Hashable, Sendable {
     /// A value that is not the plain one.
-    public struct Change: Hashable, Sendable {
-        public let axis: String
-        public let value: String
+    package struct Change: Hashable, Sendable {
+        package let axis: String
+        package let value: String
         /// The value's word in a name.
-        public let token: String
+        package let token: String
     }
 
-    public let axes: [Axis]
+    package let axes: [Axis]
     /// Positions in each axis' values.
     let values: [UInt8]
 
@@ -37,7 +37,7 @@ public struct Selection: Hashable, Sendable {
     }
 
     /// The selection with these values and plain ones elsewhere; nil when an axis or a value is not in `axes`.
-    public init?(_ axes: [Axis], _ changes: [String: String]) {
+    package init?(_ axes: [Axis], _ changes: [String: String]) {
         var values = [UInt8](repeating: 0, count: axes.count)
         for (name, value) in changes {
             guard let axis = axes.firstIndex(where: { $0.name == name }), let index = axes[axis].values.firstIndex(of: value) else {
@@ -49,7 +49,7 @@ public struct Selection: Hashable, Sendable {
     }
 
     /// The value on an axis, which must be one of `axes`.
-    public subscript(axis: String) -> String {
+    package subscript(axis: String) -> String {
         guard let index = axes.firstIndex(where: { $0.name == axis }) else {
             preconditionFailure("no axis '\(axis)'; MatrixFile.expect(axes:) makes sure of what a file must have")
         }
@@ -57,7 +57,7 @@ public struct Selection: Hashable, Sendable {
     }
 
     /// The values that are not plain, in the order of the axes.
-    public var changes: [Change] {
+    package var changes: [Change] {
         zip(axes, values).compactMap { axis, index in
             guard index > 0 else { return nil }
             let value = axis.values[Int(index)]
@@ -66,11 +66,11 @@ public struct Selection: Hashable, Sendable {
     }
 
     /// The words of the values that are not plain, in the order of the axes.
-    public var tokens: [String] { changes.map(\.token) }
+    package var tokens: [String] { changes.map(\.token) }
 
     /// All tokens joined by `+`; `plain` when there are none. Unique within a matrix file, and stable: an axis or a value that is
     /// added to the file changes no name.
-    public var name: String {
+    package var name: String {
         let tokens = tokens
         return tokens.isEmpty ? Self.plainName : tokens.joined(separator: "+")
     }
@@ -78,5 +78,5 @@ public struct Selection: Hashable, Sendable {
     static let plainName = "plain"
 
     /// The axes are the same for all selections that meet in one set.
-    public func hash(into hasher: inout Hasher) { hasher.combine(values) }
+    package func hash(into hasher: inout Hasher) { hasher.combine(values) }
 }

@@ -4,16 +4,16 @@ import Prediction
 import Verification
 
 /// A difference, and the entry of the list that explains it.
-public struct ComparedDifference: Hashable, Sendable {
-    public let difference: Difference
+package struct ComparedDifference: Hashable, Sendable {
+    package let difference: Difference
     /// From 1; nil in a cell of one leg, and where it is of the cell as a whole.
-    public let leg: Int?
+    package let leg: Int?
     /// The id of a known difference; nil: nothing explains it.
-    public let known: String?
+    package let known: String?
 }
 
-public struct CellComparison: Sendable {
-    public enum Outcome: Hashable, Sendable {
+package struct CellComparison: Sendable {
+    package enum Outcome: Hashable, Sendable {
         case equal
         /// What was observed, in ending and counts, is one of the ways that the other run may take: after so many of them. `isWhole`: and so is
         /// the order of its events.
@@ -25,18 +25,18 @@ public struct CellComparison: Sendable {
         case differs([ComparedDifference])
     }
 
-    public let cell: SharedCell
-    public let outcome: Outcome
+    package let cell: SharedCell
+    package let outcome: Outcome
     /// Of the run that is taken for right.
-    public let ending: String
+    package let ending: String
 
-    public init(cell: SharedCell, outcome: Outcome, ending: String) {
+    package init(cell: SharedCell, outcome: Outcome, ending: String) {
         self.cell = cell
         self.outcome = outcome
         self.ending = ending
     }
 
-    public var isFinding: Bool {
+    package var isFinding: Bool {
         switch outcome {
         case .equal, .reached, .notComparable: false
         case .notReached: true
@@ -45,21 +45,21 @@ public struct CellComparison: Sendable {
     }
 
     /// Ids of the known differences that showed.
-    public var shown: Set<String> {
+    package var shown: Set<String> {
         if case .differs(let differences) = outcome { Set(differences.compactMap(\.known)) } else { [] }
     }
 
     /// One branch of a race, forced.
-    public var isForced: Bool { cell.qemu.scenario.race != .natural }
+    package var isForced: Bool { cell.qemu.scenario.race != .natural }
 }
 
 extension SharedCell {
     /// A cell that runs on sides of one kind, to be compared with itself.
-    public init(both cell: Cell) { self.init(qemu: cell, engine: cell) }
+    package init(both cell: Cell) { self.init(qemu: cell, engine: cell) }
 }
 
 /// What differs between what was `found` and what is `expected`, leg by leg.
-public func differences(of found: ComparedRun, from expected: ComparedRun, in cell: Cell) -> [(leg: Int?, difference: Difference)] {
+package func differences(of found: ComparedRun, from expected: ComparedRun, in cell: Cell) -> [(leg: Int?, difference: Difference)] {
     var all: [(leg: Int?, difference: Difference)] = []
     let isSeveral = max(found.legs.count, expected.legs.count, cell.forecasts.count) > 1
     if found.legs.count != expected.legs.count || found.legs.isEmpty {

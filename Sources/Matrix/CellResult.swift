@@ -3,9 +3,9 @@ import Peers
 import Prediction
 import Verification
 
-public struct CellResult: Sendable {
+package struct CellResult: Sendable {
     /// How a cell went.
-    public enum Ending: Hashable, Sendable {
+    package enum Ending: Hashable, Sendable {
         /// What the logs of both sides add up to.
         case verdict(Verdict)
         /// A side refused, in QEMU's own words.
@@ -13,7 +13,7 @@ public struct CellResult: Sendable {
         /// It could not be driven to an end; why.
         case broken(String)
 
-        public var text: String {
+        package var text: String {
             switch self {
             case .verdict(let verdict): verdict.rawValue
             case .refused: Prediction.Ending.refused.rawValue
@@ -31,39 +31,39 @@ public struct CellResult: Sendable {
         }
     }
 
-    public let cell: Cell
+    package let cell: Cell
     /// Of the last leg, or of the only one.
-    public let ending: Ending
+    package let ending: Ending
     /// What the verifier made of the logs; nil where nothing was logged.
-    public let judgement: Judgement?
-    public let record: MigrationRecord?
+    package let judgement: Judgement?
+    package let record: MigrationRecord?
     /// What differs from the prediction, one sentence each.
-    public let differences: [String]
+    package let differences: [String]
     /// The broken rules, explained or not, and the deviations that are listed and did not show.
-    public let deviations: DeviationAccount
+    package let deviations: DeviationAccount
     /// Who spoke on the ending, and what each said.
-    public let judges: [Judge]
-    public let seconds: Double
+    package let judges: [Judge]
+    package let seconds: Double
     /// What came of the legs before the last.
-    public var earlier: [LegResult] = []
+    package var earlier: [LegResult] = []
     /// Events that were judged as they came; 0 where logs were.
-    public var events = 0
+    package var events = 0
 
-    public var name: String { cell.name }
+    package var name: String { cell.name }
     /// Why it ended as it did.
-    public var reason: String? { ending.reason(judgement) }
-    public var isGating: Bool { judgement?.isGating ?? false }
+    package var reason: String? { ending.reason(judgement) }
+    package var isGating: Bool { judgement?.isGating ?? false }
 
     /// The leg that has the most to tell: the first that differs from its prediction or breaks a rule, else the last.
-    public var tellingLeg: Int {
+    package var tellingLeg: Int {
         earlier.firstIndex { !$0.differences.isEmpty || !$0.judgement.findings.isEmpty } ?? cell.plan.legs.count - 1
     }
 
     /// What was made of each leg that was driven to an end.
-    public var judgements: [Judgement] { earlier.map(\.judgement) + (judgement.map { [$0] } ?? []) }
+    package var judgements: [Judgement] { earlier.map(\.judgement) + (judgement.map { [$0] } ?? []) }
 
     /// Why the cell is a finding, one sentence each; empty when all went as predicted.
-    public var findings: [String] {
+    package var findings: [String] {
         earlier.enumerated().flatMap { number, leg in (leg.differences + disagreement(leg.judges)).map { "leg \(number + 1): \($0)" } }
             + differences(asFixed: deviations.isFixed) + disagreement(judges)
             + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
@@ -72,7 +72,7 @@ public struct CellResult: Sendable {
             }
             + (deviations.policy == .strict ? deviations.explained.map { sentence($0.rule, "known deviation \($0.by.deviation.id)") } : [])
     }
-    public var isFinding: Bool { !findings.isEmpty }
+    package var isFinding: Bool { !findings.isEmpty }
 
     private func sentence(_ rule: String, _ known: String) -> String {
         let found = judgements.lazy.flatMap(\.findings).first { $0.rule.id == rule }
@@ -103,9 +103,9 @@ extension DeviationAccount {
 }
 
 /// One opinion on how a cell ended.
-public struct Judge: Hashable, Sendable {
-    public let name: String
-    public let says: String
+package struct Judge: Hashable, Sendable {
+    package let name: String
+    package let says: String
 
     static let closedForm = "closed form"
     static let monitors = "word of QEMU's monitors"
@@ -114,18 +114,18 @@ public struct Judge: Hashable, Sendable {
 }
 
 /// What came of one leg of a cell.
-public struct LegResult: Sendable {
-    public let ending: CellResult.Ending
-    public let judgement: Judgement
-    public let record: MigrationRecord
+package struct LegResult: Sendable {
+    package let ending: CellResult.Ending
+    package let judgement: Judgement
+    package let record: MigrationRecord
     /// What differs from the leg's prediction, one sentence each.
-    public let differences: [String]
-    public let judges: [Judge]
+    package let differences: [String]
+    package let judges: [Judge]
 }
 
 extension CellResult {
     /// Who stands alone where the judges do not agree; nil where they do, or where nobody can be told from the rest.
-    public var oddOneOut: Judge? { judges.oddOneOut }
+    package var oddOneOut: Judge? { judges.oddOneOut }
 }
 
 extension [Judge] {

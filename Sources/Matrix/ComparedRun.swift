@@ -5,17 +5,17 @@ import Peers
 import Prediction
 import Verification
 
-public struct ComparedLeg: Sendable {
-    public let judgement: Judgement
-    public let sequence: ProtocolSequence
+package struct ComparedLeg: Sendable {
+    package let judgement: Judgement
+    package let sequence: ProtocolSequence
 
-    public init(judgement: Judgement, sequence: ProtocolSequence) {
+    package init(judgement: Judgement, sequence: ProtocolSequence) {
         self.judgement = judgement
         self.sequence = sequence
     }
 
     /// `source` and `destination` are what the sides were started with; without them devices are named by what the trace tells.
-    public init(_ trace: Trace) {
+    package init(_ trace: Trace) {
         judgement = judge(trace)
         sequence = ProtocolSequence(
             trace, sourceNames: descriptorNames(trace.header.source), destinationNames: descriptorNames(trace.header.destination))
@@ -29,15 +29,15 @@ private func descriptorNames(_ side: TraceSide) -> [String: String] {
     ) { first, _ in first }
 }
 
-public struct ComparedRun: Sendable {
+package struct ComparedRun: Sendable {
     /// Those that were driven to an end.
-    public var legs: [ComparedLeg]
+    package var legs: [ComparedLeg]
     /// Of the last leg: its verdict, or what came instead.
-    public var ending: String
+    package var ending: String
     /// Why there was no migration, or no end of it, in the words of the side that said so.
-    public var words: String?
+    package var words: String?
 
-    public init(legs: [ComparedLeg], ending: String, words: String? = nil) {
+    package init(legs: [ComparedLeg], ending: String, words: String? = nil) {
         self.legs = legs
         self.ending = ending
         self.words = words
@@ -53,7 +53,7 @@ extension ComparedRun {
     }
 
     /// A cell as a run of the matrix has kept it; nil where that run has none of its name.
-    public init?(_ cell: Cell, keptIn cells: String, endings: [String: String]) throws {
+    package init?(_ cell: Cell, keptIn cells: String, endings: [String: String]) throws {
         guard let ending = endings[cell.name] else { return nil }
         let folder = "\(cells)/\(cell.name)"
         guard FileManager.default.fileExists(atPath: folder) || ending == Prediction.Ending.refused.rawValue else { return nil }
@@ -69,7 +69,7 @@ private func recordedLegs(_ cell: Cell, folder: String) throws -> [ComparedLeg] 
 
 extension CellRunner {
     /// Rules of the cell's known deviations that are races.
-    public func rulesBrokenSometimes(in cell: Cell) -> Set<String> {
+    package func rulesBrokenSometimes(in cell: Cell) -> Set<String> {
         let known = deviations.deviations(
             for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion)
         return Set(known.filter(\.deviation.sometimes).flatMap(\.deviation.rules))
@@ -77,7 +77,7 @@ extension CellRunner {
 
     /// Runs the cell, of whichever kind its sides are, to be compared. `folder` must not exist yet, and is gone afterwards. Throws
     /// `EngineRefusal` where the engine does not model it.
-    public func comparedRun(_ cell: Cell, seed: UInt64, folder: String) async throws -> ComparedRun {
+    package func comparedRun(_ cell: Cell, seed: UInt64, folder: String) async throws -> ComparedRun {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         guard cell.isEngine else { return try ComparedRun(try await run(cell, folder: folder), folder: folder) }
         var runner = self

@@ -4,7 +4,7 @@ import MigrationTrace
 import Verification
 
 /// Which traces a run writes to the corpus.
-public enum RecordMode: String, CaseIterable, Sendable {
+package enum RecordMode: String, CaseIterable, Sendable {
     /// Those that the corpus has, anew.
     case all
     /// Those that the corpus has and that are not judged as their header says any more.
@@ -14,22 +14,22 @@ public enum RecordMode: String, CaseIterable, Sendable {
     case never
 }
 
-public struct Corpus: Sendable {
-    public let folder: String
-    public let mode: RecordMode
+package struct Corpus: Sendable {
+    package let folder: String
+    package let mode: RecordMode
 
-    public init(folder: String, mode: RecordMode) {
+    package init(folder: String, mode: RecordMode) {
         self.folder = folder
         self.mode = mode
     }
 
     /// Files of the corpus, sorted.
-    public static func traces(in folder: String) throws -> [String] {
+    package static func traces(in folder: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".trace") }.sorted().map { "\(folder)/\($0)" }
     }
 
     /// Takes a cell's trace if the mode asks for it; returns the file written. Only what was as predicted becomes golden.
-    public func take(_ cell: String, isFinding: Bool, trace: String) throws -> String? {
+    package func take(_ cell: String, isFinding: Bool, trace: String) throws -> String? {
         guard mode != .never, !isFinding, FileManager.default.fileExists(atPath: trace) else { return nil }
         let file = "\(folder)/\(cell).trace"
         let isThere = FileManager.default.fileExists(atPath: file)
@@ -50,11 +50,11 @@ public struct Corpus: Sendable {
 }
 
 /// A trace that carries the judgement of its recording, judged again.
-public struct RecordedJudgement: Hashable, Sendable {
+package struct RecordedJudgement: Hashable, Sendable {
     /// What is not as recorded, a sentence each.
-    public let differences: [String]
+    package let differences: [String]
 
-    public init(_ trace: Trace, _ judgement: Judgement) {
+    package init(_ trace: Trace, _ judgement: Judgement) {
         var differences: [String] = []
         if judgement.verdict.rawValue != trace.header.verdict {
             differences.append("verdict: expected \(trace.header.verdict) as recorded, found \(judgement.verdict.rawValue)")

@@ -4,69 +4,69 @@
 /// every selection with both; a product names both, and exclusions that mention one of the two axes took all its combinations away;
 /// both differ from their plain value on axes that are tried alone, and no product names both; else the pair is open.
 
-public struct Coverage: Hashable, Sendable {
+package struct Coverage: Hashable, Sendable {
     /// A product, and how many cells are its own.
-    public struct ProductUse: Hashable, Sendable {
-        public let product: String
-        public let cells: Int
+    package struct ProductUse: Hashable, Sendable {
+        package let product: String
+        package let cells: Int
     }
 
     /// A value of an axis, and how many cells have it.
-    public struct ValueUse: Hashable, Sendable {
-        public let axis: String
-        public let value: String
-        public let cells: Int
+    package struct ValueUse: Hashable, Sendable {
+        package let axis: String
+        package let value: String
+        package let cells: Int
     }
 
     /// The pairs of values of two axes.
-    public struct AxisPair: Hashable, Sendable {
-        public let first: String
-        public let second: String
-        public internal(set) var covered = 0
-        public internal(set) var excluded = 0
-        public internal(set) var open = 0
+    package struct AxisPair: Hashable, Sendable {
+        package let first: String
+        package let second: String
+        package internal(set) var covered = 0
+        package internal(set) var excluded = 0
+        package internal(set) var open = 0
     }
 
     /// What an exclusion accounts for.
-    public struct ExclusionUse: Hashable, Sendable {
-        public let reason: String
+    package struct ExclusionUse: Hashable, Sendable {
+        package let reason: String
         /// Where it stands, for a reader.
-        public let place: String
+        package let place: String
         /// Pairs excluded by it: where several would do, by the first.
-        public internal(set) var pairs = 0
+        package internal(set) var pairs = 0
         /// Combinations of products, of any tier, that it matches.
-        public internal(set) var combinations = 0
+        package internal(set) var combinations = 0
     }
 
-    public struct Pair: Hashable, Sendable, CustomStringConvertible {
-        public let firstAxis: String
-        public let firstValue: String
-        public let secondAxis: String
-        public let secondValue: String
+    package struct Pair: Hashable, Sendable, CustomStringConvertible {
+        package let firstAxis: String
+        package let firstValue: String
+        package let secondAxis: String
+        package let secondValue: String
 
-        public var description: String { "\(firstAxis) \(firstValue) with \(secondAxis) \(secondValue)" }
+        package var description: String { "\(firstAxis) \(firstValue) with \(secondAxis) \(secondValue)" }
     }
 
-    public let tier: Tier
-    public let cells: Int
+    package let tier: Tier
+    package let cells: Int
     /// In file order; those of higher tiers are left out.
-    public let products: [ProductUse]
-    public let values: [ValueUse]
-    public let axisPairs: [AxisPair]
+    package let products: [ProductUse]
+    package let values: [ValueUse]
+    package let axisPairs: [AxisPair]
     /// Those of the file, then those of its products, then `alone`.
-    public let exclusions: [ExclusionUse]
-    public let open: [Pair]
+    package let exclusions: [ExclusionUse]
+    package let open: [Pair]
 
-    public var covered: Int { axisPairs.reduce(0) { $0 + $1.covered } }
-    public var excluded: Int { axisPairs.reduce(0) { $0 + $1.excluded } }
+    package var covered: Int { axisPairs.reduce(0) { $0 + $1.covered } }
+    package var excluded: Int { axisPairs.reduce(0) { $0 + $1.excluded } }
 
     /// By axis and value, why a value's cells hold nothing back.
-    public let ungated: [String: [String: String]]
+    package let ungated: [String: [String: String]]
 
     /// What the file says in vain, a sentence each: values and products without a cell in any tier, exclusions with nothing to exclude.
-    public let vain: [String]
+    package let vain: [String]
 
-    public init(_ file: MatrixFile, tier: Tier) {
+    package init(_ file: MatrixFile, tier: Tier) {
         let planned = file.selections(tier)
         let everything = tier == .engine ? planned : file.selections(.engine)
         // Values that only the engine's own cells have are none of a lower tier's.
@@ -248,7 +248,7 @@ extension Coverage {
     static let longestList = 100
 
     /// The coverage as lines for a reader, the last without its end.
-    public var text: String {
+    package var text: String {
         var lines = ["tier \(tier.rawValue): \(cells) cells", "", "by product"]
         lines += products.map { "  \(padded($0.cells)) \($0.product)" }
         lines += ["", "by axis"]

@@ -1,6 +1,6 @@
 /// What known deviations mean for a cell: which broken rules they explain, and which of them were expected and did not show.
 
-public enum DeviationPolicy: String, CaseIterable, Hashable, Sendable {
+package enum DeviationPolicy: String, CaseIterable, Hashable, Sendable {
     /// A known deviation is a finding like any other.
     case strict
     /// A known deviation is no finding; its absence on the versions it was seen on is.
@@ -10,31 +10,31 @@ public enum DeviationPolicy: String, CaseIterable, Hashable, Sendable {
 }
 
 /// The broken rules of a cell against the deviations known for it.
-public struct DeviationAccount: Hashable, Sendable {
+package struct DeviationAccount: Hashable, Sendable {
     /// A broken rule, and the deviation that explains it.
-    public struct Explanation: Hashable, Sendable {
-        public let rule: String
-        public let by: MatchedDeviation
+    package struct Explanation: Hashable, Sendable {
+        package let rule: String
+        package let by: MatchedDeviation
     }
 
     /// A deviation, and those of its rules that held although they were listed.
-    public struct Absence: Hashable, Sendable {
-        public let deviation: Deviation
-        public let rules: [String]
+    package struct Absence: Hashable, Sendable {
+        package let deviation: Deviation
+        package let rules: [String]
     }
 
-    public let policy: DeviationPolicy
+    package let policy: DeviationPolicy
     /// In the order of the broken rules; each by the first deviation that lists it, one of exactly these versions before others.
-    public let explained: [Explanation]
+    package let explained: [Explanation]
     /// Broken rules that nothing explains: findings under every policy.
-    public let unexplained: [String]
+    package let unexplained: [String]
     /// Not there, on versions they were seen on, and no races: findings.
-    public let absent: [Absence]
+    package let absent: [Absence]
     /// Not there, on other versions: fixed since, or not yet broken. No findings.
-    public let fixed: [Absence]
+    package let fixed: [Absence]
 
     /// `broken` are identifiers of rules, each once. In a cell that is forced one way nothing is left to chance: `sometimes` is always.
-    public init(broken: [String], verdict: String, deviations: [MatchedDeviation], policy: DeviationPolicy, isForced: Bool = false) {
+    package init(broken: [String], verdict: String, deviations: [MatchedDeviation], policy: DeviationPolicy, isForced: Bool = false) {
         let fitting = deviations.filter { $0.deviation.verdicts.contains(verdict) }
         let exactFirst = fitting.filter(\.exactVersion) + fitting.filter { !$0.exactVersion }
         let explained = broken.compactMap { rule in
@@ -57,5 +57,5 @@ public struct DeviationAccount: Hashable, Sendable {
     }
 
     /// Whether the cell has a finding after this account.
-    public var hasFinding: Bool { !unexplained.isEmpty || !absent.isEmpty || policy == .strict && !explained.isEmpty }
+    package var hasFinding: Bool { !unexplained.isEmpty || !absent.isEmpty || policy == .strict && !explained.isEmpty }
 }

@@ -4,46 +4,46 @@ import Verification
 
 /// What released binaries are known to get wrong, as data: in which cells, on which exact versions, which rules break, and why.
 
-public struct Deviation: Hashable, Sendable {
-    public let id: String
+package struct Deviation: Hashable, Sendable {
+    package let id: String
     /// Any of these values, on every axis named.
-    public let cells: [String: [String]]
+    package let cells: [String: [String]]
     /// Patterns of cell names, any of which must match; `*` stands for any characters. Empty: every name.
-    public let names: [String]
+    package let names: [String]
     /// Exact versions it was seen on, as QEMU says them ("11.1.3"); nil: this side plays no part in it.
-    public let sourceVersions: [String]?
-    public let destinationVersions: [String]?
+    package let sourceVersions: [String]?
+    package let destinationVersions: [String]?
     /// Identifiers of the rules that break, each of them.
-    public let rules: [String]
+    package let rules: [String]
     /// The verdicts it leads to; with any other it does not explain anything.
-    public let verdicts: [String]
+    package let verdicts: [String]
     /// A race: it may or may not show.
-    public let sometimes: Bool
+    package let sometimes: Bool
     /// What happens and why, for a reader who knows QEMU.
-    public let reason: String
+    package let reason: String
     /// Where it was reported.
-    public let reference: String
+    package let reference: String
 }
 
 /// A deviation that may show in a cell.
-public struct MatchedDeviation: Hashable, Sendable {
-    public let deviation: Deviation
+package struct MatchedDeviation: Hashable, Sendable {
+    package let deviation: Deviation
     /// Whether it was seen on these very versions. On others it may have been fixed.
-    public let exactVersion: Bool
+    package let exactVersion: Bool
 }
 
-public struct DeviationFile: Hashable, Sendable {
-    public let deviations: [Deviation]
+package struct DeviationFile: Hashable, Sendable {
+    package let deviations: [Deviation]
 
     private static let mostDeviations = 256
 
     /// Reads the deviations file at `path`. `axes` are those of the matrix file whose cells the deviations speak of.
-    public init(path: String, axes: [Axis]) throws(MatrixFileError) {
+    package init(path: String, axes: [Axis]) throws(MatrixFileError) {
         try self.init(try yamlText(path: path), file: path, axes: axes)
     }
 
     /// Reads a deviations file; `file` is only for the text of errors.
-    public init(_ text: String, file: String, axes: [Axis]) throws(MatrixFileError) {
+    package init(_ text: String, file: String, axes: [Axis]) throws(MatrixFileError) {
         let root = try YAMLValue(document: text, file: file)
         let fields = try root.fields(of: "a deviations file", ["ackmatrix-deviations", "deviations"])
         try fields["ackmatrix-deviations"]!.expectVersion("1", of: "a deviations file")
@@ -61,7 +61,7 @@ public struct DeviationFile: Hashable, Sendable {
 
     /// The deviations that may show in a cell, in file order. Versions are as QEMU says them, or the name of an engine, which does what any
     /// version of its release was seen to do.
-    public func deviations(for selection: Selection, cellName: String, sourceVersion: String, destinationVersion: String)
+    package func deviations(for selection: Selection, cellName: String, sourceVersion: String, destinationVersion: String)
         -> [MatchedDeviation]
     {
         // Patterns of names are those of cells of QEMU.

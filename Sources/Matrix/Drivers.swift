@@ -5,11 +5,11 @@ import Peers
 import Prediction
 import VFIO
 
-public struct Driver: Sendable {
+package struct Driver: Sendable {
     /// The value of the axis, and the word in a cell's name.
-    public let name: String
+    package let name: String
     /// What it does to the migration, in a phrase.
-    public let about: String
+    package let about: String
     /// nil: nothing but QEMU.
     let needs: Need?
     let make: @Sendable (inout Draft) throws -> Void
@@ -22,7 +22,7 @@ public struct Driver: Sendable {
     }
 
     /// Every driver but the plain one, which changes nothing.
-    public static let all: [Driver] =
+    package static let all: [Driver] =
         cancelDrivers + interruptionDrivers + chainDrivers + failureDrivers + libvirtDrivers + multifdDrivers + changeDrivers
         + convergenceDrivers + postcopyDrivers + channelDrivers
 

@@ -95,7 +95,7 @@ private final class LegStreams: EngineLog {
 
 extension CellRunner {
     /// Runs a cell of engine sides. Throws `EngineRefusal` where the engine does not model it.
-    public func runInEngine(_ cell: Cell) throws -> CellResult {
+    package func runInEngine(_ cell: Cell) throws -> CellResult {
         let began = Deadline.now
         var seconds: Double { Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9 }
         do {
@@ -117,7 +117,7 @@ extension CellRunner {
     }
 
     /// Runs the cell again, and leaves the trace of each leg in `folder`, which is made; none where a side refused.
-    public func writeEngineTraces(_ cell: Cell, folder: String) throws {
+    package func writeEngineTraces(_ cell: Cell, folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
@@ -156,24 +156,24 @@ extension CellRunner {
 }
 
 /// Runs many cells of engine sides, so many threads at a time, each in a slice of the cells.
-public struct EnginePool: Sendable {
-    public let runner: CellRunner
-    public let threads: Int
+package struct EnginePool: Sendable {
+    package let runner: CellRunner
+    package let threads: Int
     /// Where traces are left.
-    public let folder: RunFolder
+    package let folder: RunFolder
     /// Leaves the traces of every cell, not only of those with findings.
-    public var keepsAll = false
+    package var keepsAll = false
     /// Of the run, as `ResultLine` takes them.
-    public var options: [String] = []
+    package var options: [String] = []
 
-    public init(runner: CellRunner, threads: Int, folder: RunFolder) {
+    package init(runner: CellRunner, threads: Int, folder: RunFolder) {
         self.runner = runner
         self.threads = threads
         self.folder = folder
     }
 
     /// What came of one cell.
-    public enum Outcome: Sendable {
+    package enum Outcome: Sendable {
         /// With its line in the result log, which the threads make, and the cell's folder: it is there where traces were left, and is
         /// removed when this was taken.
         case ended(CellResult, ResultLine, json: Data, folder: String)
@@ -185,7 +185,7 @@ public struct EnginePool: Sendable {
     private static let slice = 16
 
     /// Runs the cells, and tells of each when its slice is done.
-    public func run(_ cells: [Cell], report: (Outcome) async throws -> Void) async throws {
+    package func run(_ cells: [Cell], report: (Outcome) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: [Outcome].self) { group in
             var next = 0
             func start() {

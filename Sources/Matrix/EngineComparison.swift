@@ -5,27 +5,27 @@ import Prediction
 import Verification
 
 /// Runs a cell once; the seed is for a side that chance can be told to. Throws `EngineRefusal` where it cannot run the cell.
-public typealias CellRun = @Sendable (_ cell: SharedCell, _ seed: UInt64) async throws -> ComparedRun
+package typealias CellRun = @Sendable (_ cell: SharedCell, _ seed: UInt64) async throws -> ComparedRun
 
-public struct EngineComparison: Sendable {
+package struct EngineComparison: Sendable {
     /// What is examined, and what is taken for right.
-    public let found: CellRun
-    public let expected: CellRun
-    public let known: KnownDifferences
+    package let found: CellRun
+    package let expected: CellRun
+    package let known: KnownDifferences
     /// Seeds that are tried for a way that was observed; 0 where a seed changes nothing.
-    public var seeds = 64
+    package var seeds = 64
     /// Ids of rules that a cell breaks or not, by chance: those of deviations that show `sometimes`.
-    public var sometimes: @Sendable (Cell) -> Set<String> = { _ in [] }
+    package var sometimes: @Sendable (Cell) -> Set<String> = { _ in [] }
     /// How many cells run at once.
-    public var jobs = 1
+    package var jobs = 1
 
-    public init(found: @escaping CellRun, expected: @escaping CellRun, known: KnownDifferences) {
+    package init(found: @escaping CellRun, expected: @escaping CellRun, known: KnownDifferences) {
         self.found = found
         self.expected = expected
         self.known = known
     }
 
-    public enum Progress: Sendable {
+    package enum Progress: Sendable {
         case began(SharedCell)
         case ended(CellComparison)
         /// One of the two cannot run it; why.
@@ -33,7 +33,7 @@ public struct EngineComparison: Sendable {
     }
 
     /// Compares the cells in order, and tells of each as it comes.
-    public func run(_ cells: [SharedCell], report: (Progress) async throws -> Void) async throws {
+    package func run(_ cells: [SharedCell], report: (Progress) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Progress.self) { group in
             var next = 0
             func start() async throws {
@@ -159,30 +159,30 @@ extension MigrationPlan {
 }
 
 /// What a comparison of many cells comes to.
-public struct ComparisonSummary: Sendable {
-    public private(set) var compared = 0
-    public private(set) var equal = 0
-    public private(set) var races = 0
-    public private(set) var reached = 0
+package struct ComparisonSummary: Sendable {
+    package private(set) var compared = 0
+    package private(set) var equal = 0
+    package private(set) var races = 0
+    package private(set) var reached = 0
     /// Those of them that were reached event by event.
-    public private(set) var reachedWhole = 0
-    public private(set) var forced = 0
-    public private(set) var listed = 0
+    package private(set) var reachedWhole = 0
+    package private(set) var forced = 0
+    package private(set) var listed = 0
     /// Cells with differences that nothing explains, or whose observed way was not reached.
-    public private(set) var findings = 0
+    package private(set) var findings = 0
     /// Differences that nothing explains.
-    public private(set) var unlisted = 0
+    package private(set) var unlisted = 0
     /// Reasons why cells were left out, with how many there were of each.
-    public private(set) var leftOut: [String: Int] = [:]
+    package private(set) var leftOut: [String: Int] = [:]
     private var shown: Set<String> = []
     private var concerned: Set<String> = []
     private let known: KnownDifferences
 
-    public init(known: KnownDifferences) { self.known = known }
+    package init(known: KnownDifferences) { self.known = known }
 
-    public mutating func leaveOut(_ reason: String) { leftOut[reason, default: 0] += 1 }
+    package mutating func leaveOut(_ reason: String) { leftOut[reason, default: 0] += 1 }
 
-    public mutating func add(_ comparison: CellComparison) {
+    package mutating func add(_ comparison: CellComparison) {
         compared += 1
         if comparison.isForced { forced += 1 }
         if comparison.isFinding { findings += 1 }
@@ -205,12 +205,12 @@ public struct ComparisonSummary: Sendable {
     }
 
     /// Entries of the list that concern a cell that was compared, and explain nothing any more.
-    public var absent: [KnownDifference] { known.all.filter { concerned.contains($0.id) && !shown.contains($0.id) && !$0.sometimes } }
+    package var absent: [KnownDifference] { known.all.filter { concerned.contains($0.id) && !shown.contains($0.id) && !$0.sometimes } }
     /// Entries that concern no cell that was compared.
-    public var idle: [KnownDifference] { known.all.filter { !concerned.contains($0.id) } }
+    package var idle: [KnownDifference] { known.all.filter { !concerned.contains($0.id) } }
 
     /// `found`: what the examined side is called.
-    public func closingLine(found: String) -> String {
+    package func closingLine(found: String) -> String {
         let ways =
             races == 0 || reached == 0 ? "" : " (observed way reached by the \(found) in \(reached == races ? "all" : "") \(reached))"
         return "\(counted(compared, "cell")) compared: \(equal) equal, \(counted(races, "race"))\(ways.replacing("  ", with: " ")), "

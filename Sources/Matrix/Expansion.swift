@@ -1,18 +1,18 @@
 /// From products to selections: every combination that no exclusion takes away, once.
 
 /// A selection, and what it is made for.
-public struct PlannedSelection: Hashable, Sendable {
-    public let selection: Selection
+package struct PlannedSelection: Hashable, Sendable {
+    package let selection: Selection
     /// The name of the first product, in file order, that makes it in its tier.
-    public let product: String
+    package let product: String
     /// The lowest tier that makes it.
-    public let tier: Tier
+    package let tier: Tier
 }
 
 extension MatrixFile {
     /// The selections up to a tier, each once: products in file order, within one the last axis changes fastest. With a higher tier
     /// selections are added, and none changes its product.
-    public func selections(_ tier: Tier) -> [PlannedSelection] {
+    package func selections(_ tier: Tier) -> [PlannedSelection] {
         var first: [[UInt8]: Int] = [:]
         for level in Tier.allCases where level <= tier {
             for (index, product) in products.enumerated() where product.tier == level {

@@ -4,33 +4,33 @@ import Peers
 import Prediction
 import Verification
 
-public struct Explanation: Sendable {
+package struct Explanation: Sendable {
     /// The most lines of the text, and the most columns of a line that is no command.
-    public static let mostLines = 60
-    public static let width = 100
+    package static let mostLines = 60
+    package static let width = 100
 
-    public var trace: Trace
-    public var ending: String
+    package var trace: Trace
+    package var ending: String
     /// The proof, the closing event, or who owes the next step.
-    public var reason: String
-    public var findings: [Finding]
+    package var reason: String
+    package var findings: [Finding]
     /// The ways it was predicted to go, one sentence each; empty where there is no prediction.
-    public var predicted: [String]
+    package var predicted: [String]
     /// What differs from the prediction.
-    public var differences: [String]
+    package var differences: [String]
     /// The known deviation that explains what broke.
-    public var deviation: Deviation?
+    package var deviation: Deviation?
     /// The commands each side was given, as sent.
-    public var sourceCommands: [String]
-    public var destinationCommands: [String]
+    package var sourceCommands: [String]
+    package var destinationCommands: [String]
     /// What the guest has beside memory and VFIO devices, in words.
-    public var modules: [String] = []
+    package var modules: [String] = []
     /// What was waited for and done while it ran, in order, a text for each leg.
-    public var schedule: [String] = []
+    package var schedule: [String] = []
     /// The command that runs it again.
-    public var reproduce = ""
+    package var reproduce = ""
 
-    public init(
+    package init(
         trace: Trace, judgement: Judgement, predicted: [String] = [], differences: [String] = [], deviation: Deviation? = nil,
         sourceCommands: [String] = [], destinationCommands: [String] = []
     ) {
@@ -46,7 +46,7 @@ public struct Explanation: Sendable {
     }
 
     /// Of a cell that was run, or of its leg that has the most to tell; `trace` is that leg's, nil where a side refused and nothing was logged.
-    public init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
+    package init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
         self.trace = trace ?? Trace(of: result.cell)
         ending = result.ending.text
         reason = result.reason ?? ""
@@ -77,7 +77,7 @@ public struct Explanation: Sendable {
         findings.first { deviation?.rules.contains($0.rule.id) != true } ?? findings.first
     }
 
-    public var text: String {
+    package var text: String {
         let header = trace.header
         let parts = [
             TextPart(nil, head, least: 2),
@@ -239,7 +239,7 @@ func userName(_ place: Int, devices: Int) -> String { place < devices ? "v\(plac
 
 extension Outcome {
     /// The ending with its counts, by device in plug order, and of a requester behind them.
-    public func sentence(devices: Int) -> String {
+    package func sentence(devices: Int) -> String {
         func list(_ what: String, _ counts: [Int]?) -> String? {
             guard let counts, counts.contains(where: { $0 > 0 }) else { return nil }
             let named = counts.enumerated().filter { $1 > 0 }.map { "\(userName($0, devices: devices)) x\($1)" }

@@ -5,8 +5,8 @@ import MigrationTrace
 import Verification
 
 /// An entry of `harness/matrix/findings.yaml`.
-public struct KnownFinding: Hashable, Sendable {
-    public enum Severity: String, CaseIterable, Hashable, Sendable {
+package struct KnownFinding: Hashable, Sendable {
+    package enum Severity: String, CaseIterable, Hashable, Sendable {
         /// Two guests run, or none, or one whose device has lost its state.
         case critical
         /// A migration never ends, or cannot succeed.
@@ -27,36 +27,36 @@ public struct KnownFinding: Hashable, Sendable {
     }
 
     /// What an entry says that breaks no rule; elsewhere the deviations say it.
-    public struct Surprise: Hashable, Sendable {
-        public let versions: String
-        public let reason: String
-        public let reference: String
+    package struct Surprise: Hashable, Sendable {
+        package let versions: String
+        package let reason: String
+        package let reference: String
         /// Names of the events that show it.
-        public let events: [String]
+        package let events: [String]
     }
 
-    public let id: String
-    public let title: String
-    public let severity: Severity
+    package let id: String
+    package let title: String
+    package let severity: Severity
     /// The cell that shows it.
-    public let cell: String
+    package let cell: String
     /// Identifiers of the known deviations that are this finding, the one that the cell shows first.
-    public let deviations: [String]
-    public let surprise: Surprise?
+    package let deviations: [String]
+    package let surprise: Surprise?
 }
 
-public struct FindingsFile: Hashable, Sendable {
-    public let findings: [KnownFinding]
+package struct FindingsFile: Hashable, Sendable {
+    package let findings: [KnownFinding]
 
     private static let mostFindings = 128
 
     /// Reads the findings at `path`; every deviation they name must be one of `known`, and be named once.
-    public init(path: String, known: [Deviation]) throws(MatrixFileError) {
+    package init(path: String, known: [Deviation]) throws(MatrixFileError) {
         try self.init(try yamlText(path: path), file: path, known: known)
     }
 
     /// `file` is only for the text of errors.
-    public init(_ text: String, file: String, known: [Deviation]) throws(MatrixFileError) {
+    package init(_ text: String, file: String, known: [Deviation]) throws(MatrixFileError) {
         let root = try YAMLValue(document: text, file: file)
         let fields = try root.fields(of: "a findings file", ["ackmatrix-findings", "findings"])
         try fields["ackmatrix-findings"]!.expectVersion("1", of: "a findings file")
@@ -111,7 +111,7 @@ extension KnownFinding {
 extension FindingsFile {
     /// Entries to be filled in, for the known deviations that have none: each with the first cell that shows it on the versions it was seen
     /// on, one with a golden trace before others, one where nothing is left to chance before a race.
-    public func stubs(_ known: DeviationFile, cells: [Cell], golden: Set<String>) -> String {
+    package func stubs(_ known: DeviationFile, cells: [Cell], golden: Set<String>) -> String {
         let named = Set(findings.flatMap(\.deviations))
         return known.deviations.filter { !named.contains($0.id) }.map { deviation in
             let showing = cells.filter { cell in
@@ -133,19 +133,19 @@ extension FindingsFile {
 }
 
 /// The text of `Traces/FINDINGS.md`.
-public struct FindingsText: Sendable {
-    public let findings: [KnownFinding]
-    public let deviations: [Deviation]
+package struct FindingsText: Sendable {
+    package let findings: [KnownFinding]
+    package let deviations: [Deviation]
     /// The golden trace of a cell.
-    public let trace: @Sendable (String) throws -> Trace
+    package let trace: @Sendable (String) throws -> Trace
 
-    public init(findings: [KnownFinding], deviations: [Deviation], trace: @escaping @Sendable (String) throws -> Trace) {
+    package init(findings: [KnownFinding], deviations: [Deviation], trace: @escaping @Sendable (String) throws -> Trace) {
         self.findings = findings
         self.deviations = deviations
         self.trace = trace
     }
 
-    public func text() throws -> String {
+    package func text() throws -> String {
         let entries = try findings.enumerated().map { try entry($0 + 1, $1) }
         let legend = KnownFinding.Severity.allCases.map { "*\($0.rawValue)*: \($0.meaning)" }.joined(separator: "; ")
         let introduction = """
@@ -256,7 +256,7 @@ extension Trace {
     }
 
     /// The golden trace of a cell in the corpus; where it has several legs, that of the first that breaks a rule.
-    public static func golden(_ cell: String, in corpus: String) throws -> Trace {
+    package static func golden(_ cell: String, in corpus: String) throws -> Trace {
         let legs = (1...8).map { "\(corpus)/\(cell).leg-\($0).trace" }.filter { FileManager.default.fileExists(atPath: $0) }
         for path in legs {
             let trace = try Trace(path: path)

@@ -3,15 +3,15 @@ import Peers
 import SwitchoverProtocol
 
 /// The places of a scenario, and which of them are chosen.
-public struct CountedPlaces: Sendable {
-    public let scenario: InjectionScenario
+package struct CountedPlaces: Sendable {
+    package let scenario: InjectionScenario
     /// The run without a failure.
-    public let base: InjectionResult
-    public let places: [PassedPlace]
+    package let base: InjectionResult
+    package let places: [PassedPlace]
     /// Of each kind the first, the second and the last: what lies between repeats, as iterations do that only wait.
-    public let chosen: [PassedPlace]
+    package let chosen: [PassedPlace]
 
-    public init(_ scenario: InjectionScenario, seed: UInt64, all: Bool = false) throws {
+    package init(_ scenario: InjectionScenario, seed: UInt64, all: Bool = false) throws {
         self.scenario = scenario
         base = try scenario.run(nil, seed: seed, counts: true)
         let places = base.record.places
@@ -22,7 +22,7 @@ public struct CountedPlaces: Sendable {
         chosen = all ? places : places.indices.filter(kept.contains).map { places[$0] }
     }
 
-    public var injections: [Injection] {
+    package var injections: [Injection] {
         chosen.flatMap { place in Injection.faults(at: place.place.point).map { Injection(place.place, $0) } }
     }
 
@@ -37,17 +37,17 @@ private struct PlaceKind: Hashable {
     init(_ place: PassedPlace) { (point, kind) = (place.place.point, place.kind) }
 }
 
-public struct InjectionPool: Sendable {
-    public let threads: Int
-    public let seed: UInt64
+package struct InjectionPool: Sendable {
+    package let threads: Int
+    package let seed: UInt64
 
-    public init(threads: Int, seed: UInt64) { (self.threads, self.seed) = (threads, seed) }
+    package init(threads: Int, seed: UInt64) { (self.threads, self.seed) = (threads, seed) }
 
     /// Few enough that the threads end together.
     private static let slice = 64
 
     /// Runs every failure of these scenarios, and tells of each when its slice is done.
-    public func run(_ counted: [CountedPlaces], report: (CountedPlaces, InjectionResult) throws -> Void) async throws {
+    package func run(_ counted: [CountedPlaces], report: (CountedPlaces, InjectionResult) throws -> Void) async throws {
         let work = counted.flatMap { places in
             let all = places.injections
             return stride(from: 0, to: all.count, by: Self.slice).map { (places, all[$0..<min($0 + Self.slice, all.count)]) }

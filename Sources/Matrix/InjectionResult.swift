@@ -4,7 +4,7 @@ import Peers
 import SwitchoverProtocol
 import Verification
 
-public enum InjectionEnding: String, CaseIterable, Hashable, Sendable {
+package enum InjectionEnding: String, CaseIterable, Hashable, Sendable {
     /// The destination has the guest, which runs or is paused as it was to be; the source is at rest.
     case completed
     /// The same after postcopy was paused and recovered.
@@ -19,27 +19,27 @@ public enum InjectionEnding: String, CaseIterable, Hashable, Sendable {
     case wrong
 }
 
-public struct InjectionResult: Sendable {
-    public let scenario: String
+package struct InjectionResult: Sendable {
+    package let scenario: String
     /// nil: the run without a failure.
-    public let injection: Injection?
-    public let ending: InjectionEnding
+    package let injection: Injection?
+    package let ending: InjectionEnding
     /// What is wrong with the end, or with what the verifier says of it; nil: nothing.
-    public let wrong: String?
+    package let wrong: String?
     /// Rules that broke as `InjectionAllowance` lets them.
-    public let allowed: [String]
-    public let record: InjectedRecord
+    package let allowed: [String]
+    package let record: InjectedRecord
     /// Of a wrong end: the generation's known wrongs without which, each alone, it is none; empty where none of them explains it alone.
-    public var quirks: [String] = []
+    package var quirks: [String] = []
 }
 
 /// Rules that an injected failure may break: nothing a source or destination does could keep them.
-public struct InjectionAllowance: Sendable {
-    public let rule: String
-    public let reason: String
+package struct InjectionAllowance: Sendable {
+    package let rule: String
+    package let reason: String
     let holds: @Sendable (Injection, InjectedRecord) -> Bool
 
-    public static let all: [InjectionAllowance] = [
+    package static let all: [InjectionAllowance] = [
         InjectionAllowance(
             rule: "device-kept",
             reason: "a source's device that refuses a state may be anywhere, ERROR included, and nothing but a reset leaves that",
@@ -89,7 +89,7 @@ private final class InjectionLog: EngineLog {
 
 extension InjectionScenario {
     /// Runs it with this failure, or with none; `mostSteps`: more are no longer waited for. `tell` is told of each event.
-    public func run(
+    package func run(
         _ injection: Injection?, seed: UInt64, counts: Bool = false, mostSteps: Int = 1_000_000, tell: ((StreamName, Event) -> Void)? = nil
     ) throws -> InjectionResult {
         var result = try run(plan, injection, seed: seed, counts: counts, mostSteps: mostSteps, tell: tell)

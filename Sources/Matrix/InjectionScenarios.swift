@@ -3,16 +3,16 @@ import Peers
 import SwitchoverProtocol
 import VFIO
 
-public struct InjectionScenario: Sendable {
-    public let name: String
+package struct InjectionScenario: Sendable {
+    package let name: String
     /// What it shows, in a phrase.
-    public let about: String
-    public let plan: InjectedPlan
+    package let about: String
+    package let plan: InjectedPlan
     /// The destination's guest is to be started.
-    public let startsGuest: Bool
+    package let startsGuest: Bool
 
     /// Those of the generation of this name; nil where there is none.
-    public static func all(generation: String) -> [InjectionScenario]? { Generation(named: generation).map { all($0) } }
+    package static func all(generation: String) -> [InjectionScenario]? { Generation(named: generation).map { all($0) } }
 
     /// Those of a generation, in the order of the table; what it does not have, as per-device ACKs, is left out.
     static func all(_ generation: Generation) -> [InjectionScenario] {

@@ -1,7 +1,7 @@
 /// What all injected failures came to, as a table, and the findings, each with the command that repeats it.
 import Peers
 
-public struct InjectionSummary: Sendable {
+package struct InjectionSummary: Sendable {
     /// A kind of place, as the table has it.
     enum Row: Int, CaseIterable, Hashable, Sendable {
         case call, element, message, status, step
@@ -46,12 +46,12 @@ public struct InjectionSummary: Sendable {
     private var scenarios: [String] = []
     private var accounts: [Key: Account] = [:]
     private var allowed: [String: Int] = [:]
-    public private(set) var findings: [InjectionResult] = []
+    package private(set) var findings: [InjectionResult] = []
 
     /// `options`: those of the command that another run needs to be the same.
-    public init(generation: String, options: [String]) { (self.generation, self.options) = (generation, options) }
+    package init(generation: String, options: [String]) { (self.generation, self.options) = (generation, options) }
 
-    public mutating func take(_ counted: CountedPlaces) {
+    package mutating func take(_ counted: CountedPlaces) {
         scenarios.append(counted.scenario.name)
         for place in counted.places { accounts[key(counted.scenario.name, place), default: Account()].places += 1 }
         for place in counted.chosen { accounts[key(counted.scenario.name, place), default: Account()].chosen += 1 }
@@ -60,7 +60,7 @@ public struct InjectionSummary: Sendable {
 
     private func key(_ scenario: String, _ place: PassedPlace) -> Key { Key(scenario: scenario, row: Row(place.place.point)) }
 
-    public mutating func take(_ result: InjectionResult) {
+    package mutating func take(_ result: InjectionResult) {
         guard let injection = result.injection else { return }
         // No recovery followed the failed call: the run is the one with that call alone.
         if injection.fault == .eioRecovery, result.record.injected == 1, result.wrong == nil { return }
@@ -75,15 +75,15 @@ public struct InjectionSummary: Sendable {
         for rule in Set(result.allowed) { allowed[rule, default: 0] += 1 }
     }
 
-    public var runs: Int { accounts.values.reduce(0) { $0 + $1.runs } }
-    public var places: Int { accounts.values.reduce(0) { $0 + $1.chosen } }
-    public var counted: Int { accounts.values.reduce(0) { $0 + $1.places } }
+    package var runs: Int { accounts.values.reduce(0) { $0 + $1.runs } }
+    package var places: Int { accounts.values.reduce(0) { $0 + $1.chosen } }
+    package var counted: Int { accounts.values.reduce(0) { $0 + $1.places } }
 
     // MARK: Text
 
     private static let shown: [InjectionEnding] = [.sourceRuns, .completed, .recovered, .refused, .killedWithGuest]
 
-    public func table() -> [String] {
+    package func table() -> [String] {
         let header = ["scenario", "kind of place", "places", "injected at", "runs"] + Self.shown.map(\.rawValue) + ["findings"]
         var rows: [[String]] = []
         func cells(_ account: Account) -> [String] {
@@ -115,14 +115,14 @@ public struct InjectionSummary: Sendable {
     }
 
     /// Rules that broke as they may, and why they may.
-    public func allowances() -> [String] {
+    package func allowances() -> [String] {
         InjectionAllowance.all.compactMap { allowance in
             allowed[allowance.rule].map { "rule \(allowance.rule) broke in \($0) runs, as it may: \(allowance.reason)" }
         }
     }
 
     /// The findings by what is wrong and what explains it, the most frequent first, each with its first place.
-    public func findingLines() -> [String] {
+    package func findingLines() -> [String] {
         struct Group: Hashable {
             let wrong: String
             let quirks: [String]
@@ -148,7 +148,7 @@ public struct InjectionSummary: Sendable {
             + (finding.injection.map { ["--place \($0)"] } ?? [])).joined(separator: " ")
     }
 
-    public var closingLine: String {
+    package var closingLine: String {
         findings.isEmpty
             ? "\(runs) failures injected at \(places) places: all ended with one guest"
             : "\(runs) failures injected at \(places) places: \(findings.count) findings"

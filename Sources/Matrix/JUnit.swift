@@ -7,24 +7,24 @@ import Peers
 import XMLCoder
 
 /// A cell, or a selection of axis values, that was not run.
-public struct LeftOut: Hashable, Sendable {
-    public var name: String
-    public var product: String
-    public var reason: String
+package struct LeftOut: Hashable, Sendable {
+    package var name: String
+    package var product: String
+    package var reason: String
 
-    public init(name: String, product: String, reason: String) {
+    package init(name: String, product: String, reason: String) {
         self.name = name
         self.product = product
         self.reason = reason
     }
 }
 
-public struct JUnit: Hashable, Sendable {
+package struct JUnit: Hashable, Sendable {
     var suites: Suites
 
     /// Lines in the order of the run; suites in that of their first cell. `wholeRun` are findings that belong to no cell; they make a suite
     /// of their own, which is there without any, too. `seconds` is the wall time of the run.
-    public init(
+    package init(
         _ lines: [ResultLine], leftOut: [LeftOut] = [], wholeRun: [String] = [], deviations: [Deviation], began: Date, seconds: Double
     ) {
         let reasons = Dictionary(deviations.map { ($0.id, $0) }) { first, _ in first }
@@ -49,7 +49,7 @@ public struct JUnit: Hashable, Sendable {
     private static let wholeRun = "whole run"
 
     /// The document.
-    public func xml() throws -> Data {
+    package func xml() throws -> Data {
         let encoder = XMLEncoder()
         encoder.outputFormatting = .prettyPrinted
         encoder.prettyPrintIndentation = .spaces(2)
@@ -57,7 +57,7 @@ public struct JUnit: Hashable, Sendable {
     }
 
     /// All of it or nothing: to a temporary file beside `path`, which then takes the name. Throws `Environment`.
-    public func write(path: String) throws {
+    package func write(path: String) throws {
         let data = try xml()
         do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
             throw Environment("\(path): the JUnit report cannot be written: \(error.localizedDescription)")

@@ -4,43 +4,43 @@
 import MigrationTrace
 import Verification
 
-public struct KnownDifference: Hashable, Sendable {
-    public let id: String
+package struct KnownDifference: Hashable, Sendable {
+    package let id: String
     /// Any of these values, on every axis named.
-    public let cells: [String: [String]]
+    package let cells: [String: [String]]
     /// Patterns of the names of QEMU's cells, any of which must match; `*` stands for any characters. Empty: every name.
-    public let names: [String]
+    package let names: [String]
     /// Exact versions of QEMU, as it says them; nil: this side plays no part in it.
-    public let sourceVersions: [String]?
-    public let destinationVersions: [String]?
+    package let sourceVersions: [String]?
+    package let destinationVersions: [String]?
     /// What differs, as `Difference.subjects` has it: names of events, ids of rules, names of counts, `ending`.
-    public let subjects: Set<String>
+    package let subjects: Set<String>
     /// It shows or not.
-    public let sometimes: Bool
+    package let sometimes: Bool
     /// What the engine does and what QEMU does, and why the engine is right, or good enough.
-    public let reason: String
-    public let reference: String
+    package let reason: String
+    package let reference: String
 
     /// Whether it speaks of the cell; `cell` is QEMU's.
-    public func concerns(_ cell: Cell) -> Bool {
+    package func concerns(_ cell: Cell) -> Bool {
         cells.allSatisfy { $0.value.contains(cell.selection[$0.key]) } && (names.isEmpty || names.contains { matches(cell.name, $0) })
             && (sourceVersions?.contains { isVersion($0, of: cell.sourceVersion) } ?? true)
             && (destinationVersions?.contains { isVersion($0, of: cell.destinationVersion) } ?? true)
     }
 }
 
-public struct KnownDifferences: Hashable, Sendable {
-    public let all: [KnownDifference]
+package struct KnownDifferences: Hashable, Sendable {
+    package let all: [KnownDifference]
 
     private static let most = 256
 
-    public init(_ all: [KnownDifference] = []) { self.all = all }
+    package init(_ all: [KnownDifference] = []) { self.all = all }
 
     /// Reads the list at `path`. `axes` are those of the matrix file whose cells it speaks of.
-    public init(path: String, axes: [Axis]) throws(MatrixFileError) { try self.init(try yamlText(path: path), file: path, axes: axes) }
+    package init(path: String, axes: [Axis]) throws(MatrixFileError) { try self.init(try yamlText(path: path), file: path, axes: axes) }
 
     /// Reads a list; `file` is only for the text of errors.
-    public init(_ text: String, file: String, axes: [Axis]) throws(MatrixFileError) {
+    package init(_ text: String, file: String, axes: [Axis]) throws(MatrixFileError) {
         let root = try YAMLValue(document: text, file: file)
         let fields = try root.fields(of: "a list of differences", ["ackmatrix-differences", "differences"])
         try fields["ackmatrix-differences"]!.expectVersion("1", of: "a list of differences")

@@ -1,31 +1,31 @@
 /// The matrix as a file: axes, the products that make cells of them, and the exclusions with their reasons.
 
 /// How much of the matrix is run. A cell belongs to the lowest tier that makes it.
-public enum Tier: String, CaseIterable, Comparable, Hashable, Sendable {
+package enum Tier: String, CaseIterable, Comparable, Hashable, Sendable {
     case quick, `default`, full
     /// With selections of which there are too many for processes.
     case engine
 
-    public static func < (first: Tier, second: Tier) -> Bool {
+    package static func < (first: Tier, second: Tier) -> Bool {
         allCases.firstIndex(of: first)! < allCases.firstIndex(of: second)!
     }
 }
 
 /// Every combination of some values, on the axes it names; all other axes have their plain value.
-public struct Product: Hashable, Sendable {
-    public let name: String
+package struct Product: Hashable, Sendable {
+    package let name: String
     /// What it shows, in one sentence.
-    public let about: String
-    public let tier: Tier
-    public let line: Int
-    public let exclusions: [Exclusion]
+    package let about: String
+    package let tier: Tier
+    package let line: Int
+    package let exclusions: [Exclusion]
     /// For each of the product's alternatives the values of every axis, as bits.
     let branches: [[UInt64]]
 }
 
-public struct MatrixFile: Hashable, Sendable {
+package struct MatrixFile: Hashable, Sendable {
     /// Of selections that all products make together, before exclusions.
-    public static let mostSelections = 20_000
+    package static let mostSelections = 20_000
     static let mostAxes = 64
     static let mostValues = 64
     /// Over all axes.
@@ -34,28 +34,28 @@ public struct MatrixFile: Hashable, Sendable {
     static let mostExclusions = 256
 
     /// The name that errors give the file.
-    public let file: String
+    package let file: String
     /// In the order of names.
-    public let axes: [Axis]
-    public let products: [Product]
+    package let axes: [Axis]
+    package let products: [Product]
     /// Apply to every product.
-    public let exclusions: [Exclusion]
-    public let alone: Alone?
+    package let exclusions: [Exclusion]
+    package let alone: Alone?
 
     /// Axes of which one change at a time is tried, unless a product names two.
-    public struct Alone: Hashable, Sendable {
-        public let reason: String
+    package struct Alone: Hashable, Sendable {
+        package let reason: String
         /// Positions in the file's axes.
         let axes: Set<Int>
     }
 
     /// Reads the matrix file at `path`.
-    public init(path: String) throws(MatrixFileError) {
+    package init(path: String) throws(MatrixFileError) {
         try self.init(try yamlText(path: path), file: path)
     }
 
     /// Reads a matrix file; `file` is only for the text of errors.
-    public init(_ text: String, file: String) throws(MatrixFileError) {
+    package init(_ text: String, file: String) throws(MatrixFileError) {
         let root = try YAMLValue(document: text, file: file)
         let fields = try root.fields(of: "a matrix file", ["ackmatrix-matrix", "axes", "products"], optional: ["exclusions", "alone"])
         try fields["ackmatrix-matrix"]!.expectVersion("1", of: "a matrix file")
@@ -84,7 +84,7 @@ public struct MatrixFile: Hashable, Sendable {
 
     /// Makes sure that the file has exactly these axes, in any order, and no value on them that is not listed: what a maker of cells
     /// understands.
-    public func expect(axes known: [String: [String]]) throws(MatrixFileError) {
+    package func expect(axes known: [String: [String]]) throws(MatrixFileError) {
         func refusal(_ reason: String) -> MatrixFileError { MatrixFileError(file: file, line: 0, column: 0, reason: reason) }
         for axis in axes {
             guard let values = known[axis.name] else {

@@ -58,7 +58,7 @@ struct ModuleChoice: Sendable {
 
 extension Cell {
     /// Why no QEMU has such a cell, for what is in its guest; nil where a QEMU that fits would have it.
-    public var engineAlone: String? { ModuleChoice.missing(selection[ModuleChoice.axis], .qemu)?.description }
+    package var engineAlone: String? { ModuleChoice.missing(selection[ModuleChoice.axis], .qemu)?.description }
 }
 
 extension EngineModules {

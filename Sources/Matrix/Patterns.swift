@@ -27,14 +27,14 @@ struct ValueIndex: Hashable, Sendable {
 }
 
 /// Selections that are left out, and why.
-public struct Exclusion: Hashable, Sendable {
-    public let reason: String
+package struct Exclusion: Hashable, Sendable {
+    package let reason: String
     /// The line of the file it begins on.
-    public let line: Int
+    package let line: Int
     /// A selection is left out when one of these matches.
     let patterns: [Pattern]
 
-    public func excludes(_ selection: Selection) -> Bool { excludes(selection.values) }
+    package func excludes(_ selection: Selection) -> Bool { excludes(selection.values) }
 
     func excludes(_ values: [UInt8]) -> Bool { patterns.contains { $0.matches(values) } }
 }

@@ -3,7 +3,7 @@ import Foundation
 
 extension ResultLine {
     /// The cell in one line: name (padded to `nameWidth`), ending, whether it gated, how it compares, seconds.
-    public func progressLine(nameWidth: Int = 0) -> String {
+    package func progressLine(nameWidth: Int = 0) -> String {
         let comparison =
             if finding {
                 "FINDING: \(printable(firstSentence(findings.first ?? "no reason was given")))"
@@ -25,20 +25,20 @@ extension ResultLine {
 }
 
 /// A run under way.
-public struct RunProgress: Hashable, Sendable {
+package struct RunProgress: Hashable, Sendable {
     /// How many cells will run.
-    public var total: Int
-    public private(set) var done = 0
-    public private(set) var findings = 0
-    public private(set) var knownDeviations = 0
+    package var total: Int
+    package private(set) var done = 0
+    package private(set) var findings = 0
+    package private(set) var knownDeviations = 0
     /// Names of the cells that run, in the order they began.
-    public private(set) var running: [String] = []
+    package private(set) var running: [String] = []
 
-    public init(total: Int) { self.total = total }
+    package init(total: Int) { self.total = total }
 
-    public mutating func begin(_ cell: String) { running.append(cell) }
+    package mutating func begin(_ cell: String) { running.append(cell) }
 
-    public mutating func end(_ line: ResultLine) {
+    package mutating func end(_ line: ResultLine) {
         if let index = running.firstIndex(of: line.cell) { running.remove(at: index) }
         done += 1
         if line.finding { findings += 1 }
@@ -46,7 +46,7 @@ public struct RunProgress: Hashable, Sendable {
     }
 
     /// The state in one line of at most `width` columns.
-    public func line(width: Int) -> String {
+    package func line(width: Int) -> String {
         var text = "[\(done)/\(total)]  \(counted(findings, "finding"))  \(counted(knownDeviations, "known deviation"))"
         if !running.isEmpty { text += "  running: " + running.joined(separator: ", ") }
         return cut(text, to: width)

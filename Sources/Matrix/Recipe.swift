@@ -6,13 +6,13 @@ import Prediction
 import VFIO
 
 /// What a selection cannot be made of, with the binaries at hand; the cell is left out and this is said.
-public struct Unavailable: Error, Hashable, CustomStringConvertible {
-    public let description: String
+package struct Unavailable: Error, Hashable, CustomStringConvertible {
+    package let description: String
 }
 
-public struct Recipe: Sendable {
+package struct Recipe: Sendable {
     /// The axes a recipe reads, with the values it gives a meaning to; a matrix file must have all of these axes.
-    public static let axes: [String: [String]] = [
+    package static let axes: [String: [String]] = [
         "source": ["legacy-only", "per-device", "without"], "destination": ["legacy-only", "per-device", "without"],
         "board": ["q35", "i440fx", "microvm", "none"],
         "type": ["newest-legacy", "newest-per-device", "each-legacy", "unversioned", "alias"],
@@ -37,7 +37,7 @@ public struct Recipe: Sendable {
     let destination: ProbedBinary
 
     /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each.
-    public static func cells(of file: MatrixFile, tier: Tier, binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [Unavailable]) {
+    package static func cells(of file: MatrixFile, tier: Tier, binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [Unavailable]) {
         try file.expect(axes: axes)
         var cells: [Cell] = []
         var missing: [Unavailable] = []
@@ -52,7 +52,7 @@ public struct Recipe: Sendable {
     }
 
     /// Every cell that the selection stands for: one for each pair of fitting sides of one kind and each machine type it names.
-    public static func cells(of selection: Selection, product: String, binaries: [ProbedBinary]) throws -> (
+    package static func cells(of selection: Selection, product: String, binaries: [ProbedBinary]) throws -> (
         cells: [Cell], missing: [Unavailable]
     ) {
         if let reason = Driver[selection["driver"]]?.needs?.missing { return ([], [Unavailable(description: reason)]) }

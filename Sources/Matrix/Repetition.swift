@@ -1,6 +1,6 @@
 /// Whether a cell that is run several times shows the same each time, as far as nothing in it is left to chance.
 
-public struct Repetition: Sendable {
+package struct Repetition: Sendable {
     private struct Showing: Hashable {
         var ending: String
         var gating: Bool
@@ -11,10 +11,10 @@ public struct Repetition: Sendable {
 
     private var first: [String: Showing] = [:]
 
-    public init() {}
+    package init() {}
 
     /// What differs from the cell's first run, in one sentence; nil where nothing does, or where it is a race.
-    public mutating func difference(_ line: ResultLine) -> String? {
+    package mutating func difference(_ line: ResultLine) -> String? {
         guard !line.predicted.isRace else { return nil }
         let showing = Showing(ending: line.ending, gating: line.gating, counts: line.counts.keeping(line.predicted.counts))
         guard let before = first.updateValue(first[line.cell] ?? showing, forKey: line.cell), before != showing else { return nil }

@@ -2,6 +2,6 @@
 import Peers
 
 /// One line for a shell, in the repository: the cell by its exact name, and the `options` that the run was given and that a cell depends on.
-public func reproduce(_ cell: String, options: [String] = []) -> String {
+package func reproduce(_ cell: String, options: [String] = []) -> String {
     ([".build/release/ackmatrix run --cell " + shellQuoted(cell)] + options.map(shellWord)).joined(separator: " ")
 }

@@ -4,115 +4,115 @@ import Prediction
 import Verification
 
 /// A line of the result log. Keys are sorted and no key changes its meaning within a format.
-public struct ResultLine: Hashable, Sendable, Codable {
+package struct ResultLine: Hashable, Sendable, Codable {
     /// The format of this type.
-    public static let currentFormat = 1
+    package static let currentFormat = 1
 
-    public struct Side: Hashable, Sendable, Codable {
+    package struct Side: Hashable, Sendable, Codable {
         /// The name of the binary among those of the run.
-        public var binary: String
+        package var binary: String
         /// The exact version, `11.1.3`.
-        public var version: String
+        package var version: String
         /// The machine type as `-M` takes it.
-        public var machine: String
+        package var machine: String
     }
 
     /// What the closed form says of the cell.
-    public struct Predicted: Hashable, Sendable, Codable {
+    package struct Predicted: Hashable, Sendable, Codable {
         /// All the ways it may end, sorted; several where it is a race.
-        public var endings: [String]
+        package var endings: [String]
         /// It completes with ACKs counted, whichever way it goes.
-        public var expectsACK: Bool
+        package var expectsACK: Bool
         /// The counts it names; those it does not name depend on who is faster.
-        public var counts: [String]
+        package var counts: [String]
 
-        public var isRace: Bool { endings.count > 1 }
+        package var isRace: Bool { endings.count > 1 }
     }
 
     /// Who requested and who approved, by device; devices without any are left out.
-    public struct Counts: Hashable, Sendable, Codable {
-        public var requests: [String: Int] = [:]
-        public var countedIn: [String: Int] = [:]
+    package struct Counts: Hashable, Sendable, Codable {
+        package var requests: [String: Int] = [:]
+        package var countedIn: [String: Int] = [:]
         /// Counted in by a destination that does not name them (up to 11.0).
-        public var countedInUnnamed = 0
-        public var approvals: [String: Int] = [:]
-        public var acksSent = 0
-        public var acksCounted = 0
+        package var countedInUnnamed = 0
+        package var approvals: [String: Int] = [:]
+        package var acksSent = 0
+        package var acksCounted = 0
     }
 
-    public struct Opinion: Hashable, Sendable, Codable {
-        public var judge: String
-        public var says: String
+    package struct Opinion: Hashable, Sendable, Codable {
+        package var judge: String
+        package var says: String
     }
 
-    public struct BrokenRule: Hashable, Sendable, Codable {
-        public var rule: String
-        public var device: String?
-        public var found: String
+    package struct BrokenRule: Hashable, Sendable, Codable {
+        package var rule: String
+        package var device: String?
+        package var found: String
         /// `STREAM:LINE`, where it broke first.
-        public var places: [String]
+        package var places: [String]
         /// `STREAM:LINE: EVENT`.
-        public var lastGood: String?
-        public var legal: String
+        package var lastGood: String?
+        package var legal: String
     }
 
     /// The known deviations of the cell, by their identifiers.
-    public struct Deviations: Hashable, Sendable, Codable {
-        public struct Shown: Hashable, Sendable, Codable {
-            public var id: String
+    package struct Deviations: Hashable, Sendable, Codable {
+        package struct Shown: Hashable, Sendable, Codable {
+            package var id: String
             /// Listed for these very versions.
-            public var exactVersion: Bool
+            package var exactVersion: Bool
             /// The broken rules it explains.
-            public var rules: [String]
+            package var rules: [String]
         }
 
-        public struct Missing: Hashable, Sendable, Codable {
-            public var id: String
+        package struct Missing: Hashable, Sendable, Codable {
+            package var id: String
             /// The rules that were to break and held.
-            public var rules: [String]
+            package var rules: [String]
         }
 
-        public var explained: [Shown] = []
+        package var explained: [Shown] = []
         /// Not there on versions it was seen on.
-        public var absent: [Missing] = []
+        package var absent: [Missing] = []
         /// Not there on others.
-        public var fixedSince: [Missing] = []
+        package var fixedSince: [Missing] = []
     }
 
-    public var format = Self.currentFormat
-    public var cell: String
-    public var product: String
-    public var source: Side
-    public var destination: Side
+    package var format = Self.currentFormat
+    package var cell: String
+    package var product: String
+    package var source: Side
+    package var destination: Side
     /// The value of each axis that does not have its plain one.
-    public var selection: [String: String]
-    public var predicted: Predicted
-    public var ending: String
+    package var selection: [String: String]
+    package var predicted: Predicted
+    package var ending: String
     /// The proof, the refusal, or why it could not be driven.
-    public var reason: String?
-    public var gating: Bool
+    package var reason: String?
+    package var gating: Bool
     /// Steps at which only an ACK was missing.
-    public var gatedSteps: Int
-    public var counts: Counts
-    public var judges: [Opinion]
+    package var gatedSteps: Int
+    package var counts: Counts
+    package var judges: [Opinion]
     /// The judge that stands alone.
-    public var oddOneOut: String?
+    package var oddOneOut: String?
     /// What differs from the prediction.
-    public var differences: [String]
-    public var broken: [BrokenRule]
-    public var deviations: Deviations
-    public var finding: Bool
+    package var differences: [String]
+    package var broken: [BrokenRule]
+    package var deviations: Deviations
+    package var finding: Bool
     /// Why it is a finding, one sentence each.
-    public var findings: [String]
+    package var findings: [String]
     /// To the millisecond.
-    public var seconds: Double
+    package var seconds: Double
     /// The command that runs the cell again.
-    public var reproduce: String
+    package var reproduce: String
 }
 
 extension ResultLine {
     /// `options` are those of the run that a cell depends on, word by word.
-    public init(_ result: CellResult, options: [String] = []) {
+    package init(_ result: CellResult, options: [String] = []) {
         let cell = result.cell
         func side(_ configuration: SideConfiguration, _ version: String) -> Side {
             Side(binary: configuration.binary.name, version: version, machine: configuration.machine)
@@ -132,10 +132,10 @@ extension ResultLine {
     }
 
     /// The ACK held back a decision that was then made.
-    public var gatedDecision: Bool { gating && ending == Verdict.completed.rawValue }
+    package var gatedDecision: Bool { gating && ending == Verdict.completed.rawValue }
 
     /// It went as predicted, and what is broken in it is known.
-    public var isKnownDeviation: Bool { !finding && !deviations.explained.isEmpty }
+    package var isKnownDeviation: Bool { !finding && !deviations.explained.isEmpty }
 }
 
 extension ResultLine.Predicted {

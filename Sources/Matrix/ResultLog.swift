@@ -4,18 +4,18 @@ import Glibc
 import Peers
 
 /// A result log that cannot be taken for what it is.
-public struct ResultLogError: Error, Hashable, Sendable, CustomStringConvertible {
-    public var path: String
+package struct ResultLogError: Error, Hashable, Sendable, CustomStringConvertible {
+    package var path: String
     /// From 1.
-    public var line: Int
-    public var reason: String
+    package var line: Int
+    package var reason: String
 
-    public var description: String { "\(path):\(line): \(reason)" }
+    package var description: String { "\(path):\(line): \(reason)" }
 }
 
 /// JSON Lines, open for appending. Each line is one `write` on a descriptor that appends, so that a killed run leaves whole lines, but for
 /// the last of a full file system.
-public final class ResultLog: Sendable {
+package final class ResultLog: Sendable {
     /// Bytes of the longest line, and of the largest log that is read.
     static let longestLine = 4 << 20
     static let largestLog = 256 << 20
@@ -24,7 +24,7 @@ public final class ResultLog: Sendable {
     private let descriptor: Int32
 
     /// Opens the log, made where there is none. A cut last line is taken away, so that the next one stands alone. Throws `Environment`.
-    public init(path: String) throws {
+    package init(path: String) throws {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened", path) }
@@ -37,10 +37,10 @@ public final class ResultLog: Sendable {
     deinit { close(descriptor) }
 
     /// Throws `Environment` where the line could not be written whole.
-    public func append(_ line: ResultLine) throws { try append(line.jsonLine()) }
+    package func append(_ line: ResultLine) throws { try append(line.jsonLine()) }
 
     /// Appends a line as `jsonLine` makes it.
-    public func append(_ bytes: Data) throws {
+    package func append(_ bytes: Data) throws {
         let count = try bytes.withUnsafeBytes { bytes in
             while true {
                 let count = write(descriptor, bytes.baseAddress, bytes.count)
@@ -55,7 +55,7 @@ public final class ResultLog: Sendable {
 
     /// The log's lines. A last line without its end was cut and is left out. Throws `Environment`, or `ResultLogError` at the first other
     /// line that is no result.
-    public static func read(path: String) throws -> [ResultLine] {
+    package static func read(path: String) throws -> [ResultLine] {
         let unreadable = Environment("\(path): cannot be read; expected the result log of a run")
         guard let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int else { throw unreadable }
         guard size <= largestLog else {
@@ -118,7 +118,7 @@ private func summary(_ error: any Error) -> String {
 
 extension ResultLine {
     /// The object with its line end: keys sorted, the same bytes for the same result.
-    public func jsonLine() throws -> Data {
+    package func jsonLine() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(self) + [newline]

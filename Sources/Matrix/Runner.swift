@@ -6,24 +6,24 @@ import Prediction
 import VFIO
 import Verification
 
-public struct CellRunner: Sendable {
+package struct CellRunner: Sendable {
     /// The trace's file in a cell's folder.
-    public static let traceFile = "cell.trace"
+    package static let traceFile = "cell.trace"
 
-    public var binaries: [String: ProbedBinary]
-    public var shim: String
-    public var deviations: DeviationFile
-    public var policy: DeviationPolicy
+    package var binaries: [String: ProbedBinary]
+    package var shim: String
+    package var deviations: DeviationFile
+    package var policy: DeviationPolicy
     /// Makes the trace of each cell wrong before it is judged.
-    public var tampering: Tampering?
+    package var tampering: Tampering?
     /// Chooses among the orders in which an engine's threads may run, and what else is left to chance; 0 leaves nothing to it.
-    public var seed: UInt64 = 0
+    package var seed: UInt64 = 0
     /// An engine's threads are kept waiting for a processor often, and long.
-    public var isRough = false
+    package var isRough = false
     /// How cells of QEMU ended that the engine runs, too, by their names: a judge of the engine.
-    public var witnesses: [String: String] = [:]
+    package var witnesses: [String: String] = [:]
 
-    public init(
+    package init(
         binaries: [ProbedBinary], shim: String, deviations: DeviationFile, policy: DeviationPolicy = .expected, tampering: Tampering? = nil
     ) {
         self.binaries = Dictionary(binaries.map { ($0.binary.name, $0) }) { _, later in later }
@@ -36,7 +36,7 @@ public struct CellRunner: Sendable {
     /// Runs one cell in `folder`, which must not exist yet, and leaves a trace of each leg there; of QEMUs also their logs and scripts. A
     /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `EngineRefusal`
     /// where the engine does not model the cell.
-    public func run(_ cell: Cell, folder: String) async throws -> CellResult {
+    package func run(_ cell: Cell, folder: String) async throws -> CellResult {
         if cell.isEngine {
             let result = try runInEngine(cell)
             try writeEngineTraces(cell, folder: folder)
@@ -162,27 +162,27 @@ private struct EndlessWatcher: MigrationWatcher {
 }
 
 /// Runs many cells, some at a time.
-public struct MatrixRun: Sendable {
-    public let runner: CellRunner
+package struct MatrixRun: Sendable {
+    package let runner: CellRunner
     /// How many cells run at once.
-    public let jobs: Int
+    package let jobs: Int
     /// Where each cell has its folder while it runs.
-    public let folder: RunFolder
+    package let folder: RunFolder
 
-    public init(runner: CellRunner, jobs: Int, folder: RunFolder) {
+    package init(runner: CellRunner, jobs: Int, folder: RunFolder) {
         self.runner = runner
         self.jobs = jobs
         self.folder = folder
     }
 
-    public enum Progress: Sendable {
+    package enum Progress: Sendable {
         case began(Cell)
         /// With the cell's folder, which is removed when this was taken.
         case ended(CellResult, folder: String)
     }
 
     /// Runs the cells in order, and tells of each as it comes; stops at the first that the environment does not allow.
-    public func run(_ cells: [Cell], report: (Progress) async throws -> Void) async throws {
+    package func run(_ cells: [Cell], report: (Progress) async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: (CellResult, String).self) { group in
             var next = 0
             func start() async throws {

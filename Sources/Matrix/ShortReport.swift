@@ -2,17 +2,17 @@
 import MigrationTrace
 import Verification
 
-public struct ShortReport: Sendable {
-    public var result: CellResult
+package struct ShortReport: Sendable {
+    package var result: CellResult
     /// Of the leg that has the most to tell; nil where a side refused and nothing was logged.
-    public var trace: Trace?
+    package var trace: Trace?
 
-    public init(_ result: CellResult, trace: Trace?) {
+    package init(_ result: CellResult, trace: Trace?) {
         self.result = result
         self.trace = trace
     }
 
-    public var text: String {
+    package var text: String {
         let cell = result.cell
         let leg = result.tellingLeg
         let judgement = leg < result.earlier.count ? result.earlier[leg].judgement : result.judgement

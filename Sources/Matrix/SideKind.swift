@@ -1,7 +1,7 @@
 /// The two kinds of sides, and the cells that are the same migration on both.
 import Peers
 
-public enum SideKind: String, CaseIterable, Hashable, Sendable {
+package enum SideKind: String, CaseIterable, Hashable, Sendable {
     /// Processes that are QEMU.
     case qemu
     /// The engine in this process, of one generation or another.
@@ -17,21 +17,21 @@ public enum SideKind: String, CaseIterable, Hashable, Sendable {
 }
 
 extension QEMUBinary {
-    public var kind: SideKind { isEngine ? .engine : .qemu }
+    package var kind: SideKind { isEngine ? .engine : .qemu }
 }
 
 /// A migration that both kinds of sides can run: `11.1-11.1+WHAT` and `engine@11.1-engine@11.1+WHAT`.
-public struct SharedCell: Sendable {
-    public let qemu: Cell
-    public let engine: Cell
+package struct SharedCell: Sendable {
+    package let qemu: Cell
+    package let engine: Cell
 
     /// What both names have in common.
-    public var name: String { engine.sharedName }
+    package var name: String { engine.sharedName }
 }
 
 extension SharedCell {
     /// The cells, made for sides of both kinds, that are there on both, in the order of QEMU's.
-    public static func pairs(in cells: [Cell]) -> [SharedCell] {
+    package static func pairs(in cells: [Cell]) -> [SharedCell] {
         let engines = Dictionary(cells.filter(\.isEngine).map { ($0.sharedName, $0) }) { first, _ in first }
         return cells.compactMap { cell in
             guard !cell.isEngine, let engine = engines[cell.name] else { return nil }
@@ -40,7 +40,7 @@ extension SharedCell {
     }
 
     /// Those of one selection, whose engines are of the generations that the binaries were probed to be and are named by.
-    public static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
+    package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
         shared: [SharedCell], missing: [Unavailable]
     ) {
         let qemus = binaries.filter { !$0.binary.isEngine }
@@ -52,7 +52,7 @@ extension SharedCell {
 extension ProbedBinary {
     /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A build of
     /// one's own is called otherwise, and may do otherwise.
-    public var counterpart: ProbedBinary? {
+    package var counterpart: ProbedBinary? {
         guard !binary.isEngine, features.generation == binary.name else { return nil }
         return .engine(binary.name)
     }

@@ -10,21 +10,21 @@ import VFIO
 import Verification
 
 /// What a shell cannot do, or this does not render.
-public struct Unrenderable: Error, CustomStringConvertible {
-    public let description: String
+package struct Unrenderable: Error, CustomStringConvertible {
+    package let description: String
 }
 
-public struct Standalone: Sendable {
+package struct Standalone: Sendable {
     /// The text of `harness/standalone.sh`.
-    public var driver: String
+    package var driver: String
     /// The shim that the script takes unless it is told another.
-    public var shim: String
+    package var shim: String
     /// What was seen here.
-    public var result: CellResult
+    package var result: CellResult
     /// Of each leg that was driven.
-    public var traces: [Trace]
+    package var traces: [Trace]
 
-    public init(_ result: CellResult, traces: [Trace], driver: String, shim: String) {
+    package init(_ result: CellResult, traces: [Trace], driver: String, shim: String) {
         self.result = result
         self.traces = traces
         self.driver = driver
@@ -37,7 +37,7 @@ public struct Standalone: Sendable {
     private static let windows = 20
 
     /// The script. `folder` is an existing one, where the gate boards are made whose bytes it carries.
-    public func script(folder: String) throws -> String {
+    package func script(folder: String) throws -> String {
         let plan = result.cell.plan
         let sides =
             [Process(folder: "source", configuration: plan.source, role: .source)]

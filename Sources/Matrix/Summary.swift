@@ -1,24 +1,24 @@
 /// What a whole run showed: how its cells ended, where the ACK gated, which known deviations showed, and the findings.
 import Foundation
 
-public struct Summary: Sendable {
+package struct Summary: Sendable {
     /// Cells with a value of an axis.
-    public struct ValueCount: Hashable, Sendable {
-        public var cells = 0
+    package struct ValueCount: Hashable, Sendable {
+        package var cells = 0
         /// Cells in which the ACK held the decision back.
-        public var gating = 0
+        package var gating = 0
         /// Cells that are to complete with ACKs.
-        public var expectingACK = 0
+        package var expectingACK = 0
         /// Those of them in which it was seen to hold the decision back.
-        public var heldBack = 0
+        package var heldBack = 0
     }
 
     /// A value of an axis.
-    public struct AxisValue: Hashable, Sendable, CustomStringConvertible {
-        public let axis: String
-        public let value: String
+    package struct AxisValue: Hashable, Sendable, CustomStringConvertible {
+        package let axis: String
+        package let value: String
 
-        public var description: String { "\(axis) \(value)" }
+        package var description: String { "\(axis) \(value)" }
     }
 
     private struct Showing {
@@ -33,11 +33,11 @@ public struct Summary: Sendable {
     /// Identifiers in file order.
     private let order: [String]
 
-    public private(set) var cells = 0
-    public private(set) var gating = 0
-    public private(set) var knownDeviations = 0
+    package private(set) var cells = 0
+    package private(set) var gating = 0
+    package private(set) var knownDeviations = 0
     /// Results with a finding, in the order they came.
-    public private(set) var findings: [ResultLine] = []
+    package private(set) var findings: [ResultLine] = []
     private var endings: [String: (cells: Int, gating: Int, known: Int, findings: Int)] = [:]
     private var values: [AxisValue: ValueCount] = [:]
     private var shown: [String: Showing] = [:]
@@ -49,14 +49,14 @@ public struct Summary: Sendable {
 
     /// `axes` and `deviations` are those the cells were made with. Only a run of all cells of its tier (`isWhole`) has to have a gating
     /// cell for each axis value.
-    public init(axes: [Axis], deviations: [Deviation], isWhole: Bool = true) {
+    package init(axes: [Axis], deviations: [Deviation], isWhole: Bool = true) {
         self.axes = axes
         self.isWhole = isWhole
         self.deviations = Dictionary(deviations.map { ($0.id, $0) }) { first, _ in first }
         order = deviations.map(\.id)
     }
 
-    public mutating func add(_ line: ResultLine) {
+    package mutating func add(_ line: ResultLine) {
         cells += 1
         if line.gatedDecision { gating += 1 }
         if line.isKnownDeviation { knownDeviations += 1 }
@@ -91,16 +91,16 @@ public struct Summary: Sendable {
     }
 
     /// A finding that belongs to no cell, in one sentence.
-    public mutating func add(wholeRunFinding sentence: String) { otherFindings.append(sentence) }
+    package mutating func add(wholeRunFinding sentence: String) { otherFindings.append(sentence) }
 
     /// Cells with this value, of `axes`.
-    public func count(of value: String, on axis: String) -> ValueCount {
+    package func count(of value: String, on axis: String) -> ValueCount {
         values[AxisValue(axis: axis, value: value)] ?? ValueCount()
     }
 
     /// Axis values of cells that are to complete with ACKs, of which not one gated, though nothing in the matrix says why it should not:
     /// what these cells say of the value proves nothing.
-    public var ungated: [AxisValue] {
+    package var ungated: [AxisValue] {
         axes.flatMap { axis in axis.values.filter { axis.ungated[$0] == nil }.map { AxisValue(axis: axis.name, value: $0) } }
             .filter { value in values[value].map { $0.expectingACK > 0 && $0.heldBack == 0 } ?? false }
     }
@@ -112,7 +112,7 @@ public struct Summary: Sendable {
     }
 
     /// Findings that belong to no cell, one sentence each.
-    public var wholeRunFindings: [String] {
+    package var wholeRunFindings: [String] {
         otherFindings
             + (isWhole ? ungated : []).map {
                 "axis \($0.axis): expected a gating cell with the value \($0.value), found none among the "
@@ -128,7 +128,7 @@ public struct Summary: Sendable {
 extension Summary {
     /// The whole in some `lines` lines of at most `width` columns; commands may be longer. Whatever showed is named, so that a long list of
     /// known deviations may take more lines. `seconds` is the wall time of the run.
-    public func text(seconds: Double, width: Int = 140, lines: Int = 60) -> String {
+    package func text(seconds: Double, width: Int = 140, lines: Int = 60) -> String {
         var parts = [endingsPart, axesPart(width)]
         let rest = [racesPart(width), missingPart("absent", absent, width), missingPart("fixed since", fixed, width), findingsPart(width)]
         // First sentences where whole reasons do not fit.
@@ -143,7 +143,7 @@ extension Summary {
             separator: "\n")
     }
 
-    public func closingLine(seconds: Double) -> String {
+    package func closingLine(seconds: Double) -> String {
         let asPredicted = cells - findings.count
         let all = findings.count + wholeRunFindings.count
         return

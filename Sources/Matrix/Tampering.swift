@@ -2,7 +2,7 @@
 import MigrationTrace
 import Verification
 
-public enum Tampering: String, CaseIterable, Sendable {
+package enum Tampering: String, CaseIterable, Sendable {
     /// The decision stands where a source that ignores the ACK would have made it: at the first query at which only the ACK was missing.
     case decisionBeforeAck = "decision-before-ack"
     /// The whole log such a source would leave: nothing iterates between that query and its completion. Only what is missing then tells:
@@ -10,7 +10,7 @@ public enum Tampering: String, CaseIterable, Sendable {
     case ackIgnored = "ack-ignored"
 
     /// The trace as it would read; nil where there is nothing to move: no decision, or no query that it could have been made at.
-    public func tamper(_ trace: Trace) -> Trace? {
+    package func tamper(_ trace: Trace) -> Trace? {
         var account = SourceAccount()
         var entries: [Entry] = []
         var ripe: Int?

@@ -6,16 +6,16 @@ import Foundation
 import Yams
 
 /// Why a matrix file or a deviations file was refused.
-public struct MatrixFileError: Error, Hashable, Sendable, CustomStringConvertible {
-    public let file: String
+package struct MatrixFileError: Error, Hashable, Sendable, CustomStringConvertible {
+    package let file: String
     /// From 1; 0 when the file as a whole is meant.
-    public let line: Int
+    package let line: Int
     /// From 1, in characters; 0 when the file as a whole is meant.
-    public let column: Int
+    package let column: Int
     /// What was expected, what was found, and what to do where that is not plain.
-    public let reason: String
+    package let reason: String
 
-    public var description: String { line == 0 ? "\(file): \(reason)" : "\(file):\(line):\(column): \(reason)" }
+    package var description: String { line == 0 ? "\(file): \(reason)" : "\(file):\(line):\(column): \(reason)" }
 }
 
 /// Bytes that a file may have.

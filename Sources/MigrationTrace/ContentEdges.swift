@@ -5,7 +5,7 @@
 /// their log; all else is open.
 
 /// The streams of a trace. Each keeps its own order; there is none between two but the content edges.
-public enum StreamName: String, CaseIterable, Hashable, Sendable {
+package enum StreamName: String, CaseIterable, Hashable, Sendable {
     case source
     /// The mock devices of the source's host.
     case sourceDevices = "source.devices"
@@ -14,19 +14,19 @@ public enum StreamName: String, CaseIterable, Hashable, Sendable {
 }
 
 /// One entry of a stream, as a number from 1, folds counted as what they stand for.
-public struct EntryReference: Hashable, Sendable {
-    public var stream: StreamName
-    public var ordinal: Int
+package struct EntryReference: Hashable, Sendable {
+    package var stream: StreamName
+    package var ordinal: Int
 
-    public init(_ stream: StreamName, _ ordinal: Int) {
+    package init(_ stream: StreamName, _ ordinal: Int) {
         self.stream = stream
         self.ordinal = ordinal
     }
 }
 
 /// One entry was the cause of another.
-public struct ContentEdge: Hashable, Sendable {
-    public enum Kind: String, CaseIterable, Hashable, Sendable {
+package struct ContentEdge: Hashable, Sendable {
+    package enum Kind: String, CaseIterable, Hashable, Sendable {
         /// A device's marker was written, and loaded. No edge up to 11.0, whose sources do not print the marker.
         case marker
         /// A loaded marker was approved.
@@ -39,11 +39,11 @@ public struct ContentEdge: Hashable, Sendable {
         case pong
     }
 
-    public var kind: Kind
-    public var from: EntryReference
-    public var to: EntryReference
+    package var kind: Kind
+    package var from: EntryReference
+    package var to: EntryReference
 
-    public init(_ kind: Kind, from: EntryReference, to: EntryReference) {
+    package init(_ kind: Kind, from: EntryReference, to: EntryReference) {
         self.kind = kind
         self.from = from
         self.to = to
@@ -55,7 +55,7 @@ public struct ContentEdge: Hashable, Sendable {
 /// Devices are paired by the idstr of their sections; names differ between the sides. Where a log has no section
 /// events, they are paired by the order in which they first appear, which is that of the sections. A log with several
 /// migrations gives the edges of its last.
-public func contentEdges(source: some Sequence<Entry>, destination: some Sequence<Entry>) -> [ContentEdge] {
+package func contentEdges(source: some Sequence<Entry>, destination: some Sequence<Entry>) -> [ContentEdge] {
     var sent = SourceContents()
     for (index, entry) in source.enumerated() { sent.see(entry, EntryReference(.source, index + 1)) }
     var received = DestinationContents()

@@ -7,19 +7,19 @@
 ///     -global migration.switchover-ack-legacy=on
 ///     ...
 ///     2026-01-01 10:00:09.000+0000: shutting down, reason=migrated
-public struct DomainStart: Hashable, Sendable {
+package struct DomainStart: Hashable, Sendable {
     /// Of the banner.
-    public let line: Int
+    package let line: Int
     /// Among the starts of the log, from 1.
-    public let number: Int
+    package let number: Int
     /// As `-machine` or `-M` has it, without its options.
-    public private(set) var machine: String?
+    package private(set) var machine: String?
     /// `-global migration.switchover-ack-legacy=`, the last one, as QEMU takes it.
-    public private(set) var legacyProperty: Bool?
+    package private(set) var legacyProperty: Bool?
     /// `-global migration.x-switchover-ack=`: the capability, where it is not set over QMP.
-    public private(set) var capability: Bool?
+    package private(set) var capability: Bool?
     /// What libvirt says of the end; nil when it says nothing.
-    public private(set) var end: String?
+    package private(set) var end: String?
 
     private var option = ""
 
@@ -30,7 +30,7 @@ public struct DomainStart: Hashable, Sendable {
 
     /// The mode that the command line stands for: the property, else the machine type, as every version up to 11.0 is legacy on all
     /// binaries that have it (11.1.3), and later ones are not. nil where only the binary knows, as with a type without a version.
-    public var isLegacy: Bool? { legacyProperty ?? release.map { $0 <= (11, 0) } }
+    package var isLegacy: Bool? { legacyProperty ?? release.map { $0 <= (11, 0) } }
 
     /// The version in the name of the machine type.
     private var release: (Int, Int)? {

@@ -6,7 +6,7 @@
 ///
 /// Sizes are bytes. `device` is the VFIO device's name (host PCI address, mdev UUID, or `id=`); it differs between
 /// the sides. `idstr` is the section's name (`0000:00:01.0/vfio`); it is equal on both sides.
-public enum Event: Hashable, Sendable {
+package enum Event: Hashable, Sendable {
     // MARK: State, both sides
 
     case migrateSetState(MigrationStatus)
@@ -232,7 +232,7 @@ public enum Event: Hashable, Sendable {
 
 extension Event {
     /// Whether the harness made this happen, by a device script, rather than observed it.
-    public var isInjected: Bool {
+    package var isInjected: Bool {
         switch self {
         case .deviceInjected, .deviceHoldBegin, .deviceHoldEnd: true
         default: false
@@ -241,57 +241,57 @@ extension Event {
 }
 
 /// `qemu_savevm_query_pending` (11.1).
-public struct PendingQuery: Hashable, Sendable {
-    public var exact = false
-    public var final = false
-    public var precopy: UInt64 = 0
-    public var stopCopy: UInt64 = 0
-    public var postcopy: UInt64 = 0
-    public var total: UInt64 = 0
+package struct PendingQuery: Hashable, Sendable {
+    package var exact = false
+    package var final = false
+    package var precopy: UInt64 = 0
+    package var stopCopy: UInt64 = 0
+    package var postcopy: UInt64 = 0
+    package var total: UInt64 = 0
     /// How many ACKs this query's modules request.
-    public var collectedAcks: UInt32 = 0
+    package var collectedAcks: UInt32 = 0
     /// The source's counter, read when the line is printed: it may already be smaller by one ACK whose own line comes later.
-    public var pendingAcks: UInt32 = 0
+    package var pendingAcks: UInt32 = 0
 
-    public init() {}
+    package init() {}
 }
 
 /// `vfio_state_pending` (11.1).
-public struct DevicePending: Hashable, Sendable {
-    public var device = ""
-    public var stopCopy: UInt64 = 0
-    public var initial: UInt64 = 0
-    public var dirty: UInt64 = 0
+package struct DevicePending: Hashable, Sendable {
+    package var device = ""
+    package var stopCopy: UInt64 = 0
+    package var initial: UInt64 = 0
+    package var dirty: UInt64 = 0
     /// This query collects the device's request.
-    public var requestsAck = false
-    public var exact = false
-    public var final = false
+    package var requestsAck = false
+    package var exact = false
+    package var final = false
 
-    public init() {}
+    package init() {}
 }
 
 /// `migrate_transferred`: the end of a window of at least 100 ms.
-public struct TransferWindow: Hashable, Sendable {
-    public var transferred: UInt64 = 0
+package struct TransferWindow: Hashable, Sendable {
+    package var transferred: UInt64 = 0
     /// Milliseconds.
-    public var timeSpent: UInt64 = 0
+    package var timeSpent: UInt64 = 0
     /// Up to 11.0 bytes per millisecond; 11.1 Mbit/s.
-    public var bandwidth: UInt64 = 0
+    package var bandwidth: UInt64 = 0
     /// Bytes per millisecond: 11.1 the value used, up to 11.0 the user's parameter, 0 when not set.
-    public var switchoverBandwidth: UInt64 = 0
+    package var switchoverBandwidth: UInt64 = 0
     /// The threshold now in force.
-    public var maxSize: Int64 = 0
+    package var maxSize: Int64 = 0
 
-    public init() {}
+    package init() {}
 }
 
 /// `device_precopy_info` of the mock device.
-public struct DevicePrecopyInfo: Hashable, Sendable {
-    public var device = ""
-    public var initial: UInt64 = 0
-    public var dirty: UInt64 = 0
-    public var reinit = false
-    public var result: Int64 = 0
+package struct DevicePrecopyInfo: Hashable, Sendable {
+    package var device = ""
+    package var initial: UInt64 = 0
+    package var dirty: UInt64 = 0
+    package var reinit = false
+    package var result: Int64 = 0
 
-    public init() {}
+    package init() {}
 }

@@ -229,13 +229,13 @@ final class EventTable {
 
 extension Event {
     /// The event's name, as in QEMU's `trace-events` files.
-    public var name: String { description(of: self).name }
+    package var name: String { description(of: self).name }
 
     /// The thread that prints it.
-    public var thread: ThreadRole { description(of: self).thread }
+    package var thread: ThreadRole { description(of: self).thread }
 
     /// The event as QEMU prints it, without prefix and line end.
-    public var line: String {
+    package var line: String {
         var printer = FieldPrinter()
         print(to: &printer)
         return String(decoding: printer.bytes, as: UTF8.self)
@@ -247,7 +247,7 @@ extension Event {
     }
 
     /// Name, thread and format of every form the reader knows, in the notation of `trace-events` files.
-    public static var vocabulary: [(name: String, thread: ThreadRole, format: String)] {
+    package static var vocabulary: [(name: String, thread: ThreadRole, format: String)] {
         prototypes.map { prototype in
             let description = description(of: prototype)
             return (description.name, description.thread, description.format)

@@ -196,7 +196,7 @@ struct NumberCodec: FieldCodec {
 }
 
 /// An event's numbers as 64-bit patterns; what is not used is 0.
-public typealias EventNumbers = SIMD8<Int64>
+package typealias EventNumbers = SIMD8<Int64>
 
 extension Event {
     /// The numbers of the text, in its order, and how many there are.

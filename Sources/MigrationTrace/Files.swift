@@ -2,14 +2,14 @@
 import Glibc
 
 /// A file that could not be opened, read or written.
-public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What was tried: "open", "read", "write", "rename", ...
-    public var operation: String
-    public var path: String
+    package var operation: String
+    package var path: String
     /// The errno.
-    public var code: Int32
+    package var code: Int32
 
-    public var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
+    package var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
 }
 
 /// An open file; closed with its last use.
@@ -40,20 +40,20 @@ private func readFully(_ descriptor: Int32, _ path: String, _ part: UnsafeMutabl
 
 extension LogReader {
     /// Reads a file.
-    public init(path: String) throws {
+    package init(path: String) throws {
         let file = try OpenFile(reading: path)
         self.init { try file.read(into: $0) }
     }
 
     /// Reads a descriptor, which stays the caller's to close.
-    public init(descriptor: Int32) {
+    package init(descriptor: Int32) {
         self.init { try readFully(descriptor, "descriptor \(descriptor)", $0) }
     }
 }
 
 extension TraceReader {
     /// Reads a trace file.
-    public init(path: String) throws {
+    package init(path: String) throws {
         let file = try OpenFile(reading: path)
         self.init { try file.read(into: $0) }
     }
@@ -61,13 +61,13 @@ extension TraceReader {
 
 extension Trace {
     /// Reads a trace file whole.
-    public init(path: String) throws {
+    package init(path: String) throws {
         try self.init(TraceReader(path: path))
     }
 
     /// Writes the trace to `path`, all of it or nothing: to a temporary file in the same folder, which then takes the
     /// name. Throws `FileError`; the temporary file is then gone and what was at `path` is untouched.
-    public func write(path: String) throws {
+    package func write(path: String) throws {
         let (file, temporary) = try temporaryFile(beside: path)
         do {
             try write { try writeFully(file, temporary, $0) }

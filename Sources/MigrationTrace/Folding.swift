@@ -5,34 +5,34 @@
 /// the times the first and the last. Folds do not nest.
 
 /// An entry of a repeated block.
-public struct FoldedEntry: Hashable, Sendable {
+package struct FoldedEntry: Hashable, Sendable {
     /// As first said, with its time.
-    public var first: Entry
+    package var first: Entry
     /// The time of its last repetition.
-    public var lastTime: Int64?
+    package var lastTime: Int64?
     /// What each number of the event grows by from one repetition to the next, in the order of its text.
-    public var step: EventNumbers
+    package var step: EventNumbers
 
-    public init(first: Entry, lastTime: Int64?, step: EventNumbers = .zero) {
+    package init(first: Entry, lastTime: Int64?, step: EventNumbers = .zero) {
         self.first = first
         self.lastTime = lastTime
         self.step = step
     }
 
     /// What the repetition says, from 0; without a time.
-    public func record(_ repetition: Int) -> Record {
+    package func record(_ repetition: Int) -> Record {
         guard step != .zero, case .event(let event) = first.record else { return first.record }
         return .event(event.replacing(event.numbers.values &+ step &* EventNumbers(repeating: Int64(repetition))))
     }
 }
 
-public enum Fold: Hashable, Sendable {
+package enum Fold: Hashable, Sendable {
     case once(Entry)
     /// `count` is 2 or more; 3 or more where a number has a step.
     case times(Int, [FoldedEntry])
 
     /// How many entries it stands for.
-    public var count: Int {
+    package var count: Int {
         switch self {
         case .once: 1
         case .times(let count, let block): count * block.count
@@ -45,11 +45,11 @@ public enum Fold: Hashable, Sendable {
 /// Memory is bounded by four times the longest block, and the work of an entry by a constant: the entries that wait are
 /// compared with the places where the oldest of them occurs again. An entry waits until enough of what follows is
 /// known; `finish` gives the rest.
-public struct Folder: Sendable {
+package struct Folder: Sendable {
     /// The longest block, in entries.
-    public static let longestBlock = 512
+    package static let longestBlock = 512
     /// A fold that saves fewer entries than this is not worth its line.
-    public static let leastSaved = 3
+    package static let leastSaved = 3
 
     private static let window = 2 * longestBlock
     /// At how many of the next similar places a block with steps is looked for. Identical places need no limit: many of
@@ -113,9 +113,9 @@ public struct Folder: Sendable {
     private var latestSimilar: [Int: Int] = [:]
     private var run: Run?
 
-    public init() {}
+    package init() {}
 
-    public mutating func append(_ entry: Entry, to folds: inout [Fold]) {
+    package mutating func append(_ entry: Entry, to folds: inout [Fold]) {
         let entry = Waiting(entry)
         if run != nil {
             if run!.extend(entry) { return }
@@ -125,7 +125,7 @@ public struct Folder: Sendable {
         if waiting.count >= 2 * Self.window { settle(keeping: Self.window, &folds) }
     }
 
-    public mutating func finish(into folds: inout [Fold]) {
+    package mutating func finish(into folds: inout [Fold]) {
         repeat {
             endRun(&folds)
             settle(keeping: 0, &folds)
@@ -248,14 +248,14 @@ public struct Folder: Sendable {
 }
 
 /// Entries in print order, folded.
-public struct FoldedStream: Hashable, Sendable {
-    public private(set) var folds: [Fold] = []
+package struct FoldedStream: Hashable, Sendable {
+    package private(set) var folds: [Fold] = []
     /// How many entries the folds stand for.
-    public private(set) var count = 0
+    package private(set) var count = 0
 
-    public init() {}
+    package init() {}
 
-    public init(_ entries: some Sequence<Entry>) {
+    package init(_ entries: some Sequence<Entry>) {
         var folder = Folder()
         for entry in entries { folder.append(entry, to: &folds) }
         folder.finish(into: &folds)
@@ -263,7 +263,7 @@ public struct FoldedStream: Hashable, Sendable {
     }
 
     /// Folds a log's records: all of them, or those of one episode.
-    public init(_ reader: inout LogReader, episode: Int? = nil) throws {
+    package init(_ reader: inout LogReader, episode: Int? = nil) throws {
         var folder = Folder()
         while let line = try reader.next() {
             guard episode == nil || line.episode == episode, let entry = Entry(line) else { continue }
@@ -281,7 +281,7 @@ public struct FoldedStream: Hashable, Sendable {
 
 /// Unfolding, one entry at a time, whatever the counts.
 extension FoldedStream: Sequence {
-    public struct Iterator: IteratorProtocol {
+    package struct Iterator: IteratorProtocol {
         private let folds: [Fold]
         private var fold = 0
         private var repetition = 0
@@ -290,7 +290,7 @@ extension FoldedStream: Sequence {
         init(_ folds: [Fold]) { self.folds = folds }
 
         /// Of a repeated entry only the first and the last repetition have their time.
-        public mutating func next() -> Entry? {
+        package mutating func next() -> Entry? {
             guard fold < folds.count else { return nil }
             switch folds[fold] {
             case .once(let entry):
@@ -316,7 +316,7 @@ extension FoldedStream: Sequence {
         }
     }
 
-    public func makeIterator() -> Iterator { Iterator(folds) }
+    package func makeIterator() -> Iterator { Iterator(folds) }
 
-    public var underestimatedCount: Int { count }
+    package var underestimatedCount: Int { count }
 }

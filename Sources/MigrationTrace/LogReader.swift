@@ -7,14 +7,14 @@
 ///     while let line = try reader.next() {
 ///         if let event = line.event { verifier.see(event, at: line.position) }
 ///     }
-public struct LogReader: ~Copyable {
+package struct LogReader: ~Copyable {
     /// Longer lines are counted as `.overlong` and skipped.
-    public static let longestLine = 64 * 1024
+    package static let longestLine = 64 * 1024
 
     /// Fills a part of the buffer; returns how many bytes, 0 at the end.
-    public typealias Input = (UnsafeMutableRawBufferPointer) throws -> Int
+    package typealias Input = (UnsafeMutableRawBufferPointer) throws -> Int
 
-    public private(set) var summary = LogSummary()
+    package private(set) var summary = LogSummary()
 
     private var lines: LineScanner
     private let table = EventTable()
@@ -22,25 +22,25 @@ public struct LogReader: ~Copyable {
     private var episode = 0
     private var inCommandLine = false
     /// Of the process that wrote the lines being read, in a libvirt per-domain log; nil before the first banner, and in other logs.
-    public private(set) var start: DomainStart?
+    package private(set) var start: DomainStart?
     private var lastSequence: UInt64?
 
-    public init(_ input: @escaping Input) {
+    package init(_ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, input)
     }
 
     /// With `isGrowing` a log that is still being written: `next` returns nil when no further line is whole, and goes on when it is called again.
-    public init(isGrowing: Bool, _ input: @escaping Input) {
+    package init(isGrowing: Bool, _ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, isGrowing: isGrowing, input)
     }
 
     /// A log that is already in memory.
-    public init(_ bytes: [UInt8]) {
+    package init(_ bytes: [UInt8]) {
         lines = LineScanner(longestLine: Self.longestLine, bytes)
     }
 
     /// The next line of any kind; nil at the end. Throws the input's errors only.
-    public mutating func next() throws -> LogLine? {
+    package mutating func next() throws -> LogLine? {
         let line = try lines.next()
         summary.bytes = lines.bytesRead
         guard let line else { return nil }
@@ -48,7 +48,7 @@ public struct LogReader: ~Copyable {
     }
 
     /// The next event; other lines are counted and passed over.
-    public mutating func nextEvent() throws -> LogLine? {
+    package mutating func nextEvent() throws -> LogLine? {
         while let line = try next() {
             if line.event != nil { return line }
         }

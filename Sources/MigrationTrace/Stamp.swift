@@ -3,17 +3,17 @@
 ///     TID@SEC.USEC:                      10.0, -msg timestamp=on
 ///     YYYY-MM-DDTHH:MM:SS[.ffffff]Z      10.1 and later; no thread; the fraction is left out when it is 0
 ///     TID#SEQ@SEC.NSEC+SEC.NSEC:         our preload shim: sequence number, CLOCK_REALTIME, CLOCK_MONOTONIC
-public struct Stamp: Hashable, Sendable {
+package struct Stamp: Hashable, Sendable {
     /// Nanoseconds since 1970, by the host's clock: two hosts' clocks may differ by anything.
-    public var realtime: Int64
+    package var realtime: Int64
     /// The host's thread id.
-    public var thread: UInt32?
+    package var thread: UInt32?
     /// The line's number in the shim's log, from 1 without gaps.
-    public var sequence: UInt64?
+    package var sequence: UInt64?
     /// Nanoseconds of the host's CLOCK_MONOTONIC.
-    public var monotonic: Int64?
+    package var monotonic: Int64?
 
-    public init(realtime: Int64, thread: UInt32? = nil, sequence: UInt64? = nil, monotonic: Int64? = nil) {
+    package init(realtime: Int64, thread: UInt32? = nil, sequence: UInt64? = nil, monotonic: Int64? = nil) {
         self.realtime = realtime
         self.thread = thread
         self.sequence = sequence

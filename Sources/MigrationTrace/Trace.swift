@@ -1,25 +1,25 @@
 /// A recorded migration: what each side was, what it printed, and which content connects the sides.
 
 /// A name with a value, as probed or read back.
-public struct Setting: Hashable, Sendable {
-    public var name: String
-    public var value: String
+package struct Setting: Hashable, Sendable {
+    package var name: String
+    package var value: String
 
-    public init(_ name: String, _ value: String) {
+    package init(_ name: String, _ value: String) {
         self.name = name
         self.value = value
     }
 }
 
 /// A device of one side.
-public struct TraceDevice: Hashable, Sendable {
-    public var name: String
+package struct TraceDevice: Hashable, Sendable {
+    package var name: String
     /// The idstr of its section, which pairs it with the other side's; empty when unknown.
-    public var idstr: String
+    package var idstr: String
     /// The device script's lines; empty for a device that is no mock.
-    public var script: [String]
+    package var script: [String]
 
-    public init(name: String, idstr: String, script: [String] = []) {
+    package init(name: String, idstr: String, script: [String] = []) {
         self.name = name
         self.idstr = idstr
         self.script = script
@@ -27,62 +27,62 @@ public struct TraceDevice: Hashable, Sendable {
 }
 
 /// What is known of one side.
-public struct TraceSide: Hashable, Sendable {
-    public var name = ""
+package struct TraceSide: Hashable, Sendable {
+    package var name = ""
     /// The exact version, as the binary says it: a label, never a reason.
-    public var version = ""
-    public var machine = ""
+    package var version = ""
+    package var machine = ""
     /// What was probed of the binary.
-    public var features: [Setting] = []
+    package var features: [Setting] = []
     /// As read back, `on` or `off`.
-    public var capabilities: [Setting] = []
-    public var properties: [Setting] = []
-    public var commandLine: [String] = []
-    public var devices: [TraceDevice] = []
+    package var capabilities: [Setting] = []
+    package var properties: [Setting] = []
+    package var commandLine: [String] = []
+    package var devices: [TraceDevice] = []
     /// Lines of its logs that are no events or messages.
-    public var unknown = UnknownLineCounts()
+    package var unknown = UnknownLineCounts()
 
-    public init() {}
+    package init() {}
 }
 
 /// How the source's process ended before its migration did, in the words of the header's outcome.
-public enum SourceProcessEnd: String, Hashable, Sendable {
+package enum SourceProcessEnd: String, Hashable, Sendable {
     case byItself = "source-process-ended"
     /// From outside.
     case killed = "source-process-killed"
 }
 
 /// All of a trace but its entries.
-public struct TraceHeader: Hashable, Sendable {
-    public var cell = ""
+package struct TraceHeader: Hashable, Sendable {
+    package var cell = ""
     /// How driving it ended.
-    public var outcome = ""
+    package var outcome = ""
     /// Nanoseconds of the whole cell; nil when not measured.
-    public var duration: UInt64?
+    package var duration: UInt64?
     /// What was still to happen by itself when the recording ended, in words; empty: nothing.
-    public var armed = ""
+    package var armed = ""
     /// The verifier's verdict when it was recorded; empty where it was not judged.
-    public var verdict = ""
+    package var verdict = ""
     /// Identifiers of the rules that were broken then, each once.
-    public var broken: [String] = []
-    public var source = TraceSide()
-    public var destination = TraceSide()
+    package var broken: [String] = []
+    package var source = TraceSide()
+    package var destination = TraceSide()
 
-    public init() {}
+    package init() {}
 }
 
-public struct Trace: Hashable, Sendable {
-    public var header = TraceHeader()
-    public var source = FoldedStream()
-    public var sourceDevices = FoldedStream()
-    public var destination = FoldedStream()
-    public var destinationDevices = FoldedStream()
-    public var edges: [ContentEdge] = []
+package struct Trace: Hashable, Sendable {
+    package var header = TraceHeader()
+    package var source = FoldedStream()
+    package var sourceDevices = FoldedStream()
+    package var destination = FoldedStream()
+    package var destinationDevices = FoldedStream()
+    package var edges: [ContentEdge] = []
 
-    public init() {}
+    package init() {}
 
     /// Joins what was logged on the two sides. Each stream keeps its own order; between them are the content edges only.
-    public init(
+    package init(
         header: TraceHeader, source: FoldedStream, sourceDevices: FoldedStream = FoldedStream(),
         destination: FoldedStream, destinationDevices: FoldedStream = FoldedStream()
     ) {
@@ -94,7 +94,7 @@ public struct Trace: Hashable, Sendable {
         edges = contentEdges(source: source, destination: destination)
     }
 
-    public subscript(stream: StreamName) -> FoldedStream {
+    package subscript(stream: StreamName) -> FoldedStream {
         get {
             switch stream {
             case .source: source

@@ -4,8 +4,8 @@
 /// altogether is an error with its place: a reader that took half a trace would pass what it never saw.
 
 /// Why a file is not a trace.
-public struct TraceError: Error, Hashable, Sendable, CustomStringConvertible {
-    public enum Kind: String, Hashable, Sendable {
+package struct TraceError: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Kind: String, Hashable, Sendable {
         case empty
         case foreign
         case unknownVersion
@@ -20,15 +20,15 @@ public struct TraceError: Error, Hashable, Sendable, CustomStringConvertible {
         case nested
     }
 
-    public var kind: Kind
-    public var position: Position
-    public var reason: String
+    package var kind: Kind
+    package var position: Position
+    package var reason: String
 
-    public var description: String { "\(position): \(reason)" }
+    package var description: String { "\(position): \(reason)" }
 }
 
-public struct TraceReader: ~Copyable {
-    public enum Item: Hashable, Sendable {
+package struct TraceReader: ~Copyable {
+    package enum Item: Hashable, Sendable {
         case header(TraceHeader)
         case stream(StreamName, count: Int)
         case fold(Fold)
@@ -36,10 +36,10 @@ public struct TraceReader: ~Copyable {
     }
 
     /// The most repetitions of a block, and the most entries of a stream.
-    public static let mostRepetitions = 1 << 40
-    public static let mostEntries = 1 << 48
+    package static let mostRepetitions = 1 << 40
+    package static let mostEntries = 1 << 48
     /// The most lines before the first stream.
-    public static let mostHeaderLines = 16 * 1024
+    package static let mostHeaderLines = 16 * 1024
 
     private enum Part {
         case start
@@ -62,16 +62,16 @@ public struct TraceReader: ~Copyable {
     private var edgeCount = 0
     private var fields = Fields(start: nil, length: 0)
 
-    public init(_ input: @escaping LogReader.Input) {
+    package init(_ input: @escaping LogReader.Input) {
         lines = LineScanner(longestLine: LogReader.longestLine, input)
     }
 
-    public init(_ bytes: [UInt8]) {
+    package init(_ bytes: [UInt8]) {
         lines = LineScanner(longestLine: LogReader.longestLine, bytes)
     }
 
     /// The next item; nil when the trace was read to its end and is whole. Throws `TraceError`, and the input's errors.
-    public mutating func next() throws -> Item? {
+    package mutating func next() throws -> Item? {
         switch part {
         case .start: return try .header(header())
         case .streamBegins(let index):
@@ -572,7 +572,7 @@ private struct Fields {
 
 extension Trace {
     /// Reads a whole trace.
-    public init(_ reader: consuming TraceReader) throws {
+    package init(_ reader: consuming TraceReader) throws {
         var name = StreamName.source
         var stream = FoldedStream()
         while let item = try reader.next() {

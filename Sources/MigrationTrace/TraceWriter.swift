@@ -1,7 +1,7 @@
 /// Writes a trace in the text format of Traces/FORMAT.md, version 1.
 extension Trace {
     /// The whole trace as text, handed out in parts of some 64 KiB.
-    public func write(_ output: ([UInt8]) throws -> Void) throws {
+    package func write(_ output: ([UInt8]) throws -> Void) throws {
         try withoutActuallyEscaping(output) { output in
             var text = TraceText(output: output)
             try write(to: &text)
@@ -30,7 +30,7 @@ extension Trace {
     }
 
     /// The whole trace in memory.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         // The output does not throw, so neither does `write`.
         try? write { bytes += $0 }

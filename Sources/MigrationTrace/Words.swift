@@ -3,10 +3,10 @@
 /// a new QEMU is a finding, not something to guess at.
 
 /// A closed set of words that stand in event texts.
-public protocol TraceWord: RawRepresentable<String>, CaseIterable, Hashable, Sendable {}
+package protocol TraceWord: RawRepresentable<String>, CaseIterable, Hashable, Sendable {}
 
 /// Migration status, as `migrate_set_state` prints it (10.0 to 11.1; `failing` since 11.0, `postcopy-device` since 10.2).
-public enum MigrationStatus: String, TraceWord {
+package enum MigrationStatus: String, TraceWord {
     case none
     case setup
     case waitUnplug = "wait-unplug"
@@ -27,7 +27,7 @@ public enum MigrationStatus: String, TraceWord {
 }
 
 /// The guest's run state; also the *reason* of VM-state callbacks.
-public enum RunState: String, TraceWord {
+package enum RunState: String, TraceWord {
     case debug
     case inmigrate
     case internalError = "internal-error"
@@ -47,7 +47,7 @@ public enum RunState: String, TraceWord {
 }
 
 /// A VFIO device's migration state. QEMU and the mock print the same names.
-public enum VFIOState: String, TraceWord {
+package enum VFIOState: String, TraceWord {
     case error = "ERROR"
     case stop = "STOP"
     case running = "RUNNING"
@@ -60,19 +60,19 @@ public enum VFIOState: String, TraceWord {
 }
 
 /// What `migration_block_activation` reports.
-public enum BlockActivation: String, TraceWord {
+package enum BlockActivation: String, TraceWord {
     case active
     case inactive
 }
 
 /// Which kind of state `vmstate_downtime_save` and `_load` speak of.
-public enum DowntimeKind: String, TraceWord {
+package enum DowntimeKind: String, TraceWord {
     case iterable
     case nonIterable = "non-iterable"
 }
 
 /// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its name.
-public enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
+package enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
     case openReturnPath = 1
     case ping
     case postcopyAdvise
@@ -86,7 +86,7 @@ public enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
     case switchoverStart
 
     /// The name as `loadvm_process_command` prints it.
-    public var name: String { Name(self).rawValue }
+    package var name: String { Name(self).rawValue }
 
     enum Name: String, TraceWord {
         case openReturnPath = "OPEN_RETURN_PATH"
@@ -108,7 +108,7 @@ public enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
 }
 
 /// A message of the return path, by the number `migrate_send_rp_message` prints.
-public enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
+package enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
     case shut = 1
     case pong
     case reqPagesID
@@ -119,45 +119,45 @@ public enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
 }
 
 /// The section type byte `qemu_loadvm_state_section` prints; a broken stream can hold any.
-public struct SectionType: RawRepresentable, Hashable, Sendable {
-    public var rawValue: UInt8
-    public init(rawValue: UInt8) { self.rawValue = rawValue }
-    public static let eof = SectionType(rawValue: 0)
-    public static let start = SectionType(rawValue: 1)
-    public static let part = SectionType(rawValue: 2)
-    public static let end = SectionType(rawValue: 3)
-    public static let full = SectionType(rawValue: 4)
-    public static let command = SectionType(rawValue: 8)
+package struct SectionType: RawRepresentable, Hashable, Sendable {
+    package var rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let eof = SectionType(rawValue: 0)
+    package static let start = SectionType(rawValue: 1)
+    package static let part = SectionType(rawValue: 2)
+    package static let end = SectionType(rawValue: 3)
+    package static let full = SectionType(rawValue: 4)
+    package static let command = SectionType(rawValue: 8)
 }
 
 /// The tag `vfio_load_state` prints, the first eight bytes of each piece of a device's state.
 /// END_OF_STATE is never printed (10.0 to 11.1).
-public struct VFIOLoadTag: RawRepresentable, Hashable, Sendable {
-    public var rawValue: UInt64
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
-    public static let config = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0002)
-    public static let setup = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0003)
-    public static let data = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0004)
+package struct VFIOLoadTag: RawRepresentable, Hashable, Sendable {
+    package var rawValue: UInt64
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+    package static let config = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0002)
+    package static let setup = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0003)
+    package static let data = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0004)
     /// INIT_DATA_SENT: the *marker* that a destination answers with its approval.
-    public static let initDataSent = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0005)
-    public static let configLoadReady = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0006)
+    package static let initDataSent = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0005)
+    package static let configLoadReady = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0006)
 }
 
 /// What the mock's data session is for.
-public enum SessionPurpose: String, TraceWord {
+package enum SessionPurpose: String, TraceWord {
     case saving
     case resuming
 }
 
 /// A part of a device's data, as the mock counts it.
-public enum DeviceSegment: String, TraceWord {
+package enum DeviceSegment: String, TraceWord {
     case initial
     case dirty
     case final
 }
 
 /// The thread that prints an event. From 10.1 on a line no longer names its thread; it follows from the event.
-public enum ThreadRole: Character, CaseIterable, Hashable, Sendable {
+package enum ThreadRole: Character, CaseIterable, Hashable, Sendable {
     case main = "M"
     case migration = "T"
     case returnPath = "R"

@@ -5,19 +5,19 @@ import Dispatch
 import Glibc
 
 /// A point on CLOCK_MONOTONIC, in nanoseconds.
-public struct Deadline: Hashable, Sendable, Comparable {
-    public let nanoseconds: UInt64
+package struct Deadline: Hashable, Sendable, Comparable {
+    package let nanoseconds: UInt64
 
-    public static var now: Deadline { Deadline(nanoseconds: monotonicNanoseconds()) }
+    package static var now: Deadline { Deadline(nanoseconds: monotonicNanoseconds()) }
 
-    public static func after(seconds: Double) -> Deadline {
+    package static func after(seconds: Double) -> Deadline {
         Deadline(nanoseconds: now.nanoseconds + UInt64(seconds * 1e9))
     }
 
-    public static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
+    package static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
     /// Nanoseconds still to go; 0 when it has passed.
-    public var remaining: UInt64 {
+    package var remaining: UInt64 {
         let now = Deadline.now.nanoseconds
         return nanoseconds > now ? nanoseconds - now : 0
     }

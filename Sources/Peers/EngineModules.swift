@@ -2,40 +2,40 @@
 import MigrationEngine
 import SwitchoverProtocol
 
-public struct EngineModules: Hashable, Sendable {
+package struct EngineModules: Hashable, Sendable {
     /// A user of switchover-ack that is no VFIO device.
-    public struct Requester: Hashable, Sendable {
+    package struct Requester: Hashable, Sendable {
         /// Its section, on both sides.
-        public static let idstr = "requester"
+        package static let idstr = "requester"
 
         /// What approvals call it; nil: its section's idstr.
-        public var name: String?
+        package var name: String?
         /// ACKs that it asks for in the first query.
-        public var atSetup = 1
+        package var atSetup = 1
         /// It asks for another in the first exact query that finds this gate of the source open.
-        public var againWhenOpen: String?
+        package var againWhenOpen: String?
         /// ACKs that it asks for in the final query, when the source has decided.
-        public var inFinalQuery = 0
+        package var inFinalQuery = 0
         /// PARTs that go by between a request and its markers.
-        public var markerDelay = 0
+        package var markerDelay = 0
 
-        public init(name: String? = nil) { self.name = name }
+        package init(name: String? = nil) { self.name = name }
     }
 
     /// A bitmap of changed blocks of a disk.
-    public var hasDirtyBitmap = false
+    package var hasDirtyBitmap = false
     /// The attributes of its pages, as an s390 guest has them.
-    public var hasStorageAttributes = false
+    package var hasStorageAttributes = false
     /// A balloon through which it says which pages it does not use.
-    public var hintsFreePages = false
+    package var hintsFreePages = false
     /// Missing pages that it touches in postcopy, one after the other.
-    public var faults = 0
+    package var faults = 0
     /// nil: VFIO devices alone use switchover-ack.
-    public var requester: Requester?
+    package var requester: Requester?
 
-    public init() {}
+    package init() {}
 
-    public var isEmpty: Bool { self == EngineModules() }
+    package var isEmpty: Bool { self == EngineModules() }
 }
 
 /// The modules of one process.

@@ -5,13 +5,13 @@ import SwitchoverProtocol
 import VFIO
 
 /// Why the engine cannot run a plan: something in it is nothing that the engine models. Nothing has run.
-public struct EngineRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-    public let description: String
-    public init(_ description: String) { self.description = description }
+package struct EngineRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }
 
 /// Takes what the sides and their devices log, in each stream's order.
-public protocol EngineLog: AnyObject {
+package protocol EngineLog: AnyObject {
     /// Another leg begins, from 0 on: what comes next is of its streams.
     func begin(leg: Int)
     func take(_ event: Event, from stream: StreamName)
@@ -21,7 +21,7 @@ public protocol EngineLog: AnyObject {
 
 /// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before
 /// anything runs, or `SideRefusal` as a QEMU does.
-public func migrateInEngine(
+package func migrateInEngine(
     _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
 ) throws -> [MigrationRecord] {
     if let refusal = EngineRefusal(plan) { throw refusal }
@@ -59,7 +59,7 @@ private func checkCapabilities(of sides: [(configuration: SideConfiguration, rol
 
 extension EngineRefusal {
     /// nil: the engine models everything in the plan.
-    public init?(_ plan: MigrationPlan) {
+    package init?(_ plan: MigrationPlan) {
         func refusal() -> EngineRefusal? {
             for side in [plan.source] + plan.legs.map(\.destination) {
                 if !side.binary.isEngine { return EngineRefusal("\(side.binary.name) is no engine") }

@@ -4,19 +4,19 @@ import SwitchoverProtocol
 
 extension QEMUBinary {
     /// What the name of a side that is an engine begins with: `engine@11.1`.
-    public static let enginePrefix = "engine@"
+    package static let enginePrefix = "engine@"
 
     /// The side that the engine of a generation is; `generation` is one of `Generation`'s names.
-    public init(engine generation: String) {
+    package init(engine generation: String) {
         self.init(name: Self.enginePrefix + generation, start: .engine(generation: generation))
     }
 
     /// The generation of a side that is an engine; nil for a QEMU.
-    public var engineGeneration: String? {
+    package var engineGeneration: String? {
         if case .engine(let generation) = start { generation } else { nil }
     }
 
-    public var isEngine: Bool { engineGeneration != nil }
+    package var isEngine: Bool { engineGeneration != nil }
 }
 
 /// Releases with versioned machine types that the engine has, oldest first: those since the capability exists.
@@ -83,16 +83,16 @@ extension Generation {
 
 extension ProbedBinary {
     /// The engines that are sides without being asked for, in the order of release.
-    public static let engines = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"].compactMap { engine($0) }
+    package static let engines = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"].compactMap { engine($0) }
 
     /// Those that are sides only when they are named: nothing confirms what 8.1 and the variants do.
-    public static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
+    package static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
 
     /// The names of all generations that are sides.
-    public static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }
+    package static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }
 
     /// The engine of a generation by its name; nil where there is none of that name.
-    public static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
+    package static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
 
     /// Their facts are asked for at every start of a side.
     private static let all = Dictionary(

@@ -2,18 +2,18 @@
 import Foundation
 import Glibc
 
-public struct FeatureStore: Sendable {
+package struct FeatureStore: Sendable {
     private let folder: String
 
-    public init(cache: String) { folder = cache + "/features" }
+    package init(cache: String) { folder = cache + "/features" }
 
     /// What was remembered of exactly this file, or nil. A damaged entry is as good as none.
-    public func features(of binary: QEMUBinary) -> ProbedFeatures? {
+    package func features(of binary: QEMUBinary) -> ProbedFeatures? {
         guard let file = try? file(of: binary), let data = FileManager.default.contents(atPath: file) else { return nil }
         return try? JSONDecoder().decode(ProbedFeatures.self, from: data)
     }
 
-    public func remember(_ features: ProbedFeatures, of binary: QEMUBinary) throws {
+    package func remember(_ features: ProbedFeatures, of binary: QEMUBinary) throws {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
@@ -40,11 +40,11 @@ public struct FeatureStore: Sendable {
 }
 
 /// A binary with what it can do.
-public struct ProbedBinary: Sendable {
-    public let binary: QEMUBinary
-    public let features: ProbedFeatures
+package struct ProbedBinary: Sendable {
+    package let binary: QEMUBinary
+    package let features: ProbedFeatures
 
-    public init(binary: QEMUBinary, features: ProbedFeatures) {
+    package init(binary: QEMUBinary, features: ProbedFeatures) {
         self.binary = binary
         self.features = features
     }
@@ -52,7 +52,7 @@ public struct ProbedBinary: Sendable {
 
 extension FeatureStore {
     /// The binaries with their features: remembered ones as they are, others probed and remembered. `willProbe` hears of each before.
-    public func probed(
+    package func probed(
         _ binaries: [QEMUBinary], shim: String, folder: RunFolder, willProbe: (QEMUBinary) -> Void = { _ in }
     ) async throws -> [ProbedBinary] {
         var probed: [ProbedBinary] = []

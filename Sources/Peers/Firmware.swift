@@ -1,7 +1,7 @@
 /// What the guest executes: 64 KiB in place of a BIOS, since only how much memory it writes matters.
 import Foundation
 
-public enum Firmware: Hashable, Sendable {
+package enum Firmware: Hashable, Sendable {
     /// `cli; hlt`: the guest runs, as the handshake needs, and dirties nothing.
     case halting
     /// At each tick of the timer every one of so many pages is written, from 1 MiB upwards, and none else; between ticks the processor
@@ -21,7 +21,7 @@ public enum Firmware: Hashable, Sendable {
     }
 
     /// Where a word is that is not 0 once every page has been written; nil where none ever is.
-    public var lastWord: Int? {
+    package var lastWord: Int? {
         switch self {
         case .halting: nil
         case .dirtying(let pages, _): Self.firstPage + (pages - 1) * Self.pageSize + Int(wordInPage)

@@ -7,17 +7,17 @@ import SwitchoverProtocol
 import VFIO
 
 /// What is migrated. The manager goes on where the source pauses before the switchover, and recovers a paused postcopy, twice.
-public struct InjectedPlan: Sendable {
-    public var source: SideConfiguration
-    public var destination: SideConfiguration
+package struct InjectedPlan: Sendable {
+    package var source: SideConfiguration
+    package var destination: SideConfiguration
     /// Postcopy is asked for as soon as the migration is active.
-    public var startsPostcopy = false
+    package var startsPostcopy = false
     /// The channel breaks once when both sides are in postcopy-active, whatever else is injected.
-    public var breaksInPostcopy = false
+    package var breaksInPostcopy = false
     /// In place of the generations of the sides' names: a set of features without a name.
     var generation: Generation?
 
-    public init(source: SideConfiguration, destination: SideConfiguration) {
+    package init(source: SideConfiguration, destination: SideConfiguration) {
         self.source = source
         self.destination = destination
     }
@@ -31,46 +31,46 @@ public struct InjectedPlan: Sendable {
 }
 
 /// What a side came to.
-public struct InjectedSide: Hashable, Sendable {
+package struct InjectedSide: Hashable, Sendable {
     /// Its process has ended.
-    public var isGone = false
+    package var isGone = false
     /// The last status it entered; nil: it has no migration.
-    public var status: String?
+    package var status: String?
     /// Its migration has nothing left to do.
-    public var isOver = true
+    package var isOver = true
     /// Its run state, also the last one of a process that is gone.
-    public var runState = ""
+    package var runState = ""
     /// The states that its devices are really in.
-    public var devices: [String: VFIOState] = [:]
+    package var devices: [String: VFIOState] = [:]
 
     /// The guest runs here.
-    public var runs: Bool { !isGone && runState == RunState.running.rawValue }
+    package var runs: Bool { !isGone && runState == RunState.running.rawValue }
 }
 
-public struct InjectedRecord: Sendable {
-    public var source = InjectedSide()
-    public var destination = InjectedSide()
+package struct InjectedRecord: Sendable {
+    package var source = InjectedSide()
+    package var destination = InjectedSide()
     /// Why `migrate` was not taken, or a side did not start.
-    public var refusal: String?
+    package var refusal: String?
     /// How often the failure was injected: a call that fails with its recovery, twice.
-    public var injected = 0
+    package var injected = 0
     /// In the order they were passed.
-    public var places: [PassedPlace] = []
+    package var places: [PassedPlace] = []
     /// Recoveries of a paused postcopy that the manager asked for.
-    public var recoveries = 0
+    package var recoveries = 0
     /// The destination was killed; `killedWithGuest`: when the guest was its own already, by what it had said or done.
-    public var destinationWasKilled = false
-    public var killedWithGuest = false
+    package var destinationWasKilled = false
+    package var killedWithGuest = false
     /// Both guests ran at once, whatever came of it.
-    public var bothRan = false
+    package var bothRan = false
     /// Threads still moved when so many steps were taken that nobody waits for more.
-    public var isEndless = false
+    package var isEndless = false
     /// Steps in all.
-    public var steps = 0
+    package var steps = 0
 }
 
 /// Drives the plan with this failure, or none, counting places if asked to. Seed 0 leaves nothing to chance.
-public func migrateInEngine(
+package func migrateInEngine(
     _ plan: InjectedPlan, injecting injection: Injection?, seed: UInt64, counts: Bool = false, mostSteps: Int = 1_000_000,
     log: some EngineLog
 ) throws -> InjectedRecord {

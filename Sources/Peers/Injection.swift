@@ -2,8 +2,8 @@
 import VFIO
 
 /// A point that a migration passes, which a run without failure has counted.
-public struct FaultPlace: Hashable, Sendable {
-    public enum Point: Hashable, Sendable {
+package struct FaultPlace: Hashable, Sendable {
+    package enum Point: Hashable, Sendable {
         /// A call on a device, by the name that scripts have for it.
         case call(Role, device: String, name: String)
         /// An element that the source writes.
@@ -16,17 +16,17 @@ public struct FaultPlace: Hashable, Sendable {
         case step
     }
 
-    public let point: Point
+    package let point: Point
     /// The first is 1, of all of the same point.
-    public let number: Int
+    package let number: Int
 
-    public init(_ point: Point, _ number: Int) {
+    package init(_ point: Point, _ number: Int) {
         self.point = point
         self.number = number
     }
 }
 
-public enum Fault: String, CaseIterable, Hashable, Sendable {
+package enum Fault: String, CaseIterable, Hashable, Sendable {
     /// The call fails with EIO, and does not reach the device.
     case eio
     /// And so does the call that is to bring the device into its recover state; a reset works.
@@ -40,16 +40,16 @@ public enum Fault: String, CaseIterable, Hashable, Sendable {
 }
 
 /// `source.v0.set-state.2:eio`, `forward.7:break`, `back.1:break`, `source.device.1:cancel`, `step.300:cancel`.
-public struct Injection: Hashable, Sendable, LosslessStringConvertible {
-    public let place: FaultPlace
-    public let fault: Fault
+package struct Injection: Hashable, Sendable, LosslessStringConvertible {
+    package let place: FaultPlace
+    package let fault: Fault
 
-    public init(_ place: FaultPlace, _ fault: Fault) {
+    package init(_ place: FaultPlace, _ fault: Fault) {
         self.place = place
         self.fault = fault
     }
 
-    public var description: String {
+    package var description: String {
         let point =
             switch place.point {
             case .call(let role, let device, let name): "\(role.rawValue).\(device).\(name)"
@@ -61,7 +61,7 @@ public struct Injection: Hashable, Sendable, LosslessStringConvertible {
         return "\(point).\(place.number):\(fault.rawValue)"
     }
 
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let halves = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         guard halves.count == 2, let fault = Fault(rawValue: halves[1]) else { return nil }
         var words = halves[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
@@ -80,7 +80,7 @@ public struct Injection: Hashable, Sendable, LosslessStringConvertible {
     }
 
     /// What can fail at a point.
-    public static func faults(at point: FaultPlace.Point) -> [Fault] {
+    package static func faults(at point: FaultPlace.Point) -> [Fault] {
         switch point {
         // Nothing but a refused state has a recover state.
         case .call(_, _, DeviceCallName.setState.rawValue): [.eio, .eioRecovery]
@@ -94,7 +94,7 @@ public struct Injection: Hashable, Sendable, LosslessStringConvertible {
 }
 
 /// A place that was passed, and what it was there: places of one kind repeat.
-public struct PassedPlace: Hashable, Sendable {
-    public let place: FaultPlace
-    public let kind: String
+package struct PassedPlace: Hashable, Sendable {
+    package let place: FaultPlace
+    package let kind: String
 }

@@ -3,20 +3,20 @@ import Glibc
 import MigrationTrace
 
 /// Bytes of a log file, from whole line to whole line.
-public struct LogSlice: Hashable, Sendable {
-    public let path: String
-    public let start: Int
+package struct LogSlice: Hashable, Sendable {
+    package let path: String
+    package let start: Int
     /// nil: up to the file's end.
-    public var end: Int?
+    package var end: Int?
 
     /// Bytes written so far, from its start on.
     var size: Int { fileSize(path) - start }
 }
 
 /// Both logs of a side, in one leg.
-public struct LegLogs: Hashable, Sendable {
-    public var qemu: LogSlice
-    public var devices: LogSlice
+package struct LegLogs: Hashable, Sendable {
+    package var qemu: LogSlice
+    package var devices: LogSlice
 
     /// From here on; from their beginning, if it is the process's first migration.
     init(_ files: SideFiles, isFirst: Bool) {
@@ -53,7 +53,7 @@ extension [MigrationRecord] {
 
 extension LogReader {
     /// Reads the lines of a slice.
-    public init(_ slice: LogSlice) throws {
+    package init(_ slice: LogSlice) throws {
         let file = try SlicedFile(slice)
         self.init { try file.read(into: $0) }
     }

@@ -6,7 +6,7 @@ import Glibc
 /// Cgroups below the root of the hierarchy, version 1 or 2, each removed when its process has ended.
 ///
 /// After a kill of this program the empty group stays; the next probe removes it, as the kernel lets nobody remove one with a living process.
-public enum MemoryGroup {
+package enum MemoryGroup {
     /// Bytes that a process may still take: enough to answer, too few for the thread and the buffers of a migration.
     private static let headroom = 64 << 10
     private static let prefix = "ackmatrix-"
@@ -22,7 +22,7 @@ public enum MemoryGroup {
     }
 
     /// Why no group can be made here; nil where one can. Removes what was left behind.
-    public static var missing: String? {
+    package static var missing: String? {
         guard let hierarchy else { return "no cgroup hierarchy with the memory controller is mounted" }
         for name in (try? FileManager.default.contentsOfDirectory(atPath: hierarchy.root)) ?? [] where name.hasPrefix(prefix) {
             rmdir(hierarchy.root + "/" + name)

@@ -4,7 +4,7 @@ import VFIO
 
 /// Runs the plan in `folder`, which must be fresh: a record for each leg that was driven, the last one of them perhaps not to its end.
 /// All processes have ended and are reaped when this returns or throws.
-public func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
+package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
     let processes =
         [(role: Role.source, configuration: plan.source, name: "source")]
         + plan.legs.enumerated().map { (.destination, $1.destination, MigrationPlan.destinationFolder(ofLeg: $0)) }

@@ -2,16 +2,16 @@
 import MigrationTrace
 
 /// Watches a migration's events while it runs, and knows when it can never end.
-public protocol MigrationWatcher: Sendable {
+package protocol MigrationWatcher: Sendable {
     mutating func take(_ event: Event, from stream: StreamName, line: Int)
     /// The proof that the migration will never end by itself; nil while it may. `armed` says what the schedule still has in store.
     func endlessProof(armed: String?) -> String?
 }
 
 /// One migration of a plan: from a process that runs to one that waits for it.
-public struct MigrationLeg: Sendable {
+package struct MigrationLeg: Sendable {
     /// Which process is the source.
-    public enum Origin: Hashable, Sendable {
+    package enum Origin: Hashable, Sendable {
         /// The plan's source: its first migration, or another attempt.
         case source
         /// The destination of the leg before: the next hop of a chain.
@@ -19,7 +19,7 @@ public struct MigrationLeg: Sendable {
     }
 
     /// How the two sides are connected.
-    public enum Channel: Hashable, Sendable {
+    package enum Channel: Hashable, Sendable {
         /// TCP on loopback, the port chosen by the kernel.
         case tcp
         /// The same through a relay of ours, which a step may cut.
@@ -32,63 +32,63 @@ public struct MigrationLeg: Sendable {
         case snapshot(node: String)
     }
 
-    public var origin = Origin.source
-    public var destination: SideConfiguration
-    public var channel = Channel.tcp
+    package var origin = Origin.source
+    package var destination: SideConfiguration
+    package var channel = Channel.tcp
     /// Steps taken before the `migrate` command.
-    public var before: [ScheduleStep] = []
+    package var before: [ScheduleStep] = []
     /// Steps taken while the migration runs; those left when it is over are not taken.
-    public var schedule: [ScheduleStep] = []
+    package var schedule: [ScheduleStep] = []
     /// Steps taken when the source has reached its final status, as a manager takes them.
-    public var afterwards: [ScheduleStep] = []
+    package var afterwards: [ScheduleStep] = []
     /// The destination's process is halted when it listens, until the schedule lets it go on.
-    public var haltsDestination = false
+    package var haltsDestination = false
     /// Statuses of the source that end the leg, beside completed, failed and cancelled.
-    public var alsoFinal: Set<String> = []
+    package var alsoFinal: Set<String> = []
     /// Seconds from `migrate` until the source must have reached a final status, and from there for the steps afterwards.
-    public var limit = 30.0
+    package var limit = 30.0
     /// Ends a migration that is proved endless; nil: only the limits do.
-    public var watcher: (any MigrationWatcher)?
+    package var watcher: (any MigrationWatcher)?
 
-    public init(destination: SideConfiguration, origin: Origin = .source) {
+    package init(destination: SideConfiguration, origin: Origin = .source) {
         self.destination = destination
         self.origin = origin
     }
 
     /// All steps, in the order in which they are taken.
-    public var steps: [ScheduleStep] { before + schedule + afterwards }
+    package var steps: [ScheduleStep] { before + schedule + afterwards }
 }
 
-public struct MigrationPlan: Sendable {
-    public var source: SideConfiguration
+package struct MigrationPlan: Sendable {
+    package var source: SideConfiguration
     /// One migration after the other, each to a destination of its own; at least one.
-    public var legs: [MigrationLeg]
+    package var legs: [MigrationLeg]
     /// Bytes a side's logs may grow to. A source without devices, whose queries nothing slows down, writes some 20 MB a second when it waits;
     /// where nobody gets a processor but it, that must be enough for a while.
-    public var logLimit = 256 << 20
+    package var logLimit = 256 << 20
 
-    public init(source: SideConfiguration, destination: SideConfiguration) {
+    package init(source: SideConfiguration, destination: SideConfiguration) {
         self.source = source
         legs = [MigrationLeg(destination: destination)]
     }
 
     /// The first leg, which most plans have alone.
-    public var leg: MigrationLeg {
+    package var leg: MigrationLeg {
         get { legs[0] }
         set { legs[0] = newValue }
     }
 
     /// The folder of a leg's destination, in that of the cell.
-    public static func destinationFolder(ofLeg index: Int) -> String { index == 0 ? "destination" : "destination-\(index + 1)" }
+    package static func destinationFolder(ofLeg index: Int) -> String { index == 0 ? "destination" : "destination-\(index + 1)" }
 
     /// What the source of a leg was started with.
-    public func source(ofLeg index: Int) -> SideConfiguration {
+    package func source(ofLeg index: Int) -> SideConfiguration {
         legs[index].origin == .source || index == 0 ? source : legs[index - 1].destination
     }
 }
 
 /// How driving ended. What it means is for the verifier to say.
-public enum MigrationOutcome: Hashable, Sendable {
+package enum MigrationOutcome: Hashable, Sendable {
     /// The source reported this final status: `completed`, `failed` or `cancelled`.
     case ended(String)
     /// The watcher has proved that it never ends; its proof.
@@ -103,14 +103,14 @@ public enum MigrationOutcome: Hashable, Sendable {
     case sourceKilled
 
     /// Nothing of it goes on; otherwise it was broken off from outside.
-    public var isEnd: Bool {
+    package var isEnd: Bool {
         switch self {
         case .ended, .sourceEnded, .sourceKilled: true
         case .endless, .limitReached, .logLimitReached: false
         }
     }
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .ended(let status): status
         case .endless(let proof): "endless: \(proof)"
@@ -123,33 +123,33 @@ public enum MigrationOutcome: Hashable, Sendable {
 }
 
 /// What a schedule step saw when it was done.
-public struct ScheduleMark: Hashable, Sendable {
-    public let step: ScheduleStep
+package struct ScheduleMark: Hashable, Sendable {
+    package let step: ScheduleStep
     /// Precopy queries that the device of a `furtherQueries` step had answered when the wait began and when it was met.
-    public let queries: ClosedRange<UInt64>?
+    package let queries: ClosedRange<UInt64>?
     /// Whether every source device was still in PRE_COPY, read from the board when the step was done and, for a gate, before it opened.
-    public let sourceIterated: Bool
+    package let sourceIterated: Bool
 }
 
-public struct MigrationRecord: Sendable {
-    public let outcome: MigrationOutcome
+package struct MigrationRecord: Sendable {
+    package let outcome: MigrationOutcome
     /// Statuses in the order of their MIGRATION events.
-    public let sourceStatuses: [String]
-    public let destinationStatuses: [String]
+    package let sourceStatuses: [String]
+    package let destinationStatuses: [String]
     /// Run states at the end; nil when the process had ended.
-    public let sourceRunState: String?
-    public let destinationRunState: String?
+    package let sourceRunState: String?
+    package let destinationRunState: String?
     /// All capabilities, as read back before the start.
-    public let sourceCapabilities: [String: Bool]
-    public let destinationCapabilities: [String: Bool]
+    package let sourceCapabilities: [String: Bool]
+    package let destinationCapabilities: [String: Bool]
     /// The source's error text, as `query-migrate` has it.
-    public let sourceError: String?
+    package let sourceError: String?
     /// Milliseconds, as `query-migrate` has it; nil before a migration completed.
-    public let downtime: Double?
-    public let marks: [ScheduleMark]
+    package let downtime: Double?
+    package let marks: [ScheduleMark]
     /// From `migrate` to the source's final status.
-    public let seconds: Double
+    package let seconds: Double
     /// nil: no files were written, since both sides ran in this process.
-    public internal(set) var sourceLogs: LegLogs?
-    public internal(set) var destinationLogs: LegLogs?
+    package internal(set) var sourceLogs: LegLogs?
+    package internal(set) var destinationLogs: LegLogs?
 }

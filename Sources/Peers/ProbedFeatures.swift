@@ -7,7 +7,7 @@ import Foundation
 import MigrationTrace
 
 /// Which handshake a source runs by default on a machine type.
-public enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
+package enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
     /// One ACK for all devices, counted by the destination (QEMU 8.1 and later).
     case legacy
     /// An ACK per device request, counted by the source (QEMU 11.1 and later).
@@ -16,26 +16,26 @@ public enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
     case none
 }
 
-public struct ProbedFeatures: Hashable, Sendable, Codable {
+package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// `MAJOR.MINOR.MICRO`, as `query-version` says.
-    public var version: String
+    package var version: String
     /// The packager's version; empty in a build from source.
-    public var package: String
-    public var hasSwitchoverAck: Bool
+    package var package: String
+    package var hasSwitchoverAck: Bool
     /// Whether `migration.switchover-ack-legacy` exists: the binary knows both modes.
-    public var hasLegacyProperty: Bool
+    package var hasLegacyProperty: Bool
     /// Names of MigrationStatus.
-    public var statuses: [String]
+    package var statuses: [String]
     /// Trace events of the vocabulary that the binary has.
-    public var traceEvents: [String]
-    public var machineTypes: [String]
+    package var traceEvents: [String]
+    package var machineTypes: [String]
     /// Aliases of versioned machine types, such as `q35`.
-    public var aliases: [String: String]
+    package var aliases: [String: String]
     /// The mode of each machine type it was measured on.
-    public var modes: [String: SwitchoverAckMode]
+    package var modes: [String: SwitchoverAckMode]
 
     /// Short names of the features that tell generations apart, in a fixed order.
-    public var summary: [String] {
+    package var summary: [String] {
         var names: [String] = []
         if hasSwitchoverAck { names.append("switchover-ack") }
         if hasLegacyProperty { names.append("legacy-property") }
@@ -49,7 +49,7 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
     ///
     /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
     /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.
-    public func mode(machine: String) -> SwitchoverAckMode? {
+    package func mode(machine: String) -> SwitchoverAckMode? {
         let name = machine.prefix { $0 != "," }
         let type = aliases[String(name)] ?? String(name)
         guard hasSwitchoverAck else { return SwitchoverAckMode.none }
@@ -62,14 +62,14 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
     }
 
     /// Switches over when as much is pending as the threshold (10.1 and later), not only when less is.
-    public var decidesAtThreshold: Bool { traceEvents.contains("ram_save_complete") }
+    package var decidesAtThreshold: Bool { traceEvents.contains("ram_save_complete") }
 
     /// Every switchover passes through the status device (10.0 and later). The status itself is older, so it is told by what came with the
     /// same release: VFIO's state on multifd channels.
-    public var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
+    package var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
-    public var generation: String {
+    package var generation: String {
         guard hasSwitchoverAck else { return "none (before 8.1)" }
         if hasLegacyProperty { return "11.1" }
         if traceEvents.contains("savevm_request_switchover_ack") { return "v1" }
@@ -81,11 +81,11 @@ public struct ProbedFeatures: Hashable, Sendable, Codable {
 
     /// The generations a probe can tell, oldest first: releases, and the first posting of the per-device series. The second posting
     /// has every feature of 11.1 that can be asked for, and counts as 11.1; 8.1 stands for all up to 9.2.
-    public static let knownGenerations = ["8.1", "10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
+    package static let knownGenerations = ["8.1", "10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
 }
 
 /// Asks a binary; its sockets and logs live in `folder` for the time.
-public func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async throws -> ProbedFeatures {
+package func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async throws -> ProbedFeatures {
     let place = try folder.folder("probe-\(binary.name)")
     var configuration = SideConfiguration(binary: binary, machine: "none")
     configuration.memoryMiB = 2
@@ -141,7 +141,7 @@ private func migrationStatuses(_ schema: JSONValue) -> [String] {
 }
 
 /// The numbers a versioned type's name ends with, `[10, 0]` of `pc-q35-10.0`; nil for other types.
-public func machineRelease(_ type: String) -> [Int]? {
+package func machineRelease(_ type: String) -> [Int]? {
     guard let last = type.split(separator: "-").last, last.count < type.count else { return nil }
     let numbers = last.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
     return numbers.count >= 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil

@@ -1,12 +1,12 @@
 /// A side by its name and how to start it: a versioned root of unpacked packages, the user's own build, or the engine in this process.
 import Foundation
 
-public struct QEMUBinary: Hashable, Sendable {
+package struct QEMUBinary: Hashable, Sendable {
     /// The name of a side: `10.0`, `11.1`, what the user called it, or `engine@11.1`.
-    public let name: String
-    public let start: Start
+    package let name: String
+    package let start: Start
 
-    public enum Start: Hashable, Sendable {
+    package enum Start: Hashable, Sendable {
         /// A folder that holds a whole package closure; started through its own dynamic loader, unprivileged.
         case root(String)
         /// An executable of the user's, started as it is.
@@ -15,13 +15,13 @@ public struct QEMUBinary: Hashable, Sendable {
         case engine(generation: String)
     }
 
-    public init(name: String, start: Start) {
+    package init(name: String, start: Start) {
         self.name = name
         self.start = start
     }
 
     /// The file that is QEMU; empty for an engine, which is none.
-    public var path: String {
+    package var path: String {
         switch start {
         case .root(let root): root + "/usr/bin/qemu-system-x86_64"
         case .executable(let path): path
@@ -48,25 +48,25 @@ public struct QEMUBinary: Hashable, Sendable {
 }
 
 /// The binaries at hand: what `harness/qemu/fetch` has unpacked, and the user's own.
-public struct QEMUBinaries: Sendable {
-    public struct Fetched: Hashable, Sendable {
-        public let binary: QEMUBinary
+package struct QEMUBinaries: Sendable {
+    package struct Fetched: Hashable, Sendable {
+        package let binary: QEMUBinary
         /// The suite it came from.
-        public let suite: String
+        package let suite: String
     }
 
-    public let fetched: [Fetched]
-    public let own: [QEMUBinary]
+    package let fetched: [Fetched]
+    package let own: [QEMUBinary]
 
-    public var all: [QEMUBinary] {
+    package var all: [QEMUBinary] {
         let names = Set(own.map(\.name))
         return fetched.map(\.binary).filter { !names.contains($0.name) } + own
     }
 
-    public subscript(name: String) -> QEMUBinary? { all.first { $0.name == name } }
+    package subscript(name: String) -> QEMUBinary? { all.first { $0.name == name } }
 
     /// The cache folder of this user: `$ACKMATRIX_CACHE`, or `ackmatrix` under `$XDG_CACHE_HOME` or `~/.cache`.
-    public static var cache: String {
+    package static var cache: String {
         let environment = ProcessInfo.processInfo.environment
         if let cache = environment["ACKMATRIX_CACHE"], !cache.isEmpty { return cache }
         if let cache = environment["XDG_CACHE_HOME"], !cache.isEmpty { return cache + "/ackmatrix" }
@@ -75,7 +75,7 @@ public struct QEMUBinaries: Sendable {
     }
 
     /// Reads the list that `fetch` keeps: a line per root, `NAME<TAB>VERSION<TAB>SUITE<TAB>ROOT`. No list means nothing was fetched.
-    public init(cache: String = Self.cache, own: [QEMUBinary] = []) throws {
+    package init(cache: String = Self.cache, own: [QEMUBinary] = []) throws {
         let list = cache + "/qemu/binaries"
         self.own = own
         guard FileManager.default.fileExists(atPath: list) else {
@@ -96,7 +96,7 @@ public struct QEMUBinaries: Sendable {
 }
 
 /// The environment does not allow what was asked: no QEMU, no shim, no room. Never a finding.
-public struct Environment: Error, CustomStringConvertible {
-    public let description: String
-    public init(_ description: String) { self.description = description }
+package struct Environment: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }

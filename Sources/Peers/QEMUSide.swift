@@ -6,64 +6,64 @@ import Synchronization
 import SystemPackage
 import VFIO
 
-public enum Role: String, Hashable, Sendable {
+package enum Role: String, Hashable, Sendable {
     case source, destination
 }
 
 /// A mock device of a side.
-public struct MockDevice: Hashable, Sendable {
+package struct MockDevice: Hashable, Sendable {
     /// QEMU's `id=`, and the name in the device log.
-    public let name: String
-    public var script: DeviceScript
+    package let name: String
+    package var script: DeviceScript
     /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
-    public let slot: Int
+    package let slot: Int
     /// Not there when QEMU starts: the slot holds a PCIe root port, and a step plugs the device behind it. The root bus itself takes no
     /// hot-plugged device (q35 of 10.0.13 and 11.1.3).
-    public var isPluggedLater = false
+    package var isPluggedLater = false
 
-    public init(name: String, script: DeviceScript, slot: Int = 0x10) {
+    package init(name: String, script: DeviceScript, slot: Int = 0x10) {
         self.name = name
         self.script = script
         self.slot = slot
     }
 
     /// The idstr of its section, `0000:00:10.0/vfio`; behind a root port `0000:00:10.0:00.0/vfio`.
-    public var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
+    package var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
 
     /// The root port in its slot.
     var port: String { "port-\(name)" }
 }
 
 /// Everything a QEMU side is started with.
-public struct SideConfiguration: Sendable {
-    public var binary: QEMUBinary
+package struct SideConfiguration: Sendable {
+    package var binary: QEMUBinary
     /// The machine type as `-M` takes it, with its options.
-    public var machine: String
-    public var memoryMiB = 64
-    public var firmware = Firmware.halting
+    package var machine: String
+    package var memoryMiB = 64
+    package var firmware = Firmware.halting
     /// Of these so many, from 4 MiB up, hold bytes that are not 0 from the start: memory that takes more than a few bytes a page to send.
-    public var filledMiB = 0
+    package var filledMiB = 0
     /// In the order of plugging.
-    public var devices: [MockDevice] = []
+    package var devices: [MockDevice] = []
     /// Properties of each device, beside those that make it a mock.
-    public var deviceProperties: [String: String] = [:]
+    package var deviceProperties: [String: String] = [:]
     /// `-S`: the guest does not start by itself.
-    public var startsPaused = false
+    package var startsPaused = false
     /// A gate that every connection it makes over IP waits for, as on a slow network; only on a side with devices.
-    public var connectGate: String?
+    package var connectGate: String?
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
-    public var legacyProperty: Bool?
-    public var capabilities: [String: Bool] = [:]
+    package var legacyProperty: Bool?
+    package var capabilities: [String: Bool] = [:]
     /// As `migrate-set-parameters` takes them.
-    public var parameters: [String: JSONValue] = [:]
+    package var parameters: [String: JSONValue] = [:]
     /// The trace events to log, by exact name; those the binary lacks must not be here.
-    public var traceEvents: [String] = []
+    package var traceEvents: [String] = []
     /// What an engine's guest has beside; nothing where the side is a QEMU.
-    public var modules = EngineModules()
+    package var modules = EngineModules()
     /// What else QEMU is started with.
-    public var extraArguments: [String] = []
+    package var extraArguments: [String] = []
 
-    public init(binary: QEMUBinary, machine: String) {
+    package init(binary: QEMUBinary, machine: String) {
         self.binary = binary
         self.machine = machine
     }
@@ -71,7 +71,7 @@ public struct SideConfiguration: Sendable {
 
 extension SideConfiguration {
     /// The commands that set its capabilities and parameters.
-    public var settingCommands: [(command: String, arguments: JSONValue)] {
+    package var settingCommands: [(command: String, arguments: JSONValue)] {
         let asked: [JSONValue] = capabilities.sorted { $0.key < $1.key }.map { ["capability": .string($0.key), "state": .bool($0.value)] }
         return (asked.isEmpty ? [] : [("migrate-set-capabilities", ["capabilities": .array(asked)])])
             + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
@@ -83,7 +83,7 @@ extension SideConfiguration {
     }
 
     /// The arguments of `device_add` for a device that is plugged later.
-    public func plugging(_ index: Int) -> JSONValue {
+    package func plugging(_ index: Int) -> JSONValue {
         var arguments: [String: JSONValue] = [
             "driver": "vfio-pci", "id": .string(devices[index].name), "bus": .string(devices[index].port),
         ]
@@ -93,7 +93,7 @@ extension SideConfiguration {
 }
 
 /// A QMP command as it is sent.
-public func qmpLine(_ command: String, _ arguments: JSONValue?) throws -> String {
+package func qmpLine(_ command: String, _ arguments: JSONValue?) throws -> String {
     var object: [String: JSONValue] = ["execute": .string(command)]
     object["arguments"] = arguments
     let encoder = JSONEncoder()
@@ -102,19 +102,19 @@ public func qmpLine(_ command: String, _ arguments: JSONValue?) throws -> String
 }
 
 /// The files of a side in its folder.
-public struct SideFiles: Hashable, Sendable {
-    public let folder: String
+package struct SideFiles: Hashable, Sendable {
+    package let folder: String
 
-    public init(folder: String) { self.folder = folder }
+    package init(folder: String) { self.folder = folder }
 
-    public var log: String { folder + "/qemu.log" }
-    public var standardError: String { folder + "/stderr" }
-    public var deviceLog: String { folder + "/device.log" }
-    public var commandLine: String { folder + "/command" }
+    package var log: String { folder + "/qemu.log" }
+    package var standardError: String { folder + "/stderr" }
+    package var deviceLog: String { folder + "/device.log" }
+    package var commandLine: String { folder + "/command" }
     /// The QMP commands it was given, one a line, as sent.
-    public var commands: String { folder + "/commands" }
+    package var commands: String { folder + "/commands" }
     var monitor: String { folder + "/qmp" }
-    public var board: String { folder + "/board" }
+    package var board: String { folder + "/board" }
     var devices: String { folder + "/devices" }
     var traceEvents: String { folder + "/events" }
     func firmware(_ firmware: Firmware) -> String { folder + "/" + firmware.file }
@@ -126,13 +126,13 @@ private let iommufdDescriptor = 99
 package let firstDeviceDescriptor = 100
 
 /// A QEMU that runs. Made by `withQEMU`, gone when its closure returns.
-public final class QEMUSide: Sendable {
-    public let role: Role
-    public let configuration: SideConfiguration
-    public let files: SideFiles
-    public let monitor: QMPConnection
+package final class QEMUSide: Sendable {
+    package let role: Role
+    package let configuration: SideConfiguration
+    package let files: SideFiles
+    package let monitor: QMPConnection
     /// Gates and device progress; nil on a side without devices.
-    public let board: GateBoard?
+    package let board: GateBoard?
     private let abandoned = Mutex(false)
     private let killed = Mutex(false)
     private let process: ProcessIdentifier
@@ -196,7 +196,7 @@ public final class QEMUSide: Sendable {
 
     /// Runs a command; a refusal says which side refused.
     @discardableResult
-    public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
+    package func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
         -> JSONValue
     {
         try note(command, arguments)
@@ -238,7 +238,7 @@ public final class QEMUSide: Sendable {
 
     /// Sets capabilities and parameters and reads the capabilities back.
     /// Returns all capabilities in force; throws when QEMU refuses one or keeps another value than asked.
-    public func configure() async throws -> [String: Bool] {
+    package func configure() async throws -> [String: Bool] {
         for (command, arguments) in configuration.settingCommands { try await execute(command, arguments) }
         var inForce: [String: Bool] = [:]
         for entry in try await execute("query-migrate-capabilities").array ?? [] {
@@ -254,25 +254,25 @@ public final class QEMUSide: Sendable {
 }
 
 /// A side refused a command.
-public struct SideRefusal: Error, Hashable, CustomStringConvertible {
-    public let role: Role
-    public let binary: String
-    public let command: String
+package struct SideRefusal: Error, Hashable, CustomStringConvertible {
+    package let role: Role
+    package let binary: String
+    package let command: String
     /// QEMU's own words.
-    public let text: String
+    package let text: String
 
-    public var description: String { "the \(role.rawValue) \(binary) refused \(command): \(text)" }
+    package var description: String { "the \(role.rawValue) \(binary) refused \(command): \(text)" }
 }
 
 /// A side did not do what driving it needs; `description` has QEMU's own words where there are any.
-public struct SideError: Error, CustomStringConvertible {
-    public let description: String
-    public init(_ description: String) { self.description = description }
+package struct SideError: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }
 
 /// QEMU's arguments for a side, without the launcher. QEMU runs in its folder and knows it as `.`, so that what it is started with does
 /// not depend on where that is. `monitor` is where QMP is; nil: the socket that its driver listens at.
-public func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {
+package func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {
     let files = SideFiles(folder: ".")
     var arguments = [
         "-M", configuration.machine, "-accel", "tcg", "-m", "\(configuration.memoryMiB)", "-nodefaults", "-display", "none",
@@ -300,7 +300,7 @@ public func qemuArguments(_ configuration: SideConfiguration, role: Role, monito
 
 /// Starts QEMU in `folder` (fresh, exclusively this side's), waits for its monitor, runs `body`, and ends it: by `quit`, and where that
 /// is not obeyed in time by killing its process group. The process is always reaped before this returns or throws.
-public func withQEMU<Value: Sendable>(
+package func withQEMU<Value: Sendable>(
     _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
     body: (QEMUSide) async throws -> Value
 ) async throws -> Value {
@@ -394,7 +394,7 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
 }
 
 /// What a side's folder holds before its QEMU starts, beside the gate board that a side with devices has.
-public func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
+package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
     var contents = [
         (files.firmware(configuration.firmware), configuration.firmware.image),
         (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),

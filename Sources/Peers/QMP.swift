@@ -6,7 +6,7 @@
 import Foundation
 import Glibc
 
-public enum QMPError: Error, Hashable, CustomStringConvertible {
+package enum QMPError: Error, Hashable, CustomStringConvertible {
     /// QEMU refused a command.
     case refused(command: String, class: String, description: String)
     /// Nothing (more) came before the deadline.
@@ -17,11 +17,11 @@ public enum QMPError: Error, Hashable, CustomStringConvertible {
     case socket(path: String, reason: String)
 
     /// Whether it tells something of QEMU; otherwise the environment did not allow the conversation.
-    public var isOfQEMU: Bool {
+    package var isOfQEMU: Bool {
         if case .socket = self { false } else { true }
     }
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .refused(let command, let errorClass, let text): "QMP \(command): \(errorClass): \(text)"
         case .silent(let what, let seconds): "QMP: waited \(String(format: "%.1f", seconds)) s for \(what), nothing came"
@@ -33,9 +33,9 @@ public enum QMPError: Error, Hashable, CustomStringConvertible {
 }
 
 /// An event as QMP sends it.
-public struct QMPEvent: Hashable, Sendable {
-    public let name: String
-    public let data: JSONValue
+package struct QMPEvent: Hashable, Sendable {
+    package let name: String
+    package let data: JSONValue
 }
 
 /// A listening unix socket that its owner removes by letting go of it.
@@ -97,7 +97,7 @@ final class QMPListener: Sendable {
 }
 
 /// One monitor connection. Several tasks may use it at once: whoever finds nobody reading reads for all.
-public actor QMPConnection {
+package actor QMPConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
     private var nextID: Int64 = 1
@@ -129,7 +129,7 @@ public actor QMPConnection {
 
     /// Runs a command and returns what it returns. Throws `QMPError.refused` with QEMU's own words.
     @discardableResult
-    public func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
+    package func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
         -> JSONValue
     {
         let id = newID()
@@ -164,7 +164,7 @@ public actor QMPConnection {
     }
 
     /// The next event, among those that have already come or are still to come.
-    public func event(deadline: Deadline, waitingFor what: String = "an event") async throws -> QMPEvent {
+    package func event(deadline: Deadline, waitingFor what: String = "an event") async throws -> QMPEvent {
         try await read(waitingFor: what, deadline: deadline) { self.events.isEmpty ? nil : self.events.removeFirst() }
     }
 

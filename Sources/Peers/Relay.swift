@@ -5,7 +5,7 @@ import Dispatch
 import Glibc
 
 /// What of a channel is cut.
-public enum ChannelPart: String, Hashable, Sendable {
+package enum ChannelPart: String, Hashable, Sendable {
     case whole = "the channel"
     /// What the destination says to the source.
     case returnPath = "the return path"

@@ -5,12 +5,12 @@
 import Foundation
 import Glibc
 
-public final class RunFolder: Sendable {
-    public let path: String
+package final class RunFolder: Sendable {
+    package let path: String
     private let lock: Int32
 
     /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds.
-    public init() throws {
+    package init() throws {
         let parent = try Self.openParent()
         defer { Glibc.close(parent.descriptor) }
         // One start at a time makes or sweeps folders, so that none is swept between its making and its locking.
@@ -29,7 +29,7 @@ public final class RunFolder: Sendable {
     }
 
     /// A fresh folder inside.
-    public func folder(_ name: String) throws -> String {
+    package func folder(_ name: String) throws -> String {
         let folder = "\(path)/\(name)"
         guard mkdir(folder, 0o700) == 0 else { throw Environment("\(folder): cannot be made: \(reason())") }
         return folder

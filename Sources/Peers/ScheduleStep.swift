@@ -1,7 +1,7 @@
 /// What is waited for and done around a migration, step by step: the words that a schedule is written in.
 
 /// A condition on the progress of a migration, seen on a side's board or in its log. Counts are of the leg that is driven.
-public enum ProgressCondition: Hashable, Sendable {
+package enum ProgressCondition: Hashable, Sendable {
     /// A call on the device is held at a gate right now.
     case held(Role, device: String)
     /// The device has answered so many more precopy queries than when the wait for this condition began.
@@ -21,7 +21,7 @@ public enum ProgressCondition: Hashable, Sendable {
 }
 
 /// A step of a cell's schedule; steps are taken in order.
-public enum ScheduleStep: Hashable, Sendable {
+package enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
     /// Halts the destination's process where it stands; at the migration's end it goes on.
@@ -51,7 +51,7 @@ public enum ScheduleStep: Hashable, Sendable {
 }
 
 extension ScheduleStep: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .wait(.held(let role, let device)): "wait until \(device) is held at the \(role.rawValue)"
         case .wait(.furtherQueries(let role, let device, let count)):
@@ -86,7 +86,7 @@ extension ScheduleStep: CustomStringConvertible {
 
 extension [ScheduleStep] {
     /// The step that comes after so many, in words; nil when all are taken.
-    public func armed(after done: Int) -> String? {
+    package func armed(after done: Int) -> String? {
         done < count ? "schedule step \(done + 1) of \(count): \(self[done])" : nil
     }
 }

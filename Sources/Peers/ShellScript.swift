@@ -4,15 +4,15 @@ import Subprocess
 import SystemPackage
 
 /// What came of a script.
-public struct ScriptResult: Hashable, Sendable {
+package struct ScriptResult: Hashable, Sendable {
     /// Its exit status; 128 and the signal's number where it was killed.
-    public let status: Int32
+    package let status: Int32
     /// What it wrote, up to a limit; standard error after standard output.
-    public let output: String
+    package let output: String
 }
 
 /// Runs `sh PATH` in `folder` with this environment alone. When the task is cancelled the script is asked to end, and reaps what it started.
-public func runShellScript(_ path: String, folder: String, environment: [String: String]) async throws -> ScriptResult {
+package func runShellScript(_ path: String, folder: String, environment: [String: String]) async throws -> ScriptResult {
     var options = PlatformOptions()
     options.processGroupID = 0
     options.teardownSequence = [.send(signal: .terminate, allowedDurationToNextStep: .seconds(5))]

@@ -1,7 +1,7 @@
 /// Words of a command line as a shell takes them.
 
 /// The word, in quotes where it needs them.
-public func shellWord(_ word: String) -> String {
+package func shellWord(_ word: String) -> String {
     let isPlain = word.utf8.allSatisfy {
         0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-_./=,:@+".utf8.contains($0)
     }
@@ -9,4 +9,4 @@ public func shellWord(_ word: String) -> String {
 }
 
 /// The word in single quotes, whatever it holds.
-public func shellQuoted(_ word: String) -> String { "'" + word.replacing("'", with: "'\\''") + "'" }
+package func shellQuoted(_ word: String) -> String { "'" + word.replacing("'", with: "'\\''") + "'" }

@@ -1,7 +1,7 @@
 /// A migration that its manager cancels: what was requested and counted by then, and which guests run after it.
 
 /// When the source is told to cancel.
-public enum Cancel: String, Hashable, Sendable {
+package enum Cancel: String, Hashable, Sendable {
     /// The connection to the destination is not made yet.
     case connecting
     /// A device's move to PRE_COPY is held: the source answers nobody, and obeys when it goes on.

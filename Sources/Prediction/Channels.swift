@@ -1,7 +1,7 @@
 /// Migrations over something else than a socket, or to something else than another host: files, pipes, snapshots, COLO and CPR.
 
 /// What the stream goes to.
-public enum Sink: String, Hashable, Sendable {
+package enum Sink: String, Hashable, Sendable {
     /// A file, which is loaded when it is complete.
     case file
     /// A pipe between two commands: nothing comes back.
@@ -11,7 +11,7 @@ public enum Sink: String, Hashable, Sendable {
 }
 
 /// What the migration is for, where it is not to move the guest.
-public enum Purpose: String, Hashable, Sendable {
+package enum Purpose: String, Hashable, Sendable {
     case backgroundSnapshot = "background-snapshot"
     case colo
     case cprReboot = "cpr-reboot"

@@ -2,17 +2,17 @@
 /// the link carries it, and devices that never stop re-initialising.
 
 /// The threshold against what is pending when nothing is left to send: the devices' stop-copy size, and what the guest writes meanwhile.
-public enum Threshold: String, Hashable, Sendable {
+package enum Threshold: String, Hashable, Sendable {
     /// By a byte.
     case above, at, below
 }
 
 /// A guest that goes on writing the same pages.
-public struct Dirtying: Hashable, Sendable {
+package struct Dirtying: Hashable, Sendable {
     /// The link carries less in a window than these pages are, and so RAM uses all of it up, window for window.
-    public var outpacesLink: Bool
+    package var outpacesLink: Bool
 
-    public init(outpacesLink: Bool) { self.outpacesLink = outpacesLink }
+    package init(outpacesLink: Bool) { self.outpacesLink = outpacesLink }
 }
 
 extension Scenario {
@@ -36,7 +36,7 @@ extension Scenario {
     }
 
     /// A REINIT at every query that finds the initial bytes drained requests another ACK before the decision. Legacy mode takes no notice.
-    public var requestsForEver: Bool {
+    package var requestsForEver: Bool {
         reinitsForEver && source.capability && source.mode == .perDevice && devices.contains { $0.source == .reinit }
     }
 }

@@ -2,7 +2,7 @@
 /// moment, or from the call, and never from luck (confirmed on 10.0.13 and 11.1.3).
 
 /// A moment of the handshake, in the order in which a migration comes to them. At each a gate holds what would go on.
-public enum BreakMoment: String, CaseIterable, Hashable, Sendable {
+package enum BreakMoment: String, CaseIterable, Hashable, Sendable {
     /// The last device's initial bytes are half written; its marker is not loaded.
     case initialData = "initial-data"
     /// Only the last ACK is missing, and the source goes on asking.
@@ -24,11 +24,11 @@ public enum BreakMoment: String, CaseIterable, Hashable, Sendable {
 }
 
 extension BreakMoment: Comparable {
-    public static func < (one: Self, other: Self) -> Bool { allCases.firstIndex(of: one)! < allCases.firstIndex(of: other)! }
+    package static func < (one: Self, other: Self) -> Bool { allCases.firstIndex(of: one)! < allCases.firstIndex(of: other)! }
 }
 
 /// A call on the last device, by the stage in which QEMU makes it; it fails each time it is made there.
-public enum FailingCall: String, CaseIterable, Hashable, Sendable {
+package enum FailingCall: String, CaseIterable, Hashable, Sendable {
     // The source starts.
     case sourceBind = "source-bind"
     case sourceInfo = "source-info"
@@ -66,7 +66,7 @@ public enum FailingCall: String, CaseIterable, Hashable, Sendable {
 }
 
 /// What breaks.
-public enum Breakage: Hashable, Sendable {
+package enum Breakage: Hashable, Sendable {
     case destinationKilled(BreakMoment)
     case sourceKilled(BreakMoment)
     /// Both directions, by a side's `yank` or by nobody's doing.

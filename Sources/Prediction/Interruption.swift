@@ -3,7 +3,7 @@
 /// A device that leaves PRE_COPY has lost its saving session, and QEMU does not begin another (10.0.13 and 11.1.3): what is still to be
 /// marked never is, and what is still to be saved cannot be.
 
-public enum Interruption: String, Hashable, Sendable {
+package enum Interruption: String, Hashable, Sendable {
     /// QMP `stop` before any device has sent its marker.
     case stopBeforeMarker
     /// The same, and `cont` after it; or a guest that had not run yet is started there.

@@ -3,7 +3,7 @@
 /// The start of postcopy waits for the ACK as the completion of precopy does. What follows asks for no ACK any more.
 
 /// How a migration that is switched to postcopy goes on. Pages are missing at the destination, where nothing else is said.
-public enum PostcopyCourse: String, Hashable, Sendable {
+package enum PostcopyCourse: String, Hashable, Sendable {
     case completes
     /// Only the ACK kept the source from switching over, and no page is missing when it comes.
     case nothingIsMissing
@@ -24,12 +24,12 @@ public enum PostcopyCourse: String, Hashable, Sendable {
     case bitmaps
 }
 
-public struct Postcopy: Hashable, Sendable {
-    public var course: PostcopyCourse
+package struct Postcopy: Hashable, Sendable {
+    package var course: PostcopyCourse
     /// The source waits to hear that the package is loaded before it gives its guest up (10.2 and later).
-    public var awaitsPackage: Bool
+    package var awaitsPackage: Bool
 
-    public init(_ course: PostcopyCourse, awaitsPackage: Bool) {
+    package init(_ course: PostcopyCourse, awaitsPackage: Bool) {
         self.course = course
         self.awaitsPackage = awaitsPackage
     }

@@ -4,7 +4,7 @@
 /// meet what is measured; that it is a defect is said by the list of known deviations. Where who is faster decides, all outcomes are named.
 
 /// All the ways the scenario may go, one of them where nothing is left to chance.
-public func predict(_ scenario: Scenario) -> [Outcome] {
+package func predict(_ scenario: Scenario) -> [Outcome] {
     if let refusal = refusal(scenario) { return [refusal] }
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
     let handshake = Acknowledgements(scenario)

@@ -1,13 +1,13 @@
 /// A user of switchover-ack that is no VFIO device, and how it counts among the devices.
 
 /// It has its marker to send, and needs nothing else of anybody: no initial bytes, no states.
-public struct Requester: Hashable, Sendable {
+package struct Requester: Hashable, Sendable {
     /// ACKs that it asks for while the source iterates.
-    public var requests: Int
+    package var requests: Int
     /// ACKs that it asks for in the final query, when the source has decided: at the end of precopy or at the start of postcopy.
-    public var late: Int
+    package var late: Int
 
-    public init(requests: Int, late: Int = 0) {
+    package init(requests: Int, late: Int = 0) {
         self.requests = requests
         self.late = late
     }

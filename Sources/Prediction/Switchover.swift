@@ -1,7 +1,7 @@
 /// A source that its manager pauses before the switchover, every ACK counted, and what may go wrong from there on.
 
 /// What keeps a migration that reached `pre-switchover` from completing.
-public enum SwitchoverMishap: String, Hashable, Sendable {
+package enum SwitchoverMishap: String, Hashable, Sendable {
     /// The manager cancels instead of continuing.
     case cancelled
     /// The destination's process ends; the source takes no notice until its manager cancels.

@@ -4,31 +4,31 @@
 /// inside QEMU, the engine's mock backend, and this type, which refuses a wrong script before any side is started.
 import CVFIOMock
 
-public struct DeviceScript: Hashable, Sendable {
+package struct DeviceScript: Hashable, Sendable {
     /// The script as written.
-    public let text: String
+    package let text: String
     /// The gates the script mentions, in order of first mention.
-    public let gates: [String]
+    package let gates: [String]
     /// Abilities as the device will report them.
-    public let hasPrecopy: Bool
-    public let hasP2P: Bool
-    public let hasReinit: Bool
+    package let hasPrecopy: Bool
+    package let hasP2P: Bool
+    package let hasReinit: Bool
     /// The calls that its rules are on, by the names that scripts have for them.
-    public let calls: Set<String>
+    package let calls: Set<String>
 
     /// Why a script was refused.
-    public struct Refusal: Error, Hashable, CustomStringConvertible {
+    package struct Refusal: Error, Hashable, CustomStringConvertible {
         /// The file, or whatever name the caller gave.
-        public let file: String
+        package let file: String
         /// 1-based; 0 when the script as a whole is meant.
-        public let line: Int
-        public let reason: String
+        package let line: Int
+        package let reason: String
 
-        public var description: String { "\(file):\(line): \(reason)" }
+        package var description: String { "\(file):\(line): \(reason)" }
     }
 
     /// Parses a script; `file` is only for the refusal's text.
-    public init(_ text: String, file: String) throws(Refusal) {
+    package init(_ text: String, file: String) throws(Refusal) {
         var text = text
         // The structs are some 15 KB: kept on the heap, once per parse.
         let script = UnsafeMutablePointer<device_script>.allocate(capacity: 1)

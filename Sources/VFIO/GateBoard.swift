@@ -5,36 +5,36 @@ import CVFIOMock
 import Glibc
 
 /// How far a mock device has come. Counts of queries and bytes are of the present data session.
-public struct DeviceProgress: Hashable, Sendable {
+package struct DeviceProgress: Hashable, Sendable {
     /// The migration state by its uAPI number.
-    public let state: UInt64
+    package let state: UInt64
     /// Successful precopy queries (VFIO_MIG_GET_PRECOPY_INFO).
-    public let queries: UInt64
+    package let queries: UInt64
     /// Of these, the ones since the initial bytes were last drained.
-    public let drainedQueries: UInt64
-    public let drains: UInt64
-    public let bytesRead: UInt64
-    public let bytesWritten: UInt64
+    package let drainedQueries: UInt64
+    package let drains: UInt64
+    package let bytesRead: UInt64
+    package let bytesWritten: UInt64
     /// All calls on the device since it was made.
-    public let calls: UInt64
+    package let calls: UInt64
     /// Calls held at a gate right now, and ever.
-    public let held: UInt64
-    public let holds: UInt64
+    package let held: UInt64
+    package let holds: UInt64
 
     /// PRE_COPY: the guest runs and its state is being saved.
-    public var isInPrecopy: Bool { state == UInt64(VFIO_DEVICE_STATE_PRE_COPY.rawValue) }
+    package var isInPrecopy: Bool { state == UInt64(VFIO_DEVICE_STATE_PRE_COPY.rawValue) }
 }
 
 // Sendable without a lock: every C function of the board is atomic and may be called from any thread.
-public final class GateBoard: @unchecked Sendable {
+package final class GateBoard: @unchecked Sendable {
     private let board: OpaquePointer
 
-    public struct Failure: Error, CustomStringConvertible {
-        public let description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
     }
 
     /// Makes the board's file, which must not exist.
-    public init(path: String) throws(Failure) {
+    package init(path: String) throws(Failure) {
         guard let board = gate_board_create(path) else {
             throw Failure(description: "\(path): cannot make a gate board: \(String(cString: strerror(errno)))")
         }
@@ -44,7 +44,7 @@ public final class GateBoard: @unchecked Sendable {
     deinit { gate_board_unmap(board) }
 
     /// Opens a gate; it stays open.
-    public func open(_ gate: String) throws(Failure) {
+    package func open(_ gate: String) throws(Failure) {
         let index = gate_board_gate(board, gate)
         guard index >= 0 else {
             throw Failure(
@@ -55,22 +55,22 @@ public final class GateBoard: @unchecked Sendable {
     }
 
     /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
-    public func openAll() { gate_board_open_all(board) }
+    package func openAll() { gate_board_open_all(board) }
 
     /// Where the board's file has what a shell reads and writes, in bytes from its start.
-    public struct Places: Hashable, Sendable {
+    package struct Places: Hashable, Sendable {
         /// Where a 1 opens a gate, in 32 bits.
-        public let gates: [String: Int]
+        package let gates: [String: Int]
         /// Where a 1 opens all gates, in 32 bits.
-        public let allGates: Int
+        package let allGates: Int
         /// A device's state, its precopy queries, and its calls held right now, 64 bits each.
-        public let states: [String: Int]
-        public let queries: [String: Int]
-        public let held: [String: Int]
+        package let states: [String: Int]
+        package let queries: [String: Int]
+        package let held: [String: Int]
     }
 
     /// Gives gates and devices their places, which they keep for whoever maps the file.
-    public func places(gates: [String], devices: [String]) throws(Failure) -> Places {
+    package func places(gates: [String], devices: [String]) throws(Failure) -> Places {
         func place(_ names: [String], _ index: (OpaquePointer, String) -> Int32, _ place: (Int32) -> Int) throws(Failure) -> [String: Int] {
             var places: [String: Int] = [:]
             for name in names {
@@ -92,7 +92,7 @@ public final class GateBoard: @unchecked Sendable {
     }
 
     /// Nil when for half a second there was no whole state to read: the process that publishes it died, or was stopped, half-way.
-    public func progress(of device: String) throws(Failure) -> DeviceProgress? {
+    package func progress(of device: String) throws(Failure) -> DeviceProgress? {
         let index = gate_board_device(board, device)
         guard index >= 0 else {
             throw Failure(
@@ -108,8 +108,8 @@ public final class GateBoard: @unchecked Sendable {
     }
 
     /// A number that changes whenever anything on the board does.
-    public var changes: UInt32 { gate_board_changes(board) }
+    package var changes: UInt32 { gate_board_changes(board) }
 
     /// Blocks the calling thread until the board has changed since `seen`, or `nanoseconds` have passed.
-    public func waitForChange(since seen: UInt32, nanoseconds: UInt64) { _ = gate_board_wait_change(board, seen, nanoseconds) }
+    package func waitForChange(since seen: UInt32, nanoseconds: UInt64) { _ = gate_board_wait_change(board, seen, nanoseconds) }
 }

@@ -2,42 +2,42 @@
 import MigrationTrace
 
 /// nil is what must be inferred from the logs.
-public struct Circumstances: Hashable, Sendable {
+package struct Circumstances: Hashable, Sendable {
     /// Whether switchover-ack is on.
-    public var sourceCapability: Bool?
-    public var destinationCapability: Bool?
-    public var sourceMode: Handshake.Mode?
-    public var destinationMode: Handshake.Mode?
+    package var sourceCapability: Bool?
+    package var destinationCapability: Bool?
+    package var sourceMode: Handshake.Mode?
+    package var destinationMode: Handshake.Mode?
     /// Section idstrs by the side's device names.
-    public var sourceIdstrs: [String: String] = [:]
-    public var destinationIdstrs: [String: String] = [:]
+    package var sourceIdstrs: [String: String] = [:]
+    package var destinationIdstrs: [String: String] = [:]
     /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. Its requests and markers have no lines of
     /// their own.
-    public var requester: String?
+    package var requester: String?
     /// In per-device mode the source's core itself tells the destination who is to answer, by a command that no release has (the variant
     /// `request-message`). No device writes a marker: the end of the section that leaves no initial bytes stands for it.
-    public var announcesRequests = false
+    package var announcesRequests = false
     /// The channel is a pipe: what the destination says never reaches the source.
-    public var isOneWay = false
+    package var isOneWay = false
     /// The destination's process was killed, which no log tells.
-    public var destinationWasKilled = false
+    package var destinationWasKilled = false
     /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
     /// wait is for ever.
-    public var armed: String?
+    package var armed: String?
     /// The source's process is gone, and with it its guest; nil: it lives, or nothing is known.
-    public var sourceProcess: SourceProcessEnd?
+    package var sourceProcess: SourceProcessEnd?
 
     /// A source device's script re-initialises it for ever, whenever its initial bytes were read.
-    public var reinitsForEver = false
+    package var reinitsForEver = false
     /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
-    public var decidesBelowThreshold: Bool?
+    package var decidesBelowThreshold: Bool?
     /// The source switches over without the status `device`, unless it pauses before (8.1 to 9.2).
-    public var doesWithoutDevice = false
+    package var doesWithoutDevice = false
 
-    public init() {}
+    package init() {}
 
     /// What the header of a recorded migration says: capabilities, the legacy property, else the mode that was probed.
-    public init(_ header: TraceHeader) {
+    package init(_ header: TraceHeader) {
         sourceCapability = header.source.switchoverAck
         destinationCapability = header.destination.switchoverAck
         sourceMode = header.source.ackMode
@@ -59,14 +59,14 @@ public struct Circumstances: Hashable, Sendable {
     }
 
     /// By the name of the source's generation, as a trace's header has it; also of its corrected form.
-    public static func announcesRequests(generation: String?) -> Bool { generation?.hasPrefix("request-message") == true }
+    package static func announcesRequests(generation: String?) -> Bool { generation?.hasPrefix("request-message") == true }
 }
 
 extension Setting {
     /// Of a source that sends into a pipe.
-    public static let oneWay = Setting("channel", "pipe")
+    package static let oneWay = Setting("channel", "pipe")
     /// Of a side whose process was killed.
-    public static let killed = Setting("process", "killed")
+    package static let killed = Setting("process", "killed")
 }
 
 extension TraceSide {
@@ -92,7 +92,7 @@ extension TraceSide {
 func isOfVFIO(_ idstr: String) -> Bool { idstr.hasSuffix("/vfio") }
 
 /// Whether a line of a device script is a REINIT at a query that nothing limits to some of its occurrences.
-public func reinitialisesForEver(_ line: String) -> Bool {
+package func reinitialisesForEver(_ line: String) -> Bool {
     let words = line.split(separator: " ")
     return words.count >= 5 && words[0] == "on" && words[1] == "query" && words[3] == "do" && words[4] == "reinit"
 }

@@ -3,21 +3,21 @@
 /// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see `ProtocolVocabulary`.
 
 /// A place where a thread did something else than expected.
-public struct OrderDifference: Hashable, Sendable {
+package struct OrderDifference: Hashable, Sendable {
     /// Steps of context.
-    public static let context = 3
+    package static let context = 3
 
-    public let thread: ProtocolThread
+    package let thread: ProtocolThread
     /// Of the expected steps the first that is concerned, from 1; one more than there are where steps were added at the end.
-    public let position: Int
+    package let position: Int
     /// The last steps before it, which both have.
-    public let before: [ProtocolStep]
+    package let before: [ProtocolStep]
     /// What is missing, and what is there instead; one of them may be empty.
-    public let expected: [ProtocolStep]
-    public let found: [ProtocolStep]
+    package let expected: [ProtocolStep]
+    package let found: [ProtocolStep]
 }
 
-public enum Difference: Hashable, Sendable {
+package enum Difference: Hashable, Sendable {
     /// How it ended, a refusal in its own words.
     case ending(expected: String, found: String)
     /// Requests, approvals and the like, by device where they are.
@@ -29,7 +29,7 @@ public enum Difference: Hashable, Sendable {
     case extent(String)
 
     /// What an entry in the list of known differences must name to explain it: `ending`, the name of a count, ids of rules, names of events.
-    public var subjects: Set<String> {
+    package var subjects: Set<String> {
         switch self {
         case .ending: ["ending"]
         case .count(let what, _, _): [what]
@@ -40,7 +40,7 @@ public enum Difference: Hashable, Sendable {
     }
 
     /// In one line.
-    public var summary: String {
+    package var summary: String {
         switch self {
         case .ending(let expected, let found): "ending: expected \(expected), found \(found)"
         case .count(let what, let expected, let found): "\(what): expected \(expected), found \(found)"
@@ -55,7 +55,7 @@ public enum Difference: Hashable, Sendable {
     }
 
     /// For a reader, several lines: an order with what came before it.
-    public var description: [String] {
+    package var description: [String] {
         guard case .order(let order) = self else { return [summary] }
         var lines = ["\(order.thread), step \(order.position):"]
         lines += order.before.map { "      \($0.text)" }
@@ -83,7 +83,7 @@ public enum Difference: Hashable, Sendable {
 extension ProtocolSequence {
     /// Where this differs from what is expected, thread by thread. `isOpenEnded`: both were broken off in the midst of rounds that never end,
     /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
-    public func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
+    package func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
         let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
         return cut.map { .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared") }
@@ -96,7 +96,7 @@ extension ProtocolSequence {
 extension ProtocolSequence {
     /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how far
     /// devices come in their iterations, where `iterates` is false.
-    public func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
+    package func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
         var sequence = self
         if !counts.contains("acks-counted") { sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } } }
         if !iterates { sequence.threads = sequence.threads.filter { !$0.key.role.isOfIterations } }
@@ -156,7 +156,7 @@ private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found
 
 extension Judgement {
     /// What differs in verdict, counts and broken rules. `counts`: names of those that are compared, where chance decides others.
-    public func differences(from expected: Judgement, counts: Set<String> = Handshake.comparedCounts) -> [Difference] {
+    package func differences(from expected: Judgement, counts: Set<String> = Handshake.comparedCounts) -> [Difference] {
         var found: [Difference] = []
         if verdict != expected.verdict {
             found.append(.ending(expected: "\(expected.verdict.rawValue) (\(expected.reason))", found: "\(verdict.rawValue) (\(reason))"))
@@ -174,10 +174,10 @@ extension Judgement {
 }
 
 extension Handshake {
-    public static let comparedCounts: Set<String> = ["requests", "counted-in", "approvals", "acks-sent", "acks-counted"]
+    package static let comparedCounts: Set<String> = ["requests", "counted-in", "approvals", "acks-sent", "acks-counted"]
 
     /// Who requested, who was counted in, who approved, and how many ACKs there were; texts, equal where the counts are.
-    public var counts: [(name: String, value: String)] {
+    package var counts: [(name: String, value: String)] {
         func text(_ counts: [String: Int], unnamed: Int = 0) -> String {
             let parts =
                 counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])

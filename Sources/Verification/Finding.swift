@@ -2,44 +2,44 @@
 import MigrationTrace
 
 /// A line of a log, or an entry of a trace's stream; both count from 1.
-public struct Place: Hashable, Sendable, CustomStringConvertible {
-    public var stream: StreamName
-    public var line: Int
+package struct Place: Hashable, Sendable, CustomStringConvertible {
+    package var stream: StreamName
+    package var line: Int
 
-    public init(stream: StreamName, line: Int) {
+    package init(stream: StreamName, line: Int) {
         self.stream = stream
         self.line = line
     }
 
-    public var description: String { "\(stream.rawValue):\(line)" }
+    package var description: String { "\(stream.rawValue):\(line)" }
 }
 
 /// A rule that broke, and the lines that show it.
-public struct Finding: Hashable, Sendable {
+package struct Finding: Hashable, Sendable {
     /// The last event before the break that was as it should be.
-    public struct GoodEvent: Hashable, Sendable {
+    package struct GoodEvent: Hashable, Sendable {
         /// As QEMU prints it.
-        public var event: String
-        public var place: Place
+        package var event: String
+        package var place: Place
 
-        public init(event: String, place: Place) {
+        package init(event: String, place: Place) {
             self.event = event
             self.place = place
         }
     }
 
-    public var rule: Rule
+    package var rule: Rule
     /// The device's section idstr where it is known, else QEMU's name for it.
-    public var device: String?
+    package var device: String?
     /// What was found, in one sentence.
-    public var found: String
+    package var found: String
     /// Where it broke, then the lines it is in conflict with; of both sides where both are involved.
-    public var places: [Place]
-    public var lastGood: GoodEvent?
+    package var places: [Place]
+    package var lastGood: GoodEvent?
     /// What would have been legal there.
-    public var legal: String
+    package var legal: String
 
-    public init(rule: Rule, device: String? = nil, found: String, places: [Place], lastGood: GoodEvent? = nil, legal: String) {
+    package init(rule: Rule, device: String? = nil, found: String, places: [Place], lastGood: GoodEvent? = nil, legal: String) {
         self.rule = rule
         self.device = device
         self.found = found

@@ -4,61 +4,61 @@
 /// across sides. Devices are named by their section idstr, which is equal on both sides; QEMU's own device names are not.
 import MigrationTrace
 
-public struct Handshake: Hashable, Sendable {
+package struct Handshake: Hashable, Sendable {
     /// The decision to switch over, as the source logged it.
-    public struct Decision: Hashable, Sendable {
+    package struct Decision: Hashable, Sendable {
         /// Bytes pending at the decision.
-        public var pending: UInt64
+        package var pending: UInt64
         /// Bytes the threshold allowed; nil before the first window of 100 ms ended, when it is 0.
-        public var threshold: Int64?
+        package var threshold: Int64?
         /// Pending queries made before it.
-        public var queries: Int
+        package var queries: Int
         /// ACKs whose lines were printed before it. A line may be printed late by one.
-        public var acksBefore: Int
+        package var acksBefore: Int
         /// Requests collected by then (legacy mode: 1) less the ACK lines printed by then.
-        public var outstanding: Int
+        package var outstanding: Int
     }
 
     /// Which mode the source ran, as its log tells; nil when the log has no query.
-    public var mode: Mode?
-    public enum Mode: String, Hashable, Sendable {
+    package var mode: Mode?
+    package enum Mode: String, Hashable, Sendable {
         case legacy
         case perDevice = "per-device"
     }
 
     /// By idstr: requests that a per-device source collected.
-    public var requests: [String: Int] = [:]
+    package var requests: [String: Int] = [:]
     /// By idstr: devices that a legacy destination counted in.
-    public var countedIn: [String: Int] = [:]
+    package var countedIn: [String: Int] = [:]
     /// Up to 11.0: how many devices the destination counted in; their names are not logged.
-    public var unnamedCountedIn = 0
+    package var unnamedCountedIn = 0
     /// Markers the destination accepted, by idstr.
-    public var approvals: [String: Int] = [:]
-    public var acksSent = 0
-    public var acksCounted = 0
-    public var decision: Decision?
+    package var approvals: [String: Int] = [:]
+    package var acksSent = 0
+    package var acksCounted = 0
+    package var decision: Decision?
     /// Steps whose last query found the pending bytes within the threshold then in force, with the guest running and only an ACK missing,
     /// and after which the source went on iterating. A source that ignores the ACK decides at the first such step and has none.
-    public var gatedSteps = 0
+    package var gatedSteps = 0
 
     /// Windows of 100 ms in which RAM used up what the link may carry, and a device with initial bytes wrote none: RAM comes first.
-    public var starvedWindows = 0
+    package var starvedWindows = 0
 
     /// The ACK held a decision back; without that a completed handshake proves nothing.
-    public var isGating: Bool { gatedSteps > 0 }
+    package var isGating: Bool { gatedSteps > 0 }
 
     /// Whether every requested ACK had been counted when the source decided. The line of one ACK may be printed late, since another
     /// thread prints it; then it must follow.
-    public var decidedAfterAllAcks: Bool? {
+    package var decidedAfterAllAcks: Bool? {
         decision.map { $0.outstanding == 0 || ($0.outstanding == 1 && acksCounted > $0.acksBefore) }
     }
 
     /// Whoever asked for an ACK, on either side, named or not.
-    public var requestCount: Int { requests.values.reduce(0, +) + countedIn.values.reduce(unnamedCountedIn, +) }
+    package var requestCount: Int { requests.values.reduce(0, +) + countedIn.values.reduce(unnamedCountedIn, +) }
 }
 
 /// Takes the source's events one by one, in print order.
-public struct SourceAccount: Sendable {
+package struct SourceAccount: Sendable {
     private(set) var devices = DeviceNames()
     private var requests: [String: Int] = [:]
     private var mode: Handshake.Mode?
@@ -66,7 +66,7 @@ public struct SourceAccount: Sendable {
     private var queries = 0
     private var collected = 0
     /// Steps that only an ACK held back, so far.
-    public private(set) var gatedSteps = 0
+    package private(set) var gatedSteps = 0
     /// Only an ACK is missing for the step in progress to decide: whether it holds anything back shows when the step ends.
     private var isRipe = false
     private(set) var threshold: Int64?
@@ -76,7 +76,7 @@ public struct SourceAccount: Sendable {
     private var decision: Handshake.Decision?
     private var starvation = Starvation()
 
-    public init() {}
+    package init() {}
 
     /// With what is known from outside: the mode, idstrs by device name, and how the source decides.
     init(_ circumstances: Circumstances, guestRuns: Bool) {
@@ -86,7 +86,7 @@ public struct SourceAccount: Sendable {
         self.guestRuns = guestRuns
     }
 
-    public mutating func take(_ event: Event) {
+    package mutating func take(_ event: Event) {
         starvation.take(event, devices)
         switch event {
         case .savevmSectionStart(let idstr, _): devices.enter(idstr)
@@ -174,7 +174,7 @@ private struct Starvation: Sendable {
 }
 
 /// Takes the destination's events one by one, in print order.
-public struct DestinationAccount: Sendable {
+package struct DestinationAccount: Sendable {
     private(set) var devices = DeviceNames()
     private var countedIn: [String: Int] = [:]
     private var unnamedCountedIn = 0
@@ -187,7 +187,7 @@ public struct DestinationAccount: Sendable {
     /// The section being read is the requester's.
     private(set) var readsRequester = false
 
-    public init() {}
+    package init() {}
 
     /// With idstrs by device name, and that of a requester.
     init(idstrs: [String: String], requester: String? = nil) {
@@ -195,7 +195,7 @@ public struct DestinationAccount: Sendable {
         self.requester = requester
     }
 
-    public mutating func take(_ event: Event) {
+    package mutating func take(_ event: Event) {
         switch event {
         case .qemuLoadvmStateSectionStartFull(let section, let idstr, _, _):
             idstrs[section] = idstr
@@ -243,7 +243,7 @@ extension Handshake {
         if let requester = source.requester, source.ledger.ofRequester > 0 { requests[requester, default: 0] += source.ledger.ofRequester }
     }
 
-    public init(_ trace: Trace) {
+    package init(_ trace: Trace) {
         var source = SourceAccount()
         var destination = DestinationAccount()
         for entry in trace.source { if let event = entry.event { source.take(event) } }

@@ -2,7 +2,7 @@
 import MigrationTrace
 
 /// Why logs cannot be judged.
-public enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+package enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// Nothing was read.
     case empty(String)
     /// No trace event in it; the reader's explanation.
@@ -14,7 +14,7 @@ public enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// Not one or two logs.
     case count(Int)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .empty(let log): "\(log): expected trace events, found an empty log; was QEMU started with -trace, and its log kept?"
         case .foreign(let log, let reason): "\(log): \(reason)"
@@ -28,42 +28,42 @@ public enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A log that can be read twice: which side it is shows only in the reading.
-public struct LogSource {
-    public let name: String
+package struct LogSource {
+    package let name: String
     let open: () throws -> LogReader
 
-    public init(path: String) {
+    package init(path: String) {
         name = path
         open = { try LogReader(path: path) }
     }
 
-    public init(name: String, bytes: [UInt8]) {
+    package init(name: String, bytes: [UInt8]) {
         self.name = name
         open = { LogReader(bytes) }
     }
 }
 
 /// What a log was taken for.
-public struct LogPart: Hashable, Sendable {
-    public let side: StreamName
+package struct LogPart: Hashable, Sendable {
+    package let side: StreamName
     /// In a libvirt per-domain log the start of QEMU whose migration is judged: the last one that has any; nil in other logs, and where
     /// the log begins behind its banner.
-    public let start: DomainStart?
+    package let start: DomainStart?
     /// How often QEMU was started in it.
-    public let starts: Int
+    package let starts: Int
 }
 
 /// What is to be said of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
-public func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
+package func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
     try judgeParts(of: logs, circumstances: circumstances).judgement
 }
 
-public func judge(logs paths: [String], circumstances: Circumstances = .init()) throws -> Judgement {
+package func judge(logs paths: [String], circumstances: Circumstances = .init()) throws -> Judgement {
     try judge(logs: paths.map(LogSource.init(path:)), circumstances: circumstances)
 }
 
 /// The same, with what each log was taken for.
-public func judgeParts(of logs: [LogSource], circumstances: Circumstances = .init()) throws -> (judgement: Judgement, parts: [LogPart]) {
+package func judgeParts(of logs: [LogSource], circumstances: Circumstances = .init()) throws -> (judgement: Judgement, parts: [LogPart]) {
     guard logs.count == 1 || logs.count == 2 else { throw LogRefusal.count(logs.count) }
     let parts = try parts(of: logs)
     var circumstances = circumstances
@@ -107,7 +107,7 @@ extension Circumstances {
 extension Verifier {
     /// A whole log, with its gaps: lines that begin with `#` stand for lines left out, and a line that cannot be read is one. Of a log with
     /// several starts of QEMU only the lines of the given one are taken.
-    public mutating func take(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
+    package mutating func take(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
         var episode = 0
         while let line = try reader.next() {
             if let start, reader.start?.number != start.number { continue }

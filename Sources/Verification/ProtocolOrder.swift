@@ -3,14 +3,14 @@
 /// State is bounded: by device, and by `ProtocolSequence.mostSteps` for each thread.
 import MigrationTrace
 
-public struct ProtocolOrder: Sendable {
+package struct ProtocolOrder: Sendable {
     private var source: SourceOrder
     private var destination: DestinationOrder
     private var sourceDevices: DeviceOrder
     private var destinationDevices: DeviceOrder
 
     /// `sourceIdstrs`: section idstrs by every name that a device of that side may have in its logs; others are learnt from the sections.
-    public init(sourceIdstrs: [String: String] = [:], destinationIdstrs: [String: String] = [:]) {
+    package init(sourceIdstrs: [String: String] = [:], destinationIdstrs: [String: String] = [:]) {
         source = SourceOrder(sourceIdstrs)
         destination = DestinationOrder(destinationIdstrs)
         sourceDevices = DeviceOrder(isSource: true)
@@ -18,7 +18,7 @@ public struct ProtocolOrder: Sendable {
     }
 
     /// The next event of the place's stream.
-    public mutating func take(_ event: Event, at place: Place) {
+    package mutating func take(_ event: Event, at place: Place) {
         guard case .compared = event.relevance else { return }
         switch place.stream {
         case .source: source.take(event, at: place)
@@ -29,7 +29,7 @@ public struct ProtocolOrder: Sendable {
     }
 
     /// What was done so far.
-    public func sequence() -> ProtocolSequence {
+    package func sequence() -> ProtocolSequence {
         var sequence = ProtocolSequence()
         // What a device that goes on working has left at the end depends on when the end is.
         let working = Set(source.working.union(sourceDevices.working).map(source.names.idstr(of:)))
@@ -46,7 +46,7 @@ public struct ProtocolOrder: Sendable {
 
 extension ProtocolSequence {
     /// Of a recorded migration. `names`: further names of its devices, as in `ProtocolOrder.init`.
-    public init(_ trace: Trace, sourceNames: [String: String] = [:], destinationNames: [String: String] = [:]) {
+    package init(_ trace: Trace, sourceNames: [String: String] = [:], destinationNames: [String: String] = [:]) {
         let known = Circumstances(trace.header)
         var order = ProtocolOrder(
             sourceIdstrs: known.sourceIdstrs.merging(sourceNames) { $1 },

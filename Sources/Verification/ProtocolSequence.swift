@@ -5,8 +5,8 @@
 import MigrationTrace
 
 /// A thread of a side whose order is its own.
-public struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
-    public enum Role: Hashable, Sendable {
+package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
+    package enum Role: Hashable, Sendable {
         case main
         case migration
         case returnPath
@@ -29,10 +29,10 @@ public struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case device(String)
     }
 
-    public let isSource: Bool
-    public let role: Role
+    package let isSource: Bool
+    package let role: Role
 
-    public var description: String {
+    package var description: String {
         let side = isSource ? "source" : "destination"
         return switch role {
         case .main: "\(side), main thread"
@@ -51,30 +51,30 @@ public struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// An event of the protocol, without what differs from run to run.
-public struct ProtocolStep: Hashable, Sendable {
+package struct ProtocolStep: Hashable, Sendable {
     /// What happened, devices by section idstr.
-    public let text: String
+    package let text: String
     /// The name of the event.
-    public let event: String
+    package let event: String
     /// Where it stands in its own log; plays no part in equality.
-    public let place: Place
+    package let place: Place
 
-    public static func == (a: ProtocolStep, b: ProtocolStep) -> Bool { a.text == b.text }
-    public func hash(into hasher: inout Hasher) { hasher.combine(text) }
+    package static func == (a: ProtocolStep, b: ProtocolStep) -> Bool { a.text == b.text }
+    package func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }
 
-public struct ProtocolSequence: Hashable, Sendable {
+package struct ProtocolSequence: Hashable, Sendable {
     /// Steps of a thread that are kept; of a longer one the rest is only counted.
-    public static let mostSteps = 1 << 14
+    package static let mostSteps = 1 << 14
 
     /// Threads that did anything.
-    public internal(set) var threads: [ProtocolThread: [ProtocolStep]] = [:]
+    package internal(set) var threads: [ProtocolThread: [ProtocolStep]] = [:]
 
     /// Threads that did more than is kept, and so cannot be compared to their end.
-    public internal(set) var cut: Set<ProtocolThread> = []
+    package internal(set) var cut: Set<ProtocolThread> = []
 
     /// All threads, in a fixed order.
-    public var ordered: [(thread: ProtocolThread, steps: [ProtocolStep])] {
+    package var ordered: [(thread: ProtocolThread, steps: [ProtocolStep])] {
         threads.map { ($0.key, $0.value) }.sorted { $0.0.sortKey < $1.0.sortKey }
     }
 }

@@ -1,15 +1,15 @@
 /// The rules a right handshake keeps, declared once, as data. What checks them is in the files of each topic.
 
 /// A rule over the events of a migration.
-public struct Rule: Hashable, Sendable {
+package struct Rule: Hashable, Sendable {
     /// Short, in kebab-case; unique and stable.
-    public let id: String
+    package let id: String
     /// What holds, in one sentence.
-    public let statement: String
+    package let statement: String
     /// The QEMU generations it is about, confirmed on 10.0.13 and 11.1.3.
-    public let generations: String
+    package let generations: String
     /// Where the protocol's description says so.
-    public let section: String
+    package let section: String
 
     fileprivate init(_ id: String, _ generations: String, _ section: String, _ statement: String) {
         self.id = id
@@ -19,12 +19,12 @@ public struct Rule: Hashable, Sendable {
     }
 
     /// The rule of this id.
-    public static subscript(id id: String) -> Rule? { all.first { $0.id == id } }
+    package static subscript(id id: String) -> Rule? { all.first { $0.id == id } }
 }
 
 extension Rule {
     /// Every rule, by topic.
-    public static let all: [Rule] = [
+    package static let all: [Rule] = [
         collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, oneDecision, iteratesUntilDecision, finalQuery,
         finalRequestFails,
         setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,

@@ -1,6 +1,6 @@
 /// How a migration ended, or that it never will.
 
-public enum Verdict: String, CaseIterable, Hashable, Sendable {
+package enum Verdict: String, CaseIterable, Hashable, Sendable {
     case completed
     case failed = "failed, source running"
     case waitsForEver = "waits for ever"
@@ -19,22 +19,22 @@ public enum Verdict: String, CaseIterable, Hashable, Sendable {
 }
 
 /// What is to be said of one migration.
-public struct Judgement: Hashable, Sendable {
-    public var verdict: Verdict
+package struct Judgement: Hashable, Sendable {
+    package var verdict: Verdict
     /// The closing event, the proof, or who owes the next step.
-    public var reason: String
+    package var reason: String
     /// By stream, and by line in it; sums over both sides last.
-    public var findings: [Finding]
-    public var handshake: Handshake
+    package var findings: [Finding]
+    package var handshake: Handshake
     /// The ACK held a decision back; without that a completed handshake proves nothing.
-    public var isGating: Bool { handshake.isGating }
+    package var isGating: Bool { handshake.isGating }
     /// Ids of the rules that broke, each once.
-    public var broken: [String] { findings.brokenRules }
+    package var broken: [String] { findings.brokenRules }
 }
 
 extension [Finding] {
     /// Ids of the rules that broke, each once, in the order of their first finding.
-    public var brokenRules: [String] {
+    package var brokenRules: [String] {
         reduce(into: []) { ids, finding in if !ids.contains(finding.rule.id) { ids.append(finding.rule.id) } }
     }
 }

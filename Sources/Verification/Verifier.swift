@@ -5,9 +5,9 @@
 /// `setup` status begins a new migration on its side, so what is judged is the last one.
 import MigrationTrace
 
-public struct Verifier: Sendable {
+package struct Verifier: Sendable {
     /// Which sides' logs there are.
-    public enum Sides: String, CaseIterable, Hashable, Sendable {
+    package enum Sides: String, CaseIterable, Hashable, Sendable {
         case source
         case destination
         case both
@@ -25,7 +25,7 @@ public struct Verifier: Sendable {
     /// The source as it was when a wait of many iterations was broken off, by a stop of the guest, a cancel, or the end of the channel.
     private var brokenOff: SourceSide?
 
-    public init(_ circumstances: Circumstances = .init(), sides: Sides = .both) {
+    package init(_ circumstances: Circumstances = .init(), sides: Sides = .both) {
         self.circumstances = circumstances
         self.sides = sides
         source = SourceSide(circumstances)
@@ -33,7 +33,7 @@ public struct Verifier: Sendable {
     }
 
     /// The next event of the place's stream.
-    public mutating func take(_ event: Event, at place: Place) {
+    package mutating func take(_ event: Event, at place: Place) {
         switch place.stream {
         case .source:
             if endsAWait(event) { brokenOff = source }
@@ -64,7 +64,7 @@ public struct Verifier: Sendable {
     }
 
     /// Lines of the stream are missing here, nobody knows how many: accounts that need each line begin anew.
-    public mutating func gap(in stream: StreamName) {
+    package mutating func gap(in stream: StreamName) {
         switch stream {
         case .source: source.lose()
         case .destination: destination.lose()
@@ -74,7 +74,7 @@ public struct Verifier: Sendable {
     }
 
     /// The stream's last line, at this place, is not whole.
-    public mutating func cut(at place: Place) {
+    package mutating func cut(at place: Place) {
         switch place.stream {
         case .source: source.cut(at: place)
         case .destination: destination.cut(at: place)
@@ -83,14 +83,14 @@ public struct Verifier: Sendable {
     }
 
     /// What is known only when the driving has ended.
-    public mutating func end(armed: String?, sourceProcess: SourceProcessEnd?, destinationWasKilled: Bool) {
+    package mutating func end(armed: String?, sourceProcess: SourceProcessEnd?, destinationWasKilled: Bool) {
         circumstances.armed = armed
         circumstances.sourceProcess = sourceProcess
         circumstances.destinationWasKilled = destinationWasKilled
     }
 
     /// A new process of this side writes the stream from here on.
-    public mutating func restart(_ stream: StreamName) {
+    package mutating func restart(_ stream: StreamName) {
         switch stream {
         case .source: source.restart()
         case .destination: destination.restart()
@@ -99,7 +99,7 @@ public struct Verifier: Sendable {
     }
 
     /// What is to be said of what was taken so far.
-    public func judgement() -> Judgement {
+    package func judgement() -> Judgement {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
         let ending = Ending(
@@ -127,7 +127,7 @@ public struct Verifier: Sendable {
 
     /// The proof that the migration can never end by itself, confirmed by 200 iterations after everything was settled; nil while it may
     /// still move. `armed`: what may still happen by itself, in words; nil: nothing.
-    public func endlessProof(armed: String?) -> (verdict: Verdict, proof: String)? {
+    package func endlessProof(armed: String?) -> (verdict: Verdict, proof: String)? {
         guard sides != .destination else { return nil }
         var proof = proof(of: source, armed: armed)
         proof.isLive = true

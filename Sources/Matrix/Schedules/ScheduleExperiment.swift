@@ -8,7 +8,7 @@ import Peers
 import VFIO
 import Verification
 
-public enum ScheduleExperiment: String, CaseIterable, Sendable {
+package enum ScheduleExperiment: String, CaseIterable, Sendable {
     case equalModes = "equal-modes"
     case equalModesQuirks = "equal-modes-quirks"
     case withoutP2P = "without-p2p"
@@ -16,7 +16,7 @@ public enum ScheduleExperiment: String, CaseIterable, Sendable {
     case packageFlag = "package-flag"
 
     /// What is done, in a sentence.
-    public var about: String {
+    package var about: String {
         switch self {
         case .equalModes:
             "three devices, 11.1 without its quirks on both sides, REINITs at any moment but in the call that ends precopy: no finding"
@@ -28,7 +28,7 @@ public enum ScheduleExperiment: String, CaseIterable, Sendable {
     }
 
     /// The runs of a seed: one, or several that differ in nothing but their generation.
-    public func runs(seed: UInt64) throws -> [ScheduleRun] {
+    package func runs(seed: UInt64) throws -> [ScheduleRun] {
         // The draws of a seed are not those that the clock makes of it.
         var draw = ScheduleDraw(seed: seed &* 2 &+ 1)
         switch self {
@@ -136,10 +136,10 @@ public enum ScheduleExperiment: String, CaseIterable, Sendable {
 }
 
 /// One run of an experiment.
-public struct ScheduleRun: Sendable {
+package struct ScheduleRun: Sendable {
     /// What of the experiment it is: runs of one kind are counted together.
-    public let kind: String
-    public let plan: MigrationPlan
+    package let kind: String
+    package let plan: MigrationPlan
     let circumstances: Circumstances
 
     init(
@@ -157,7 +157,7 @@ public struct ScheduleRun: Sendable {
     }
 
     /// Runs it, and has it judged. Each event is also given to `keep`.
-    public func run(seed: UInt64, keep: @escaping (StreamName, Event) -> Void = { _, _ in }) throws -> ScheduleResult {
+    package func run(seed: UInt64, keep: @escaping (StreamName, Event) -> Void = { _, _ in }) throws -> ScheduleResult {
         let log = ScheduleLog(circumstances, keep)
         var result = ScheduleResult(kind: kind, seed: seed)
         do {
@@ -188,24 +188,24 @@ public struct ScheduleRun: Sendable {
 }
 
 /// What came of one run.
-public struct ScheduleResult: Hashable, Sendable {
-    public let kind: String
-    public let seed: UInt64
-    public var verdict = Verdict.undecided
-    public var reason = ""
-    public var broken: [String] = []
+package struct ScheduleResult: Hashable, Sendable {
+    package let kind: String
+    package let seed: UInt64
+    package var verdict = Verdict.undecided
+    package var reason = ""
+    package var broken: [String] = []
     /// What was found, a sentence each.
-    public var findings: [String] = []
+    package var findings: [String] = []
     /// The source's status when nobody could do anything any more, or the time was up.
-    public var waitsIn: String?
-    public var isTimeUp = false
+    package var waitsIn: String?
+    package var isTimeUp = false
     /// The engine could not run it.
-    public var mistake: String?
+    package var mistake: String?
     /// REINITs that the source's devices made, and those of them behind the decision.
-    public var reinits = 0
-    public var lateReinits = 0
+    package var reinits = 0
+    package var lateReinits = 0
     /// PONG 0x42 came before the source had entered postcopy-device.
-    public var isLoadedEarly = false
+    package var isLoadedEarly = false
 
     init(kind: String, seed: UInt64) {
         self.kind = kind

@@ -1,16 +1,16 @@
 /// What came of all runs of an experiment, and whether it is what must come of them.
 import Verification
 
-public struct ScheduleTally: Sendable {
-    public let experiment: ScheduleExperiment
+package struct ScheduleTally: Sendable {
+    package let experiment: ScheduleExperiment
     /// How often each thing was seen, and the first seed that showed it.
-    public private(set) var seen: [String: (times: Int, first: UInt64)] = [:]
-    public private(set) var seeds = 0
+    package private(set) var seen: [String: (times: Int, first: UInt64)] = [:]
+    package private(set) var seeds = 0
 
-    public init(_ experiment: ScheduleExperiment) { self.experiment = experiment }
+    package init(_ experiment: ScheduleExperiment) { self.experiment = experiment }
 
     /// Takes the runs of one seed; seeds may come in any order.
-    public mutating func take(_ results: [ScheduleResult]) {
+    package mutating func take(_ results: [ScheduleResult]) {
         seeds += 1
         for result in results { for thing in things(result) { count(thing, result.seed) } }
     }
@@ -35,12 +35,12 @@ public struct ScheduleTally: Sendable {
     private func times(_ thing: String) -> Int { seen[thing]?.times ?? 0 }
 
     /// A line for each thing seen.
-    public var lines: [String] {
+    package var lines: [String] {
         seen.sorted { $0.key < $1.key }.map { "\($0.value.times) \($0.key) (first seed \($0.value.first))" }
     }
 
     /// What must have been seen and was not, or was and must not, a sentence each.
-    public var unmet: [String] {
+    package var unmet: [String] {
         // The numbers are for 1,000 seeds; of fewer there is as much less to be seen.
         let often = max(1, 20 * seeds / 1000)
         var unmet: [String] = []
@@ -99,7 +99,7 @@ extension ScheduleExperiment {
     var hasKinds: Bool { self == .mixedModes || self == .packageFlag }
 
     /// Runs the seeds, so many threads at a time. What comes of it does not depend on how many.
-    public func tally(seeds: Range<UInt64>, threads: Int) async throws -> ScheduleTally {
+    package func tally(seeds: Range<UInt64>, threads: Int) async throws -> ScheduleTally {
         var tally = ScheduleTally(self)
         try await withThrowingTaskGroup(of: [[ScheduleResult]].self) { group in
             var next = seeds.lowerBound
