@@ -300,7 +300,7 @@ await_end() {
     phase=afterwards
 }
 # await_endless ITERATIONS WINDOWS ACKS: every step taken, every ACK counted, and so many iterations or windows of the link more: then it
-# goes on for ever, as far as a shell can tell.
+# goes on forever, as far as a shell can tell.
 await_endless() {
     [ -z "$missed$refused" ] && ! is_over || return 0
     until_time "$limit"

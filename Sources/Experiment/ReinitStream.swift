@@ -10,7 +10,7 @@ package struct ReinitStream: Hashable, Sendable, Codable {
     package var loadMilliseconds = 50
     /// Queries without a REINIT after the initial bytes are drained.
     package var quietQueries = [0, 10, 20, 30, 40, 45, 50, 55, 60, 80, 100]
-    /// REINITs after which a source that was never free to decide is taken never to be: the device goes on like this for ever.
+    /// REINITs after which a source that was never free to decide is taken never to be: the device goes on like this forever.
     package var enough = 40
 
     package init() {}
@@ -93,6 +93,6 @@ struct StreamWatcher: MigrationWatcher {
 
     func endlessProof(armed: String?) -> String? {
         requests < enough
-            ? nil : "\(requests) REINITs, each before the source was free to decide, and the device goes on like this for ever"
+            ? nil : "\(requests) REINITs, each before the source was free to decide, and the device goes on like this forever"
     }
 }

@@ -94,7 +94,7 @@ extension DowntimeResults {
             var line =
                 "A stream converges while the device is quiet for longer than its new initial bytes take to be acknowledged (\(whole(acknowledgement)) ms here): "
             line += boundary.shortestCompleted.map { "all completed from \(whole($0)) ms of quiet on" } ?? "none did"
-            line += boundary.longestEndless.map { ", and up to \(whole($0)) ms some went on for ever." } ?? ", and none went on for ever."
+            line += boundary.longestEndless.map { ", and up to \(whole($0)) ms some went on forever." } ?? ", and none went on forever."
             lines.append(line)
             let failed = convergence.count { $0.end == .failedAtLastCheck }
             if failed > 0 {

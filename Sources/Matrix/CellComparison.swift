@@ -79,7 +79,7 @@ package func differences(of found: ComparedRun, from expected: ComparedRun, in c
         let iterates = !forecast.scenario.machinesDiffer
         let found = ours.sequence.comparing(counts, iterates: iterates)
         let expected = theirs.sequence.comparing(counts, iterates: iterates)
-        differences += found.differences(from: expected, isOpenEnded: forecast.scenario.requestsForEver)
+        differences += found.differences(from: expected, isOpenEnded: forecast.scenario.requestsForever)
         all += differences.map { (isSeveral ? index + 1 : nil, $0) }
     }
     return all

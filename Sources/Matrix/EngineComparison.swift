@@ -113,8 +113,8 @@ extension Cell {
             // Who stops the guest gives the lock away while its processors pause: what the devices are told of it comes before the source's
             // switchover, or in the midst of it.
             if scenario.guest == .stopped || scenario.interruption == .stopBeforeMarker { return order.thread.isSource }
-            // How often a device that re-initialises for ever has done so when a legacy source decides, which asks for no ACK of it.
-            if scenario.reinitsForEver { return true }
+            // How often a device that re-initialises forever has done so when a legacy source decides, which asks for no ACK of it.
+            if scenario.reinitsForever { return true }
             // What was written to a connection that has just ended may or may not be on its way, and whether the writer learns of it at once.
             if case .channelCut = scenario.breakage { return true }
             if case .sourceKilled = scenario.breakage { return !order.thread.isSource }

@@ -236,7 +236,7 @@ extension Recipe {
         scenario.late = Scenario.LateReinit(rawValue: selection["moment"])
         scenario.guest = Scenario.Guest(rawValue: selection["guest"]) ?? .running
         scenario.threshold = Threshold(rawValue: selection["threshold"])
-        scenario.reinitsForEver = selection["reinits"] == "for-ever"
+        scenario.reinitsForever = selection["reinits"] == "for-ever"
         scenario.estimate = Scenario.Estimate(rawValue: selection["estimate"]) ?? .small
         scenario.race = Scenario.Race(rawValue: selection["race"]) ?? .natural
         scenario.requester = modules.requester.map { Prediction.Requester($0) }
@@ -319,7 +319,7 @@ extension Recipe {
 
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
     func heldDevice(_ scenario: Scenario) -> Int? {
-        guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero, !scenario.requestsForEver,
+        guard selection["pace"] == "gated", scenario.race == .natural, scenario.estimate != .zero, !scenario.requestsForever,
             scenario.guest != .neverStarted,
             !scenario.machinesDiffer, let last = lastUser(scenario)
         else { return nil }
@@ -360,7 +360,7 @@ extension Recipe {
         var script = abilities(device.source, hasP2P: device.hasP2P)
         if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
         // Each query takes a moment: a hundred REINITs show it, and thousands make a long log.
-        if scenario.reinitsForEver, device.source == .reinit { script += "cost precopy-info 5ms\non query 1 do reinit \(reinitSize)\n" }
+        if scenario.reinitsForever, device.source == .reinit { script += "cost precopy-info 5ms\non query 1 do reinit \(reinitSize)\n" }
         switch scenario.estimate {
         case .zero: script += "estimate stop-copy 0\n"
         case .aboveThreshold: script += "estimate stop-copy 1G\n"

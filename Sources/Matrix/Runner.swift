@@ -139,7 +139,7 @@ extension Circumstances {
         destinationCapability = scenario.destination.capability
         sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
         destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
-        reinitsForEver = scenario.reinitsForEver
+        reinitsForever = scenario.reinitsForever
         decidesBelowThreshold = !scenario.source.decidesAtThreshold
         doesWithoutDevice = !scenario.source.switchesInDevice
         isOneWay = scenario.sink == .pipe

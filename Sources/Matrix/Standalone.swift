@@ -31,7 +31,7 @@ package struct Standalone: Sendable {
         self.shim = shim
     }
 
-    /// Further iterations after which a source that only waits is said to wait for ever: as many as are watched after a proof.
+    /// Further iterations after which a source that only waits is said to wait forever: as many as are watched after a proof.
     private static let iterations = 200
     /// The same in windows of 100 ms, where the link is the limit.
     private static let windows = 20
@@ -61,7 +61,7 @@ package struct Standalone: Sendable {
             lines.append("start \(side.folder) \"$\(binary)\" \(arguments)")
         }
         lines += sides.map { "greet \($0.folder)" }
-        // A leg that went on for ever was the last one.
+        // A leg that went on forever was the last one.
         for index in plan.legs.indices.prefix(result.earlier.count + 1) { lines += [""] + (try leg(index, sides, boards)) }
         lines += [""] + sides.map { "excerpt \($0.folder)" }
         lines += ["verdict \(shellQuoted("\(result.name): \(result.ending.text)"))", ""]
@@ -212,7 +212,7 @@ extension Standalone {
         } else if record.sourceRunState == nil {
             lines.append("await_silence")
         } else if record.sourceStatuses.last == "device" {
-            throw Unrenderable(description: "the source neither ends nor iterates, and a shell has no proof that it waits for ever")
+            throw Unrenderable(description: "the source neither ends nor iterates, and a shell has no proof that it waits forever")
         } else {
             // Every ACK that is sure to come has come before.
             let outcomes = result.cell.forecasts[index].outcomes.filter { $0.ending.rawValue == seen.judgement?.verdict.rawValue }

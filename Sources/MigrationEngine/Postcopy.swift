@@ -88,7 +88,7 @@ extension MigrationThread {
     ///
     /// In its first form (postcopy-device-v1) PONG 0x42 made the return-path thread change postcopy-device to postcopy-active by itself. But
     /// that PONG may come before this step: the thread then finds the status device, and its compare-and-swap does not match, silently. The
-    /// status becomes postcopy-device here, nobody will change it any more, and the source waits for a word that it has had, for ever. The
+    /// status becomes postcopy-device here, nobody will change it any more, and the source waits for a word that it has had, forever. The
     /// flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
     /// status, looks at it when it is in postcopy-device.
     func enterPostcopy() {

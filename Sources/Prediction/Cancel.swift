@@ -22,7 +22,7 @@ func cancelled(_ moment: Cancel, _ scenario: Scenario, _ outcome: Outcome) -> Ou
     switch moment {
     case .connecting:
         // Once connected it begins all the same. 10.0.13 looks at its status then; 11.1.3 waits for a return path that nobody shuts down.
-        cancelled = Outcome(scenario.source.knowsPerDevice ? .waitsForEver : .failed)
+        cancelled = Outcome(scenario.source.knowsPerDevice ? .waitsForever : .failed)
     case .inSetup:
         // How far it comes before it obeys depends on who is faster; nothing that it asks for is answered.
         cancelled = Outcome(.failed)

@@ -38,7 +38,7 @@ func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     }
     let awaits = source.capability && (source.mode == .legacy || scenario.firstRequests.contains { $0 > 0 })
     if awaits || sink == .pipe {
-        sent.ending = .waitsForEver
+        sent.ending = .waitsForever
     } else {
         // All is written before the source asks how its return path ended.
         sent.ending = .failed

@@ -36,7 +36,7 @@ extension Scenario {
     }
 
     /// A REINIT at every query that finds the initial bytes drained requests another ACK before the decision. Legacy mode takes no notice.
-    package var requestsForEver: Bool {
-        reinitsForEver && source.capability && source.mode == .perDevice && devices.contains { $0.source == .reinit }
+    package var requestsForever: Bool {
+        reinitsForever && source.capability && source.mode == .perDevice && devices.contains { $0.source == .reinit }
     }
 }

@@ -101,7 +101,7 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
         return outcome
     case .returnPathCut(let moment):
         // The source looks at its return path at the end only.
-        var outcome = healthy.ending(moment.isAcknowledged ? lostEnd(scenario) : .waitsForEver)
+        var outcome = healthy.ending(moment.isAcknowledged ? lostEnd(scenario) : .waitsForever)
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
     case .call(let call, let errno, let resetFails):

@@ -36,7 +36,7 @@ func interrupted(_ interruption: Interruption, _ outcome: Outcome) -> Outcome {
         // A guest that does not run needs no ACK.
         noMarkers()
     case .stopAndContBeforeMarker:
-        shown.ending = .waitsForEver
+        shown.ending = .waitsForever
         noMarkers()
     case .stopAndContWaiting, .stopAndContAfterACKs:
         // The devices are saved from STOP, in a session that is not the one that was begun.

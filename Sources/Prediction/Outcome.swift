@@ -4,7 +4,7 @@
 package enum Ending: String, Hashable, Sendable {
     case completed
     case failed = "failed, source running"
-    case waitsForEver = "waits for ever"
+    case waitsForever = "waits forever"
     case endlessAfterUnderflow = "endless after underflow"
     case twoGuests = "two guests running"
     case wouldRunTwoGuests = "would run two guests if the manager continued"

@@ -123,7 +123,7 @@ private struct Acknowledgements {
             // It does not wait, and finds the error when all has been sent.
             return underflows ? [split, Outcome(.failed)] : [Outcome(.completed)]
         }
-        if sent < awaited || scenario.starvesDevices { return [Outcome(.waitsForEver)] }
+        if sent < awaited || scenario.starvesDevices { return [Outcome(.waitsForever)] }
         if underflows {
             switch scenario.race {
             case .natural: return [Outcome(.endlessAfterUnderflow), split, Outcome(.failed)]
@@ -131,7 +131,7 @@ private struct Acknowledgements {
             case .decisionFirst: return [split]
             }
         }
-        if !scenario.converges || scenario.requestsForEver { return [Outcome(.doesNotConverge)] }
+        if !scenario.converges || scenario.requestsForever { return [Outcome(.doesNotConverge)] }
         if isAskedLate(scenario) { return [Outcome(.failed)] }
         return [Outcome(.completed)]
     }
@@ -163,7 +163,7 @@ private struct Acknowledgements {
         // Whether a marker of a guest that never ran is still sent, and its ACK still read, depends on who is faster.
         if scenario.guest == .neverStarted { return outcome }
         // How many come is up to when it is broken off.
-        if scenario.requestsForEver { return outcome }
+        if scenario.requestsForever { return outcome }
         if scenario.guest == .reset, scenario.source.mode == .legacy || !scenario.source.capability {
             outcome.words = "data_fd out of sync"
         }

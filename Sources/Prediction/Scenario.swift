@@ -100,7 +100,7 @@ package struct Scenario: Hashable, Sendable {
     /// nil: the guest writes no memory.
     package var dirtying: Dirtying?
     /// Every device that can re-initialise does so whenever its initial bytes were read, without end.
-    package var reinitsForEver = false
+    package var reinitsForever = false
     /// nil: precopy only.
     package var postcopy: Postcopy?
     /// nil: a socket.

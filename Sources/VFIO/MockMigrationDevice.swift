@@ -139,7 +139,7 @@ package final class MockMigrationDevice: MigrationDevice {
 
     package func peerEntered(_ peer: String, _ state: VFIOState) {
         mock_device_peer_entered(model.device, peer, vfio_device_mig_state(state.number))
-        // A peer may react by entering a state itself; that is not passed on, or the two would answer each other for ever.
+        // A peer may react by entering a state itself; that is not passed on, or the two would answer each other forever.
         world.entered.removeAll(keepingCapacity: true)
     }
 

@@ -22,13 +22,13 @@ package struct Circumstances: Hashable, Sendable {
     /// The destination's process was killed, which no log tells.
     package var destinationWasKilled = false
     /// What may still happen by itself, in words: a schedule step not yet done, a script rule not yet fired. While it is set no
-    /// wait is for ever.
+    /// wait is forever.
     package var armed: String?
     /// The source's process is gone, and with it its guest; nil: it lives, or nothing is known.
     package var sourceProcess: SourceProcessEnd?
 
-    /// A source device's script re-initialises it for ever, whenever its initial bytes were read.
-    package var reinitsForEver = false
+    /// A source device's script re-initialises it forever, whenever its initial bytes were read.
+    package var reinitsForever = false
     /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
     package var decidesBelowThreshold: Bool?
     /// The source switches over without the status `device`, unless it pauses before (8.1 to 9.2).
@@ -49,7 +49,7 @@ package struct Circumstances: Hashable, Sendable {
         isOneWay = header.source.has(.oneWay)
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
-        reinitsForEver = header.source.devices.contains { device in device.script.contains(where: reinitialisesForEver) }
+        reinitsForever = header.source.devices.contains { device in device.script.contains(where: reinitialisesForever) }
         // Without what is known to be wrong with it a generation is as old as with it.
         let generation = header.source.generation?.split(separator: "-corrected").first.map(String.init)
         decidesBelowThreshold = generation.map { ["8.1", "10.0"].contains($0) }
@@ -92,7 +92,7 @@ extension TraceSide {
 func isOfVFIO(_ idstr: String) -> Bool { idstr.hasSuffix("/vfio") }
 
 /// Whether a line of a device script is a REINIT at a query that nothing limits to some of its occurrences.
-package func reinitialisesForEver(_ line: String) -> Bool {
+package func reinitialisesForever(_ line: String) -> Bool {
     let words = line.split(separator: " ")
     return words.count >= 5 && words[0] == "on" && words[1] == "query" && words[3] == "do" && words[4] == "reinit"
 }

@@ -105,7 +105,7 @@ struct EndlessProof {
     let destinationDevices: DeviceStreams
     let capability: Bool?
     /// What is known from outside: see `Circumstances`.
-    var reinitsForEver = false
+    var reinitsForever = false
     var decidesBelowThreshold = false
     let armed: String?
     /// The migration goes on: what comes down is waited for. A log that is whole tells no more than it does.
@@ -137,8 +137,8 @@ struct EndlessProof {
         guard source.status.status == nil || source.status.status == .active else {
             return .open("the source is in \(source.status.status!.rawValue) and owes the next status")
         }
-        if reinitsForEver, capability == true, guestRuns, source.ledger.counts == true, source.ledger.mode == .perDevice, armed == nil {
-            let proof = "a device re-initialises for ever, each time before the source is free to decide"
+        if reinitsForever, capability == true, guestRuns, source.ledger.counts == true, source.ledger.mode == .perDevice, armed == nil {
+            let proof = "a device re-initialises forever, each time before the source is free to decide"
             let reinits = source.progress.reinits
             guard reinits >= Self.reinitConfirmations else {
                 return .open("\(proof); \(reinits) of \(Self.reinitConfirmations) REINITs since there is a threshold confirm it")
@@ -165,7 +165,7 @@ struct EndlessProof {
         guard destination.pongs > 0 else { return .open("the destination has not answered the PING yet") }
         if let armed { return .open(armed) }
         return .proved(
-            .waitsForEver,
+            .waitsForever,
             "cancelled at \(cancelled), before the return path was opened at \(opened), so nobody shuts it down: since \(joined) the source's "
                 + "main thread waits for the return path's, that for the destination, and the destination for more of the stream")
     }
@@ -191,15 +191,15 @@ struct EndlessProof {
         let acks = count(missing, "ACK")
         if let end = source.returnPathEnd {
             return confirmed(
-                .waitsForEver, "\(acks) missing, and the return path ended \(end.text.isEmpty ? "" : end.text + " ")at \(end.place)")
+                .waitsForever, "\(acks) missing, and the return path ended \(end.text.isEmpty ? "" : end.text + " ")at \(end.place)")
         }
         if let device = source.devices.all.first(where: { $0.isSent == false && $0.enteredPrecopyAtSetup && !$0.isInPrecopy }) {
             return confirmed(
-                .waitsForEver, "\(acks) missing, and \(sourceName(device.name)) has left PRE_COPY, where alone its marker can be sent")
+                .waitsForever, "\(acks) missing, and \(sourceName(device.name)) has left PRE_COPY, where alone its marker can be sent")
         }
         if let holder = holder { return .open(holder) }
         if let armed { return .open(armed) }
-        if isOneWay { return confirmed(.waitsForEver, "\(acks) missing, and nothing comes back through a pipe") }
+        if isOneWay { return confirmed(.waitsForever, "\(acks) missing, and nothing comes back through a pipe") }
         if let starved = starvation(acks) { return starved }
         for device in source.devices.all where device.isInPrecopy {
             if source.ledger.counts == true ? device.isSent == false : device.initialAtPartEnd != 0 {
@@ -218,7 +218,7 @@ struct EndlessProof {
             source.ledger.counts == true
             ? "\(markers) of \(count(markers, "marker")) approved" : "\(approvals) of \(count(approvals, "marker")) loaded approved"
         return confirmed(
-            .waitsForEver,
+            .waitsForever,
             "\(acks) missing, but \(marked), and \(source.ledger.acks) of \(count(destination.sent, "ACK")) sent counted: no further one can come"
         )
     }
@@ -234,7 +234,7 @@ struct EndlessProof {
         guard windows >= Self.windowConfirmations, rounds >= Self.roundConfirmations else {
             return .open("\(proof); \(windows) of \(Self.windowConfirmations) windows in a row confirm it")
         }
-        return .proved(.waitsForEver, "\(proof), and as much has come up again at the next query (\(windows) windows in a row)")
+        return .proved(.waitsForever, "\(proof), and as much has come up again at the next query (\(windows) windows in a row)")
     }
 
     /// What the destination has yet to do with what was sent; nil: nothing.
@@ -296,7 +296,7 @@ struct EndlessProof {
     /// The source, its guest stopped, has sent everything and waits for the destination's last word.
     private func lastWord(_ join: Place) -> Wait {
         if let armed { return .open(armed) }
-        return .proved(.waitsForEver, "all is sent, and the source waits for SHUT at \(join), but nothing comes back through a pipe")
+        return .proved(.waitsForever, "all is sent, and the source waits for SHUT at \(join), but nothing comes back through a pipe")
     }
 
     // MARK: Words

@@ -260,7 +260,7 @@ struct SourceSide: Sendable {
     var isLongUnchanged: Bool {
         progress.settled >= EndlessProof.confirmations || progress.roundsShown >= EndlessProof.roundConfirmations
             || account.starvedInARow >= EndlessProof.windowConfirmations
-            || (circumstances.reinitsForEver && progress.reinits >= EndlessProof.reinitConfirmations)
+            || (circumstances.reinitsForever && progress.reinits >= EndlessProof.reinitConfirmations)
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
     }
 

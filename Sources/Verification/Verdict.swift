@@ -3,7 +3,7 @@
 package enum Verdict: String, CaseIterable, Hashable, Sendable {
     case completed
     case failed = "failed, source running"
-    case waitsForEver = "waits for ever"
+    case waitsForever = "waits forever"
     case endlessAfterUnderflow = "endless after underflow"
     case twoGuests = "two guests running"
     /// The destination is complete and paused, and the source runs.

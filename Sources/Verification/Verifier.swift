@@ -146,7 +146,7 @@ package struct Verifier: Sendable {
     private func proof(of source: SourceSide, armed: String?, wasCancelled: Bool = false) -> EndlessProof {
         EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
-            destinationDevices: destinationDevices, capability: capability, reinitsForEver: circumstances.reinitsForEver,
+            destinationDevices: destinationDevices, capability: capability, reinitsForever: circumstances.reinitsForever,
             decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, hasRequester: circumstances.requester != nil,
             isOneWay: circumstances.isOneWay,
             wasCancelled: wasCancelled)

@@ -183,7 +183,7 @@ struct DowntimeReportTests {
         )
         #expect(
             report.contains(
-                "A stream converges while the device is quiet for longer than its new initial bytes take to be acknowledged (52 ms here): all completed from 90 ms of quiet on, and up to 11 ms some went on for ever."
+                "A stream converges while the device is quiet for longer than its new initial bytes take to be acknowledged (52 ms here): all completed from 90 ms of quiet on, and up to 11 ms some went on forever."
             ))
         #expect(report.allSatisfy { $0.last != " " })
     }

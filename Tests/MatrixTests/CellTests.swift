@@ -85,7 +85,7 @@ struct CellTests {
         #expect(result.isGating)
     }
 
-    /// A source whose monitor answers no more is proved to wait for ever, without a single iteration, and is ended.
+    /// A source whose monitor answers no more is proved to wait forever, without a single iteration, and is ended.
     @Test func aSourceThatHangsIsProvedAndEnded() async throws {
         let folder = try RunFolder()
         let set = try await MatrixAtHand()
@@ -94,7 +94,7 @@ struct CellTests {
         ])
         let result = try await set.runner.run(cell, folder: folder.path + "/c")
         #expect(result.findings == [])
-        #expect(result.judgement?.verdict == .waitsForEver)
+        #expect(result.judgement?.verdict == .waitsForever)
         #expect(result.record?.sourceRunState == nil)
     }
 
@@ -107,10 +107,10 @@ struct CellTests {
         cell.outcomes[0].acksCounted = 3
         let result = try await set.runner.run(cell, folder: folder.path + "/c")
         #expect(result.findings == ["ACKs sent: expected 3, found 2", "ACKs counted: expected 3, found 2"])
-        cell.outcomes[0].ending = .waitsForEver
+        cell.outcomes[0].ending = .waitsForever
         let other = try await set.runner.run(cell, folder: folder.path + "/d")
-        #expect(other.findings.first?.hasPrefix("ending: expected waits for ever, found completed") == true)
-        #expect(other.oddOneOut == Judge(name: "closed form", says: "waits for ever"))
+        #expect(other.findings.first?.hasPrefix("ending: expected waits forever, found completed") == true)
+        #expect(other.oddOneOut == Judge(name: "closed form", says: "waits forever"))
     }
 
     /// A known deviation is one only where the list says so, and only as long as it shows.

@@ -13,7 +13,7 @@ import Verification
             cells: {size: [2, 4], colour: green}
             versions: {source: [11.1.3, 11.1.4], destination: 10.0.13}
             rules: [ends]
-            verdicts: [waits for ever]
+            verdicts: [waits forever]
             reason: >
               It is
               large.
@@ -26,7 +26,7 @@ import Verification
             sometimes: true
             reason: lids
             reference: a thread
-          - {id: both, cells: {lid: yes}, names: "10.0-*", versions: {source: 10.0.13}, rules: ends, verdicts: waits for ever, reason: c, reference: d}
+          - {id: both, cells: {lid: yes}, names: "10.0-*", versions: {source: 10.0.13}, rules: ends, verdicts: waits forever, reason: c, reference: d}
         """
 
     static let axes = (try? MatrixFileTests.file(MatrixFileTests.small))?.axes ?? []
@@ -69,12 +69,12 @@ import Verification
         ("rule twice", "[one-guest, ends]", "[ends, ends]", 15, "found 'ends' twice"),
         ("no rule", "[one-guest, ends]", "[]", 15, "expected 1 to 64 rules, found 0"),
         ("rule with blanks", "[one-guest, ends]", "[one guest]", 15, "expected a rule's identifier"),
-        ("no verdict", "verdicts: [waits for ever]", "verdicts: []", 7, "expected 1 to 64 verdicts, found 0"),
+        ("no verdict", "verdicts: [waits forever]", "verdicts: []", 7, "expected 1 to 64 verdicts, found 0"),
         ("no truth", "sometimes: true", "sometimes: yes", 17, "expected a truth value (true, false), found 'yes'"),
         ("no reason", "reason: lids\n    ", "", 12, "expected 'reason'"),
         ("no reference", "reference: a thread", "reference:", 19, "expected a reference, found nothing"),
         ("no such rule", "rules: [ends]", "rules: [endz]", 6, "expected the identifier of a rule, found 'endz'"),
-        ("no such verdict", "verdicts: [waits for ever]", "verdicts: [waits]", 7, "expected a verdict out of completed; "),
+        ("no such verdict", "verdicts: [waits forever]", "verdicts: [waits]", 7, "expected a verdict out of completed; "),
         ("anchor", "id: large", "id: &large large", 3, "anchor"),
     ])
     func aFileIsRefusedWithItsPlace(description: String, old: String, new: String, line: Int, words: String) {
@@ -126,7 +126,7 @@ import Verification
     func namePatterns(pattern: String, name: String, fits: Bool) throws {
         let text =
             "ackmatrix-deviations: 1\ndeviations:\n"
-            + "  - {id: one, names: '\(pattern)', versions: {source: 1}, rules: ends, verdicts: waits for ever, reason: c, reference: d}"
+            + "  - {id: one, names: '\(pattern)', versions: {source: 1}, rules: ends, verdicts: waits forever, reason: c, reference: d}"
         let found = try Self.file(text).deviations(
             for: try #require(Selection(Self.axes, [:])), cellName: name, sourceVersion: "1", destinationVersion: "1")
         #expect(found.isEmpty == !fits)

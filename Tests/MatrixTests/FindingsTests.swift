@@ -92,7 +92,7 @@ private let qemuAtHand = FileManager.default.fileExists(atPath: shim) && !fetche
         func deviation(_ id: String) -> Deviation {
             Deviation(
                 id: id, cells: [:], names: ["*"], sourceVersions: ["1"], destinationVersions: nil, rules: ["ends"],
-                verdicts: ["waits for ever"], sometimes: false, reason: "r", reference: "n")
+                verdicts: ["waits forever"], sometimes: false, reason: "r", reference: "n")
         }
         let known = [deviation("ends-late"), deviation("other")]
         let error = #expect(throws: MatrixFileError.self) {

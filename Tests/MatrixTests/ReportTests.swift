@@ -42,7 +42,7 @@ private let deviations = [
             again.
             """),
     deviation(
-        "mode-differs", rules: ["same-mode"], verdicts: ["waits for ever"], reason: "The mode is a local property. Nothing compares it."),
+        "mode-differs", rules: ["same-mode"], verdicts: ["waits forever"], reason: "The mode is a local property. Nothing compares it."),
 ]
 
 /// A result line of a cell that went as predicted.
@@ -86,11 +86,11 @@ private var run: [ResultLine] {
         line("10.0-10.0+q35-10.0"), line("10.0-11.1+q35-10.0", ["destination": "per-device"]),
         known("11.1-10.0+none+0-devices", "surplus-ack-two-guests", ending: "two guests running"),
         known("11.1-10.0+microvm+0-devices", "surplus-ack-two-guests", ending: "two guests running"),
-        known("11.1-10.0+microvm+2-devices", "mode-differs", ending: "waits for ever", race: false),
+        known("11.1-10.0+microvm+2-devices", "mode-differs", ending: "waits forever", race: false),
         line("10.0-10.0+q35-10.0+pace-free", ["pace": "free"], gating: false), fixed,
         finding(
             "11.1-10.0+q35-10.0+2-devices",
-            ["ACKs counted: expected 2, found 1. The line is missing", "ending: expected completed, found waits for ever"]),
+            ["ACKs counted: expected 2, found 1. The line is missing", "ending: expected completed, found waits forever"]),
     ]
 }
 

@@ -35,7 +35,7 @@ import VFIO
             return tally.unmet
         }
         #expect(tally(.equalModes) { $0.broken = ["marker-due"] }.contains { $0.contains("broken marker-due") && $0.contains("seed 3") })
-        #expect(tally(.equalModes) { $0.verdict = .waitsForEver }.contains { $0.contains("waits for ever") })
+        #expect(tally(.equalModes) { $0.verdict = .waitsForever }.contains { $0.contains("waits forever") })
         #expect(
             tally(.equalModesQuirks) { $0.broken = ["unchecked-device"] }.contains { $0.hasPrefix("expected no 'broken unchecked-device'") }
         )

@@ -32,7 +32,7 @@ import Testing
             var scenario = scenario(mode, devices: devices)
             scenario.dirtying = Dirtying(outpacesLink: true)
             let outcomes = predict(scenario)
-            #expect(outcomes.map(\.ending) == [devices == 0 ? .completed : .waitsForEver])
+            #expect(outcomes.map(\.ending) == [devices == 0 ? .completed : .waitsForever])
             #expect(outcomes.map(\.starves) == [devices > 0])
             if devices > 0 {
                 #expect(outcomes.map(\.acksSent) == [0])
@@ -50,7 +50,7 @@ import Testing
 
     @Test func reinitsWithoutEnd() {
         var scenario = scenario(.perDevice, devices: 2)
-        scenario.reinitsForEver = true
+        scenario.reinitsForever = true
         #expect(predict(scenario).map(\.ending) == [.doesNotConverge])
         #expect(predict(scenario).map(\.requests) == [nil])
         scenario.source.mode = .legacy

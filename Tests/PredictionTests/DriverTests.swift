@@ -21,7 +21,7 @@ import Testing
     @Test(
         arguments: [
             (Cancel.inSetup, (.failed, nil, nil, nil, false), (.failed, nil, nil, nil, false)),
-            (.connecting, (.waitsForEver, nil, nil, nil, false), (.failed, nil, nil, nil, false)),
+            (.connecting, (.waitsForever, nil, nil, nil, false), (.failed, nil, nil, nil, false)),
             (.onlyTheAckIsMissing, (.failed, nil, nil, 1, false), (.failed, nil, nil, 0, false)),
             (.inPreSwitchover, (.failed, [1, 1], 2, 2, true), (.failed, [1, 1], 1, 1, true)),
             (.everythingIsSent, (.twoGuests, [1, 1], 2, 2, true), (.twoGuests, [1, 1], 1, 1, true)),
@@ -37,7 +37,7 @@ import Testing
     @Test(
         arguments: [
             (Interruption.stopBeforeMarker, (.completed, [0, 0], 0, 0, false), nil),
-            (.stopAndContBeforeMarker, (.waitsForEver, [0, 0], 0, 0, false), nil),
+            (.stopAndContBeforeMarker, (.waitsForever, [0, 0], 0, 0, false), nil),
             (.stopAndContWaiting, (.failed, [1, 1], 2, 2, true), "Bad file descriptor"),
             (.stopAndContAfterACKs, (.failed, [1, 1], 2, 2, true), "Bad file descriptor"),
             (.resetBeforeMarker, (.failed, [0, 0], 0, 0, false), "No such device"),

@@ -27,8 +27,8 @@ import Testing
 
     /// Moments in order, and the endings of a killed destination, a killed source, a cut channel and a cut return path.
     @Test(arguments: [
-        (BreakMoment.initialData, [Ending.failed, .noGuest, .failed, .waitsForEver]),
-        (.waiting, [.failed, .noGuest, .failed, .waitsForEver]),
+        (BreakMoment.initialData, [Ending.failed, .noGuest, .failed, .waitsForever]),
+        (.waiting, [.failed, .noGuest, .failed, .waitsForever]),
         (.acknowledged, [.failed, .noGuest, .failed, .twoGuests]),
         (.decided, [.failed, .noGuest, .failed, .twoGuests]),
         (.stopCopy, [.failed, .noGuest, .failed, .twoGuests]),

@@ -45,9 +45,9 @@ import Testing
 
     /// Mode, devices and capability, and the endings into a file, through a pipe, and as a snapshot.
     @Test(arguments: [
-        (AckMode.legacy, 0, true, Ending.waitsForEver, Ending.waitsForEver), (.legacy, 1, true, .waitsForEver, .waitsForEver),
-        (.perDevice, 0, true, .failed, .waitsForEver), (.perDevice, 1, true, .waitsForEver, .waitsForEver),
-        (.legacy, 1, false, .failed, .waitsForEver), (.perDevice, 2, false, .failed, .waitsForEver),
+        (AckMode.legacy, 0, true, Ending.waitsForever, Ending.waitsForever), (.legacy, 1, true, .waitsForever, .waitsForever),
+        (.perDevice, 0, true, .failed, .waitsForever), (.perDevice, 1, true, .waitsForever, .waitsForever),
+        (.legacy, 1, false, .failed, .waitsForever), (.perDevice, 2, false, .failed, .waitsForever),
     ])
     func withoutASocket(mode: AckMode, devices: Int, capability: Bool, file: Ending, pipe: Ending) {
         var scenario = scenario(isNew: true, mode: mode, devices: devices, capability: capability)

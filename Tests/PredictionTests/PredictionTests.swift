@@ -25,13 +25,13 @@ import Testing
     @Test(arguments: [
         (Kind.legacy, Kind.legacy, [[.completed], [.completed], [.completed], [.completed]] as [[Ending]]),
         (.new, .new, [[.completed], [.completed], [.completed], [.completed]]),
-        (.new, .legacy, [[.endlessAfterUnderflow, .twoGuests, .failed], [.completed], [.waitsForEver], [.waitsForEver]]),
-        (.new, .old, [[.endlessAfterUnderflow, .twoGuests, .failed], [.completed], [.waitsForEver], [.waitsForEver]]),
+        (.new, .legacy, [[.endlessAfterUnderflow, .twoGuests, .failed], [.completed], [.waitsForever], [.waitsForever]]),
+        (.new, .old, [[.endlessAfterUnderflow, .twoGuests, .failed], [.completed], [.waitsForever], [.waitsForever]]),
         (
             .legacy, .new,
-            [[.waitsForEver], [.completed], [.endlessAfterUnderflow, .twoGuests, .failed], [.endlessAfterUnderflow, .twoGuests, .failed]]
+            [[.waitsForever], [.completed], [.endlessAfterUnderflow, .twoGuests, .failed], [.endlessAfterUnderflow, .twoGuests, .failed]]
         ),
-        (.old, .new, [[.waitsForEver], [.completed], [.completed], [.completed]]),
+        (.old, .new, [[.waitsForever], [.completed], [.completed], [.completed]]),
         (.old, .legacy, [[.completed], [.completed], [.completed], [.completed]]),
         (.legacy, .old, [[.completed], [.completed], [.completed], [.completed]]),
         (.old, .old, [[.completed], [.completed], [.completed], [.completed]]),
@@ -50,7 +50,7 @@ import Testing
         (.legacy, .legacy, 1, Requester(requests: 3, late: 1), .completed, [0, 0], [1, 1], [1, 1], 1),
         (.old, .old, 0, Requester(requests: 1), .completed, [0], [1], [1], 1),
         (.new, .legacy, 0, Requester(requests: 1), .completed, [1], [1], [1], 1),
-        (.new, .legacy, 1, Requester(requests: 1), .waitsForEver, [1, 1], [1, 1], [1, 1], 1),
+        (.new, .legacy, 1, Requester(requests: 1), .waitsForever, [1, 1], [1, 1], [1, 1], 1),
         (.legacy, .new, 0, Requester(requests: 1), .completed, [0], [0], [1], 1),
     ])
     func aRequesterCountsBehindTheDevices(
@@ -132,8 +132,8 @@ import Testing
 
     /// Abilities that differ between the sides.
     @Test(arguments: [
-        (Ability.none, Ability.precopy, Kind.legacy, Ending.waitsForEver), (.none, .precopy, .new, .completed),
-        (.none, .reinit, .old, .waitsForEver),
+        (Ability.none, Ability.precopy, Kind.legacy, Ending.waitsForever), (.none, .precopy, .new, .completed),
+        (.none, .reinit, .old, .waitsForever),
         (.precopy, .none, .legacy, .failed), (.precopy, .none, .new, .failed), (.reinit, .precopy, .new, .completed),
         (.precopy, .reinit, .legacy, .completed),
     ])
@@ -145,7 +145,7 @@ import Testing
 
     @Test(arguments: [
         // Capability of the source, of the destination, both sides' kind, devices.
-        (true, false, Kind.new, 0, Ending.completed), (true, false, .legacy, 0, .waitsForEver), (true, false, .new, 1, .failed),
+        (true, false, Kind.new, 0, Ending.completed), (true, false, .legacy, 0, .waitsForever), (true, false, .new, 1, .failed),
         (true, false, .legacy, 1, .failed), (false, true, .new, 2, .completed), (false, true, .legacy, 0, .completed),
         (false, true, .old, 0, .completed), (false, false, .new, 4, .completed),
     ])
@@ -219,7 +219,7 @@ import Testing
         // One that never comes to the pause has no use for it.
         var stuck = self.scenario(.new, .legacy, devices: 2)
         stuck.mishap = mishap
-        #expect(predict(stuck).map(\.ending) == [.waitsForEver])
+        #expect(predict(stuck).map(\.ending) == [.waitsForever])
     }
 
     @Test func stateOnChannelsThatTakeNoneIsLostOneWayOrTheOther() throws {

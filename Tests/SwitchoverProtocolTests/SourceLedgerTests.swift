@@ -40,7 +40,7 @@ import Testing
         Case(generation: .v11_1, mode: .legacy, steps: [.collect(2)], pending: [1], may: false),
         Case(generation: .v11_1, mode: .legacy, steps: [.ack], pending: [0], may: true),
         Case(generation: .v11_1, mode: .legacy, steps: [.ack, .ack], pending: [0, .max], error: underflow, may: false),
-        // Below 0: for ever so on 11.1, an error without a trace left elsewhere.
+        // Below 0: forever so on 11.1, an error without a trace left elsewhere.
         Case(generation: .v11_1, steps: [.ack], pending: [.max], error: underflow, may: false),
         Case(generation: .v11_1, steps: [.collect(1), .ack, .ack], pending: [1, 0, .max], error: underflow, may: false),
         Case(generation: .v11_1.corrected, steps: [.ack], pending: [0], error: underflow, may: true),

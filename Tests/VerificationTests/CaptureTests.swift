@@ -104,8 +104,8 @@ import Testing
     static let wrongCells: [Expected] = [
         .init(
             "underflow", .endlessAfterUnderflow, ["same-mode", "surplus-ack", "ends"], "no users: the legacy ACK comes before the decision"),
-        .init("legacy-destination", .waitsForEver, ["ends", "same-mode"], "two requests, one legacy ACK"),
-        .init("destination-precopy-only", .waitsForEver, ["ends"], "the legacy destination counts a device whose marker never comes"),
+        .init("legacy-destination", .waitsForever, ["ends", "same-mode"], "two requests, one legacy ACK"),
+        .init("destination-precopy-only", .waitsForever, ["ends"], "the legacy destination counts a device whose marker never comes"),
         .init(
             "legacy-source-destination-paused", .wouldRunTwoGuests, ["approved-before-decision", "same-mode", "surplus-ack", "one-guest"],
             "freed by the first of two ACKs, and the manager has not started the destination yet"),

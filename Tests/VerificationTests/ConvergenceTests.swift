@@ -83,10 +83,10 @@ import Testing
         return script
     }
 
-    @Test func aDeviceThatGetsNoPartWaitsForEver() throws {
+    @Test func aDeviceThatGetsNoPartWaitsForever() throws {
         #expect(try verdict(starving(15)) == nil)
         let script = starving(25)
-        #expect(try verdict(script) == .waitsForEver)
+        #expect(try verdict(script) == .waitsForever)
         let judgement = try script.verifier().judgement()
         #expect(judgement.handshake.starvedWindows == 25)
         #expect(judgement.broken == ["ends"])
@@ -95,7 +95,7 @@ import Testing
 
     /// As it ended on a busy machine: the last query found less, and the device had had nothing all the same.
     @Test func lessAtTheLastQueryLeavesTheStarvation() throws {
-        #expect(try starving(25, less: 24).verifier().judgement().verdict == .waitsForEver)
+        #expect(try starving(25, less: 24).verifier().judgement().verdict == .waitsForever)
         #expect(try verdict(starving(25, less: 24)) == nil)
     }
 
@@ -124,7 +124,7 @@ import Testing
 
     @Test func reinitsWithoutEndDoNotConverge() throws {
         var circumstances = Circumstances()
-        circumstances.reinitsForEver = true
+        circumstances.reinitsForever = true
         #expect(try verdict(reinitialising(80)) == nil)
         #expect(try verdict(reinitialising(40), circumstances) == nil)
         #expect(try verdict(reinitialising(60), circumstances) == .doesNotConverge)
@@ -135,7 +135,7 @@ import Testing
         ("on query 1 do reinit 8192", true), ("on query 2 when=1..3 do reinit 8192", false), ("on gate wait do reinit 4K", false),
         ("on query 1 do dirty 4K", false), ("", false),
     ])
-    func aScriptSaysWhetherItEnds(line: String, isForEver: Bool) { #expect(reinitialisesForEver(line) == isForEver) }
+    func aScriptSaysWhetherItEnds(line: String, isForever: Bool) { #expect(reinitialisesForever(line) == isForever) }
 
     /// The number is read before the line is printed, and an ACK's line may come between (11.1.3, on a busy machine).
     @Test func aQuerysNumberMayBeOlderThanAnACKsLine() throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Verification
 
-/// "For ever" is proved from the state of both sides and then confirmed; slow, held and unfinished are not for ever.
+/// "For ever" is proved from the state of both sides and then confirmed; slow, held and unfinished are not forever.
 @Suite struct EndlessTests {
     /// Writes the logs of two sides, as an 11.1 source and its destination print them.
     struct Script {
@@ -121,13 +121,13 @@ import Testing
         return script
     }
 
-    @Test func aMissingACKIsForEverOnceEverythingIsAnswered() throws {
+    @Test func aMissingACKIsForeverOnceEverythingIsAnswered() throws {
         #expect(try proof(oneACKForTwo(iterations: 150)) == nil)
         let script = oneACKForTwo(iterations: 250)
-        #expect(try proof(script) == .waitsForEver)
+        #expect(try proof(script) == .waitsForever)
         #expect(try proof(script, armed: "schedule step 3") == nil)
         let judgement = try script.verifier().judgement()
-        #expect(judgement.verdict == .waitsForEver)
+        #expect(judgement.verdict == .waitsForever)
         #expect(judgement.broken == ["ends", "same-mode"])
         #expect(judgement.findings.first?.places.map(\.stream) == [.source, .destination])
         var armed = Circumstances()
@@ -241,7 +241,7 @@ import Testing
         ),
     ]
 
-    @Test(arguments: openEnds.indices) func whatMayStillHappenIsNotForEver(index: Int) throws {
+    @Test(arguments: openEnds.indices) func whatMayStillHappenIsNotForever(index: Int) throws {
         let (name, owes, make) = Self.openEnds[index]
         let script = make()
         #expect(try proof(script) == nil, "\(name)")
@@ -262,9 +262,9 @@ import Testing
         return script
     }
 
-    @Test func aCancelBeforeTheReturnPathIsWaitedForForEver() throws {
+    @Test func aCancelBeforeTheReturnPathIsWaitedForForever() throws {
         let script = cancelled(beforeTheReturnPath: true)
-        #expect(try proof(script) == .waitsForEver)
+        #expect(try proof(script) == .waitsForever)
         #expect(try proof(script, armed: "kill the destination") == nil)
         #expect(try script.verifier().judgement().broken == ["ends"])
         // Later it shuts the return path down, and the thread's end is on its way.
@@ -284,7 +284,7 @@ import Testing
         script.section("a", block: 100, left: 0, marker: true)
         script.source += ["source_return_path_thread_shut 0x0", "source_return_path_thread_end "]
         script.iterate(250)
-        #expect(try proof(script) == .waitsForEver)
+        #expect(try proof(script) == .waitsForever)
     }
 
     /// A destination that failed is about to close the channel, which ends the source, too.
@@ -322,7 +322,7 @@ import Testing
         script.source += end
         if end.count > 1 { script.destination.append("migrate_set_state new state failed") }
         let judgement = try script.verifier().judgement()
-        #expect(judgement.verdict == .waitsForEver)
+        #expect(judgement.verdict == .waitsForever)
         #expect(judgement.broken.contains("ends"))
     }
 
@@ -338,7 +338,7 @@ import Testing
             "vfio_migration_set_state  (a) new state RUNNING, recover state ERROR", "vfio_migration_set_device_state  (a) state RUNNING",
         ]
         script.iterate(250)
-        #expect(try proof(script) == .waitsForEver)
+        #expect(try proof(script) == .waitsForever)
     }
 
     /// A legacy source and a destination that counted a device whose marker can never come.
@@ -346,7 +346,7 @@ import Testing
         for old in [false, true] {
             var script = Script(devices: [], mode: .legacy, old: old)
             script.iterate(250)
-            #expect(try proof(script) == .waitsForEver, "old: \(old)")
+            #expect(try proof(script) == .waitsForever, "old: \(old)")
             var stopped = script
             stopped.source.append("vm_state_notify running 0 reason 4 (paused)")
             #expect(try proof(stopped) == nil)
@@ -355,7 +355,7 @@ import Testing
         read.section("a", block: 100, left: 0)
         read.load("a", approval: "loadvm_approve_switchover Switchover ack pending num=1", ack: false)
         read.iterate(250, devices: ["a"])
-        #expect(try proof(read) == .waitsForEver)
+        #expect(try proof(read) == .waitsForever)
     }
 
     @Test func pendingThatStaysAboveTheThresholdDoesNotConverge() throws {
@@ -372,7 +372,7 @@ import Testing
 
     /// A requester's marker has no line, and may be written some sections behind the query that collects the request: a destination that has
     /// read no further may have it yet to read.
-    @Test(arguments: [(1, nil), (9, nil), (100, nil), (101, .waitsForEver), (250, .waitsForEver)] as [(read: Int, verdict: Verdict?)])
+    @Test(arguments: [(1, nil), (9, nil), (100, nil), (101, .waitsForever), (250, .waitsForever)] as [(read: Int, verdict: Verdict?)])
     func aRequestersMarkerMayBeUnread(read: Int, verdict: Verdict?) throws {
         var script = Script(devices: [])
         script.pending = 1

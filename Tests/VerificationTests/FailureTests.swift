@@ -9,7 +9,7 @@ import Testing
         ("destination-killed", Verdict.failed, [String]()), ("source-killed", .noGuest, []), ("source-killed-late", .completed, []),
         ("source-aborts", .noGuest, ["a-guest"]), ("source-device-reset", .failed, ["device-kept"]),
         ("destination-device-reset", .completed, ["loaded-state-kept"]), ("early-marker", .completed, ["approval-after-initial"]),
-        ("return-path-cut", .waitsForEver, ["ends"]),
+        ("return-path-cut", .waitsForever, ["ends"]),
     ])
     func eachBreakIsJudged(cell: String, verdict: Verdict, broken: [String]) throws {
         let judgement = try Recording.cell(cell).judgement()

@@ -20,7 +20,7 @@ import Testing
         .init("postcopy-all-sent", .failed, ["package-runs"]),
         .init("postcopy-cut-at-end", .twoGuests, ["resumes-on-failure", "one-guest"]),
         .init("postcopy-killed-loading-10.0", .noGuest, ["a-guest"]), .init("postcopy-bitmaps", .doesNotConverge, ["converges"]),
-        .init("pipe", .waitsForEver, ["ends"]), .init("file", .waitsForEver, ["ends"]), .init("colo-10.0", .twoGuests, ["one-guest"]),
+        .init("pipe", .waitsForever, ["ends"]), .init("file", .waitsForever, ["ends"]), .init("colo-10.0", .twoGuests, ["one-guest"]),
     ]
 
     @Test(arguments: cells) func asRecorded(expected: Expected) throws {

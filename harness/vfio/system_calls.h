@@ -42,7 +42,7 @@ uint64_t sys_monotonic_ns(void);
 uint64_t sys_realtime_ns(void);
 void sys_sleep_ns(uint64_t duration);
 
-/* Sleeps while *word == expected, at most timeout_ns (0 = for ever). Wakes for no reason too. */
+/* Sleeps while *word == expected, at most timeout_ns (0 = forever). Wakes for no reason too. */
 void sys_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void sys_futex_wake_all(uint32_t *word);
 

@@ -78,7 +78,7 @@ extension Driver {
             draft.plan.source.capabilities["dirty-bitmaps"] = true
             draft.plan.leg.destination.capabilities["dirty-bitmaps"] = true
             draft.plan.leg.before = [.execute(.source, command: "block-dirty-bitmap-add", ["node": "disk", "name": "changes"])]
-            // Iterations that go on for ever are as many as prove it, and not all that fit.
+            // Iterations that go on forever are as many as prove it, and not all that fit.
             draft.plan.source.parameters["max-postcopy-bandwidth"] = 500_000
             // More than the devices need, less than with the bitmaps: what is left can be sent by postcopy only.
             let threshold: JSONValue = 700_000

@@ -68,7 +68,7 @@ package struct ScheduleTally: Sendable {
             expect("broken unchecked-device", atLeast: often)
         case .mixedModes:
             allow { !$0.contains("not run") && !$0.hasSuffix(Verdict.undecided.rawValue) }
-            expectAny("stuck", [Verdict.waitsForEver.rawValue, Verdict.endlessAfterUnderflow.rawValue], &unmet)
+            expectAny("stuck", [Verdict.waitsForever.rawValue, Verdict.endlessAfterUnderflow.rawValue], &unmet)
             expectAny("split", [Verdict.twoGuests.rawValue], &unmet)
             expectAny("an early switchover", ["broken approved-before-decision"], &unmet)
         case .packageFlag:

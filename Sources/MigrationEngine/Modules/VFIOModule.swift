@@ -409,7 +409,7 @@ package final class VFIOModule: SaveVMHandlers {
         } else {
             let reply = writeReply
             writeReply = nil
-            // QEMU would write for ever to a device that takes nothing.
+            // QEMU would write forever to a device that takes nothing.
             guard let count = reply?.value, count > 0 else {
                 let errno = reply.map { $0.value == nil ? $0.errno : EIO } ?? EBADF
                 host.emit(.vfioLoadStateDeviceData(device: name, size: UInt64(bytes.count), result: -Int64(errno)))

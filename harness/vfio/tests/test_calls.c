@@ -942,7 +942,7 @@ static void reset_by_rule(void **state) {
     bench_free(bench);
 }
 
-/* Rules that add data for ever saturate; nothing wraps. */
+/* Rules that add data forever saturate; nothing wraps. */
 static void sums_saturate(void **state) {
     (void)state;
     struct bench *bench = bench_in(PRE_COPY, "on gate g do dirty 262144G\non gate h do reinit 262144G\n");
