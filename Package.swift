@@ -42,25 +42,41 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Peers", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification", "Prediction",
-                .product(name: "XMLCoder", package: "XMLCoder"), .product(name: "Yams", package: "Yams"),
+                "Peers", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "Running", dependencies: ["Matrix", "Peers", "VFIO", "MigrationTrace", "Verification", "Prediction"],
+            swiftSettings: strict),
+        .target(
+            name: "Reports",
+            dependencies: [
+                "Running", "Matrix", "Peers", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Exploration", dependencies: ["Peers", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification"],
+            swiftSettings: strict),
         .target(name: "Experiment", dependencies: ["Peers", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Experiment", "Peers", "MigrationTrace", "Verification", "VFIO",
+                "Matrix", "Running", "Reports", "Exploration", "Experiment", "Peers", "MigrationTrace", "Verification", "VFIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
         .executableTarget(
-            name: "engine-benchmark", dependencies: ["Matrix", "Peers"], path: "Tests/Benchmarks/EngineBenchmark", exclude: ["figures"],
+            name: "engine-benchmark", dependencies: ["Matrix", "Running", "Peers"], path: "Tests/Benchmarks/EngineBenchmark",
+            exclude: ["figures"],
             swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
@@ -70,8 +86,21 @@ let package = Package(
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
-        .testTarget(name: "MatrixTests", dependencies: ["Matrix", "Peers"], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Peers"], swiftSettings: strict),
+        .testTarget(
+            name: "RunningTests",
+            dependencies: ["Running", "Matrix", "TestSupport", "Peers", "MigrationTrace", "Verification", "Prediction"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReportsTests",
+            dependencies: [
+                "Reports", "Running", "Matrix", "TestSupport", "Peers", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
+            name: "ExplorationTests", dependencies: ["Exploration", "Peers", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Matrix"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Running"], swiftSettings: strict),
     ]
 )

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import Peers
+import Running
 
 /// What runs a side of the comparison.
 enum ComparedSide: ExpressibleByArgument, Equatable {

@@ -4,6 +4,7 @@ import Foundation
 import Matrix
 import MigrationTrace
 import Peers
+import Running
 
 struct CellOptions: ParsableArguments {
     @OptionGroup var binaries: BinaryOptions

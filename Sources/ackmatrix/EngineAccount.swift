@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import Matrix
 import Peers
+import Running
 
 struct EngineAccount {
     /// Cells that the engine does not model, once each, in the order they came.

@@ -4,6 +4,8 @@ import Foundation
 import Matrix
 import MigrationTrace
 import Peers
+import Reports
+import Running
 
 struct FindingsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

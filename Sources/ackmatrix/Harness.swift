@@ -1,7 +1,6 @@
 /// Where the harness and the binaries are.
 import ArgumentParser
 import Foundation
-import Matrix
 import Peers
 import Synchronization
 

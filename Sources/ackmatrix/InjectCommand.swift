@@ -1,7 +1,7 @@
 /// `ackmatrix inject`: makes every place of a migration in the engine fail, one in each run, and says whose the guest was at the end.
 import ArgumentParser
+import Exploration
 import Foundation
-import Matrix
 import MigrationTrace
 import Peers
 

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import Peers
+import Running
 
 extension Tier: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}

@@ -1,8 +1,8 @@
 /// `ackmatrix report`: a cell for others to see, in a bug report.
 import ArgumentParser
 import Foundation
-import Matrix
 import Peers
+import Reports
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

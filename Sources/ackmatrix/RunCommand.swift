@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import Peers
+import Running
 import Verification
 
 struct RunCommand: AsyncParsableCommand {

@@ -11,6 +11,7 @@ import Foundation
 import Glibc
 import Matrix
 import Peers
+import Running
 
 struct Failure: Error, CustomStringConvertible {
     var description: String
