@@ -1,6 +1,6 @@
 /// What came of a cell: what was seen, what was predicted, and who said so.
 import Matrix
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,5 +1,5 @@
 import Matrix
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -2,7 +2,8 @@
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 import VFIO
 import Verification
 

@@ -2,8 +2,9 @@
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import VFIO
 import Verification
 

@@ -1,8 +1,8 @@
 /// What the engine's cells took: how many a second, and which cells are none of the engine's.
+import EnginePeer
 import Foundation
 import Glibc
 import Matrix
-import Peers
 import Running
 
 struct EngineAccount {

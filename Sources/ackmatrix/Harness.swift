@@ -1,7 +1,9 @@
 /// Where the harness and the binaries are.
 import ArgumentParser
 import Foundation
-import Peers
+import Matrix
+import Plan
+import QEMUPeer
 import Synchronization
 
 /// Options that say which QEMU binaries there are.

@@ -1,7 +1,8 @@
 /// `ackmatrix report`: a cell for others to see, in a bug report.
 import ArgumentParser
 import Foundation
-import Peers
+import Matrix
+import Plan
 import Reports
 
 struct ReportCommand: AsyncParsableCommand {

@@ -2,7 +2,7 @@
 import Foundation
 import Glibc
 import Matrix
-import Peers
+import Plan
 import Reports
 import Running
 

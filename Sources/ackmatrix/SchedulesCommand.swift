@@ -3,7 +3,6 @@ import ArgumentParser
 import Exploration
 import Foundation
 import MigrationTrace
-import Peers
 
 extension ScheduleExperiment: ExpressibleByArgument {}
 

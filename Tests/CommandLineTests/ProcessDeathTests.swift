@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-import Peers
+import QEMUPeer
 import Running
 import Testing
 

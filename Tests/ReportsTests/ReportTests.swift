@@ -1,12 +1,13 @@
 import Foundation
+import Plan
 import Prediction
+import QEMUPeer
 import Testing
 import VFIO
 import XMLCoder
 
 @testable import Matrix
 @testable import MigrationTrace
-@testable import Peers
 @testable import Reports
 @testable import Running
 @testable import Verification

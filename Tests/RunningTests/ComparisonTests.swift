@@ -1,10 +1,11 @@
 /// What of a run differs from what was predicted: the words of an error, and the steps that were owed.
+import EnginePeer
+import Plan
 import Prediction
 import TestSupport
 import Testing
 
 @testable import Matrix
-@testable import Peers
 @testable import Running
 
 @Suite struct ComparisonTests {

@@ -1,4 +1,5 @@
-import Peers
+import EnginePeer
+import Plan
 import TestSupport
 import Testing
 import Verification

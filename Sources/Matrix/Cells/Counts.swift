@@ -1,5 +1,5 @@
 /// How counts are written in names, messages and reports.
-import Peers
+import Plan
 
 /// `1 cell`, `2 cells`.
 package func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

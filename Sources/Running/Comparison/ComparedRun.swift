@@ -2,7 +2,7 @@
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,6 +1,6 @@
 /// Prediction against what was seen: the ending, and who requested, who approved, how often.
 import Matrix
-import Peers
+import Plan
 import Prediction
 import Verification
 

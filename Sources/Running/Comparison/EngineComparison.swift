@@ -1,7 +1,8 @@
 /// Runs the cells that two kinds of sides share on both, and compares each.
+import EnginePeer
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,6 +1,6 @@
 /// The result of a cell as data: one JSON object on one line, from which every report is made.
 import Matrix
-import Peers
+import Plan
 import Prediction
 import Verification
 
