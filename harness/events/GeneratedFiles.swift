@@ -21,7 +21,7 @@ struct GeneratedFile: Hashable {
                 throw DeclarationError(line: 1, reason: "expected at most 500 lines in \(file.name), found \(lines); divide its group")
             }
             for function in file.text.split(separator: "mutating func ").dropFirst() {
-                let lines = function.prefix(while: { $0 != "{" }).count(where: { $0 == "\n" }) + function.count(where: { $0 == "\n" })
+                let lines = function.split(separator: "\n", omittingEmptySubsequences: false).prefix { $0 != "    }" }.count + 1
                 guard lines <= 80 else {
                     let name = function.prefix { $0 != "<" }
                     throw DeclarationError(
@@ -83,11 +83,28 @@ private func vocabularyFile(_ declarations: [EventDeclaration]) -> String {
             ]
 
             mutating func format<Codec: FieldCodec>(_ c: inout Codec) {
+                switch section {
+
+        """
+    for section in sections(declarations) { text += "        case .\(section.name): \(section.function)(&c)\n" }
+    text += """
+                }
+            }
+
+            /// The sections of `trace-events`, each of which has a function.
+            private enum Section {
+
+        """
+    for section in sections(declarations) { text += "        case \(section.name)\n" }
+    text += """
+            }
+
+            private var section: Section {
                 switch self {
 
         """
     for section in sections(declarations) {
-        text += filled("        case ", section.declarations.map { ".\($0.caseName)" }) + ":\n            \(section.function)(&c)\n"
+        text += filled("        case ", section.declarations.map { ".\($0.caseName)" }) + ":\n            .\(section.name)\n"
     }
     return text + "        }\n    }\n}\n"
 }
@@ -97,7 +114,7 @@ private func formatFile(_ group: String, _ declarations: [EventDeclaration]) -> 
     var text = head + "extension Event {\n"
     for section in sections(declarations) {
         text +=
-            "    /// \(section.title)\n    mutating func \(section.function)<Codec: FieldCodec>(_ c: inout Codec) {\n        switch self {\n"
+            "    /// \(section.title)\n    @inline(__always)\n    mutating func \(section.function)<Codec: FieldCodec>(_ c: inout Codec) {\n        switch consume self {\n"
         for declaration in section.declarations { text += format(declaration) }
         text += "        default: preconditionFailure(\"expected an event of this section\")\n        }\n    }\n\n"
     }
@@ -107,15 +124,20 @@ private func formatFile(_ group: String, _ declarations: [EventDeclaration]) -> 
 
 private struct EventSection {
     var title: String
-    var function: String
+    /// In camel case.
+    var name: String
     var declarations: [EventDeclaration]
+
+    var function: String { "format" + name.prefix(1).uppercased() + name.dropFirst() }
 }
 
 private func sections(_ declarations: [EventDeclaration]) -> [EventSection] {
     let title = { (declaration: EventDeclaration) in "\(declaration.group): \(declaration.section)" }
     return unique(declarations.map(title)).map { name in
-        let words = name.split { !$0.isLetter }.map { $0.prefix(1).uppercased() + $0.dropFirst() }
-        return EventSection(title: name, function: "format" + words.joined(), declarations: declarations.filter { title($0) == name })
+        let words = name.split { !$0.isLetter }.map(String.init)
+        let capitalised = words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
+        return EventSection(
+            title: name, name: words[0].lowercased() + capitalised.joined(), declarations: declarations.filter { title($0) == name })
     }
 }
 
@@ -162,7 +184,7 @@ private func format(_ declaration: EventDeclaration) -> String {
     let event = "c.event(\"\(declaration.name)\", .\(declaration.thread))\n"
     let start = "        case .\(declaration.caseName)"
     if declaration.arguments.isEmpty {
-        return "\(start): \(event)" + (declaration.ending.isEmpty ? "" : "            c.literal(\(quoted(declaration.ending)))\n")
+        return "\(start):\n            \(event)            self = .\(declaration.caseName)\n"
     }
     let variables = declaration.structure == nil ? declaration.arguments.map { "var \($0.name)" } : ["var arguments"]
     var text = "\(start)(\(variables.joined(separator: ", "))):\n            \(event)"

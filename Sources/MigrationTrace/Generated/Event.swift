@@ -22,6 +22,9 @@ package enum Event: Hashable, Sendable {
     case runstateSet(from: Int64, RunState, to: Int64, RunState)
     /// The callbacks for a change of the VM state are called next.
     case vmStateNotify(running: Bool, reason: Int64, RunState)
+
+    // MARK: Migration: course of both sides
+
     /// A cancel was requested. QEMU prints this also when it quits, so the event alone proves nothing.
     case migrationCancel
     /// The clean-up of the migration begins, before or after the final status.
@@ -47,7 +50,7 @@ package enum Event: Hashable, Sendable {
     /// The run state that the destination received.
     case migrateGlobalStatePostLoad(String)
 
-    // MARK: Migration: source, sending
+    // MARK: Migration: source, commands and steps
 
     /// The header of the stream is written next.
     case savevmStateHeader
@@ -69,6 +72,9 @@ package enum Event: Hashable, Sendable {
     /// An iteration over the modules begins.
     case savevmStateIterate
     case savevmStateResumePrepare
+
+    // MARK: Migration: source, sections and memory
+
     /// A PART, END or FULL section begins. A START section prints nothing.
     case savevmSectionStart(idstr: String, section: UInt32)
     /// A section ends. `result` of a PART: 1 if nothing is left, 0 if more is left, negative for an error.

@@ -3,8 +3,9 @@
 
 extension Event {
     /// Migration: state of both sides
+    @inline(__always)
     mutating func formatMigrationStateOfBothSides<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+        switch consume self {
         case .migrateSetState(var newState):
             c.event("migrate_set_state", .any)
             c.word("new state ", &newState)
@@ -34,13 +35,35 @@ extension Event {
             c.number(" reason ", &reason)
             c.word(" (", &state, ")")
             self = .vmStateNotify(running: running, reason: reason, state)
-        case .migrationCancel: c.event("migration_cancel", .main)
-        case .migrationCleanup: c.event("migration_cleanup", .main)
-        case .savevmStateCleanup: c.event("savevm_state_cleanup", .main)
-        case .migrationThreadSetupComplete: c.event("migration_thread_setup_complete", .migration)
-        case .migrationThreadAfterLoop: c.event("migration_thread_after_loop", .migration)
-        case .migrationThreadFileErr: c.event("migration_thread_file_err", .migration)
-        case .migrationCompletionFileErr: c.event("migration_completion_file_err", .migration)
+        default: preconditionFailure("expected an event of this section")
+        }
+    }
+
+    /// Migration: course of both sides
+    @inline(__always)
+    mutating func formatMigrationCourseOfBothSides<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
+        case .migrationCancel:
+            c.event("migration_cancel", .main)
+            self = .migrationCancel
+        case .migrationCleanup:
+            c.event("migration_cleanup", .main)
+            self = .migrationCleanup
+        case .savevmStateCleanup:
+            c.event("savevm_state_cleanup", .main)
+            self = .savevmStateCleanup
+        case .migrationThreadSetupComplete:
+            c.event("migration_thread_setup_complete", .migration)
+            self = .migrationThreadSetupComplete
+        case .migrationThreadAfterLoop:
+            c.event("migration_thread_after_loop", .migration)
+            self = .migrationThreadAfterLoop
+        case .migrationThreadFileErr:
+            c.event("migration_thread_file_err", .migration)
+            self = .migrationThreadFileErr
+        case .migrationCompletionFileErr:
+            c.event("migration_completion_file_err", .migration)
+            self = .migrationCompletionFileErr
         case .vmstateDowntimeCheckpoint(var checkpoint):
             c.event("vmstate_downtime_checkpoint", .any)
             c.text("", &checkpoint)
@@ -71,21 +94,38 @@ extension Event {
         }
     }
 
-    /// Migration: source, sending
-    mutating func formatMigrationSourceSending<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
-        case .savevmStateHeader: c.event("savevm_state_header", .migration)
-        case .savevmSendOpenReturnPath: c.event("savevm_send_open_return_path", .migration)
-        case .savevmSendSwitchoverStart: c.event("savevm_send_switchover_start", .migration)
+    /// Migration: source, commands and steps
+    @inline(__always)
+    mutating func formatMigrationSourceCommandsAndSteps<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
+        case .savevmStateHeader:
+            c.event("savevm_state_header", .migration)
+            self = .savevmStateHeader
+        case .savevmSendOpenReturnPath:
+            c.event("savevm_send_open_return_path", .migration)
+            self = .savevmSendOpenReturnPath
+        case .savevmSendSwitchoverStart:
+            c.event("savevm_send_switchover_start", .migration)
+            self = .savevmSendSwitchoverStart
         case .savevmSendPing(var value):
             c.event("savevm_send_ping", .migration)
             c.hex("0x", &value)
             self = .savevmSendPing(value)
-        case .savevmSendPostcopyListen: c.event("savevm_send_postcopy_listen", .migration)
-        case .savevmSendPostcopyRun: c.event("savevm_send_postcopy_run", .migration)
-        case .savevmSendPostcopyResume: c.event("savevm_send_postcopy_resume", .migration)
-        case .qemuSavevmSendPostcopyAdvise: c.event("qemu_savevm_send_postcopy_advise", .migration)
-        case .qemuSavevmSendPackaged: c.event("qemu_savevm_send_packaged", .migration)
+        case .savevmSendPostcopyListen:
+            c.event("savevm_send_postcopy_listen", .migration)
+            self = .savevmSendPostcopyListen
+        case .savevmSendPostcopyRun:
+            c.event("savevm_send_postcopy_run", .migration)
+            self = .savevmSendPostcopyRun
+        case .savevmSendPostcopyResume:
+            c.event("savevm_send_postcopy_resume", .migration)
+            self = .savevmSendPostcopyResume
+        case .qemuSavevmSendPostcopyAdvise:
+            c.event("qemu_savevm_send_postcopy_advise", .migration)
+            self = .qemuSavevmSendPostcopyAdvise
+        case .qemuSavevmSendPackaged:
+            c.event("qemu_savevm_send_packaged", .migration)
+            self = .qemuSavevmSendPackaged
         case .savevmSendRecvBitmap(var block):
             c.event("savevm_send_recv_bitmap", .migration)
             c.text("", &block)
@@ -95,9 +135,23 @@ extension Event {
             c.code("com=0x", &number, hexadecimal: true)
             c.number(" len=", &length)
             self = .savevmCommandSend(number: number, length: length)
-        case .savevmStateSetup: c.event("savevm_state_setup", .migration)
-        case .savevmStateIterate: c.event("savevm_state_iterate", .migration)
-        case .savevmStateResumePrepare: c.event("savevm_state_resume_prepare", .migration)
+        case .savevmStateSetup:
+            c.event("savevm_state_setup", .migration)
+            self = .savevmStateSetup
+        case .savevmStateIterate:
+            c.event("savevm_state_iterate", .migration)
+            self = .savevmStateIterate
+        case .savevmStateResumePrepare:
+            c.event("savevm_state_resume_prepare", .migration)
+            self = .savevmStateResumePrepare
+        default: preconditionFailure("expected an event of this section")
+        }
+    }
+
+    /// Migration: source, sections and memory
+    @inline(__always)
+    mutating func formatMigrationSourceSectionsAndMemory<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .savevmSectionStart(var idstr, var section):
             c.event("savevm_section_start", .migration)
             c.text("", &idstr, ", section_id ")
@@ -119,7 +173,9 @@ extension Event {
             c.number("dirty=", &dirtyPages)
             c.number(", done=", &done)
             self = .ramSaveComplete(dirtyPages: dirtyPages, done: done)
-        case .migrationBitmapSyncStart: c.event("migration_bitmap_sync_start", .migration)
+        case .migrationBitmapSyncStart:
+            c.event("migration_bitmap_sync_start", .migration)
+            self = .migrationBitmapSyncStart
         case .migrationBitmapSyncEnd(var dirtyPages):
             c.event("migration_bitmap_sync_end", .migration)
             c.number("dirty_pages ", &dirtyPages)
@@ -135,8 +191,9 @@ extension Event {
     }
 
     /// Migration: source, decision
+    @inline(__always)
     mutating func formatMigrationSourceDecision<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+        switch consume self {
         case .savevmRequestSwitchoverAck(var stage, var requester, var pending):
             c.event("savevm_request_switchover_ack", .migration)
             c.text("Stage ", &stage, ", requester ")
@@ -190,31 +247,52 @@ extension Event {
             c.event("migration_completion_vm_stop", .migration)
             c.number("ret ", &result)
             self = .migrationCompletionVMStop(result: result)
-        case .migrationPrecopyComplete: c.event("migration_precopy_complete", .migration)
-        case .postcopyStart: c.event("postcopy_start", .migration)
-        case .postcopyStartSetRun: c.event("postcopy_start_set_run", .migration)
+        case .migrationPrecopyComplete:
+            c.event("migration_precopy_complete", .migration)
+            self = .migrationPrecopyComplete
+        case .postcopyStart:
+            c.event("postcopy_start", .migration)
+            self = .postcopyStart
+        case .postcopyStartSetRun:
+            c.event("postcopy_start_set_run", .migration)
+            self = .postcopyStartSetRun
         case .postcopyPreemptEnabled(var value):
             c.event("postcopy_preempt_enabled", .any)
             c.number("", &value)
             self = .postcopyPreemptEnabled(value)
-        case .migrationCompletionPostcopyEnd: c.event("migration_completion_postcopy_end", .migration)
-        case .migrationCompletionPostcopyEndAfterComplete: c.event("migration_completion_postcopy_end_after_complete", .migration)
+        case .migrationCompletionPostcopyEnd:
+            c.event("migration_completion_postcopy_end", .migration)
+            self = .migrationCompletionPostcopyEnd
+        case .migrationCompletionPostcopyEndAfterComplete:
+            c.event("migration_completion_postcopy_end_after_complete", .migration)
+            self = .migrationCompletionPostcopyEndAfterComplete
         default: preconditionFailure("expected an event of this section")
         }
     }
 
     /// Migration: source, return path
+    @inline(__always)
     mutating func formatMigrationSourceReturnPath<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
-        case .openReturnPathOnSource: c.event("open_return_path_on_source", .main)
-        case .openReturnPathOnSourceContinue: c.event("open_return_path_on_source_continue", .main)
-        case .sourceReturnPathThreadEntry: c.event("source_return_path_thread_entry", .returnPath)
-        case .sourceReturnPathThreadLoopTop: c.event("source_return_path_thread_loop_top", .returnPath)
+        switch consume self {
+        case .openReturnPathOnSource:
+            c.event("open_return_path_on_source", .main)
+            self = .openReturnPathOnSource
+        case .openReturnPathOnSourceContinue:
+            c.event("open_return_path_on_source_continue", .main)
+            self = .openReturnPathOnSourceContinue
+        case .sourceReturnPathThreadEntry:
+            c.event("source_return_path_thread_entry", .returnPath)
+            self = .sourceReturnPathThreadEntry
+        case .sourceReturnPathThreadLoopTop:
+            c.event("source_return_path_thread_loop_top", .returnPath)
+            self = .sourceReturnPathThreadLoopTop
         case .sourceReturnPathThreadPong(var value):
             c.event("source_return_path_thread_pong", .returnPath)
             c.hex("0x", &value)
             self = .sourceReturnPathThreadPong(value)
-        case .sourceReturnPathThreadPostcopyPackageLoaded: c.event("source_return_path_thread_postcopy_package_loaded", .returnPath)
+        case .sourceReturnPathThreadPostcopyPackageLoaded:
+            c.event("source_return_path_thread_postcopy_package_loaded", .returnPath)
+            self = .sourceReturnPathThreadPostcopyPackageLoaded
         case .sourceReturnPathThreadSwitchoverAcked(var pending):
             c.event("source_return_path_thread_switchover_acked", .returnPath)
             c.optional("switchover_ack_pending_num ", &pending)
@@ -227,8 +305,12 @@ extension Event {
             c.event("source_return_path_thread_shut", .returnPath)
             c.hex("0x", &value)
             self = .sourceReturnPathThreadShut(value)
-        case .sourceReturnPathThreadBadEnd: c.event("source_return_path_thread_bad_end", .returnPath)
-        case .sourceReturnPathThreadEnd: c.event("source_return_path_thread_end", .returnPath)
+        case .sourceReturnPathThreadBadEnd:
+            c.event("source_return_path_thread_bad_end", .returnPath)
+            self = .sourceReturnPathThreadBadEnd
+        case .sourceReturnPathThreadEnd:
+            c.event("source_return_path_thread_end", .returnPath)
+            self = .sourceReturnPathThreadEnd
         case .migrateHandleRPReqPages(var block, var start, var length):
             c.event("migrate_handle_rp_req_pages", .returnPath)
             c.text("in ", &block, " at 0x")
@@ -243,17 +325,26 @@ extension Event {
             c.event("ram_dirty_bitmap_reload_complete", .returnPath)
             c.text("", &block)
             self = .ramDirtyBitmapReloadComplete(block: block)
-        case .migrationReturnPathEndBefore: c.event("migration_return_path_end_before", .any)
-        case .migrationReturnPathEndAfter: c.event("migration_return_path_end_after", .any)
+        case .migrationReturnPathEndBefore:
+            c.event("migration_return_path_end_before", .any)
+            self = .migrationReturnPathEndBefore
+        case .migrationReturnPathEndAfter:
+            c.event("migration_return_path_end_after", .any)
+            self = .migrationReturnPathEndAfter
         default: preconditionFailure("expected an event of this section")
         }
     }
 
     /// Migration: destination, sections and commands
+    @inline(__always)
     mutating func formatMigrationDestinationSectionsAndCommands<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
-        case .loadvmStateSetup: c.event("loadvm_state_setup", .main)
-        case .loadvmStateCleanup: c.event("loadvm_state_cleanup", .any)
+        switch consume self {
+        case .loadvmStateSetup:
+            c.event("loadvm_state_setup", .main)
+            self = .loadvmStateSetup
+        case .loadvmStateCleanup:
+            c.event("loadvm_state_cleanup", .any)
+            self = .loadvmStateCleanup
         case .migrationRequestSwitchoverAckLegacy(var requester, var pending):
             c.event("migration_request_switchover_ack_legacy", .main)
             c.text("Requester ", &requester, ", switchover_ack_pending_num_legacy ")
@@ -312,16 +403,25 @@ extension Event {
     }
 
     /// Migration: destination, postcopy and answers
+    @inline(__always)
     mutating func formatMigrationDestinationPostcopyAndAnswers<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
-        case .loadvmPostcopyHandleAdvise: c.event("loadvm_postcopy_handle_advise", .main)
+        switch consume self {
+        case .loadvmPostcopyHandleAdvise:
+            c.event("loadvm_postcopy_handle_advise", .main)
+            self = .loadvmPostcopyHandleAdvise
         case .loadvmPostcopyHandleListen(var step):
             c.event("loadvm_postcopy_handle_listen", .main)
             c.text("", &step)
             self = .loadvmPostcopyHandleListen(step: step)
-        case .loadvmPostcopyHandleRun: c.event("loadvm_postcopy_handle_run", .main)
-        case .loadvmPostcopyHandleResume: c.event("loadvm_postcopy_handle_resume", .any)
-        case .loadvmPostcopyRAMHandleDiscard: c.event("loadvm_postcopy_ram_handle_discard", .main)
+        case .loadvmPostcopyHandleRun:
+            c.event("loadvm_postcopy_handle_run", .main)
+            self = .loadvmPostcopyHandleRun
+        case .loadvmPostcopyHandleResume:
+            c.event("loadvm_postcopy_handle_resume", .any)
+            self = .loadvmPostcopyHandleResume
+        case .loadvmPostcopyRAMHandleDiscard:
+            c.event("loadvm_postcopy_ram_handle_discard", .main)
+            self = .loadvmPostcopyRAMHandleDiscard
         case .loadvmApproveSwitchover(var approver):
             c.event("loadvm_approve_switchover", .main)
             c.text("Approver ", &approver)
@@ -345,8 +445,12 @@ extension Event {
             c.text("block '", &block, "' size 0x")
             c.number("", &size)
             self = .migrateSendRPRecvBitmap(block: block, size: size)
-        case .postcopyRAMListenThreadStart: c.event("postcopy_ram_listen_thread_start", .listen)
-        case .postcopyRAMListenThreadExit: c.event("postcopy_ram_listen_thread_exit", .listen)
+        case .postcopyRAMListenThreadStart:
+            c.event("postcopy_ram_listen_thread_start", .listen)
+            self = .postcopyRAMListenThreadStart
+        case .postcopyRAMListenThreadExit:
+            c.event("postcopy_ram_listen_thread_exit", .listen)
+            self = .postcopyRAMListenThreadExit
         case .qemuLoadvmStatePostMain(var result):
             c.event("qemu_loadvm_state_post_main", .any)
             c.number("", &result)
@@ -356,7 +460,9 @@ extension Event {
             c.number("ret=", &result)
             c.optional(" postcopy-state=", &postcopyState)
             self = .processIncomingMigrationCoEnd(result: result, postcopyState: postcopyState)
-        case .processIncomingMigrationCoPostcopyEndMain: c.event("process_incoming_migration_co_postcopy_end_main", .main)
+        case .processIncomingMigrationCoPostcopyEndMain:
+            c.event("process_incoming_migration_co_postcopy_end_main", .main)
+            self = .processIncomingMigrationCoPostcopyEndMain
         default: preconditionFailure("expected an event of this section")
         }
     }

@@ -3,8 +3,9 @@
 
 extension Event {
     /// VFIO: both sides
-    mutating func formatVFIOBothSides<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioBothSides<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .vfioMigrationInit(var device, var flags, var precopyInfoV2, var dirtyPages):
             c.event("vfio_migration_init", .main)
             c.device(&device)
@@ -70,8 +71,9 @@ extension Event {
     }
 
     /// VFIO: source, set-up and queries
-    mutating func formatVFIOSourceSetUpAndQueries<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioSourceSetUpAndQueries<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .vfioSaveSetup(var device, var dataBufferSize):
             c.event("vfio_save_setup", .migration)
             c.device(&device)
@@ -129,8 +131,9 @@ extension Event {
     }
 
     /// VFIO: source, sending
-    mutating func formatVFIOSourceSending<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioSourceSending<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .vfioSaveIterateStart(var device):
             c.event("vfio_save_iterate_start", .migration)
             c.device(&device)
@@ -187,8 +190,9 @@ extension Event {
     }
 
     /// VFIO: destination
-    mutating func formatVFIODestination<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioDestination<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .vfioLoadState(var device, var tag):
             c.event("vfio_load_state", .any)
             c.device(&device)
@@ -253,8 +257,9 @@ extension Event {
     }
 
     /// VFIO: mock device, calls
-    mutating func formatVFIOMockDeviceCalls<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioMockDeviceCalls<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .deviceOpen(var device, var flags, var reinit):
             c.event("device_open", .any)
             c.device(&device)
@@ -324,8 +329,9 @@ extension Event {
     }
 
     /// VFIO: mock device, progress and script
-    mutating func formatVFIOMockDeviceProgressAndScript<Codec: FieldCodec>(_ c: inout Codec) {
-        switch self {
+    @inline(__always)
+    mutating func formatVfioMockDeviceProgressAndScript<Codec: FieldCodec>(_ c: inout Codec) {
+        switch consume self {
         case .deviceDrained(var device, var total):
             c.event("device_drained", .any)
             c.device(&device)

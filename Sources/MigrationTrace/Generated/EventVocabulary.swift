@@ -162,59 +162,98 @@ extension Event {
     ]
 
     mutating func format<Codec: FieldCodec>(_ c: inout Codec) {
+        switch section {
+        case .migrationStateOfBothSides: formatMigrationStateOfBothSides(&c)
+        case .migrationCourseOfBothSides: formatMigrationCourseOfBothSides(&c)
+        case .migrationSourceCommandsAndSteps: formatMigrationSourceCommandsAndSteps(&c)
+        case .migrationSourceSectionsAndMemory: formatMigrationSourceSectionsAndMemory(&c)
+        case .migrationSourceDecision: formatMigrationSourceDecision(&c)
+        case .migrationSourceReturnPath: formatMigrationSourceReturnPath(&c)
+        case .migrationDestinationSectionsAndCommands: formatMigrationDestinationSectionsAndCommands(&c)
+        case .migrationDestinationPostcopyAndAnswers: formatMigrationDestinationPostcopyAndAnswers(&c)
+        case .vfioBothSides: formatVfioBothSides(&c)
+        case .vfioSourceSetUpAndQueries: formatVfioSourceSetUpAndQueries(&c)
+        case .vfioSourceSending: formatVfioSourceSending(&c)
+        case .vfioDestination: formatVfioDestination(&c)
+        case .vfioMockDeviceCalls: formatVfioMockDeviceCalls(&c)
+        case .vfioMockDeviceProgressAndScript: formatVfioMockDeviceProgressAndScript(&c)
+        }
+    }
+
+    /// The sections of `trace-events`, each of which has a function.
+    private enum Section {
+        case migrationStateOfBothSides
+        case migrationCourseOfBothSides
+        case migrationSourceCommandsAndSteps
+        case migrationSourceSectionsAndMemory
+        case migrationSourceDecision
+        case migrationSourceReturnPath
+        case migrationDestinationSectionsAndCommands
+        case migrationDestinationPostcopyAndAnswers
+        case vfioBothSides
+        case vfioSourceSetUpAndQueries
+        case vfioSourceSending
+        case vfioDestination
+        case vfioMockDeviceCalls
+        case vfioMockDeviceProgressAndScript
+    }
+
+    private var section: Section {
         switch self {
-        case .migrateSetState, .migrateError, .migrationCallNotifiers, .migrationBlockActivation, .runstateSet, .vmStateNotify,
-            .migrationCancel, .migrationCleanup, .savevmStateCleanup, .migrationThreadSetupComplete, .migrationThreadAfterLoop,
+        case .migrateSetState, .migrateError, .migrationCallNotifiers, .migrationBlockActivation, .runstateSet, .vmStateNotify:
+            .migrationStateOfBothSides
+        case .migrationCancel, .migrationCleanup, .savevmStateCleanup, .migrationThreadSetupComplete, .migrationThreadAfterLoop,
             .migrationThreadFileErr, .migrationCompletionFileErr, .vmstateDowntimeCheckpoint, .vmstateDowntimeSave, .vmstateDowntimeLoad,
             .migrateGlobalStatePreSave, .migrateGlobalStatePostLoad:
-            formatMigrationStateOfBothSides(&c)
+            .migrationCourseOfBothSides
         case .savevmStateHeader, .savevmSendOpenReturnPath, .savevmSendSwitchoverStart, .savevmSendPing, .savevmSendPostcopyListen,
             .savevmSendPostcopyRun, .savevmSendPostcopyResume, .qemuSavevmSendPostcopyAdvise, .qemuSavevmSendPackaged,
-            .savevmSendRecvBitmap, .savevmCommandSend, .savevmStateSetup, .savevmStateIterate, .savevmStateResumePrepare,
-            .savevmSectionStart, .savevmSectionEnd, .savevmSectionSkip, .ramSaveComplete, .migrationBitmapSyncStart,
+            .savevmSendRecvBitmap, .savevmCommandSend, .savevmStateSetup, .savevmStateIterate, .savevmStateResumePrepare:
+            .migrationSourceCommandsAndSteps
+        case .savevmSectionStart, .savevmSectionEnd, .savevmSectionSkip, .ramSaveComplete, .migrationBitmapSyncStart,
             .migrationBitmapSyncEnd, .migrationTransferredBytes:
-            formatMigrationSourceSending(&c)
+            .migrationSourceSectionsAndMemory
         case .savevmRequestSwitchoverAck, .qemuSavevmQueryPending, .migratePendingEstimate, .migratePendingExact, .migrateTransferred,
             .migrationRateLimitPre, .migrationRateLimitPost, .migrationThreadLowPending, .migrationCompletionVMStop,
             .migrationPrecopyComplete, .postcopyStart, .postcopyStartSetRun, .postcopyPreemptEnabled, .migrationCompletionPostcopyEnd,
             .migrationCompletionPostcopyEndAfterComplete:
-            formatMigrationSourceDecision(&c)
+            .migrationSourceDecision
         case .openReturnPathOnSource, .openReturnPathOnSourceContinue, .sourceReturnPathThreadEntry, .sourceReturnPathThreadLoopTop,
             .sourceReturnPathThreadPong, .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadSwitchoverAcked,
             .sourceReturnPathThreadResumeAck, .sourceReturnPathThreadShut, .sourceReturnPathThreadBadEnd, .sourceReturnPathThreadEnd,
             .migrateHandleRPReqPages, .ramDirtyBitmapReloadBegin, .ramDirtyBitmapReloadComplete, .migrationReturnPathEndBefore,
             .migrationReturnPathEndAfter:
-            formatMigrationSourceReturnPath(&c)
+            .migrationSourceReturnPath
         case .loadvmStateSetup, .loadvmStateCleanup, .migrationRequestSwitchoverAckLegacy, .loadvmStateSwitchoverAckNeeded,
             .qemuLoadvmStateSection, .qemuLoadvmStateSectionStartFull, .qemuLoadvmStateSectionPartEnd, .qemuLoadvmStateSectionCommand,
             .loadvmProcessCommand, .loadvmProcessCommandPing, .loadvmHandleCmdPackaged, .loadvmHandleCmdPackagedReceived,
             .loadvmHandleCmdPackagedMain, .loadvmHandleRecvBitmap:
-            formatMigrationDestinationSectionsAndCommands(&c)
+            .migrationDestinationSectionsAndCommands
         case .loadvmPostcopyHandleAdvise, .loadvmPostcopyHandleListen, .loadvmPostcopyHandleRun, .loadvmPostcopyHandleResume,
             .loadvmPostcopyRAMHandleDiscard, .loadvmApproveSwitchover, .loadvmApproveSwitchoverCounted, .loadvmApproveSwitchoverLegacy,
             .migrateSendRPMessage, .migrateSendRPRecvBitmap, .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit,
             .qemuLoadvmStatePostMain, .processIncomingMigrationCoEnd, .processIncomingMigrationCoPostcopyEndMain:
-            formatMigrationDestinationPostcopyAndAnswers(&c)
+            .migrationDestinationPostcopyAndAnswers
         case .vfioMigrationInit, .vfioMigrationRealize, .vfioMigrationSetState, .vfioMigrationSetDeviceState, .vfioMigrationStateNotifier,
             .vfioVMStateChangePrepare, .vfioVMStateChange, .vfioGetDirtyBitmap, .vfioContainerQueryDirtyBitmap:
-            formatVFIOBothSides(&c)
+            .vfioBothSides
         case .vfioSaveSetup, .vfioQueryStopCopySize, .vfioQueryPrecopySize, .vfioQueryPrecopySizeRequestSwitchoverAck, .vfioStatePending,
             .vfioStatePendingEstimate, .vfioStatePendingExact:
-            formatVFIOSourceSetUpAndQueries(&c)
+            .vfioSourceSetUpAndQueries
         case .vfioSaveIterateStart, .vfioSaveBlock, .vfioSaveBlockPrecopyEmptyHit, .vfioSendInitDataFlag, .vfioSaveIterate,
             .vfioSaveCompletePrecopyStart, .vfioSaveCompletePrecopy, .vfioSaveCompletePrecopyThreadStart, .vfioSaveCompletePrecopyThreadEnd,
             .vfioSaveDeviceConfigState, .vfioSaveCleanup:
-            formatVFIOSourceSending(&c)
+            .vfioSourceSending
         case .vfioLoadState, .vfioLoadStateDeviceData, .vfioLoadDeviceConfigStateStart, .vfioLoadDeviceConfigStateEnd,
             .vfioLoadBufsThreadStart, .vfioLoadBufsThreadEnd, .vfioLoadStateDeviceBufferIncoming, .vfioLoadStateDeviceBufferStart,
             .vfioLoadStateDeviceBufferEnd, .vfioLoadStateDeviceBufferLoadStart, .vfioLoadStateDeviceBufferLoadEnd,
             .vfioLoadStateDeviceBufferStarved, .vfioLoadCleanup:
-            formatVFIODestination(&c)
+            .vfioDestination
         case .deviceOpen, .deviceCall, .deviceState, .deviceSessionBegin, .deviceSessionEnd, .devicePrecopyInfo, .deviceRead, .deviceWrite,
             .deviceUnknownIoctl, .deviceReset, .deviceClose:
-            formatVFIOMockDeviceCalls(&c)
+            .vfioMockDeviceCalls
         case .deviceDrained, .deviceLoaded, .deviceInjected, .deviceHoldBegin, .deviceHoldEnd:
-            formatVFIOMockDeviceProgressAndScript(&c)
+            .vfioMockDeviceProgressAndScript
         }
     }
 }
