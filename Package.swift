@@ -26,6 +26,7 @@ let package = Package(
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
+        .executableTarget(name: "event-generator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
         .target(name: "MigrationTrace", swiftSettings: strict),
         .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
@@ -72,7 +73,9 @@ let package = Package(
             name: "engine-benchmark", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], path: "Tests/Benchmarks/EngineBenchmark",
             exclude: ["figures"],
             swiftSettings: strict),
-        .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(
+            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
+            swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
         .testTarget(
