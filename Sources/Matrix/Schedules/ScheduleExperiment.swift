@@ -236,7 +236,7 @@ private final class ScheduleLog: EngineLog {
     func take(_ event: Event, from stream: StreamName) {
         let line = (lines[stream] ?? 0) + 1
         lines[stream] = line
-        verifier.take(event, at: Place(stream: stream, line: line))
+        verifier.handle(event, at: Place(stream: stream, line: line))
         keep(stream, event)
         switch (stream, event) {
         case (.source, .migrationThreadLowPending): hasDecided = true
