@@ -22,11 +22,17 @@ let package = Package(
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
         .target(name: "MigrationTrace", swiftSettings: strict),
-        .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
+        .target(
+            name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
         .target(name: "MigrationStream", swiftSettings: strict),
         .target(
-            name: "MigrationEngine", dependencies: ["SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO"],
+            name: "MigrationEngine",
+            dependencies: [
+                "SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(
             name: "Peers",
@@ -62,10 +68,17 @@ let package = Package(
             name: "engine-benchmark", dependencies: ["Matrix", "Peers"], path: "Tests/Benchmarks/EngineBenchmark", exclude: ["figures"],
             swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
-        .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
+        .testTarget(
+            name: "VFIOTests",
+            dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
         .testTarget(
-            name: "MigrationEngineTests", dependencies: ["MigrationEngine", "Verification", "VFIO", "SwitchoverProtocol"],
+            name: "MigrationEngineTests",
+            dependencies: [
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "Verification", "VFIO", "SwitchoverProtocol",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
