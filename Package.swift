@@ -47,7 +47,10 @@ let package = Package(
         ),
         .target(
             name: "EnginePeer",
-            dependencies: ["Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            dependencies: [
+                "Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(name: "Prediction", swiftSettings: strict),
         .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),

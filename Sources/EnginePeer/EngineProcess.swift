@@ -32,12 +32,12 @@ final class EngineProcess {
     private(set) var others: EngineProcessModules!
     var incoming: Incoming?
     /// Decides, for a device by its name, which of its calls fail.
-    private let fault: ((String) -> MockMigrationDevice.Fault)?
+    private let fault: ((String) -> DeviceFault)?
 
     /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
-        fault: ((String) -> MockMigrationDevice.Fault)? = nil
+        fault: ((String) -> DeviceFault)? = nil
     ) throws {
         self.fault = fault
         self.configuration = configuration
@@ -90,19 +90,29 @@ final class EngineProcess {
         return settings
     }
 
-    func plug(_ device: MockDevice) throws {
-        let mock = MockMigrationDevice(name: device.name, script: device.script, delay: host.delay, fault: fault?(device.name)) {
-            [log] in log.takeDevice($0)
-        }
-        let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
-        let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
+    func plug(_ planned: PlannedDevice) throws {
+        let (device, script) = backend(of: planned)
+        let name = host.generation.has(.perDeviceAcks) ? planned.name : "VFIO_FD\(100 + modules.count)"
+        let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate is there all the same, without a section.
-        if module.plug(host) { host.register(module, device: mock, scripted: mock) }
+        if module.plug(host) { host.register(module, device: device, scripted: script) }
         modules.append(module)
+        guard let script else { return }
         let place = scripted.count
-        scripted.append(mock)
-        mock.entered = { [unowned self] state in
-            for other in scripted.indices where other != place { scripted[other].peerEntered(device.name, state) }
+        scripted.append(script)
+        script.entered = { [unowned self] state in
+            for other in scripted.indices where other != place { scripted[other].peerEntered(planned.name, state) }
+        }
+    }
+
+    /// Makes a device's backend: the one place in the engine that knows which backend a device has.
+    private func backend(of planned: PlannedDevice) -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
+        switch planned.backend {
+        case .mock(let script):
+            let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
+                log.takeDevice($0)
+            }
+            return (mock, mock)
         }
     }
 
@@ -118,7 +128,7 @@ final class EngineProcess {
     /// Every source device that can be in PRE_COPY is.
     var iterates: Bool {
         !configuration.devices.isEmpty
-            && configuration.devices.allSatisfy { !$0.script.hasPrecopy || (try? device($0.name).progress.isInPrecopy) == true }
+            && configuration.devices.allSatisfy { $0.script?.hasPrecopy != true || (try? device($0.name).progress.isInPrecopy) == true }
     }
 }
 

@@ -142,7 +142,7 @@ private final class InjectedMigration {
     }
 
     /// The faults of a side's devices: the model of each asks before every call.
-    private func faults(_ role: Role) -> (String) -> MockMigrationDevice.Fault {
+    private func faults(_ role: Role) -> (String) -> DeviceFault {
         { [unowned self] device in { [unowned self] call, state in fault(role, device, call, in: state) } }
     }
 

@@ -7,26 +7,9 @@ import CVFIOMock
 import MigrationTrace
 import SystemPackage
 
-/// A call of the migration interface, by its name in scripts and logs.
-package enum DeviceCallName: String, CaseIterable, Hashable, Sendable {
-    case migration
-    case precopyInfoV2 = "precopy-info-v2"
-    case featureProbe = "feature-probe"
-    case setState = "set-state"
-    case dataSize = "data-size"
-    case precopyInfo = "precopy-info"
-    case read
-    case write
-    case reset
-}
-
 package final class MockMigrationDevice: ScriptedDevice {
-    /// Decides whether a call, made in this state, fails before it reaches the device, and with which errno. It must not call the device.
-    package typealias Fault = (DeviceCallName, VFIOState) -> Errno?
-
     package let name: String
     package let gates: [String]
-    /// Receives, after the call that caused it, each state that the device has entered; scripts of peers may wait for it.
     package var entered: ((VFIOState) -> Void)?
 
     private let delay: DeviceDelay
@@ -41,7 +24,7 @@ package final class MockMigrationDevice: ScriptedDevice {
     /// A device in RUNNING, bound as if by an iommufd. `name` has at most 63 bytes. What calls leave to wait for is added to `delay`. `log`
     /// receives the device's events, within the call that causes them, and must not call a device.
     package init(
-        name: String, script: DeviceScript, delay: DeviceDelay = DeviceDelay(), fault: Fault? = nil, log: @escaping (Event) -> Void
+        name: String, script: DeviceScript, delay: DeviceDelay = DeviceDelay(), fault: DeviceFault? = nil, log: @escaping (Event) -> Void
     ) {
         self.name = name
         self.delay = delay

@@ -32,7 +32,7 @@ struct MockModel: ~Copyable {
 
 /// How the model reaches the world.
 final class MockWorld {
-    let fault: MockMigrationDevice.Fault?
+    let fault: DeviceFault?
     /// The caller's memory that the call in progress may touch.
     var argument = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     var argumentIsWritable = false
@@ -41,7 +41,7 @@ final class MockWorld {
     private let name: String
     private let emit: (Event) -> Void
 
-    init(name: String, fault: MockMigrationDevice.Fault?, log: @escaping (Event) -> Void) {
+    init(name: String, fault: DeviceFault?, log: @escaping (Event) -> Void) {
         self.name = name
         self.fault = fault
         emit = log

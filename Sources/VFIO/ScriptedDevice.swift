@@ -1,6 +1,7 @@
 /// What only a device that follows a script can do: be held at gates, react to its peers, show its progress, and take virtual time.
 import CVFIOMock
 import MigrationTrace
+import SystemPackage
 
 /// A device that follows a script. Its calls return at once: the time that they take and the gates that hold their return go to a
 /// `DeviceDelay`, and the caller waits.
@@ -13,6 +14,8 @@ package protocol ScriptedDevice: MigrationDevice {
     func hold(gate: Int, begins: Bool)
     /// Tells the device that another device of the same process has entered a state.
     func peerEntered(_ peer: String, _ state: VFIOState)
+    /// Receives, after the call that caused it, each state that the device has entered; scripts of peers may wait for it.
+    var entered: ((VFIOState) -> Void)? { get set }
     /// How far the device has come.
     var progress: DeviceProgress { get }
 }
@@ -73,3 +76,19 @@ package final class DeviceDelay {
         (cost, hold) = (0, nil)
     }
 }
+
+/// A call of the migration interface, by its name in scripts and logs.
+package enum DeviceCallName: String, CaseIterable, Hashable, Sendable {
+    case migration
+    case precopyInfoV2 = "precopy-info-v2"
+    case featureProbe = "feature-probe"
+    case setState = "set-state"
+    case dataSize = "data-size"
+    case precopyInfo = "precopy-info"
+    case read
+    case write
+    case reset
+}
+
+/// Decides whether a call, made in this state, fails before it reaches the device, and with which errno. It must not call a device.
+package typealias DeviceFault = (DeviceCallName, VFIOState) -> Errno?
