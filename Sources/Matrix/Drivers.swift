@@ -53,8 +53,11 @@ struct Draft {
 
     /// Adds lines to a device's script, on a leg's destination or on the source.
     mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
-        func extend(_ device: inout MockDevice) throws {
-            device.script = try DeviceScript(device.script.text + lines + "\n", file: "\(device.name) \(role.rawValue)")
+        func extend(_ device: inout PlannedDevice) throws {
+            switch device.backend {
+            case .mock(let script):
+                device.backend = .mock(try DeviceScript(script.text + lines + "\n", file: "\(device.name) \(role.rawValue)"))
+            }
         }
         switch role {
         case .source: try extend(&plan.source.devices[device])

@@ -177,10 +177,11 @@ extension Recipe {
             let name = "v\(index)"
             let slot = 0x10 + index
             plan.source.devices.append(
-                MockDevice(name: name, script: try DeviceScript(sourceScript(device, index, scenario), file: "\(name) source"), slot: slot))
+                PlannedDevice(
+                    name: name, .mock(try DeviceScript(sourceScript(device, index, scenario), file: "\(name) source")), slot: slot))
             plan.leg.destination.devices.append(
-                MockDevice(
-                    name: name, script: try DeviceScript(destinationScript(device, index, scenario), file: "\(name) destination"),
+                PlannedDevice(
+                    name: name, .mock(try DeviceScript(destinationScript(device, index, scenario), file: "\(name) destination")),
                     slot: slot))
         }
         if selection["order"] == "reversed" { plan.leg.destination.devices.reverse() }
