@@ -1,5 +1,5 @@
 import Foundation
-import Peers
+import Plan
 import Testing
 
 @testable import Matrix

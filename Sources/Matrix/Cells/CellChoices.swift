@@ -3,7 +3,7 @@
 /// To add a value to an axis, add a case to the axis' type, its word to the axis in `harness/matrix/default.yaml`, and what the value does
 /// where the compiler then reports a switch that is not exhaustive: three files. A driver and a guest module are one entry of a list each, so
 /// that they take two. A word that only one of the two places knows is refused when the matrix file is read.
-import Peers
+import Plan
 import Prediction
 
 /// A value of an axis.

@@ -1,5 +1,5 @@
 /// What decides the outcome of a cell: its scenario, and what holds its ACKs and its decision back.
-import Peers
+import Plan
 import Prediction
 
 extension Recipe {

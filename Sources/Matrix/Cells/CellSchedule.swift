@@ -1,7 +1,7 @@
 /// The schedule of a cell: what is waited for and done around the migration, before any driver changes it.
 ///
 /// Nothing here waits for time: what must come first is waited for by what it logs, by a gate, or by a count of queries.
-import Peers
+import Plan
 import Prediction
 
 private let raiseThreshold = ScheduleStep.execute(

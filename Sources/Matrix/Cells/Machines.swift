@@ -1,5 +1,5 @@
 /// The machine types that a selection stands for, by what both sides have and run.
-import Peers
+import Plan
 
 /// The machine type of each side; they differ where an alias stands for different ones.
 struct Machines: Hashable {
