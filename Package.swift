@@ -26,12 +26,19 @@ let package = Package(
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
+        .executableTarget(name: "event-generator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
         .target(name: "MigrationTrace", swiftSettings: strict),
-        .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
+        .target(
+            name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
         .target(name: "MigrationStream", swiftSettings: strict),
         .target(
-            name: "MigrationEngine", dependencies: ["SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO"],
+            name: "MigrationEngine",
+            dependencies: [
+                "SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(name: "Plan", dependencies: ["MigrationTrace", "VFIO"], swiftSettings: strict),
         .target(
@@ -45,7 +52,10 @@ let package = Package(
         ),
         .target(
             name: "EnginePeer",
-            dependencies: ["Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            dependencies: [
+                "Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .target(name: "Prediction", swiftSettings: strict),
         .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
@@ -72,11 +82,20 @@ let package = Package(
             name: "engine-benchmark", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], path: "Tests/Benchmarks/EngineBenchmark",
             exclude: ["figures"],
             swiftSettings: strict),
-        .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
-        .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
+        .testTarget(
+            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "VFIOTests",
+            dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
         .testTarget(
-            name: "MigrationEngineTests", dependencies: ["MigrationEngine", "Verification", "VFIO", "SwitchoverProtocol"],
+            name: "MigrationEngineTests",
+            dependencies: [
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "Verification", "VFIO", "SwitchoverProtocol",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
         .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),

@@ -76,8 +76,8 @@ extension EngineRefusal {
                     return .unmodelled("parameter \(name)")
                 }
                 for device in side.devices {
-                    if let call = unmodelledCalls.first(where: device.script.calls.contains) {
-                        let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
+                    if let script = device.script, let call = unmodelledCalls.first(where: script.calls.contains) {
+                        let rule = script.text.split(separator: "\n").first { $0.contains("call \(call)") }
                         return .unmodelled("the calls of '\(rule ?? "call \(call)")'")
                     }
                 }

@@ -42,7 +42,7 @@ private final class LegVerifiers: EngineLog {
     func take(_ event: Event, from stream: StreamName) {
         events += 1
         let line = lines.next(stream)
-        verifiers[verifiers.count - 1].take(event, at: Place(stream: stream, line: line))
+        verifiers[verifiers.count - 1].handle(event, at: Place(stream: stream, line: line))
     }
 
     func endlessProof(armed: String?) -> String? {

@@ -75,7 +75,7 @@ private final class InjectionLog: EngineLog {
 
     func take(_ event: Event, from stream: StreamName) {
         lines[stream, default: 0] += 1
-        verifier.take(event, at: Place(stream: stream, line: lines[stream]!))
+        verifier.handle(event, at: Place(stream: stream, line: lines[stream]!))
         tell?(stream, event)
     }
 

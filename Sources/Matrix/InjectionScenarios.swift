@@ -73,9 +73,9 @@ package struct InjectionScenario: Sendable {
         return InjectionScenario(name: name, about: about, plan: plan, startsGuest: startsGuest)
     }
 
-    private static func device(_ index: Int, _ script: String) -> MockDevice {
+    private static func device(_ index: Int, _ script: String) -> PlannedDevice {
         do {
-            return MockDevice(name: "v\(index)", script: try DeviceScript(script, file: "v\(index)"), slot: 0x10 + index)
+            return PlannedDevice(name: "v\(index)", .mock(try DeviceScript(script, file: "v\(index)")), slot: 0x10 + index)
         } catch {
             preconditionFailure("a script of ours is refused: \(error)")
         }

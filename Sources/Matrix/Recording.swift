@@ -93,7 +93,7 @@ private func describe(
     // An engine is started by no command.
     if !binary.binary.isEngine { side.commandLine = qemuArguments(configuration, role: role) }
     side.devices = configuration.devices.map { device in
-        let lines = device.script.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let lines = device.script?.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? []
         return TraceDevice(name: device.name, idstr: device.idstr, script: lines.last == "" ? Array(lines.dropLast()) : lines)
     }
     if let requester = configuration.modules.requester {

@@ -154,7 +154,7 @@ private struct EndlessWatcher: MigrationWatcher {
     init(_ scenario: Scenario) { verifier = Verifier(Circumstances(scenario)) }
 
     mutating func take(_ event: Event, from stream: StreamName, line: Int) {
-        verifier.take(event, at: Place(stream: stream, line: line))
+        verifier.handle(event, at: Place(stream: stream, line: line))
     }
 
     func endlessProof(armed: String?) -> String? {

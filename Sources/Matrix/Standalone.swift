@@ -84,8 +84,9 @@ private struct Board {
 
     init(_ configuration: SideConfiguration, path: String) throws {
         let board = try GateBoard(path: path)
-        let gates = (configuration.devices.flatMap(\.script.gates) + [configuration.connectGate].compactMap { $0 }).reduce(into: [String]())
-        { if !$0.contains($1) { $0.append($1) } }
+        let gates = (configuration.devices.compactMap(\.script).flatMap(\.gates) + [configuration.connectGate].compactMap { $0 }).reduce(
+            into: [String]()
+        ) { if !$0.contains($1) { $0.append($1) } }
         places = try board.places(gates: gates, devices: configuration.devices.map(\.name))
         bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     }

@@ -28,7 +28,7 @@ func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: 
     func sourceIterates() throws -> Bool {
         guard let board = sides.source.board else { return false }
         return try sides.source.configuration.devices.allSatisfy {
-            try !$0.script.hasPrecopy || board.progress(of: $0.name)?.isInPrecopy == true
+            try $0.script?.hasPrecopy != true || board.progress(of: $0.name)?.isInPrecopy == true
         }
     }
     for step in steps {

@@ -172,20 +172,3 @@ extension Judgement {
         return found
     }
 }
-
-extension Handshake {
-    package static let comparedCounts: Set<String> = ["requests", "counted-in", "approvals", "acks-sent", "acks-counted"]
-
-    /// Who requested, who was counted in, who approved, and how many ACKs there were; texts, equal where the counts are.
-    package var counts: [(name: String, value: String)] {
-        func text(_ counts: [String: Int], unnamed: Int = 0) -> String {
-            let parts =
-                counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])
-            return parts.isEmpty ? "none" : parts.joined(separator: ", ")
-        }
-        return [
-            ("requests", text(requests)), ("counted-in", text(countedIn, unnamed: unnamedCountedIn)), ("approvals", text(approvals)),
-            ("acks-sent", "\(acksSent)"), ("acks-counted", "\(acksCounted)"),
-        ]
-    }
-}

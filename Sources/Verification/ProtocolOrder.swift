@@ -18,13 +18,13 @@ package struct ProtocolOrder: Sendable {
     }
 
     /// The next event of the place's stream.
-    package mutating func take(_ event: Event, at place: Place) {
+    package mutating func handle(_ event: Event, at place: Place) {
         guard case .compared = event.relevance else { return }
         switch place.stream {
-        case .source: source.take(event, at: place)
-        case .destination: destination.take(event, at: place)
-        case .sourceDevices: sourceDevices.take(event, at: place)
-        case .destinationDevices: destinationDevices.take(event, at: place)
+        case .source: source.handle(event, at: place)
+        case .destination: destination.handle(event, at: place)
+        case .sourceDevices: sourceDevices.handle(event, at: place)
+        case .destinationDevices: destinationDevices.handle(event, at: place)
         }
     }
 
@@ -55,7 +55,7 @@ extension ProtocolSequence {
             var line = 0
             for entry in trace[stream] {
                 line += 1
-                if let event = entry.event { order.take(event, at: Place(stream: stream, line: line)) }
+                if let event = entry.event { order.handle(event, at: Place(stream: stream, line: line)) }
             }
         }
         self = order.sequence()

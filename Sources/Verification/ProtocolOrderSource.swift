@@ -63,7 +63,7 @@ struct SourceOrder: Sendable {
 
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
-    mutating func take(_ event: Event, at place: Place) {
+    mutating func handle(_ event: Event, at place: Place) {
         if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }
         guard !isQuitting else { return }
         if case .vfioMigrationSetDeviceState(let device, _) = event { stateChanges[device, default: 0] += 1 }
@@ -74,10 +74,10 @@ struct SourceOrder: Sendable {
             if case .runstateSet = event { actor = .main }
             return
         }
-        takeStatus(event, at: place)
-        takeSending(event, at: place)
-        takeReturnPath(event, at: place)
-        takeDevice(event, at: place)
+        handleStatus(event, at: place)
+        handleSending(event, at: place)
+        handleReturnPath(event, at: place)
+        handleDevice(event, at: place)
     }
 
     private mutating func begin() {
@@ -95,10 +95,10 @@ struct SourceOrder: Sendable {
 
     private mutating func learn(_ event: Event) {
         switch event {
-        case .savevmSectionStart(let idstr, _): names.enter(idstr)
-        case .savevmSectionEnd: names.leave()
+        case .savevmSectionStart(let idstr, _): names.enterSection(idstr)
+        case .savevmSectionEnd: names.leaveSection()
         case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
-            names.see(device)
+            names.sawLine(of: device)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): names.name(device, idstr)
         default: break
         }
@@ -106,7 +106,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Status and run state
 
-    private mutating func takeStatus(_ event: Event, at place: Place) {
+    private mutating func handleStatus(_ event: Event, at place: Place) {
         switch event {
         case .migrateSetState(let new):
             steps.add(thread(setting: new), event, new.rawValue, at: place)
@@ -207,7 +207,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Stream
 
-    private mutating func takeSending(_ event: Event, at place: Place) {
+    private mutating func handleSending(_ event: Event, at place: Place) {
         switch event {
         case .savevmStateHeader:
             hasMigrationThread = true
@@ -244,7 +244,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Return path
 
-    private mutating func takeReturnPath(_ event: Event, at place: Place) {
+    private mutating func handleReturnPath(_ event: Event, at place: Place) {
         switch event {
         case .openReturnPathOnSource, .openReturnPathOnSourceContinue: steps.add(.main, event, at: place)
         case .sourceReturnPathThreadEntry:
@@ -269,7 +269,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Devices
 
-    private mutating func takeDevice(_ event: Event, at place: Place) {
+    private mutating func handleDevice(_ event: Event, at place: Place) {
         switch event {
         case .vfioMigrationStateNotifier(let device, let state):
             let role = hasNotifierEvents ? actor : thread(notifying: state)

@@ -75,8 +75,8 @@ import VFIO
         source.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30)]
         var destination = source
         let script = "ackmatrix-device 1\nhas precopy p2p reinit\n"
-        source.devices = [MockDevice(name: "v0", script: try DeviceScript(script + "on \(moment) do reinit 4K\n", file: "source"))]
-        destination.devices = [MockDevice(name: "v0", script: try DeviceScript(script, file: "destination"))]
+        source.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script + "on \(moment) do reinit 4K\n", file: "source")))]
+        destination.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script, file: "destination")))]
         let run = ScheduleRun("11.1-corrected", MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
         let result = try run.run(seed: 1)
         #expect(result.verdict == (broken.isEmpty ? .failed : .completed))

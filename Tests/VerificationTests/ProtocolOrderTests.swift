@@ -231,9 +231,9 @@ import Testing
 
     @Test func aThreadIsBounded() {
         var order = ProtocolOrder()
-        order.take(.migrateSetState(.setup), at: Place(stream: .source, line: 1))
+        order.handle(.migrateSetState(.setup), at: Place(stream: .source, line: 1))
         for line in 2..<(3 * ProtocolSequence.mostSteps) {
-            order.take(.sourceReturnPathThreadSwitchoverAcked(pending: 0), at: Place(stream: .source, line: line))
+            order.handle(.sourceReturnPathThreadSwitchoverAcked(pending: 0), at: Place(stream: .source, line: line))
         }
         #expect(order.sequence().threads.values.map(\.count).max() == ProtocolSequence.mostSteps)
     }
@@ -263,13 +263,13 @@ extension Recording {
             }
         }
         guard inTurns else {
-            for stream in StreamName.allCases { for (event, place) in events[stream] ?? [] { order.take(event, at: place) } }
+            for stream in StreamName.allCases { for (event, place) in events[stream] ?? [] { order.handle(event, at: place) } }
             return order.sequence()
         }
         for index in 0..<(events.values.map(\.count).max() ?? 0) {
             for stream in StreamName.allCases.reversed() {
                 guard let events = events[stream], index < events.count else { continue }
-                order.take(events[index].0, at: events[index].1)
+                order.handle(events[index].0, at: events[index].1)
             }
         }
         return order.sequence()

@@ -87,7 +87,7 @@ extension Draft {
             for index in scenario.devices.indices { scenario.devices[index].reinits = 0 }
             for (index, device) in next.destination.devices.enumerated() {
                 let script = recipe.destinationScript(scenario.devices[index], index, scenario)
-                next.destination.devices[index].script = try DeviceScript(script, file: "\(device.name) destination")
+                next.destination.devices[index].backend = .mock(try DeviceScript(script, file: "\(device.name) destination"))
             }
         }
         next.schedule = recipe.schedule(scenario)
