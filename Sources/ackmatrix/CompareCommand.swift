@@ -6,11 +6,11 @@ import Matrix
 import Plan
 import QEMUPeer
 
-/// What runs a side of the comparison.
+/// What runs one side of the comparison.
 enum ComparedSide: ExpressibleByArgument, Equatable {
     case qemu
     case engine
-    /// What `ackmatrix run --keep-all` left there.
+    /// The folder that `ackmatrix run --keep-all` has written.
     case recorded(String)
 
     init?(argument: String) {
@@ -43,12 +43,13 @@ struct CompareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
-            Two runs of a cell are equal when they end alike, break the same rules, have the same requests, approvals and ACKs by device, and when \
-            each thread of QEMU's design, and each device, has the same events of the protocol in the same order: statuses, run states, device \
-            states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. How often and how long is not compared.
+            Two runs of a cell are equal if they end alike, break the same rules, have the same requests, approvals and ACKs for each \
+            device, and if each thread of QEMU's design, and each device, has the same protocol events in the same order: statuses, run \
+            states, device states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. The number of \
+            iterations and their times are not compared.
 
-            Where who is faster decides, the engine must be able to go the way that was observed: it runs with up to --seeds seeds. \
-            harness/matrix/differences.yaml lists known differences; one that shows nowhere any more is a finding.
+            Where two threads race, the engine must be able to reach the observed outcome: it runs with up to --seeds seeds. \
+            harness/matrix/differences.yaml lists known differences; an entry that explains nothing any more is a finding.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
             """)
@@ -57,23 +58,23 @@ struct CompareCommand: AsyncParsableCommand {
     @OptionGroup var matrix: MatrixOptions
     @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: ArgumentHelp("What is examined.", valueName: "SIDE"))
+    @Option(help: ArgumentHelp("The side that is examined.", valueName: "SIDE"))
     var left = ComparedSide.engine
 
-    @Option(help: ArgumentHelp("What is taken for right.", valueName: "SIDE"))
+    @Option(help: ArgumentHelp("The side that is the reference.", valueName: "SIDE"))
     var right = ComparedSide.qemu
 
-    @Option(help: "How many cells run at once. (default: one for each processor)")
+    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
     var jobs: Int?
 
-    @Option(help: "Seeds that the engine is run with, at most, until it goes the way that was observed of a race.")
+    @Option(help: "The number of seeds with which the engine tries to reach the observed outcome of a race.")
     var seeds = 64
 
     @Option(
         help: ArgumentHelp("The list of known differences. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
     var differenceList: String?
 
-    @Flag(help: "Print every difference of a cell, and the list's entries that explain some.")
+    @Flag(help: "Print every difference of a cell, and the entries of the list that explain some.")
     var verbose = false
 
     func validate() throws {

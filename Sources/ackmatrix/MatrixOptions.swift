@@ -1,4 +1,4 @@
-/// Which cells a command is about.
+/// The options that select cells.
 import ArgumentParser
 import EnginePeer
 import Foundation
@@ -10,7 +10,7 @@ extension DeviationPolicy: ExpressibleByArgument {}
 extension Tampering: ExpressibleByArgument {}
 extension RecordMode: ExpressibleByArgument {}
 
-/// Which kinds of sides the cells are of.
+/// The kinds of sides.
 enum Sides: String, CaseIterable, ExpressibleByArgument {
     case qemu, engine, all
 }
@@ -18,15 +18,15 @@ enum Sides: String, CaseIterable, ExpressibleByArgument {
 struct SideOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The sides of the cells: qemu binaries, the engine in this process, or all, first one and then the other.",
-            discussion:
-                "Sides of two kinds are not paired. (default: all; with --cell engine where a name has engine@ in it, else qemu; with --tier engine, engine)"
+            "The kind of sides: qemu binaries, the engine in this process, or all (first the one, then the other).",
+            discussion: "A cell never mixes the two kinds. (default: all; with --cell: engine for a name with engine@ in it, else qemu; "
+                + "with --tier engine: engine)"
         ))
     var sides: Sides?
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message are there only when named.",
+            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message run only if they are named.",
             valueName: "GENERATION"))
     var engine: [String] = []
 
@@ -63,11 +63,11 @@ struct MatrixOptions: ParsableArguments {
 
     @Option(
         help:
-            "How much of it: quick is a part of default, default of full, and full of engine, whose cells are many and of the engine only.")
+            "How much of the matrix runs. Each tier contains the one before it: quick, default, full, engine (only the engine runs it).")
     var tier = Tier.default
 
     @Option(
-        help: ArgumentHelp("Only this cell; where no cell has this very name, those whose names contain it. May repeat.", valueName: "TEXT")
+        help: ArgumentHelp("Only the cell of this name or, if no cell has it, those whose names contain it; may repeat.", valueName: "TEXT")
     )
     var cell: [String] = []
 
@@ -86,7 +86,7 @@ struct MatrixOptions: ParsableArguments {
                     of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind })
             }
         let (cells, missing) = (made.flatMap(\.cells), made.flatMap(\.missing).map(\.description))
-        guard !cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
+        guard !cells.isEmpty else { throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list") }
         let names = Set(cells.map(\.name))
         guard !cell.isEmpty else { return (cells, missing) }
         let chosen = cells.filter { candidate in
@@ -116,16 +116,18 @@ extension MatrixOptions {
         }
         let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
         throw ValidationError(
-            "--cell: no binary at hand has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine")
+            "--cell: no available binary has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine"
+        )
     }
 }
 
 struct DeviationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What known deviations of released versions are: findings (strict), as expected, or ignored.",
+            "How known deviations of released versions count: as findings (strict), as expected, or not at all (ignore).",
             discussion:
-                "With `expected` a deviation that does not show on the versions it was seen on is a finding; on others it is reported as fixed since."
+                "With `expected`, a deviation that does not show on the versions listed for it is a finding; on others it is reported as "
+                + "fixed since."
         ))
     var deviations = DeviationPolicy.expected
 
