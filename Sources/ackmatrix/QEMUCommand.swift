@@ -45,7 +45,9 @@ struct QEMUCommand: ParsableCommand {
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
             let probed = try await Harness.probed(all)
             var judged: [String: [String]] = [:]
-            for (binary, features) in probed.map({ ($0.binary, $0.features) }) {
+            for side in probed {
+                guard case .qemu(let binary) = side.binary else { continue }
+                let features = side.features
                 print(
                     "\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")"
                 )
