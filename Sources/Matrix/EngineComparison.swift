@@ -5,7 +5,7 @@ import Plan
 import Prediction
 import Verification
 
-/// Runs a cell once; the seed is for a side that chance can be told to. Throws `EngineRefusal` where it cannot run the cell.
+/// Runs a cell once; the seed is for a side that chance can be told to. Throws `UnmetNeed` where it cannot run the cell.
 package typealias CellRun = @Sendable (_ cell: SharedCell, _ seed: UInt64) async throws -> ComparedRun
 
 package struct EngineComparison: Sendable {
@@ -87,7 +87,7 @@ package struct EngineComparison: Sendable {
                 if !ways.contains(way) { ways.append(way) }
             }
             return ended(reached.map { .reached(runs: $0, isWhole: false) } ?? .notReached(observed: observed, ways: ways))
-        } catch let refusal as EngineRefusal {
+        } catch let refusal as UnmetNeed {
             return .leftOut(cell, refusal.description)
         }
     }

@@ -118,7 +118,7 @@ struct CompareCommand: AsyncParsableCommand {
         let needsEngine = [left, right].contains(.engine)
         // A cell is asked for by the name of either kind.
         var options = matrix
-        options.cell = matrix.cell.map { $0.replacing(QEMUBinary.enginePrefix, with: "") }
+        options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
         let (qemuCells, missing) = try options.cells(of: file, probed)
         guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
         let tier = matrix.cell.isEmpty ? matrix.tier : .full
@@ -148,7 +148,7 @@ struct CompareCommand: AsyncParsableCommand {
             for candidate in [cell.qemu, cell.engine] {
                 if let run = try ComparedRun(candidate, keptIn: path + "/cells", endings: endings) { return run }
             }
-            throw EngineRefusal("\(path) has no such cell")
+            throw UnmetNeed("\(path) has no such cell")
         }
     }
 }

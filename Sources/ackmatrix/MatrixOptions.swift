@@ -41,7 +41,7 @@ struct SideOptions: ParsableArguments {
     func kinds(_ matrix: MatrixOptions) -> Sides {
         if let sides { return sides }
         if matrix.tier == .engine || !engine.isEmpty { return .engine }
-        let ofEngine = matrix.cell.count { $0.contains(QEMUBinary.enginePrefix) }
+        let ofEngine = matrix.cell.count { $0.contains(SideImplementation.enginePrefix) }
         return matrix.cell.isEmpty ? .all : ofEngine == 0 ? .qemu : ofEngine == matrix.cell.count ? .engine : .all
     }
 
@@ -103,7 +103,7 @@ struct MatrixOptions: ParsableArguments {
 extension MatrixOptions {
     /// Says of cells that the engine has, and that were asked for without it, why no binary here has them.
     private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
-        guard !binaries.contains(where: \.binary.isEngine) else { return }
+        guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
         let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines).cells
         guard let own = engines.first(where: { engine in cell.contains { engine.sharedName.contains($0) } }) else { return }
         if let reason = own.engineAlone {

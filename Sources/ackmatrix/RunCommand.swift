@@ -81,7 +81,7 @@ struct RunCommand: AsyncParsableCommand {
         let kinds = sides.kinds(matrix)
         let binaries = try await sides.probed(self.binaries, matrix)
         let alone =
-            kinds == .all && binaries.allSatisfy { $0.binary.isEngine }
+            kinds == .all && binaries.allSatisfy { $0.binary.kind == .engine }
             ? "no QEMU is at hand: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; see: ackmatrix qemu fetch"
             : nil
         if let alone { say(alone.replacing("alone ran", with: "alone runs")) }
@@ -89,9 +89,9 @@ struct RunCommand: AsyncParsableCommand {
         let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
         for sentence in missing { Harness.note("missing: \(sentence)") }
         let known = try deviations.file(matrixFile)
-        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var runner = CellRunner(
-            binaries: binaries, shim: binaries.allSatisfy { $0.binary.isEngine } ? "" : try Harness.shim(), deviations: known,
+            binaries: binaries, shim: binaries.allSatisfy { $0.binary.kind == .engine } ? "" : try Harness.shim(), deviations: known,
             policy: deviations.deviations, tampering: tamper)
         runner.seed = seed
         let folder = try RunFolder()
@@ -191,7 +191,7 @@ private struct Canary {
             do {
                 found = (cell, try await runner.run(cell, folder: folder.path + "/canary"))
                 break
-            } catch is EngineRefusal {
+            } catch is UnmetNeed {
                 // The engine does not model it; the next may do.
             }
         }

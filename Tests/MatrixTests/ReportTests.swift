@@ -125,7 +125,7 @@ private func summary(_ lines: [ResultLine]) -> Summary {
 struct ResultLineTests {
     private func cell(outcomes: [Outcome]) throws -> Cell {
         func side(_ binary: String) throws -> SideConfiguration {
-            var side = SideConfiguration(binary: QEMUBinary(name: binary, start: .executable("/qemu")), machine: "pc-q35-10.0")
+            var side = SideConfiguration(binary: .qemu(QEMUBinary(name: binary, start: .executable("/qemu"))), machine: "pc-q35-10.0")
             side.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript("ackmatrix-device 1\nhas precopy\n", file: "v0")))]
             return side
         }

@@ -19,7 +19,7 @@ import Testing
             name, generation, version in
             var features = try #require(ProbedBinary.engine(generation)).features
             features.version = version
-            return ProbedBinary(binary: QEMUBinary(name: name, start: .executable("/qemu")), features: features)
+            return ProbedBinary(QEMUBinary(name: name, start: .executable("/qemu")), features: features)
         }
     }
 
@@ -48,7 +48,7 @@ import Testing
         let engine = try #require(ProbedBinary.engine(row.name))
         let features = engine.features
         #expect(engine.binary.name == "engine@" + row.name)
-        #expect(engine.binary.isEngine && engine.binary.path.isEmpty)
+        #expect(engine.binary == .engine(generation: row.name) && engine.generation == row.name)
         #expect(features.hasSwitchoverAck)
         #expect(features.hasLegacyProperty == row.isPerDevice)
         #expect(features.decidesAtThreshold == row.decidesAtThreshold)
@@ -137,7 +137,7 @@ import Testing
     @Test func theTierOfTheEngineHasManyDevicesAndManyREINITs() throws {
         let cells = try matrix.selections(.engine).filter { $0.tier == .engine }.flatMap {
             try Recipe.cells(of: $0.selection, product: $0.product, binaries: ProbedBinary.engines).cells
-        }.filter { EngineRefusal($0.plan) == nil }
+        }.filter { engineLacks($0.plan) == nil }
         #expect(cells.count >= 2_000)
         let many = cells.filter { cell in cell.scenario.devices.count >= 4 && cell.scenario.devices.contains { $0.reinits >= 2 } }
         #expect(many.count >= 200)

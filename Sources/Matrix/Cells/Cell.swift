@@ -39,12 +39,12 @@ package struct Cell: Sendable {
     package var sourceVersion: String
     package var destinationVersion: String
 
-    /// Both sides are engines; sides of two kinds are not paired.
-    package var isEngine: Bool { plan.source.binary.isEngine }
+    /// The kind of its sides: a cell never mixes two.
+    package var kind: SideKind { plan.source.binary.kind }
 
     /// The name without what tells an engine from the QEMU of its release: a cell of QEMUs and one of engines that have it are the same
     /// migration.
-    package var sharedName: String { name.replacing(QEMUBinary.enginePrefix, with: "") }
+    package var sharedName: String { name.replacing(SideImplementation.enginePrefix, with: "") }
 
     /// What each leg is predicted to show.
     package var forecasts: [Forecast] { earlier + [Forecast(scenario: scenario, outcomes: outcomes)] }

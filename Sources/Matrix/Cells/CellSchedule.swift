@@ -13,7 +13,7 @@ let countedAck = "source_return_path_thread_switchover_acked"
 extension Recipe {
     /// Queries that show that only the ACK is missing. Those of a QEMU are left to its clock, which may put several into one window; the
     /// engine's are not, and a few will do, but where devices that nothing holds have several rounds to go.
-    private var furtherQueries: UInt64 { source.binary.isEngine && [.times(0), .times(1)].contains(choices.reinits) ? 16 : 50 }
+    private var furtherQueries: UInt64 { source.binary.kind == .engine && [.times(0), .times(1)].contains(choices.reinits) ? 16 : 50 }
 
     /// Up to where the held device's ACK is all that keeps the source from switching over.
     func onlyTheAckIsMissing(_ held: Int) -> [ScheduleStep] {
