@@ -50,7 +50,7 @@ package struct CellComparison: Sendable {
     }
 
     /// One branch of a race, forced.
-    package var isForced: Bool { cell.qemu.scenario.race != .natural }
+    package var isForced: Bool { cell.qemu.lastForecast.scenario.race != .natural }
 }
 
 extension SharedCell {

@@ -128,7 +128,7 @@ package struct CellRunner: Sendable {
             broken: judgements.flatMap(\.broken).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, verdict: ending.text,
             deviations: deviations.deviations(
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion),
-            policy: policy, isForced: cell.scenario.race != .natural)
+            policy: policy, isForced: cell.lastForecast.scenario.race != .natural)
     }
 }
 

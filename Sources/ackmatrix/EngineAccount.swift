@@ -30,7 +30,7 @@ struct EngineAccount {
         cells += 1
         rounds[rounds.count - 1].cells += 1
         events += result.events
-        let devices = result.cell.scenario.devices
+        let devices = result.cell.lastForecast.scenario.devices
         if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 

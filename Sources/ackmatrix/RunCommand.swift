@@ -122,8 +122,11 @@ struct RunCommand: AsyncParsableCommand {
             if tamper == nil {
                 // It proves the verifier, not the cells selected: where none of them will do, any other does.
                 let chosen = (qemuCells + engineCells).filter(Canary.fits)
-                let others =
-                    chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
+                // The quick tier has one for most sides.
+                var others: [Cell] = []
+                for tier in [Tier.quick, .full] where chosen.isEmpty && others.isEmpty {
+                    others = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
+                }
                 canary = try await Canary(chosen + others, runner: runner, folder: folder)
             } else {
                 canary = nil
@@ -180,7 +183,7 @@ private struct Canary {
     private static let rule = "decision-awaits-acks"
 
     /// It holds its decision back, whichever way it goes.
-    static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
+    static func fits(_ cell: Cell) -> Bool { cell.lastForecast.outcomes.allSatisfy(\.isGating) }
 
     /// The first of the cells, which all fit, that its sides can run.
     init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {

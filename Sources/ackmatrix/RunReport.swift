@@ -98,7 +98,7 @@ struct RunReport {
         summaries[kind]?.add(line)
         // Of the engine's rounds one tells the cells, and the others what differs.
         if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
-        if result.cell.outcomes.allSatisfy(\.isGating) {
+        if result.cell.lastForecast.outcomes.allSatisfy(\.isGating) {
             gates += 1
             if !line.finding { passedGates.append(line.cell) }
         }

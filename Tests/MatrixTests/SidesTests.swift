@@ -103,7 +103,7 @@ import Testing
             #expect(shared.map(\.qemu.name) == cells.map(\.name))
             count += shared.count
             for cell in shared {
-                #expect(cell.qemu.outcomes == cell.engine.outcomes, "\(cell.name)")
+                #expect(cell.qemu.lastForecast.outcomes == cell.engine.lastForecast.outcomes, "\(cell.name)")
                 // The engine is asked for fewer queries; all else is done and waited for alike.
                 func steps(_ cell: Cell) -> [String] {
                     cell.plan.legs.flatMap(\.steps).map { String($0.description.filter { !$0.isNumber }) }
@@ -139,8 +139,10 @@ import Testing
             try Recipe.cells(of: $0.selection, product: $0.product, binaries: ProbedBinary.engines).cells
         }.filter { engineLacks($0.plan) == nil }
         #expect(cells.count >= 2_000)
-        let many = cells.filter { cell in cell.scenario.devices.count >= 4 && cell.scenario.devices.contains { $0.reinits >= 2 } }
+        let many = cells.filter { cell in
+            cell.lastForecast.scenario.devices.count >= 4 && cell.lastForecast.scenario.devices.contains { $0.reinits >= 2 }
+        }
         #expect(many.count >= 200)
-        #expect(Set(cells.map(\.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
+        #expect(Set(cells.map(\.lastForecast.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
     }
 }

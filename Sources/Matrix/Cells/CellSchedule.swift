@@ -26,6 +26,23 @@ extension Recipe {
         ]
     }
 
+    /// The ACKs that the destination sends if nothing disturbs the handshake, by what the recipe arranges: a legacy destination sends one for
+    /// all, another one for each marker that it loads. Steps wait for them; what a cell is predicted to show is for `Prediction` to say.
+    func arrangedACKs(_ scenario: Scenario) -> Int {
+        guard scenario.source.capability, scenario.destination.capability else { return 0 }
+        switch (scenario.source.mode, scenario.destination.mode) {
+        case (_, .legacy): return 1
+        case (.legacy, .perDevice): return markedDevices(scenario).count + (scenario.requester == nil ? 0 : 1)
+        case (.perDevice, .perDevice):
+            return markedDevices(scenario).reduce(scenario.requester?.requests ?? 0) { $0 + 1 + $1.reinits }
+        }
+    }
+
+    /// The devices with a marker that the destination takes.
+    private func markedDevices(_ scenario: Scenario) -> [Scenario.Device] {
+        scenario.devices.filter { $0.source.hasPrecopy && $0.destination.hasPrecopy }
+    }
+
     func schedule(_ scenario: Scenario) -> [ScheduleStep] {
         if let held = heldDevice(scenario) {
             let onlyTheAckIsMissing = onlyTheAckIsMissing(held)
@@ -51,7 +68,7 @@ extension Recipe {
             }
             return onlyTheAckIsMissing + [
                 .open(.source, gate: "wait"), .wait(.furtherQueries(.source, device: "v\(held)", 2)), .open(.destination, gate: "load"),
-                .wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1)),
+                .wait(.logged(.source, event: countedAck, times: arrangedACKs(scenario))),
                 .open(.source, gate: "decide"),
             ]
         }
@@ -81,7 +98,7 @@ extension Recipe {
             guard scenario.source.knowsPerDevice else { return decided }
             return decided + [
                 // Every ACK, and the PONG.
-                .wait(.logged(.destination, event: "migrate_send_rp_message", times: (predict(scenario).first?.acksSent ?? 0) + 1)),
+                .wait(.logged(.destination, event: "migrate_send_rp_message", times: arrangedACKs(scenario) + 1)),
                 .open(.source, gate: "send"), .wait(.logged(.destination, event: "process_incoming_migration_co_end", times: 1)),
                 .open(.source, gate: "resume"),
             ]
