@@ -9,6 +9,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -28,30 +29,35 @@ let package = Package(
         .target(
             name: "MigrationEngine", dependencies: ["SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO"],
             swiftSettings: strict),
+        .target(name: "Plan", dependencies: ["MigrationTrace", "VFIO"], swiftSettings: strict),
         .target(
-            name: "Peers",
+            name: "QEMUPeer",
             dependencies: [
-                "VFIO", "MigrationTrace", "MigrationEngine", "SwitchoverProtocol",
+                "Plan", "VFIO", "MigrationTrace",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "EnginePeer",
+            dependencies: ["Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
         .target(name: "Prediction", swiftSettings: strict),
         .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
         .target(
             name: "Matrix",
             dependencies: [
-                "Peers", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification", "Prediction",
+                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification", "Prediction",
                 .product(name: "XMLCoder", package: "XMLCoder"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
-        .target(name: "Experiment", dependencies: ["Peers", "VFIO", "MigrationTrace"], swiftSettings: strict),
+        .target(name: "Experiment", dependencies: ["Plan", "QEMUPeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Experiment", "Peers", "MigrationTrace", "Verification", "VFIO",
+                "Matrix", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "Verification", "VFIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -59,7 +65,8 @@ let package = Package(
         .executableTarget(
             name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
         .executableTarget(
-            name: "engine-benchmark", dependencies: ["Matrix", "Peers"], path: "Tests/Benchmarks/EngineBenchmark", exclude: ["figures"],
+            name: "engine-benchmark", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], path: "Tests/Benchmarks/EngineBenchmark",
+            exclude: ["figures"],
             swiftSettings: strict),
         .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
@@ -67,11 +74,14 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests", dependencies: ["MigrationEngine", "Verification", "VFIO", "SwitchoverProtocol"],
             swiftSettings: strict),
-        .testTarget(name: "PeersTests", dependencies: ["Peers", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
+        .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
-        .testTarget(name: "MatrixTests", dependencies: ["Matrix", "Peers"], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
+            name: "MatrixTests", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Peers", "Matrix"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Matrix"], swiftSettings: strict),
     ]
 )

@@ -294,7 +294,7 @@ await_end() {
         before || return 0
         pause
     done
-    # The destination must come to its own end, and may still be held.
+    # The destination must end by itself, and a gate may still hold it.
     for side in "$from" "$to"; do [ ! -e "$side/board" ] || poke "$side" "$1"; done
     kill -CONT "$(process "$to")" 2>/dev/null
     phase=afterwards

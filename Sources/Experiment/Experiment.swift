@@ -1,7 +1,8 @@
 /// Drives the migrations of the experiment, those with and without the re-ACK in turn.
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 import VFIO
 
 package struct DowntimeExperiment: Sendable {

@@ -3,7 +3,7 @@
 /// A device script knows no clock. Here a precopy query takes a stated time, and the source, which has nothing else to do while it waits,
 /// asks one after the other: so a number of queries is a time. On the destination the new initial bytes are one write of a stated time.
 import MigrationTrace
-import Peers
+import Plan
 
 package struct ReinitStream: Hashable, Sendable, Codable {
     package var queryMilliseconds = 1

@@ -1,5 +1,5 @@
 /// A cell: one migration with everything that decides its outcome, and what it is predicted to show.
-import Peers
+import Plan
 import Prediction
 import VFIO
 

@@ -1,5 +1,5 @@
 /// What came of a cell: what was seen, what was predicted, and who said so.
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,7 +1,7 @@
 /// One run of a cell as it is compared with another: how each leg ended, who requested and approved, and in which order what happened.
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
 import Verification
 

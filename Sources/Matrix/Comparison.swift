@@ -1,5 +1,5 @@
 /// Prediction against what was seen: the ending, and who requested, who approved, how often.
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,4 +1,4 @@
-import Peers
+import Plan
 import Prediction
 import Verification
 

@@ -1,7 +1,7 @@
 /// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and mishaps make them.
 ///
 /// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it about.
-import Peers
+import Plan
 import Prediction
 import VFIO
 

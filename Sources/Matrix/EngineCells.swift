@@ -1,10 +1,12 @@
 /// Runs cells in the engine, in this process: the verifier takes each event as it comes, and no log, file or text is made.
 ///
 /// The same cell with the same seed logs the same events, so whoever wants a trace runs it again.
+import EnginePeer
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import Verification
 
 /// Gives what the engine logs to a verifier for each leg.

@@ -1,6 +1,7 @@
 /// Runs the cells that two kinds of sides share on both, and compares each.
+import EnginePeer
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
 import Verification
 

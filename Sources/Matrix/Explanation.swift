@@ -1,7 +1,8 @@
 /// Why a cell is what it is, in a text for a mail: what ran, how it ended, which rule broke, where, and what is known of it.
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import Verification
 
 package struct Explanation: Sendable {

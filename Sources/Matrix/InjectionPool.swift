@@ -1,5 +1,5 @@
 /// Counts the places of each scenario, and then makes each of them fail, many runs at a time.
-import Peers
+import EnginePeer
 import SwitchoverProtocol
 
 /// The places of a scenario, and which of them are chosen.

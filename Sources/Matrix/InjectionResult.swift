@@ -1,6 +1,6 @@
 /// What an injected failure came to: whose the guest is, asked of hosts and devices, and whether the verifier says the same of the log.
+import EnginePeer
 import MigrationTrace
-import Peers
 import SwitchoverProtocol
 import Verification
 

@@ -1,5 +1,6 @@
 /// The migrations that failures are injected into: each shows something that the others do not pass.
-import Peers
+import EnginePeer
+import Plan
 import SwitchoverProtocol
 import VFIO
 

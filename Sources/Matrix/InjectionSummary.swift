@@ -1,5 +1,5 @@
 /// What all injected failures came to, as a table, and the findings, each with the command that repeats it.
-import Peers
+import EnginePeer
 
 package struct InjectionSummary: Sendable {
     /// A kind of place, as the table has it.

@@ -3,7 +3,7 @@
 /// Of the dialects it keeps to what all read: counts, time in seconds, and an ISO 8601 time stamp (UTC, without a zone) on each suite; a
 /// test case with `skipped`, `failure` and `system-out` in this order.
 import Foundation
-import Peers
+import Plan
 import XMLCoder
 
 /// A cell, or a selection of axis values, that was not run.

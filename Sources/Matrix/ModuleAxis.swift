@@ -1,5 +1,5 @@
 /// The axis `modules`: what the guest has beside memory and VFIO devices. The engine has modules for it; a QEMU here is started with none.
-import Peers
+import Plan
 import Prediction
 
 /// A value of the axis.

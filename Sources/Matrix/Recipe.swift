@@ -1,7 +1,7 @@
 /// From a selection of axis values to the cells it stands for: machine types, device scripts, schedule.
 ///
 /// Nothing here waits for time: what must come first is waited for by what it logs, by a gate, or by a count of queries.
-import Peers
+import Plan
 import Prediction
 import VFIO
 

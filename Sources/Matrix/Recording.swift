@@ -1,7 +1,8 @@
 /// Makes a trace of a driven cell: what each side was, what it printed, and what its devices did.
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 import VFIO
 import Verification
 

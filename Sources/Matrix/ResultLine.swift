@@ -1,5 +1,5 @@
 /// The result of a cell as data: one JSON object on one line, from which every report is made.
-import Peers
+import Plan
 import Prediction
 import Verification
 

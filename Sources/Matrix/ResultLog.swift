@@ -1,7 +1,7 @@
 /// The file that grows by a line with each finished cell, and can be read whatever ended the run.
 import Foundation
 import Glibc
-import Peers
+import Plan
 
 /// A result log that cannot be taken for what it is.
 package struct ResultLogError: Error, Hashable, Sendable, CustomStringConvertible {

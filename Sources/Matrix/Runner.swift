@@ -1,8 +1,9 @@
 /// Runs cells, each on QEMU binaries in a folder of its own, or in the engine, and has them judged.
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import VFIO
 import Verification
 

@@ -1,5 +1,6 @@
+import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
-import Peers
+import Plan
 
 package enum SideKind: String, CaseIterable, Hashable, Sendable {
     /// Processes that are QEMU.

@@ -4,8 +4,9 @@
 /// rule. How it drives QEMU is the same for every cell, and is in `harness/standalone.sh`.
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import VFIO
 import Verification
 

@@ -1,7 +1,6 @@
 /// The command line.
 import ArgumentParser
 import Foundation
-import Peers
 
 @main
 struct Ackmatrix: AsyncParsableCommand {

@@ -3,7 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
 import Verification
 
 struct CheckCommand: ParsableCommand {

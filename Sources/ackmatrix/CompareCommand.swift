@@ -1,8 +1,10 @@
 /// `ackmatrix compare`: the engine against the QEMU of its generation, cell by cell.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
-import Peers
+import Plan
+import QEMUPeer
 
 /// What runs a side of the comparison.
 enum ComparedSide: ExpressibleByArgument, Equatable {

@@ -1,9 +1,11 @@
 /// One cell of the matrix, driven for a command that is about it alone.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 
 struct CellOptions: ParsableArguments {
     @OptionGroup var binaries: BinaryOptions

@@ -1,8 +1,8 @@
 /// What the engine's cells took: how many a second, and which cells are none of the engine's.
+import EnginePeer
 import Foundation
 import Glibc
 import Matrix
-import Peers
 
 struct EngineAccount {
     /// Cells that the engine does not model, once each, in the order they came.

@@ -2,7 +2,8 @@
 import ArgumentParser
 import Experiment
 import Foundation
-import Peers
+import Plan
+import QEMUPeer
 import Subprocess
 import SystemPackage
 

@@ -3,7 +3,8 @@ import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 import Verification
 
 struct ExplainCommand: AsyncParsableCommand {

@@ -3,7 +3,8 @@ import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 
 struct FindingsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,7 +2,8 @@
 import ArgumentParser
 import Foundation
 import Matrix
-import Peers
+import Plan
+import QEMUPeer
 import Synchronization
 
 /// Options that say which QEMU binaries there are.

@@ -1,9 +1,10 @@
 /// `ackmatrix inject`: makes every place of a migration in the engine fail, one in each run, and says whose the guest was at the end.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
+import Plan
 
 struct InjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

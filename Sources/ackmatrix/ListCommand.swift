@@ -1,8 +1,8 @@
 /// `ackmatrix list`: the cells, and what of the matrix they cover.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
-import Peers
 
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,7 +2,7 @@
 import ArgumentParser
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Verification
 
 struct LogCommand: ParsableCommand {

@@ -1,8 +1,9 @@
 /// Which cells a command is about.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
-import Peers
+import Plan
 
 extension Tier: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}

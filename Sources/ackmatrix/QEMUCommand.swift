@@ -1,7 +1,7 @@
 /// `ackmatrix qemu`: gets QEMU binaries and says what they can do.
 import ArgumentParser
 import Foundation
-import Peers
+import Plan
 import Subprocess
 import SystemPackage
 

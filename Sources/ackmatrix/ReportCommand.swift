@@ -2,7 +2,7 @@
 import ArgumentParser
 import Foundation
 import Matrix
-import Peers
+import Plan
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,8 +1,10 @@
 /// `ackmatrix run`: drives the matrix, judges every cell, and says what it found.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Matrix
-import Peers
+import Plan
+import QEMUPeer
 import Verification
 
 struct RunCommand: AsyncParsableCommand {

@@ -2,7 +2,7 @@
 import Foundation
 import Glibc
 import Matrix
-import Peers
+import Plan
 
 /// Takes results as they come: a line for each in a pipe, one redrawn line on a terminal; the rest goes to the result folder.
 struct RunReport {

@@ -3,7 +3,6 @@ import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
-import Peers
 
 extension ScheduleExperiment: ExpressibleByArgument {}
 

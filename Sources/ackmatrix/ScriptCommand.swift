@@ -1,7 +1,7 @@
 /// `ackmatrix script`: checks device scripts before anything is started with them.
 import ArgumentParser
 import Foundation
-import Peers
+import Plan
 import VFIO
 
 struct ScriptCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 import Matrix
-import Peers
+import QEMUPeer
 import Testing
 
 /// The command itself, as built beside these tests.

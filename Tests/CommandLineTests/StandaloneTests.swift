@@ -1,5 +1,6 @@
 import Foundation
-import Peers
+import Plan
+import QEMUPeer
 import Testing
 
 /// Scripts of `report --standalone`, as a stranger runs them: elsewhere, with an empty environment, and a shim that is not ours.

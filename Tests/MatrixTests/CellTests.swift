@@ -1,7 +1,8 @@
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 import Synchronization
 import Testing
 import Verification

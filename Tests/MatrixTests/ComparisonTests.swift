@@ -1,9 +1,10 @@
 /// What of a run differs from what was predicted: the words of an error, and the steps that were owed.
+import EnginePeer
+import Plan
 import Prediction
 import Testing
 
 @testable import Matrix
-@testable import Peers
 
 @Suite struct ComparisonTests {
     private let cell: Cell

@@ -1,4 +1,5 @@
-import Peers
+import EnginePeer
+import Plan
 import Testing
 import Verification
 

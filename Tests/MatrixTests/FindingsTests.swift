@@ -1,6 +1,6 @@
 import Foundation
 import MigrationTrace
-import Peers
+import QEMUPeer
 import Testing
 import Verification
 

@@ -1,5 +1,5 @@
 /// Failures injected into migrations of the engine: a smaller set than the command's, that the check itself can fail, and how places are counted.
-import Peers
+import EnginePeer
 import Testing
 
 @testable import Matrix

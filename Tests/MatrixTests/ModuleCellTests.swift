@@ -1,6 +1,7 @@
+import EnginePeer
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Prediction
 import Testing
 import Verification

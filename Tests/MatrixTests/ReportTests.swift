@@ -1,12 +1,13 @@
 import Foundation
+import Plan
 import Prediction
+import QEMUPeer
 import Testing
 import VFIO
 import XMLCoder
 
 @testable import Matrix
 @testable import MigrationTrace
-@testable import Peers
 @testable import Verification
 
 #if canImport(FoundationXML)

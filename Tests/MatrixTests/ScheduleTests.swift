@@ -1,7 +1,8 @@
 /// Random schedules: what is found is what must be, and the same seed makes the same run to the last byte.
+import EnginePeer
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
 import Testing
 import VFIO
 

@@ -1,5 +1,6 @@
+import EnginePeer
 import Foundation
-import Peers
+import Plan
 import Testing
 
 @testable import Matrix

@@ -12,7 +12,7 @@
 enum { BOARD_VERSION = 1, CLAIM_NS = 1000000000, READ_TRIES = 64, READ_PAUSES = 5000, READ_PAUSE_NS = 100000 };
 static const char BOARD_MAGIC[8] = { 'A', 'C', 'K', 'B', 'O', 'A', 'R', 'D' };
 
-/* A name is claimed by whoever moves `taken` from 0 to 1, written, and published by moving it to 2. */
+/* The thread that moves `taken` from 0 to 1 has claimed the name; it writes the name, and publishes it by moving `taken` to 2. */
 struct board_name {
     _Atomic uint32_t taken;
     char text[BOARD_NAME_SIZE];
@@ -105,7 +105,7 @@ static int claim(struct board_name *slot, const char *name) {
         sys_futex_wake_all(word(&slot->taken));
         return 1;
     }
-    /* Whoever claims a slot names it at once; one that stays nameless was claimed by a process that died, and is nobody's. */
+    /* A thread that claims a slot names it at once; a process that died has claimed a slot that stays nameless, and nobody owns it. */
     if (expected == 1) {
         sys_futex_wait(word(&slot->taken), 1, CLAIM_NS);
         expected = atomic_load(&slot->taken);

@@ -8,7 +8,7 @@ enum { SHIM_REASON_SIZE = 256 };
 
 /*
  * A source that waits asks its devices some 8,000 times a second and logs 20 MB over it. Mock calls take no time, so that nothing would
- * hold it back while its peer, or whoever opens the gates, gets no processor for seconds: after BRISK_QUERIES of a session, several
+ * hold it back while its peer, or the process that opens the gates, gets no processor for seconds: after BRISK_QUERIES of a session, several
  * times what a migration that ends takes, or the proof that one does not, each further query in PRE_COPY takes QUERY_PACE_NS at least.
  */
 enum { BRISK_QUERIES = 2000, QUERY_PACE_NS = 1000000 };

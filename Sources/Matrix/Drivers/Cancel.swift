@@ -1,5 +1,5 @@
 /// Cancelled and failed migrations, and the next attempt of the same source.
-import Peers
+import Plan
 import Prediction
 import VFIO
 

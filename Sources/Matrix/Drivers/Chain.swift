@@ -1,5 +1,5 @@
 /// Chains: the destination of a migration is the source of the next one.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

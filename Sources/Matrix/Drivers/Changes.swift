@@ -1,5 +1,5 @@
 /// What a manager changes around a migration: devices plugged before it, and what it may and may not change while it runs.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

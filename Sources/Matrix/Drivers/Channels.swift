@@ -1,5 +1,5 @@
 /// Migrations to files, pipes and snapshots, and those that serve COLO and CPR.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

@@ -1,5 +1,5 @@
 /// A guest that writes the same pages at every tick, against a link that carries them faster, or does not.
-import Peers
+import Plan
 import Prediction
 
 /// How often a second the guest writes its pages: several times in a window of 100 ms, and rarely against the time of sending them freely.

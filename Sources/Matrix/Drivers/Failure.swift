@@ -1,5 +1,5 @@
 /// Processes that die, channels that break, device calls that fail, descriptors that run out: each at a moment that gates and logs make certain.
-import Peers
+import Plan
 import Prediction
 import VFIO
 

@@ -1,5 +1,5 @@
 /// What befalls the source's guest or a device in the midst of a migration, while a gate keeps the migration where it is.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

@@ -1,7 +1,7 @@
 /// Migrations as libvirt makes them: the source pauses before the switchover, and the destination waits for `cont`.
 ///
 /// Confirmed on 10.0.13 and 11.1.3: the ACKs hold back the decision, so all are counted when the status is `pre-switchover`.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

@@ -1,7 +1,7 @@
 /// Migrations over several channels: guest memory on all of them, and what a stopped device gives, too, where devices say so.
 ///
 /// A device's precopy data and its marker stay on the main channel (10.0.13 and 11.1.3), so that no marker overtakes data.
-import Peers
+import Plan
 import Prediction
 
 extension Driver {

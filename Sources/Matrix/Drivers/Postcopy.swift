@@ -2,8 +2,9 @@
 ///
 /// The rate decides what is still missing: at the slowest some 32 pages go each 100 ms, whatever they exceed it by, and 8 MiB last 6 s.
 import Foundation
-import Peers
+import Plan
 import Prediction
+import QEMUPeer
 
 extension Driver {
     static let postcopyDrivers = [

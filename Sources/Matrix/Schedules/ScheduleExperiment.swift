@@ -2,9 +2,11 @@
 ///
 /// A run is a plan like any cell's, and the verifier follows it live; the same seed makes the same run. What must come of all runs of an
 /// experiment is in `ScheduleTally.unmet`.
+import EnginePeer
 import Foundation
 import MigrationTrace
-import Peers
+import Plan
+import QEMUPeer
 import VFIO
 import Verification
 

@@ -7,10 +7,12 @@
 ///
 /// Run it in the repository's top folder. Nothing here is asserted: figures that differ are told. Exit code: 0 measured, 1 the
 /// instructions differ by more than 5 %, 2 wrong usage or broken environment.
+import EnginePeer
 import Foundation
 import Glibc
 import Matrix
-import Peers
+import Plan
+import QEMUPeer
 
 struct Failure: Error, CustomStringConvertible {
     var description: String

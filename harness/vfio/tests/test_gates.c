@@ -98,7 +98,7 @@ static void a_waiting_process_goes_on_when_the_gate_opens(void **state) {
     close(ready[1]);
 }
 
-/* As a shell does it: nothing wakes whoever waits. */
+/* As a shell does it: nothing wakes the thread that waits. */
 static void a_gate_opened_by_writing_the_file_is_seen(void **state) {
     (void)state;
     int gates[] = { gate_board_gate(board, "load"), gate_board_gate(board, "send") };
