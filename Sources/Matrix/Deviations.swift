@@ -161,7 +161,7 @@ func matches(_ name: String, _ pattern: String) -> Bool {
 
 extension YAMLValue {
     /// A rule of Verification's: one that does not exist would never break, and never be missed.
-    fileprivate func ruleIdentifier() throws(MatrixFileError) -> String {
+    func ruleIdentifier() throws(MatrixFileError) -> String {
         let word = try word("a rule's identifier")
         guard Rule[id: word] != nil else { throw error("expected the identifier of a rule, found '\(word)'") }
         return word
