@@ -1,6 +1,6 @@
 /// The proof that this run could have found anything: one cell whose log is tampered with, which the verifier must reject.
-import EnginePeer
 import Matrix
+import Plan
 import QEMUPeer
 
 /// The tampered log has its decision before the ACK that held the decision back. If the verifier accepts it, nothing that the run says
@@ -15,7 +15,7 @@ package struct Canary: Sendable {
     private static let rule = "decision-awaits-acks"
 
     /// True if the cell holds its decision back in every way that it may go.
-    package static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
+    package static func fits(_ cell: Cell) -> Bool { cell.lastForecast.outcomes.allSatisfy(\.isGating) }
 
     /// Runs the first of the cells, which all fit, that its sides can run.
     init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
@@ -25,7 +25,7 @@ package struct Canary: Sendable {
         for cell in cells where found == nil {
             do {
                 found = try await runner.run(cell, folder: folder.path + "/canary")
-            } catch is EngineRefusal {
+            } catch is UnmetNeed {
                 // The engine does not model this cell; it may model the next one.
             }
         }

@@ -33,10 +33,10 @@ package struct CellRunner: Sendable {
     }
 
     /// Runs one cell in `folder`, which must not exist yet, and leaves a trace of each leg there; of QEMUs also their logs and scripts. A
-    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `EngineRefusal`
+    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `UnmetNeed`
     /// where the engine does not model the cell.
     package func run(_ cell: Cell, folder: String) async throws -> CellResult {
-        if cell.isEngine {
+        if cell.kind == .engine {
             let result = try runInEngine(cell)
             try writeEngineTraces(cell, folder: folder)
             return result
@@ -91,7 +91,7 @@ package struct CellRunner: Sendable {
     /// Each judge's opinion on the ending of a leg.
     private func judges(_ cell: Cell, leg: Int, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
         let outcomes = cell.forecasts[leg].outcomes
-        guard cell.isEngine else { return Running.judges(outcomes, ending: ending, record: record) }
+        guard cell.kind == .engine else { return Running.judges(outcomes, ending: ending, record: record) }
         // What the engine itself says of its end is no judgement of it.
         var judges = Running.judges(outcomes, ending: ending, record: nil).filter { $0.name != Judge.monitors }
         // A QEMU that ran the same cell is one, where chance has no say.
@@ -123,7 +123,7 @@ package struct CellRunner: Sendable {
             verdict: legs[legs.count - 1].ending.text,
             deviations: deviations.deviations(
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion),
-            policy: policy, isForced: cell.scenario.race != .natural)
+            policy: policy, isForced: cell.lastForecast.scenario.race != .natural)
     }
 }
 
@@ -149,7 +149,7 @@ private struct EndlessWatcher: MigrationWatcher {
     init(_ scenario: Scenario) { verifier = Verifier(Circumstances(scenario)) }
 
     mutating func take(_ event: Event, from stream: StreamName, line: Int) {
-        verifier.take(event, at: Place(stream: stream, line: line))
+        verifier.handle(event, at: Place(stream: stream, line: line))
     }
 
     func endlessProof(armed: String?) -> String? {

@@ -11,32 +11,26 @@ package enum Tampering: String, CaseIterable, Sendable {
 
     /// The trace as it would read; nil where there is nothing to move: no decision, or no query that it could have been made at.
     package func tamper(_ trace: Trace) -> Trace? {
-        var account = SourceAccount()
-        var entries: [Entry] = []
-        var ripe: Int?
-        var decision: Int?
-        for entry in trace.source {
-            if let event = entry.event {
-                let before = account.gatedSteps
-                account.take(event)
-                // The iteration that follows a ripe query is what shows that it was held back.
-                if ripe == nil, account.gatedSteps > before { ripe = entries.count }
-                if case .migrationThreadLowPending = event, decision == nil { decision = entries.count }
-            }
-            entries.append(entry)
-        }
-        guard let ripe, let decision, ripe < decision else { return nil }
+        let entries = Array(trace.source)
+        let decision = entries.firstIndex { if case .migrationThreadLowPending? = $0.event { true } else { false } }
+        // The iteration after that query is what shows that the decision was held back.
+        guard let heldBack = trace.entriesBeforeFirstHeldBackStep, let decision, heldBack < decision else { return nil }
+        return replacing(entries, heldBack: heldBack, decision: decision, in: trace)
+    }
+
+    private func replacing(_ entries: [Entry], heldBack: Int, decision: Int, in trace: Trace) -> Trace {
+        var entries = entries
         let moved = entries[decision]
         switch self {
         case .decisionBeforeAck:
             entries.remove(at: decision)
-            entries.insert(moved, at: ripe)
+            entries.insert(moved, at: heldBack)
         case .ackIgnored:
             // The destination answers when it gets there, which is when its last message comes.
-            let answers = entries[ripe..<decision].filter { $0.event?.thread == .returnPath }
+            let answers = entries[heldBack..<decision].filter { $0.event?.thread == .returnPath }
             let last = entries[decision...].firstIndex { $0.event?.thread == .returnPath } ?? entries.endIndex
             entries.insert(contentsOf: answers, at: last)
-            entries.replaceSubrange(ripe...decision, with: [moved])
+            entries.replaceSubrange(heldBack...decision, with: [moved])
         }
         var tampered = trace
         tampered.source = FoldedStream(entries)

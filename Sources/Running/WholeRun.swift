@@ -1,5 +1,4 @@
 /// A run of many cells: those of QEMU, then those of the engine, which QEMU's endings judge, and the canary.
-import EnginePeer
 import Foundation
 import Matrix
 import QEMUPeer
@@ -38,7 +37,7 @@ package struct WholeRun: Sendable {
     /// Runs the cells and reports each event as it comes. The seed of the runner is that of the first round; each later round has the
     /// next one.
     package func run(_ cells: [Cell], report: (Event) throws -> Void) async throws {
-        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var witnesses = Witnesses(Array(runner.binaries.values))
         try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run((0..<rounds).flatMap { _ in qemuCells }) {
             if case .ended(let result, _) = $0 { witnesses.append(result) }
@@ -61,7 +60,7 @@ package struct WholeRun: Sendable {
 
     /// Runs the canary on one of the cells, or on one of `others` where none of them fits.
     package func canary(_ cells: [Cell], others: () throws -> [Cell]) async throws -> Canary {
-        let chosen = (cells.filter { !$0.isEngine } + cells.filter(\.isEngine)).filter(Canary.fits)
+        let chosen = (cells.filter { $0.kind == .qemu } + cells.filter { $0.kind == .engine }).filter(Canary.fits)
         return try await Canary(chosen.isEmpty ? try others().filter(Canary.fits) : chosen, runner: runner, folder: folder)
     }
 }

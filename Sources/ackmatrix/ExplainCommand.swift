@@ -10,10 +10,10 @@ import Verification
 
 struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say in at most 60 lines what a cell shows, which rule broke, and why.",
+        commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
-            CELL is a cell's name, which is then run, or the folder of a cell that a run has kept. The text has both command lines, the QMP \
-            commands, the device scripts, the first broken rule and ten lines of each side's log.
+            CELL is the name of a cell, which then runs, or the folder of a cell that a run has kept. The text has both command lines, the \
+            QMP commands, the device scripts, the first broken rule and ten lines of each side's log.
             """)
 
     @OptionGroup var options: CellOptions
@@ -32,8 +32,8 @@ struct ExplainCommand: AsyncParsableCommand {
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
         let explanation =
-            result.cell.isEngine
-            // Nobody sent it commands; what they would set it to it was set to.
+            result.cell.kind == .engine
+            // The engine receives no commands; it starts with the settings that they would make.
             ? Explanation(
                 result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
                 destinationCommands: try settings(plan.legs[leg].destination))
@@ -63,7 +63,7 @@ struct ExplainCommand: AsyncParsableCommand {
     }
 
     private func commands(_ side: String) -> [String] {
-        // What only asks changes nothing.
+        // A query changes nothing, so it is left out.
         ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
             .filter { !$0.contains("\"execute\":\"query-") }
     }

@@ -104,7 +104,7 @@ struct RunCommand: AsyncParsableCommand {
         let matrixFile = try matrix.file()
         let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
         let known = try deviations.file(matrixFile)
-        let isEngineAlone = binaries.allSatisfy { $0.binary.isEngine }
+        let isEngineAlone = binaries.allSatisfy { $0.binary.kind == .engine }
         var runner = CellRunner(
             binaries: binaries, shim: isEngineAlone ? "" : try Harness.shim(), deviations: known, policy: deviations.deviations,
             tampering: tamper)
@@ -137,7 +137,12 @@ struct RunCommand: AsyncParsableCommand {
             } else {
                 // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
                 let canary = try await run.canary(cells) {
-                    try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells
+                    // The quick tier has one for most sides.
+                    for tier in [Tier.quick, .full] {
+                        let cells = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
+                        if !cells.isEmpty { return cells }
+                    }
+                    return []
                 }
                 if canary.isAccepted { report.add(wholeRunFinding: canary.text) }
                 notes.append(canary.text)
@@ -169,7 +174,7 @@ extension Cell {
 extension ProbedBinary {
     /// The name, with the exact version where the name does not say it.
     fileprivate var label: String {
-        binary.isEngine || features.version.isEmpty || features.version == binary.name
+        binary.kind == .engine || features.version.isEmpty || features.version == binary.name
             ? binary.name : "\(binary.name) is \(features.version)"
     }
 }

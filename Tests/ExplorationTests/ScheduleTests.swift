@@ -69,14 +69,14 @@ import VFIO
     /// What a device does within the very call that ends its precopy nobody can notice, not even without quirks: no query can come between.
     @Test(arguments: [("state PRE_COPY_P2P", [String]()), ("call set-state when=5", ["unnoticed-reinit"])])
     func onlyTheLastCallItselfIsOutOfReach(moment: String, broken: [String]) throws {
-        var source = SideConfiguration(binary: QEMUBinary(engine: "11.1-corrected"), machine: "pc-q35-11.1")
+        var source = SideConfiguration(binary: .engine(generation: "11.1-corrected"), machine: "pc-q35-11.1")
         source.memoryMiB = 4
         source.capabilities = ["return-path": true, "switchover-ack": true]
         source.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30)]
         var destination = source
         let script = "ackmatrix-device 1\nhas precopy p2p reinit\n"
-        source.devices = [MockDevice(name: "v0", script: try DeviceScript(script + "on \(moment) do reinit 4K\n", file: "source"))]
-        destination.devices = [MockDevice(name: "v0", script: try DeviceScript(script, file: "destination"))]
+        source.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script + "on \(moment) do reinit 4K\n", file: "source")))]
+        destination.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script, file: "destination")))]
         let run = ScheduleRun("11.1-corrected", MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
         let result = try run.run(seed: 1)
         #expect(result.verdict == (broken.isEmpty ? .failed : .completed))

@@ -131,8 +131,8 @@ private func summary(_ lines: [ResultLine]) -> Summary {
 struct ResultLineTests {
     private func cell(outcomes: [Outcome]) throws -> Cell {
         func side(_ binary: String) throws -> SideConfiguration {
-            var side = SideConfiguration(binary: QEMUBinary(name: binary, start: .executable("/qemu")), machine: "pc-q35-10.0")
-            side.devices = [MockDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy\n", file: "v0"))]
+            var side = SideConfiguration(binary: .qemu(QEMUBinary(name: binary, start: .executable("/qemu"))), machine: "pc-q35-10.0")
+            side.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript("ackmatrix-device 1\nhas precopy\n", file: "v0")))]
             return side
         }
         let sides = Scenario.Side(knowsPerDevice: true, mode: .perDevice)
@@ -140,7 +140,7 @@ struct ResultLineTests {
             name: "11.1-10.0+q35-10.0+2-devices", selection: try #require(Selection(axes, ["devices": "2", "source": "per-device"])),
             product: "pairings",
             plan: MigrationPlan(source: try side("11.1"), destination: try side("10.0")), devices: ["0000:00:10.0/vfio": "v0"],
-            scenario: Scenario(source: sides, destination: sides), outcomes: outcomes, sourceVersion: "11.1.3",
+            forecasts: [Forecast(scenario: Scenario(source: sides, destination: sides), outcomes: outcomes)], sourceVersion: "11.1.3",
             destinationVersion: "10.0.13")
     }
 
@@ -196,7 +196,7 @@ struct ResultLineTests {
     @Test func everyLegIsInTheLine() throws {
         var cell = try cell(outcomes: [Outcome(.completed)])
         cell.plan.legs.append(cell.plan.legs[0])
-        cell.earlier = [Forecast(scenario: cell.scenario, outcomes: [Outcome(.twoGuests)])]
+        cell.forecasts.insert(Forecast(scenario: cell.lastForecast.scenario, outcomes: [Outcome(.twoGuests)]), at: 0)
         var handshake = Handshake()
         (handshake.acksSent, handshake.acksCounted, handshake.gatedSteps) = (1, 1, 5)
         let second = Judgement(verdict: .completed, reason: "done", findings: [], handshake: handshake)

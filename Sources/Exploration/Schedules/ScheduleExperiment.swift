@@ -51,8 +51,8 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
         for (index, name) in names.enumerated() {
             let others = names.filter { $0 != name }
             let scripts = try draw.scripts(hasP2P: hasP2P, peers: others, inLastCall: self != .equalModes)
-            source.devices.append(MockDevice(name: name, script: scripts.source, slot: 0x10 + index))
-            destination.devices.append(MockDevice(name: name, script: scripts.destination, slot: 0x10 + index))
+            source.devices.append(PlannedDevice(name: name, .mock(scripts.source), slot: 0x10 + index))
+            destination.devices.append(PlannedDevice(name: name, .mock(scripts.destination), slot: 0x10 + index))
         }
         return ScheduleRun(generation, MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
     }
@@ -88,8 +88,8 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
         }
         for index in 0..<devices {
             let scripts = try draw.scripts(hasP2P: true, peers: [], inLastCall: false, reinits: 0)
-            source.devices.append(MockDevice(name: "v\(index)", script: scripts.source, slot: 0x10 + index))
-            destination.devices.append(MockDevice(name: "v\(index)", script: scripts.destination, slot: 0x10 + index))
+            source.devices.append(PlannedDevice(name: "v\(index)", .mock(scripts.source), slot: 0x10 + index))
+            destination.devices.append(PlannedDevice(name: "v\(index)", .mock(scripts.destination), slot: 0x10 + index))
         }
         var plan = MigrationPlan(source: source, destination: destination)
         // The destination is not given a processor for a while: to a moment that is sure to come.
@@ -128,7 +128,7 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
     }
 
     private func side(_ generation: String, _ machine: String) -> SideConfiguration {
-        var side = SideConfiguration(binary: QEMUBinary(engine: generation), machine: machine)
+        var side = SideConfiguration(binary: .engine(generation: generation), machine: machine)
         side.memoryMiB = 4
         side.capabilities = ["return-path": true, "switchover-ack": true, "events": true]
         side.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300]
@@ -153,7 +153,7 @@ package struct ScheduleRun: Sendable {
         circumstances.destinationCapability = capability
         circumstances.sourceMode = sourceMode
         circumstances.destinationMode = destinationMode
-        circumstances.decidesBelowThreshold = plan.source.binary.engineGeneration == "10.0"
+        circumstances.decidesBelowThreshold = plan.source.binary == .engine(generation: "10.0")
         self.circumstances = circumstances
     }
 
@@ -235,7 +235,7 @@ private final class ScheduleLog: EngineLog {
     func take(_ event: Event, from stream: StreamName) {
         let line = (lines[stream] ?? 0) + 1
         lines[stream] = line
-        verifier.take(event, at: Place(stream: stream, line: line))
+        verifier.handle(event, at: Place(stream: stream, line: line))
         keep(stream, event)
         switch (stream, event) {
         case (.source, .migrationThreadLowPending): hasDecided = true

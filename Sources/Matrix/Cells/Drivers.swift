@@ -21,40 +21,63 @@ package struct Driver: Sendable {
         self.make = make
     }
 
-    /// Every driver but the plain one, which changes nothing.
+    /// The values of the axis `driver`, beside the plain one, which is no driver.
     package static let all: [Driver] =
         cancelDrivers + interruptionDrivers + chainDrivers + failureDrivers + libvirtDrivers + multifdDrivers + changeDrivers
         + convergenceDrivers + postcopyDrivers + channelDrivers
 
-    static let plain = "plain"
+}
 
-    static subscript(name: String) -> Driver? { all.first { $0.name == name } }
+extension Driver: AxisChoice {
+    package static var allCases: [Driver] { all }
+
+    package var word: String { name }
+
+    package static func == (one: Driver, other: Driver) -> Bool { one.name == other.name }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 /// A cell in the making.
 struct Draft {
     let recipe: Recipe
-    /// Of the last leg.
-    var scenario: Scenario
-    /// Of the legs before, in order.
-    var earlier: [Scenario] = []
+    /// What decides the outcome of each leg of the plan, in the plan's order.
+    var scenarios: [Scenario]
     var plan: MigrationPlan
+
+    /// The scenario of the first leg, which most cells have alone.
+    var scenario: Scenario {
+        get { scenarios[0] }
+        set { scenarios[0] = newValue }
+    }
 
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
     var held: Int? { recipe.heldDevice(scenario) }
 
     /// The same where the driver cannot do without.
     func heldByGate() throws -> Int {
-        guard let held else {
-            throw Unavailable(description: "driver \(recipe.selection["driver"]) needs a device whose load a gate can hold")
-        }
+        guard let held else { throw unavailable("needs a device whose load a gate can hold") }
         return held
+    }
+
+    /// Leaves the migration to itself: no gate keeps the last ACK back.
+    mutating func gateNothing() {
+        scenario.isGated = false
+        plan.leg.schedule = []
+    }
+
+    /// Why the cell's driver cannot be had here.
+    func unavailable(_ reason: String) -> Unavailable {
+        Unavailable(description: "driver \(recipe.choices.driver?.name ?? "plain") \(reason)")
     }
 
     /// Adds lines to a device's script, on a leg's destination or on the source.
     mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
-        func extend(_ device: inout MockDevice) throws {
-            device.script = try DeviceScript(device.script.text + lines + "\n", file: "\(device.name) \(role.rawValue)")
+        func extend(_ device: inout PlannedDevice) throws {
+            switch device.backend {
+            case .mock(let script):
+                device.backend = .mock(try DeviceScript(script.text + lines + "\n", file: "\(device.name) \(role.rawValue)"))
+            }
         }
         switch role {
         case .source: try extend(&plan.source.devices[device])

@@ -2,63 +2,71 @@
 import Plan
 import Prediction
 
-/// A value of the axis.
-struct ModuleChoice: Sendable {
-    /// The axis' name in a matrix file.
-    static let axis = "modules"
-    static let plain = "none"
+package enum GuestModules: String, AxisChoice {
+    case none
+    case dirtyBitmap = "dirty-bitmap"
+    case storageAttributes = "storage-attributes"
+    case freePageHints = "free-page-hints"
+    case guestFaults = "guest-faults"
+    case all
+    case requesterOnce = "requester-1"
+    case requesterThrice = "requester-3"
+    case requesterAgain = "requester-again"
+    case requesterLate = "requester-late"
+    case requesterPostcopy = "requester-postcopy"
 
-    let value: String
-    let modules: EngineModules
+    /// The gate that opens when a requester is to ask again.
+    static let againGate = "again"
 
-    private init(_ value: String, _ change: (inout EngineModules) -> Void) {
+    /// What each process of the cell is started with.
+    var modules: EngineModules {
         var modules = EngineModules()
-        change(&modules)
-        (self.value, self.modules) = (value, modules)
+        switch self {
+        case .none: break
+        case .dirtyBitmap: modules.hasDirtyBitmap = true
+        case .storageAttributes: modules.hasStorageAttributes = true
+        case .freePageHints: modules.hintsFreePages = true
+        case .guestFaults: modules.faults = 8
+        case .all:
+            (modules.hasDirtyBitmap, modules.hasStorageAttributes, modules.hintsFreePages) = (true, true, true)
+            modules.requester = EngineModules.Requester(name: "r0")
+        // Approvals call a requester by its own name where it has one, else by its section's.
+        case .requesterOnce: modules.requester = EngineModules.Requester(name: "r0")
+        case .requesterThrice:
+            var requester = EngineModules.Requester()
+            requester.atSetup = 3
+            modules.requester = requester
+        case .requesterAgain:
+            var requester = EngineModules.Requester(name: "r0")
+            requester.againWhenOpen = Self.againGate
+            modules.requester = requester
+        case .requesterLate:
+            var requester = EngineModules.Requester()
+            (requester.markerDelay, requester.inFinalQuery) = (2, 1)
+            modules.requester = requester
+        case .requesterPostcopy:
+            var requester = EngineModules.Requester()
+            requester.inFinalQuery = 1
+            modules.requester = requester
+        }
+        return modules
     }
 
-    /// A requester; by its own name where it has one, else by its section's.
-    private init(requester value: String, name: String? = nil, _ change: (inout EngineModules.Requester) -> Void = { _ in }) {
-        self.init(value) {
-            var requester = EngineModules.Requester(name: name)
-            change(&requester)
-            $0.requester = requester
+    /// Why no cell of this kind of sides has these modules; nil where it has.
+    func missing(on kind: SideKind) -> Unavailable? {
+        switch kind {
+        case .engine: nil
+        case .qemu: self == .none ? nil : Unavailable(description: Self.engineAlone)
         }
     }
 
-    /// Opened where a requester is to ask again.
-    static let againGate = "again"
-
-    static let all = [
-        ModuleChoice(plain) { _ in },
-        ModuleChoice("dirty-bitmap") { $0.hasDirtyBitmap = true },
-        ModuleChoice("storage-attributes") { $0.hasStorageAttributes = true },
-        ModuleChoice("free-page-hints") { $0.hintsFreePages = true },
-        ModuleChoice("guest-faults") { $0.faults = 8 },
-        ModuleChoice("all") {
-            ($0.hasDirtyBitmap, $0.hasStorageAttributes, $0.hintsFreePages) = (true, true, true)
-            $0.requester = EngineModules.Requester(name: "r0")
-        },
-        ModuleChoice(requester: "requester-1", name: "r0"),
-        ModuleChoice(requester: "requester-3") { $0.atSetup = 3 },
-        ModuleChoice(requester: "requester-again", name: "r0") { $0.againWhenOpen = againGate },
-        ModuleChoice(requester: "requester-late") { ($0.markerDelay, $0.inFinalQuery) = (2, 1) },
-        ModuleChoice(requester: "requester-postcopy") { $0.inFinalQuery = 1 },
-    ]
-
-    static subscript(value: String) -> ModuleChoice? { all.first { $0.value == value } }
-
-    /// Why no cell of QEMUs has this value; nil where it has.
-    static func missing(_ value: String, _ kind: SideKind) -> Unavailable? {
-        guard kind == .qemu, value != plain else { return nil }
-        return Unavailable(
-            description: "modules beside memory and VFIO devices are the engine's alone, a QEMU here is started with none: --sides engine")
-    }
+    fileprivate static let engineAlone =
+        "modules beside memory and VFIO devices are the engine's alone, a QEMU here is started with none: --sides engine"
 }
 
 extension Cell {
     /// Why no QEMU has such a cell, for what is in its guest; nil where a QEMU that fits would have it.
-    package var engineAlone: String? { ModuleChoice.missing(selection[ModuleChoice.axis], .qemu)?.description }
+    package var engineAlone: String? { plan.source.modules.isEmpty ? nil : GuestModules.engineAlone }
 }
 
 extension EngineModules {
@@ -92,7 +100,7 @@ extension Prediction.Requester {
 }
 
 extension Recipe {
-    var modules: EngineModules { ModuleChoice[selection[ModuleChoice.axis]]?.modules ?? EngineModules() }
+    var modules: EngineModules { choices.modules.modules }
 
     /// The requester is asked again while all the other ACKs are missing, or its own are.
     func askAgain(_ further: ScheduleStep) -> [ScheduleStep] {

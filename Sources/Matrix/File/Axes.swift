@@ -48,12 +48,15 @@ package struct Selection: Hashable, Sendable {
         self.init(axes: axes, values: values)
     }
 
+    /// The value on an axis; nil where there is no axis of that name.
+    package func value(on axis: String) -> String? {
+        axes.firstIndex { $0.name == axis }.map { axes[$0].values[Int(values[$0])] }
+    }
+
     /// The value on an axis, which must be one of `axes`.
     package subscript(axis: String) -> String {
-        guard let index = axes.firstIndex(where: { $0.name == axis }) else {
-            preconditionFailure("no axis '\(axis)'; MatrixFile.expect(axes:) makes sure of what a file must have")
-        }
-        return axes[index].values[Int(values[index])]
+        guard let value = value(on: axis) else { preconditionFailure("no axis '\(axis)' among \(axes.map(\.name))") }
+        return value
     }
 
     /// The values that are not plain, in the order of the axes.

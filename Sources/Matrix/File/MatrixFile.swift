@@ -49,17 +49,17 @@ package struct MatrixFile: Hashable, Sendable {
         let axes: Set<Int>
     }
 
-    /// Reads the matrix file at `path`.
+    /// Reads the matrix file at `path`, whose axes must be those of `CellAxis` with all of their values.
     package init(path: String) throws(MatrixFileError) {
-        try self.init(try yamlText(path: path), file: path)
+        try self.init(try yamlText(path: path), file: path, vocabulary: .cells)
     }
 
-    /// Reads a matrix file; `file` is only for the text of errors.
-    package init(_ text: String, file: String) throws(MatrixFileError) {
+    /// Reads a matrix file; `file` is only for the text of errors. Without a vocabulary its axes may be any, and no cells are made of it.
+    init(_ text: String, file: String, vocabulary: AxisVocabulary? = nil) throws(MatrixFileError) {
         let root = try YAMLValue(document: text, file: file)
         let fields = try root.fields(of: "a matrix file", ["ackmatrix-matrix", "axes", "products"], optional: ["exclusions", "alone"])
         try fields["ackmatrix-matrix"]!.expectVersion("1", of: "a matrix file")
-        let axes = try readAxes(fields["axes"]!)
+        let axes = try readAxes(fields["axes"]!, vocabulary)
         let reader = PatternReader(axes)
 
         var products: [Product] = []
@@ -81,23 +81,6 @@ package struct MatrixFile: Hashable, Sendable {
         exclusions = try fields["exclusions"].map { value throws(MatrixFileError) in try reader.exclusions(value) } ?? []
         alone = try fields["alone"].map { value throws(MatrixFileError) in try reader.alone(value) }
     }
-
-    /// Makes sure that the file has exactly these axes, in any order, and no value on them that is not listed: what a maker of cells
-    /// understands.
-    package func expect(axes known: [String: [String]]) throws(MatrixFileError) {
-        func refusal(_ reason: String) -> MatrixFileError { MatrixFileError(file: file, line: 0, column: 0, reason: reason) }
-        for axis in axes {
-            guard let values = known[axis.name] else {
-                throw refusal("expected axes out of \(known.keys.sorted().joined(separator: ", ")), found '\(axis.name)'")
-            }
-            if let value = axis.values.first(where: { !values.contains($0) }) {
-                throw refusal("expected values of axis '\(axis.name)' out of \(values.joined(separator: ", ")), found '\(value)'")
-            }
-        }
-        if let missing = known.keys.sorted().first(where: { name in !axes.contains { $0.name == name } }) {
-            throw refusal("expected an axis '\(missing)', found none of that name")
-        }
-    }
 }
 
 /// How many selections the masks make, up to more than a file may.
@@ -105,7 +88,45 @@ private func combinations(_ branch: [UInt64]) -> Int {
     branch.reduce(1) { min($0 * $1.nonzeroBitCount, MatrixFile.mostSelections + 1) }
 }
 
-private func readAxes(_ value: YAMLValue) throws(MatrixFileError) -> [Axis] {
+/// The axes that a matrix file must have, and the values that it must list on each, all of them and no other: a value that the code does not
+/// know has no meaning, and one that the file does not list is in no cell.
+struct AxisVocabulary {
+    let axes: [(name: String, values: [String])]
+
+    /// What cells are made of.
+    static let cells = AxisVocabulary(axes: CellAxis.allCases.map { ($0.rawValue, $0.words) })
+
+    /// Where a value is declared, for the text of errors.
+    private static let home = "Sources/Matrix/Cells/CellChoices.swift"
+
+    /// Refuses an axis that nobody knows, or values that differ from the known ones.
+    func check(_ axis: Axis, key: YAMLValue, values: [YAMLValue]) throws(MatrixFileError) {
+        guard let known = axes.first(where: { $0.name == axis.name }) else {
+            throw key.error(
+                "expected an axis out of \(axes.map(\.name).joined(separator: ", ")), found '\(axis.name)'; a new axis is declared in \(Self.home)"
+            )
+        }
+        let all = known.values.joined(separator: ", ")
+        if let unknown = axis.values.firstIndex(where: { !known.values.contains($0) }) {
+            throw values[unknown].error(
+                "expected a value of axis '\(axis.name)' (\(all)), found '\(axis.values[unknown])'; a new value is declared in \(Self.home)"
+            )
+        }
+        if let missing = known.values.first(where: { !axis.values.contains($0) }) {
+            throw key.error("expected all values of axis '\(axis.name)' (\(all)), found none that is '\(missing)': add it to 'values'")
+        }
+    }
+
+    /// Refuses axes among which a known one is missing.
+    func checkComplete(_ found: [Axis], _ value: YAMLValue) throws(MatrixFileError) {
+        if let missing = axes.first(where: { known in !found.contains { $0.name == known.name } }) {
+            throw value.error(
+                "expected an axis '\(missing.name)', found none of that name: add it with values \(missing.values.joined(separator: ", "))")
+        }
+    }
+}
+
+private func readAxes(_ value: YAMLValue, _ vocabulary: AxisVocabulary?) throws(MatrixFileError) -> [Axis] {
     let pairs = try value.pairs(of: "axes")
     guard 1...MatrixFile.mostAxes ~= pairs.count else {
         throw value.error("expected 1 to \(MatrixFile.mostAxes) axes, found \(pairs.count)")
@@ -115,7 +136,7 @@ private func readAxes(_ value: YAMLValue) throws(MatrixFileError) -> [Axis] {
     // Names are unique when no word can stand for two values.
     var meanings = [Selection.plainName: "the selection without changes"]
     for (key, value) in pairs {
-        let axis = try readAxis(key, value)
+        let axis = try readAxis(key, value, vocabulary)
         total += axis.values.count
         guard total <= MatrixFile.mostValuesTogether else {
             throw value.error("expected at most \(MatrixFile.mostValuesTogether) values on all axes, found more up to '\(axis.name)'")
@@ -129,15 +150,17 @@ private func readAxes(_ value: YAMLValue) throws(MatrixFileError) -> [Axis] {
         }
         axes.append(axis)
     }
+    try vocabulary?.checkComplete(axes, value)
     return axes
 }
 
-private func readAxis(_ key: YAMLValue, _ value: YAMLValue) throws(MatrixFileError) -> Axis {
+private func readAxis(_ key: YAMLValue, _ value: YAMLValue, _ vocabulary: AxisVocabulary?) throws(MatrixFileError) -> Axis {
     let name = try key.word("an axis' name")
     guard name != PatternReader.changed else { throw key.error("expected another name than '\(name)', which patterns use") }
     let fields = try value.fields(of: "axis '\(name)'", ["values", "about"], optional: ["token", "ungated"])
     var values: [String] = []
-    for element in try fields["values"]!.list(of: "values of axis '\(name)'", 2...MatrixFile.mostValues) {
+    let elements = try fields["values"]!.list(of: "values of axis '\(name)'", 2...MatrixFile.mostValues)
+    for element in elements {
         let word = try element.word("a value of axis '\(name)'")
         guard !values.contains(word) else { throw element.error("expected each value of axis '\(name)' once, found '\(word)' twice") }
         values.append(word)
@@ -156,5 +179,6 @@ private func readAxis(_ key: YAMLValue, _ value: YAMLValue) throws(MatrixFileErr
         guard values.contains(value) else { throw key.error("expected a value of axis '\(name)', found '\(value)'") }
         axis.ungated[value] = try reason.sentence("why \(value) holds nothing back")
     }
+    try vocabulary?.check(axis, key: key, values: elements)
     return axis
 }

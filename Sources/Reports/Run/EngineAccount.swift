@@ -1,13 +1,13 @@
 /// The engine's share of a run: its speed, and the cells that it does not model.
-import EnginePeer
 import Foundation
 import Glibc
 import Matrix
+import Plan
 import Running
 
 struct EngineAccount {
     /// The cells that the engine does not model, each once, in the order of the run.
-    private(set) var leftOut: [(cell: Cell, refusal: EngineRefusal)] = []
+    private(set) var leftOut: [(cell: Cell, refusal: UnmetNeed)] = []
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
     private(set) var rounds: [(cells: Int, seconds: Double)] = []
@@ -30,11 +30,11 @@ struct EngineAccount {
         cells += 1
         rounds[rounds.count - 1].cells += 1
         events += result.events
-        let devices = result.cell.scenario.devices
+        let devices = result.cell.lastForecast.scenario.devices
         if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 
-    mutating func leaveOut(_ cell: Cell, _ refusal: EngineRefusal) {
+    mutating func leaveOut(_ cell: Cell, _ refusal: UnmetNeed) {
         if knownLeftOut.insert(cell.name).inserted { leftOut.append((cell, refusal)) }
     }
 

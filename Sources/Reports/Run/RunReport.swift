@@ -1,5 +1,4 @@
 /// The report of a run: what it prints while it goes on and when it ends, and the files that it leaves.
-import EnginePeer
 import Foundation
 import Matrix
 import Running
@@ -70,17 +69,15 @@ package struct RunReport {
         self.output = output
         let cells = setting.cells
         log = try ResultLog(path: place.log)
-        namesEngineCells = cells.count(where: \.isEngine) <= 100
+        namesEngineCells = cells.count { $0.kind == .engine } <= 100
         nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         progress = RunProgress(total: cells.count)
         let summary = Summary(axes: setting.axes, deviations: setting.deviations, isWhole: setting.isWhole)
-        summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(Self.kind)).map { ($0, summary) })
+        summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(\.kind)).map { ($0, summary) })
         start = clock.now
         counter = Counter(at: start)
         transcript = setting.skipped.map { "skipped: \($0)" }
     }
-
-    private static func kind(_ cell: Cell) -> SideKind { cell.isEngine ? .engine : .qemu }
 
     private var seconds: Double { (clock.now - start) / .seconds(1) }
 
@@ -127,7 +124,7 @@ package struct RunReport {
     }
 
     private mutating func append(_ result: CellResult, _ line: ResultLine, json: Data, folder: String) throws {
-        let kind = Self.kind(result.cell)
+        let kind = result.cell.kind
         progress.end(line)
         summaries[kind]?.add(line)
         // One round of the engine lists its cells; the other rounds add what differs.
@@ -142,7 +139,7 @@ package struct RunReport {
     }
 
     private mutating func tell(_ result: CellResult, _ line: ResultLine) {
-        let isNamed = namesEngineCells || !result.cell.isEngine
+        let isNamed = namesEngineCells || result.cell.kind == .qemu
         guard isNamed || line.finding || setting.isVerbose else { return }
         let text = line.progressLine(nameWidth: nameWidth)
         transcript.append(text)

@@ -26,13 +26,11 @@ extension Driver {
             try draft.failsCall()
         },
         Driver("source-one-descriptor", "the source may open one descriptor more, which its socket takes") { draft in
-            draft.scenario.breakage = .sourceDescriptors(1)
-            draft.plan.leg.before.append(.limitDescriptors(.source, free: 1))
+            draft.limitDescriptors(of: .source, free: 1)
             draft.plan.leg.schedule = []
         },
         Driver("source-no-descriptor", "the source may open no descriptor more") { draft in
-            draft.scenario.breakage = .sourceDescriptors(0)
-            draft.plan.leg.before.append(.limitDescriptors(.source, free: 0))
+            draft.limitDescriptors(of: .source, free: 0)
             draft.plan.leg.schedule = []
         },
         Driver("source-no-memory", "the source's memory cgroup leaves it none for a migration", needs: .memoryGroup) { draft in
@@ -41,14 +39,12 @@ extension Driver {
             draft.plan.leg.schedule = []
         },
         Driver("destination-one-descriptor", "the destination may open one descriptor more, which its socket takes") { draft in
-            draft.scenario.breakage = .destinationDescriptors(1)
-            draft.plan.leg.before.append(.limitDescriptors(.destination, free: 1))
+            draft.limitDescriptors(of: .destination, free: 1)
             draft.plan.leg.schedule = []
         },
         Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has long been writing") { draft in
             let held = try draft.heldByGate()
-            draft.scenario.breakage = .destinationDescriptors(0)
-            draft.plan.leg.before.append(.limitDescriptors(.destination, free: 0))
+            draft.limitDescriptors(of: .destination, free: 0)
             draft.plan.leg.schedule =
                 [.wait(.furtherQueries(.source, device: "v\(held)", 50)), .limitDescriptors(.destination, free: nil)]
                 + draft.plan.leg.schedule
@@ -57,17 +53,23 @@ extension Driver {
 }
 
 extension Draft {
+    /// Lets the side open so many descriptors more, and no more, from before the migration on.
+    fileprivate mutating func limitDescriptors(of role: Role, free: Int) {
+        plan.leg.before.append(.limitDescriptors(role, free: free))
+        switch role {
+        case .source: scenario.breakage = .sourceDescriptors(free)
+        case .destination: scenario.breakage = .destinationDescriptors(free)
+        }
+    }
+
     /// Brings the migration to the moment, and breaks it there.
     fileprivate mutating func breaks(_ breakage: (BreakMoment) -> Breakage, _ steps: [ScheduleStep]) throws {
         let held = try heldByGate()
-        guard let moment = BreakMoment(rawValue: recipe.selection["when"]) else {
-            throw Unavailable(description: "driver \(recipe.selection["driver"]) breaks at a moment, and the axis 'when' names none")
-        }
-        let healthy = predict(scenario).first
+        guard let moment = recipe.choices.breakMoment else { throw unavailable("breaks at a moment, and the axis 'when' names none") }
         let device = "v\(held)"
         let initial = recipe.initialBytes(ofHeld: scenario)
         // The ACKs of the other devices are there, or the only one.
-        let counted = (healthy?.acksCounted ?? 1) - (moment < .acknowledged ? 1 : 0)
+        let counted = recipe.arrangedACKs(scenario) - (moment < .acknowledged ? 1 : 0)
         let acknowledged: [ScheduleStep] = counted > 0 ? [.wait(.logged(.source, event: countedAck, times: counted))] : []
         let onlyTheAckIsMissing = recipe.onlyTheAckIsMissing(held)
         let load = ScheduleStep.open(.destination, gate: "load")
@@ -108,28 +110,26 @@ extension Draft {
 
     fileprivate mutating func failsCall() throws {
         let held = try heldByGate()
-        guard let call = FailingCall(rawValue: recipe.selection["call"]) else {
-            throw Unavailable(description: "driver call-fails fails a call, and the axis 'call' names none")
-        }
-        let (errno, resetFails) = (recipe.selection["errno"], recipe.selection["reset"] == "fails")
+        guard let call = recipe.choices.failingCall else { throw unavailable("fails a call, and the axis 'call' names none") }
+        let (errno, resetFails) = (recipe.choices.errno, recipe.choices.reset == .fails)
         let initial = recipe.initialBytes(ofHeld: scenario)
-        let rule = call.rule(initial: initial) + " do fail \(errno)"
+        let rule = call.rule(initial: initial) + " do fail \(errno.word)"
         try script(call.isOfSource ? .source : .destination, held, add: rule)
         // The first reset is that of the machine's start.
-        if resetFails { try script(call.isOfSource ? .source : .destination, held, add: "on call reset when=2.. do fail \(errno)") }
-        let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1))
+        if resetFails { try script(call.isOfSource ? .source : .destination, held, add: "on call reset when=2.. do fail \(errno.word)") }
+        let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: recipe.arrangedACKs(scenario)))
         scenario.breakage = .call(call, errno: errno, resetFails: resetFails)
         let load = ScheduleStep.open(.destination, gate: "load")
         switch call {
         case .sourceFirstPrecopyInfo,
-            .sourceRead where errno == "ENOMSG":
+            .sourceRead where errno == .enomsg:
             // A first read that leaves some of the initial bytes: the marker and its ACK are early, and the source decides while they are loaded.
             if call == .sourceFirstPrecopyInfo { try script(.source, held, add: "on call read when=1 do short 4096") }
             plan.leg.schedule = [
                 .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: "migration_thread_low_pending", times: 1)),
                 load,
             ]
-        case .sourceLaterRead where errno != "ENOMSG":
+        case .sourceLaterRead where errno != .enomsg:
             try script(.source, held, add: "on call read when=2 do hold later")
             plan.leg.schedule = [
                 .wait(.held(.source, device: "v\(held)")), .wait(.held(.destination, device: "v\(held)")), load, acknowledged,
@@ -144,13 +144,29 @@ extension Draft {
         case .sourceDMALoggingStart, .sourceDMALoggingReport, .sourcePreCopy, .sourceRead, .destinationMigration, .destinationResuming,
             .destinationWrite:
             plan.leg.schedule = []
-        default: break
+        // The plain schedule brings about all of these.
+        case .sourceBind, .sourceInfo, .sourceConfigSpace, .sourceIRQInfo, .sourceMigration, .sourcePrecopyInfoV2, .sourceProbe,
+            .sourceBootState, .sourceFirstDataSize, .sourceDataSize, .sourceLaterRead, .sourcePreCopyP2P, .sourceStopCopy, .sourceFinalRead,
+            .sourceSavedConfig, .sourceStop, .destinationFinalWrite, .destinationLoadedConfig, .destinationRunningP2P, .destinationRunning:
+            break
         }
     }
 }
 
 extension FailingCall {
-    fileprivate var isOfSource: Bool { rawValue.hasPrefix("source-") }
+    fileprivate var isOfSource: Bool {
+        switch self {
+        case .sourceBind, .sourceInfo, .sourceConfigSpace, .sourceIRQInfo, .sourceMigration, .sourcePrecopyInfoV2, .sourceProbe,
+            .sourceBootState, .sourceDMALoggingStart, .sourceDMALoggingReport, .sourceFirstDataSize, .sourcePreCopy,
+            .sourceFirstPrecopyInfo,
+            .sourceDataSize, .sourcePrecopyInfo, .sourceRead, .sourceLaterRead, .sourcePreCopyP2P, .sourceStopCopy, .sourceFinalRead,
+            .sourceSavedConfig, .sourceStop:
+            true
+        case .destinationMigration, .destinationResuming, .destinationWrite, .destinationFinalWrite, .destinationLoadedConfig,
+            .destinationRunningP2P, .destinationRunning:
+            false
+        }
+    }
 
     /// The trigger of the device script, with its occurrence; `initial`: the initial bytes of the session.
     fileprivate func rule(initial: Int) -> String {

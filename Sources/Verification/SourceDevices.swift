@@ -87,10 +87,10 @@ struct SourceDevices: Sendable {
     }
 
     /// The guest was started; `iterates`: in the midst of precopy.
-    func started(_ name: String, _ state: VFIOState, iterates: Bool, at spot: Spot, _ breaches: inout Breaches) {
+    func started(_ name: String, _ state: VFIOState, iterates: Bool, _ reporter: inout RuleReporter) {
         guard iterates, state == .running, let device = all.first(where: { $0.name == name }), device.enteredPrecopyAtSetup else { return }
-        breaches.report(
-            .sessionLasts, device: name, at: spot,
+        reporter.report(
+            .sessionLasts, device: name,
             found: "the guest's start took the device out of its saving session, to RUNNING, while the migration goes on",
             legal: "device state PRE_COPY, or a migration that fails here")
     }
@@ -99,66 +99,65 @@ struct SourceDevices: Sendable {
 
     mutating func queried(
         _ name: String, initial: UInt64, dirty: UInt64, reinit: Bool, result: Int64, isLastCheck: Bool, mode: Handshake.Mode?,
-        at spot: Spot,
-        _ breaches: inout Breaches
+        _ reporter: inout RuleReporter
     ) {
         guard let index = index(name) else { return }
-        missedRequest(index, before: spot, &breaches)
+        missedRequest(index, &reporter)
         all[index].initial = result == 0 ? initial : 0
         all[index].dirty = result == 0 ? dirty : 0
-        if isLastCheck { all[index].lastCheck = spot.place }
-        if result < 0, isLastCheck { all[index].failedCheck = (spot, result) }
-        if reinit, result == 0, all[index].isSent == true, mode == .perDevice { all[index].reinit = spot }
+        if isLastCheck { all[index].lastCheck = reporter.spot.place }
+        if result < 0, isLastCheck { all[index].failedCheck = (reporter.spot, result) }
+        if reinit, result == 0, all[index].isSent == true, mode == .perDevice { all[index].reinit = reporter.spot }
     }
 
     /// The line of a request that a REINIT made.
-    mutating func requested(_ name: String, mode: Handshake.Mode?, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func requested(_ name: String, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         showsCapability = true
         let device = all[index]
         if mode == .legacy {
-            breaches.report(
-                .legacyRequests, device: name, at: spot, found: "the device requested an ACK in legacy mode", legal: "no request")
+            reporter.report(
+                .legacyRequests, device: name, found: "the device requested an ACK in legacy mode", legal: "no request")
         } else if device.isSent == false {
-            breaches.report(
-                .requestAfterMarker, device: name, at: spot,
+            reporter.report(
+                .requestAfterMarker, device: name,
                 found:
                     "the device requested an ACK though the marker for its last request was not written (\(device.markers) markers so far)",
                 legal: "no request: the one outstanding covers the new initial bytes")
         } else if device.reinit == nil, device.isSent == true {
-            breaches.report(
-                .requestCause, device: name, at: spot, found: "the device requested an ACK without a REINIT",
+            reporter.report(
+                .requestCause, device: name, found: "the device requested an ACK without a REINIT",
                 legal: "a query with reinit 1 before it")
         }
         all[index].reinit = nil
-        all[index].raised = spot
+        all[index].raised = reporter.spot
         all[index].isSent = false
     }
 
-    private mutating func missedRequest(_ index: Int, before spot: Spot, _ breaches: inout Breaches) {
+    private mutating func missedRequest(_ index: Int, _ reporter: inout RuleReporter) {
         guard let reinit = all[index].reinit else { return }
-        breaches.report(
-            .reinitRequests, device: all[index].name, at: reinit, with: [spot.place],
+        reporter.report(
+            .reinitRequests, device: all[index].name, at: reinit, with: [reporter.spot.place],
             found: "a query reported a REINIT after marker \(all[index].markers), but the device requested no ACK",
             legal: "vfio_query_precopy_size_request_switchover_ack as the next line of the device")
         all[index].reinit = nil
     }
 
     /// The device's part of a query (11.1).
-    mutating func reported(_ pending: DevicePending, mode: Handshake.Mode?, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func reported(_ pending: DevicePending, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
         guard let index = index(pending.device) else { return }
-        missedRequest(index, before: spot, &breaches)
+        missedRequest(index, &reporter)
         if let initial = all[index].initial, initial != pending.initial, all[index].knowsPart {
-            breaches.report(
-                .initialBytes, device: pending.device, at: spot,
+            reporter.report(
+                .initialBytes, device: pending.device,
                 found: "the device reports \(pending.initial) initial bytes; the lines before it make it \(initial)",
                 legal: "precopy initial size \(initial)")
             all[index].initial = pending.initial
         }
         guard pending.requestsAck else {
             guard let raised = all[index].raised else { return }
-            breaches.report(
-                .requestCollected, device: pending.device, at: spot, with: [raised.place],
+            reporter.report(
+                .requestCollected, device: pending.device, with: [raised.place],
                 found: "the query did not collect the request that the device raised", legal: "request switchover ack 1")
             all[index].raised = nil
             return
@@ -169,44 +168,44 @@ struct SourceDevices: Sendable {
         all[index].raised = nil
         if device.raised != nil { return }
         if mode == .legacy {
-            breaches.report(
-                .legacyRequests, device: pending.device, at: spot, found: "the device requested an ACK in legacy mode",
+            reporter.report(
+                .legacyRequests, device: pending.device, found: "the device requested an ACK in legacy mode",
                 legal: "request switchover ack 0")
         } else if !isFirstQueryOver {
             guard !device.enteredPrecopyAtSetup, device.isSent != nil else { return }
-            breaches.report(
-                .requestCause, device: pending.device, at: spot,
+            reporter.report(
+                .requestCause, device: pending.device,
                 found: "the device requested an ACK though set-up did not move it to PRE_COPY",
                 legal: "request switchover ack 0")
         } else if pending.final, device.failedCheck != nil {
             // The check that failed raised it, without a line of its own.
             all[index].isSent = false
         } else if device.isSent != nil {
-            breaches.report(
-                .requestCause, device: pending.device, at: spot,
+            reporter.report(
+                .requestCause, device: pending.device,
                 found: "the device requested an ACK in a later query, without a REINIT or a failed last check",
                 legal: "request switchover ack 0")
         }
     }
 
     /// The query is over.
-    mutating func queryEnded(mode: Handshake.Mode?, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func queryEnded(mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
         guard !isFirstQueryOver else { return }
         isFirstQueryOver = true
         guard mode == .perDevice else { return }
         for device in all where device.enteredPrecopyAtSetup && device.requests == 0 && device.isSent != nil {
-            breaches.report(
-                .setupRequest, device: device.name, at: spot, when: .capabilityOn,
+            reporter.report(
+                .setupRequest, device: device.name, when: .capabilityOn,
                 found: "set-up moved the device to PRE_COPY, but it requested no ACK in the first query", legal: "request switchover ack 1")
         }
     }
 
-    mutating func decided(at spot: Spot, _ breaches: inout Breaches) {
+    mutating func decided(_ reporter: inout RuleReporter) {
         for index in all.indices {
-            missedRequest(index, before: spot, &breaches)
+            missedRequest(index, &reporter)
             guard let raised = all[index].raised else { continue }
-            breaches.report(
-                .requestCollected, device: all[index].name, at: spot, with: [raised.place],
+            reporter.report(
+                .requestCollected, device: all[index].name, with: [raised.place],
                 found: "the source decided though no query had collected the device's request", legal: "a query that collects it")
             all[index].raised = nil
         }
@@ -214,11 +213,11 @@ struct SourceDevices: Sendable {
 
     // MARK: Sections
 
-    mutating func wroteBlock(_ name: String, _ size: Int64, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func wroteBlock(_ name: String, _ size: Int64, _ reporter: inout RuleReporter) {
         guard let index = index(name), !all[index].isCompleting, size > 0 else { return }
         if let marker = all[index].markerInPart {
-            breaches.report(
-                .markerDrained, device: name, at: marker, with: [spot.place],
+            reporter.report(
+                .markerDrained, device: name, at: marker, with: [reporter.spot.place],
                 found: "the marker was written before a block of the same section", legal: "the marker behind the section's last block")
         }
         let size = UInt64(size)
@@ -235,63 +234,62 @@ struct SourceDevices: Sendable {
         all[index].clearCache()
     }
 
-    mutating func wroteMarker(_ name: String, mode: Handshake.Mode?, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func wroteMarker(_ name: String, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         showsCapability = true
         if !all[index].hasBlockInPart, all[index].knowsPart { all[index].clearCache() }
         let device = all[index]
         if let initial = device.initial, initial > 0, device.knowsPart {
-            breaches.report(
-                .markerDrained, device: name, at: spot, found: "the marker was written with \(initial) initial bytes left",
+            reporter.report(
+                .markerDrained, device: name, found: "the marker was written with \(initial) initial bytes left",
                 legal: "the marker in the section that leaves 0")
         }
         if device.isSent == true {
-            breaches.report(
-                .markerPerRequest, device: name, at: spot, with: [device.points.last?.place],
+            reporter.report(
+                .markerPerRequest, device: name, with: [device.points.last?.place],
                 found: "marker \(device.markers + 1) was written with no request since marker \(device.markers)",
                 legal: mode == .legacy ? "one marker" : "a marker after a new request only")
         } else if mode == .perDevice, device.requests == 0, device.raised == nil, device.isSent == false {
-            breaches.report(
-                .markerPerRequest, device: name, at: spot, found: "a marker was written by a device that requested no ACK",
+            reporter.report(
+                .markerPerRequest, device: name, found: "a marker was written by a device that requested no ACK",
                 legal: "a marker after a request only")
         }
-        all[index].markerInPart = spot
-        marked(index, spot)
+        all[index].markerInPart = reporter.spot
+        marked(index, at: reporter.spot.place)
     }
 
-    private mutating func marked(_ index: Int, _ spot: Spot) {
+    private mutating func marked(_ index: Int, at place: Place) {
         all[index].isSent = true
         all[index].markers += 1
         guard all[index].points.count < SourceDevice.mostMarkers else { return }
-        all[index].points.append(MarkerPoint(place: spot.place, bytes: all[index].bytes))
+        all[index].points.append(MarkerPoint(place: place, bytes: all[index].bytes))
     }
 
     /// The end of the device's section.
     mutating func iterated(
-        _ name: String, initial: UInt64, dirty: UInt64, printsMarkers: Bool, mode: Handshake.Mode?, at spot: Spot,
-        _ breaches: inout Breaches
+        _ name: String, initial: UInt64, dirty: UInt64, printsMarkers: Bool, mode: Handshake.Mode?, _ reporter: inout RuleReporter
     ) {
         guard let index = index(name) else { return }
         if !all[index].hasBlockInPart, all[index].knowsPart { all[index].clearCache() }
         let device = all[index]
         if printsMarkers, let known = device.initial, known != initial, device.knowsPart {
-            breaches.report(
-                .initialBytes, device: name, at: spot,
+            reporter.report(
+                .initialBytes, device: name,
                 found: "the section left \(initial) initial bytes; the lines before it make it \(known)",
                 legal: "precopy initial size \(known)")
         }
         if let marker = device.markerInPart, initial > 0 {
-            breaches.report(
-                .markerDrained, device: name, at: marker, with: [spot.place],
+            reporter.report(
+                .markerDrained, device: name, at: marker, with: [reporter.spot.place],
                 found: "the marker was written in a section that left \(initial) initial bytes",
                 legal: "the marker in the section that leaves 0")
         }
         if announcesRequests, mode == .perDevice {
-            if initial == 0, device.isSent == false, device.requests > device.markers { marked(index, spot) }
+            if initial == 0, device.isSent == false, device.requests > device.markers { marked(index, at: reporter.spot.place) }
         } else if printsMarkers, initial == 0, device.isSent == false, device.knowsPart {
             let isRequested = device.requests > 0
-            breaches.report(
-                .markerDue, device: name, at: spot, when: isRequested ? .always : .capabilityOn,
+            reporter.report(
+                .markerDue, device: name, when: isRequested ? .always : .capabilityOn,
                 found: "the section drained the device, whose marker \(device.markers + 1) was due, and ended without it",
                 legal: "vfio_send_init_data_flag before the section's end")
             // Said once for a marker, not for each section that follows.
