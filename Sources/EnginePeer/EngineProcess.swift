@@ -1,11 +1,11 @@
-/// A side of a migration that is the engine: a host in this process, made of what a QEMU would be started with.
+/// A process of the engine as a side: a host in virtual time, configured as a QEMU would be started.
 import MigrationEngine
 import MigrationTrace
 import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Where a process logs to: the leg at hand, as one of its sides.
+/// Passes what a process logs to the current leg, as one of its two sides.
 final class ProcessLog: HostLog {
     var leg: EngineLeg
     var isSource: Bool
@@ -27,14 +27,15 @@ package final class EngineProcess {
     private(set) var main: MainThread!
     private(set) var devices: [String: MockMigrationDevice] = [:]
     private(set) var modules: [VFIOModule] = []
-    /// Those beside memory and VFIO devices.
+    /// The modules in addition to memory and VFIO devices.
     private(set) var others: EngineProcessModules!
     var incoming: Incoming?
     package var wasKilled = false
     /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
     private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
 
-    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
+    /// Starts the process: plugs and resets its devices, and starts the guest unless it starts paused. `generation` replaces that of the
+    /// configuration.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
         refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)? = nil
@@ -56,7 +57,7 @@ package final class EngineProcess {
         others.register(isFirstHost: role == .source)
         for device in configuration.devices where !device.isPluggedLater { try plug(device) }
         host.register(GlobalState())
-        // What blocks a migration blocks it where it would go out.
+        // A migration blocker refuses the source's command line only.
         if role == .source, let refusal = VFIOModule.refusal(of: modules) { throw refused("its command line", refusal) }
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
@@ -68,7 +69,7 @@ package final class EngineProcess {
         others.startGuest(simulation)
     }
 
-    /// The commands that `migrate-set-capabilities` and the machine type come to.
+    /// The settings that the machine type, the capabilities and the parameters amount to.
     private func settings(_ generation: Generation) throws -> HostSettings {
         let features = ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)
         let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
@@ -93,9 +94,9 @@ package final class EngineProcess {
         let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
         devices[device.name] = mock
-        // A device that does not migrate is there all the same, without a section.
+        // A device that does not migrate has no section.
         if module.plug(host) { host.register(module, device: mock) }
-        // Neither the device nor its module is kept by what the device tells.
+        // The closure must keep neither the device nor its module alive.
         let place = modules.count
         modules.append(module)
         mock.entered = { [unowned self] state in

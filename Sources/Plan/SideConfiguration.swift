@@ -7,13 +7,13 @@ package enum Role: String, Hashable, Sendable {
 
 /// A mock device of a side.
 package struct MockDevice: Hashable, Sendable {
-    /// QEMU's `id=`, and the name in the device log.
+    /// QEMU's `id=`, and the device's name in the device log.
     package let name: String
     package var script: DeviceScript
-    /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
+    /// The slot of the root bus, which decides the section's idstr; the same on both sides, in whatever order devices are plugged.
     package let slot: Int
-    /// Not there when QEMU starts: the slot holds a PCIe root port, and a step plugs the device behind it. The root bus itself takes no
-    /// hot-plugged device (q35 of 10.0.13 and 11.1.3).
+    /// True if the device is hot-plugged: at start-up the slot holds a PCIe root port, and a step plugs the device behind it. The root bus
+    /// of q35 itself accepts no hot-plugged device (10.0.13 and 11.1.3).
     package var isPluggedLater = false
 
     package init(name: String, script: DeviceScript, slot: Int = 0x10) {
@@ -25,37 +25,37 @@ package struct MockDevice: Hashable, Sendable {
     /// The idstr of its section, `0000:00:10.0/vfio`; behind a root port `0000:00:10.0:00.0/vfio`.
     package var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
 
-    /// The root port in its slot.
+    /// The id of the root port in the slot of a hot-plugged device.
     package var port: String { "port-\(name)" }
 }
 
-/// Everything a QEMU side is started with.
+/// Everything a side is started with.
 package struct SideConfiguration: Sendable {
     package var binary: SideImplementation
     /// The machine type as `-M` takes it, with its options.
     package var machine: String
     package var memoryMiB = 64
     package var firmware = Firmware.halting
-    /// Of these so many, from 4 MiB up, hold bytes that are not 0 from the start: memory that takes more than a few bytes a page to send.
+    /// MiB from address 4 MiB up that hold nonzero bytes from the start, so that their pages cost more than a few bytes to send.
     package var filledMiB = 0
-    /// In the order of plugging.
+    /// The devices, in the order of plugging.
     package var devices: [MockDevice] = []
-    /// Properties of each device, beside those that make it a mock.
+    /// QEMU properties of each device, in addition to those that make it a mock.
     package var deviceProperties: [String: String] = [:]
-    /// `-S`: the guest does not start by itself.
+    /// `-S`: the guest starts when `cont` is executed.
     package var startsPaused = false
-    /// A gate that every connection it makes over IP waits for, as on a slow network; only on a side with devices.
+    /// A gate that each outgoing IP connection waits for, as on a slow network. Needs a side with devices.
     package var connectGate: String?
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
     package var legacyProperty: Bool?
     package var capabilities: [String: Bool] = [:]
-    /// As `migrate-set-parameters` takes them.
+    /// Migration parameters by their QMP names, as `migrate-set-parameters` takes them.
     package var parameters: [String: JSONValue] = [:]
-    /// The trace events to log, by exact name; those the binary lacks must not be here.
+    /// The trace events to log, by exact name. QEMU refuses to start with an event that it lacks.
     package var traceEvents: [String] = []
-    /// What an engine's guest has beside; nothing where the side is a QEMU.
+    /// What the guest has in addition to memory and devices; only the engine models it.
     package var modules = EngineModules()
-    /// What else QEMU is started with.
+    /// Further arguments of QEMU's command line.
     package var extraArguments: [String] = []
 
     package init(binary: SideImplementation, machine: String) {
@@ -65,19 +65,19 @@ package struct SideConfiguration: Sendable {
 }
 
 extension SideConfiguration {
-    /// The commands that set its capabilities and parameters.
+    /// The commands that set the capabilities and parameters.
     package var settingCommands: [(command: String, arguments: JSONValue)] {
         let asked: [JSONValue] = capabilities.sorted { $0.key < $1.key }.map { ["capability": .string($0.key), "state": .bool($0.value)] }
         return (asked.isEmpty ? [] : [("migrate-set-capabilities", ["capabilities": .array(asked)])])
             + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
     }
 
-    /// What makes a device a mock, and the properties that all have.
+    /// The options that make a device a mock, and the properties that all devices have.
     package func options(ofDevice index: Int) -> [(key: String, value: String)] {
         [("iommufd", "iommufd0"), ("fd", "\(firstDeviceDescriptor + index)")] + deviceProperties.sorted { $0.key < $1.key }
     }
 
-    /// The arguments of `device_add` for a device that is plugged later.
+    /// The arguments of `device_add` for a hot-plugged device.
     package func plugging(_ index: Int) -> JSONValue {
         var arguments: [String: JSONValue] = [
             "driver": "vfio-pci", "id": .string(devices[index].name), "bus": .string(devices[index].port),
@@ -87,5 +87,5 @@ extension SideConfiguration {
     }
 }
 
-/// The number of the descriptor that a side's first device has; the others follow.
+/// The file-descriptor number of a side's first device; further devices have the numbers that follow.
 package let firstDeviceDescriptor = 100
