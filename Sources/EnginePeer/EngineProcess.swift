@@ -5,7 +5,7 @@ import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Where a process logs to: the leg at hand, as one of its sides.
+/// The log of a process: the present leg, as one of its sides.
 final class ProcessLog: HostLog {
     var leg: EngineLeg
     var isSource: Bool
@@ -15,8 +15,8 @@ final class ProcessLog: HostLog {
         self.isSource = isSource
     }
 
-    func take(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
-    func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
+    func append(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
+    func appendDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
 }
 
 final class EngineProcess {
@@ -110,7 +110,7 @@ final class EngineProcess {
         switch planned.backend {
         case .mock(let script):
             let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
-                log.takeDevice($0)
+                log.appendDevice($0)
             }
             return (mock, mock)
         }
