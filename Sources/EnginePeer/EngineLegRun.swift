@@ -116,7 +116,7 @@ final class EngineLegRun {
         return .ended(migration.status.rawValue)
     }
 
-    /// The destination comes to its own end, and what is to be done afterwards is.
+    /// Waits until the destination has ended, and then takes the steps that come afterwards.
     private func finish() throws {
         source.host.openAllGates()
         destination.host.openAllGates()
@@ -266,7 +266,7 @@ final class EngineLegRun {
     private static let lastMoments: UInt64 = 2_000_000
     private var closing: (role: Role, at: UInt64)?
 
-    /// Takes the next step of whoever is due; false if nobody is.
+    /// Takes the next step of the thread that is due; false if none is.
     private func step() -> Bool {
         let canStep = simulation.step()
         guard let closing, simulation.clock.now >= closing.at || !canStep else { return canStep }

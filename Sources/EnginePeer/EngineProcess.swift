@@ -5,7 +5,7 @@ import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Where a process logs to: the leg at hand, as one of its sides.
+/// Where a process logs to: the current leg, as one of its sides.
 final class ProcessLog: HostLog {
     var leg: EngineLeg
     var isSource: Bool

@@ -20,8 +20,8 @@ package protocol EngineLog: AnyObject {
     func endlessProof(armed: String?) -> String?
 }
 
-/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before
-/// anything runs, or `SideRefusal` as a QEMU does.
+/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal`
+/// before anything runs, or `SideRefusal` as a QEMU does.
 package func migrateInEngine(
     _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
 ) throws -> [MigrationRecord] {

@@ -1,4 +1,5 @@
-/// Drives one migration in the engine, as a manager does, until nothing moves any more; counts the places it passes, and makes one of them fail.
+/// Drives one migration in the engine, as a manager does, until nothing moves any more; counts the places it passes, and makes one of them
+/// fail.
 import Glibc
 import MigrationEngine
 import MigrationStream

@@ -36,7 +36,7 @@ package enum Fault: String, CaseIterable, Hashable, Sendable {
     case breaks = "break"
     /// `migrate_cancel` at the source.
     case cancel
-    /// The destination's process is killed, when the step at hand is over.
+    /// The destination's process is killed when the current step is over.
     case kill
 }
 

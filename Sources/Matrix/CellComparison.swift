@@ -15,8 +15,8 @@ package struct ComparedDifference: Hashable, Sendable {
 package struct CellComparison: Sendable {
     package enum Outcome: Hashable, Sendable {
         case equal
-        /// What was observed, in ending and counts, is one of the ways that the other run may take: after so many of them. `isWhole`: and so is
-        /// the order of its events.
+        /// What was observed, in ending and counts, is one of the ways that the other run may take: after so many of them. `isWhole`: and
+        /// so is the order of its events.
         case reached(runs: Int, isWhole: Bool)
         /// A race between two sides that no seed can be given to.
         case notComparable

@@ -96,8 +96,8 @@ package struct EngineComparison: Sendable {
 }
 
 extension Cell {
-    /// Whether chance may make these differences of order, though how it ends and what is counted is as it must be. Between two runs of QEMU
-    /// nothing else was seen to differ.
+    /// Whether chance may make these differences of order, though how it ends and what is counted is as it must be. Between two runs of
+    /// QEMU nothing else was seen to differ.
     func leavesToChance(_ differences: [(leg: Int?, difference: Difference)], sometimes: Set<String>) -> Bool {
         differences.allSatisfy { leg, difference in
             if case .rules(let one, let other) = difference { return sometimes.isSuperset(of: one + other) }
@@ -116,11 +116,12 @@ extension Cell {
             if scenario.guest == .stopped || scenario.interruption == .stopBeforeMarker { return order.thread.isSource }
             // How often a device that re-initialises forever has done so when a legacy source decides, which asks for no ACK of it.
             if scenario.reinitsForever { return true }
-            // What was written to a connection that has just ended may or may not be on its way, and whether the writer learns of it at once.
+            // What was written to a connection that has just ended may or may not be on its way, and whether the writer learns of it at
+            // once.
             if case .channelCut = scenario.breakage { return true }
             if case .sourceKilled = scenario.breakage { return !order.thread.isSource }
             if scenario.cancel == .onlyTheAckIsMissing { return !order.thread.isSource }
-            if scenario.mishap == .destinationEnds { return !order.thread.isSource }
+            if scenario.failureAfterPause == .destinationEnds { return !order.thread.isSource }
             if [.paused, .recovered].contains(scenario.postcopy?.course) { return order.thread.isSource }
             // How far a destination's load has come, and a source that can still write to its socket, when the kernel has ended it.
             if case .destinationKilled = scenario.breakage { return true }
@@ -133,8 +134,8 @@ extension Cell {
             }
             // The program is ended when the source's part is over; the destination may not have said its last word.
             if scenario.postcopy?.course == .cutAtTheEnd { return !order.thread.isSource }
-            // A destination that fails by itself, and nothing holds the source back: how far it comes until it notices. The destination's own
-            // part is the same each time.
+            // A destination that fails by itself, and nothing holds the source back: how far it comes until it notices. The destination's
+            // own part is the same each time.
             return forecasts[(leg ?? forecasts.count) - 1].isFailureThatIsNotPlaced && order.thread.isSource
                 && (scenario.breakage == nil || selection["call"].hasPrefix("destination"))
         }

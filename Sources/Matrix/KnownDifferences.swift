@@ -1,5 +1,5 @@
-/// Where an engine is known to do something else than the QEMU of its generation, as data: in which cells, of which exact versions, in what,
-/// and why that is so.
+/// Where an engine is known to do something else than the QEMU of its generation, as data: in which cells, of which exact versions, in
+/// what, and why that is so.
 
 import MigrationTrace
 import Verification
@@ -90,7 +90,8 @@ extension YAMLValue {
         let counts = Handshake.comparedCounts.union(["ending", "extent"])
         guard counts.contains(word) || Rule[id: word] != nil || Event.vocabulary.contains(where: { $0.name == word }) else {
             throw error(
-                "expected the name of an event, the identifier of a rule, or one of \(counts.sorted().joined(separator: ", ")), found '\(word.prefix(60))'"
+                "expected the name of an event, the identifier of a rule, or one of \(counts.sorted().joined(separator: ", ")), found "
+                    + "'\(word.prefix(60))'"
             )
         }
         return word

@@ -32,7 +32,7 @@ package class EngineThread {
     /// Takes the next step.
     package func step() {}
 
-    /// What the thread is, and what its next step does; for whoever counts steps by kind.
+    /// What the thread is, and what its next step does; steps are counted by this name.
     package var stepName: String { "thread" }
 
     /// When its next step can be taken, if that is before this time; nil otherwise, and while it waits. Its host is not halted.

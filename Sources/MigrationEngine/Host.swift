@@ -1,4 +1,5 @@
-/// A process that migrates: its guest, its modules, its settings and its log. A host may be a source, a destination, or first one and then the other.
+/// A process that migrates: its guest, its modules, its settings and its log. A host may be a source, a destination, or one after the
+/// other.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol

@@ -201,7 +201,7 @@ package final class MainThread: EngineThread {
         let readError: ProtocolError
         switch opening {
         case .none: return
-        // Whoever asks for the opening ends the command there: a migration that went on without its return path would lose each ACK.
+        // The caller ends the command where the opening is refused: a migration that went on without its return path would lose each ACK.
         case .refused(let error): preconditionFailure("opened, though it was refused: \(error.text)")
         case .opens, .silent: readError = ReturnPathRules.channelEnded
         case .broken(let error): readError = error

@@ -1,5 +1,5 @@
-/// The guest stops or starts: the run state changes, then two passes over the devices, `prepare` and `change`; a stop goes from the last device to
-/// the first (confirmed on 10.0.13 and 11.1.3).
+/// The guest stops or starts: the run state changes, then two passes over the devices, `prepare` and `change`; a stop goes from the last
+/// device to the first (confirmed on 10.0.13 and 11.1.3).
 import MigrationTrace
 
 struct VMTransition {
@@ -11,7 +11,7 @@ struct VMTransition {
     /// What a device refused with; the passes go on.
     private(set) var failure: ModuleError?
 
-    /// Only the devices: the run state is changed by whoever asked for it, when they have.
+    /// Only the devices change; the caller changes the run state once they have.
     let isOfDevices: Bool
 
     init(runs: Bool, reason: RunState, isOfDevices: Bool = false) {

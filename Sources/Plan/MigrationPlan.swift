@@ -22,7 +22,7 @@ package struct MigrationLeg: Sendable {
     package enum Channel: Hashable, Sendable {
         /// TCP on loopback, the port chosen by the kernel.
         case tcp
-        /// The same through a relay of ours, which a step may cut.
+        /// The same through a relay in this process, which a step may cut.
         case relayed
         /// A file, which the destination loads when the source has completed.
         case file
@@ -63,8 +63,8 @@ package struct MigrationPlan: Sendable {
     package var source: SideConfiguration
     /// One migration after the other, each to a destination of its own; at least one.
     package var legs: [MigrationLeg]
-    /// Bytes a side's logs may grow to. A source without devices, whose queries nothing slows down, writes some 20 MB a second when it waits;
-    /// where nobody gets a processor but it, that must be enough for a while.
+    /// Bytes a side's logs may grow to. A source without devices, whose queries nothing slows down, writes some 20 MB a second when it
+    /// waits; where nobody gets a processor but it, that must be enough for a while.
     package var logLimit = 256 << 20
 
     package init(source: SideConfiguration, destination: SideConfiguration) {

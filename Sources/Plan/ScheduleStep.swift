@@ -35,7 +35,8 @@ package enum ScheduleStep: Hashable, Sendable {
     case haltDestination
     /// Lets a destination go on whose process is halted.
     case resumeDestination
-    /// Takes a paused postcopy up again, over a new connection: `migrate-recover` at the destination, `migrate` with `resume` at the source.
+    /// Takes a paused postcopy up again, over a new connection: `migrate-recover` at the destination, `migrate` with `resume` at the
+    /// source.
     case recover
     /// Waits until the job has concluded, without an error, and dismisses it.
     case concludeJob(Role, id: String)
@@ -98,7 +99,7 @@ extension [ScheduleStep] {
     }
 }
 
-/// Whether the source decides by the threshold that was last asked for: it reckons one at the end of each window, by the parameters of
+/// Whether the source decides by the threshold that was last asked for: it computes one at the end of each window, from the parameters of
 /// that moment. Until then nothing is known of what stays above it.
 package struct ThresholdInForce {
     package let steps: [ScheduleStep]

@@ -19,7 +19,8 @@ final class Diary: Sendable {
     var armed: String? { steps.armed(after: marks.count) }
 }
 
-/// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is over.
+/// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is
+/// over.
 func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: Diary, deadline: Deadline) async throws {
     func board(_ role: Role) throws -> GateBoard {
         guard let board = sides[role].board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
@@ -132,7 +133,7 @@ extension QEMUSide {
                 try await execute("job-dismiss", ["id": .string(id)])
                 return true
             }
-            // Its events are read by whoever watches the migration.
+            // The task that watches the migration reads its events.
             try? await Task.sleep(for: .milliseconds(2))
         }
         return false
@@ -151,8 +152,8 @@ extension LegSides {
         throw SideError("the source has reported its end and answers, but logged no \(event) within 5 s")
     }
 
-    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
-    /// the deadline passed, first.
+    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled,
+    /// or the deadline passed, first.
     fileprivate func wait(
         _ role: Role, _ event: String, text: String? = nil, times: Int, isFurther: Bool = false, deadline: Deadline
     ) async throws -> Bool {

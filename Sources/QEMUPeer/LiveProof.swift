@@ -40,7 +40,7 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
     }
 }
 
-/// Set once, by whoever ends a wait.
+/// Set once, by the task that ends a wait.
 private final class Flag: Sendable {
     private let value = Atomic(false)
     var isSet: Bool { value.load(ordering: .acquiring) }

@@ -6,7 +6,8 @@ import Plan
 
 /// Cgroups below the root of the hierarchy, version 1 or 2, each removed when its process has ended.
 ///
-/// After a kill of this program the empty group stays; the next probe removes it, as the kernel lets nobody remove one with a living process.
+/// After a kill of this program the empty group stays; the next probe removes it, as the kernel lets nobody remove one with a living
+/// process.
 package enum MemoryGroup {
     /// Bytes that a process may still take: enough to answer, too few for the thread and the buffers of a migration.
     private static let headroom = 64 << 10

@@ -41,7 +41,7 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
         do {
             while let part = try await group.next() { records = part ?? records }
         } catch {
-            // Whoever waits for another waits no longer.
+            // A task that waits for the other one waits no longer.
             group.cancelAll()
             await meeting.cancel()
             while (try? await group.next()) != nil {}
@@ -161,7 +161,7 @@ private func outcome(
     }
 }
 
-/// The source has come to its end: lets the destination come to its own, which may still be held, and does what is to be done then.
+/// The source has ended: lets the destination end, which a gate may still hold, and takes the steps that come afterwards.
 private func finish(_ leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, _ relay: Relay?, diary: Diary) async throws {
     sides.source.board?.openAll()
     sides.destination.board?.openAll()
@@ -293,7 +293,7 @@ private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg,
     }
 }
 
-/// The destination's statuses; after a completed migration it is given time to come to its own end.
+/// The destination's statuses; after a completed migration the destination gets time to end.
 private func drainStatuses(_ destination: QEMUSide, settled: Bool, final: Set<String>) async -> [String] {
     var statuses: [String] = []
     let deadline = Deadline.after(seconds: settled ? 5 : 0.2)

@@ -81,7 +81,8 @@ private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, fo
             if case .qemuSavevmQueryPending(let query) = line.event { return query.pendingAcks == 0 ? .perDevice : .legacy }
         }
         throw SideError(
-            "\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in \(side.files.log)"
+            "\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in "
+                + "\(side.files.log)"
         )
     }
 }

@@ -21,7 +21,7 @@ extension QEMUBinary {
     }
 }
 
-/// The binaries at hand: what `harness/qemu/fetch` has unpacked, and the user's own.
+/// The available binaries: those that `harness/qemu/fetch` has unpacked, and the user's custom builds.
 package struct QEMUBinaries: Sendable {
     package struct Fetched: Hashable, Sendable {
         package let binary: QEMUBinary
@@ -61,7 +61,8 @@ package struct QEMUBinaries: Sendable {
             let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard fields.count == 4, fields.allSatisfy({ !$0.isEmpty }) else {
                 throw Environment(
-                    "\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix qemu fetch"
+                    "\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix "
+                        + "qemu fetch"
                 )
             }
             return Fetched(binary: QEMUBinary(name: String(fields[0]), start: .root(String(fields[3]))), suite: String(fields[2]))

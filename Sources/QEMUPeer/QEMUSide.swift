@@ -94,7 +94,7 @@ package final class QEMUSide: Sendable {
         }
     }
 
-    /// Leaves the process next to no memory to take: whoever does that ends it, by the kernel's hand.
+    /// Leaves the process next to no memory to take, so that the kernel kills it as soon as it needs more.
     func limitMemory() throws {
         killed.withLock { $0 = true }
         try MemoryGroup.make(for: process.value)
@@ -134,7 +134,8 @@ package final class QEMUSide: Sendable {
         } catch let refusal as SideRefusal {
             guard refusal.text.contains(words) else {
                 throw SideError(
-                    "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', found: \(refusal.text)"
+                    "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', found: "
+                        + "\(refusal.text)"
                 )
             }
             return
@@ -160,7 +161,8 @@ package final class QEMUSide: Sendable {
         }
         for (name, value) in configuration.capabilities where inForce[name] != value {
             throw SideError(
-                "\(role.rawValue) \(configuration.binary.name): expected capability \(name) \(value ? "on" : "off") after setting it, found "
+                "\(role.rawValue) \(configuration.binary.name): expected capability \(name) \(value ? "on" : "off") after setting it, "
+                    + "found "
                     + (inForce[name].map { $0 ? "on" : "off" } ?? "no such capability"))
         }
         return inForce

@@ -97,7 +97,7 @@ final class QMPListener: Sendable {
     }
 }
 
-/// One monitor connection. Several tasks may use it at once: whoever finds nobody reading reads for all.
+/// One monitor connection. Several tasks may use it at once: a task that finds no other one reading reads for all.
 package actor QMPConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []

@@ -30,7 +30,7 @@ final class Relay: Sendable {
             throw error
         }
         port = UInt16(bigEndian: address.sin_port)
-        // It ends with the connection, or with the listener, which whoever made it closes.
+        // It ends with the connection, or with the listener, which its owner closes.
         DispatchQueue(label: "ackmatrix.relay").async { self.carry() }
     }
 
@@ -42,7 +42,7 @@ final class Relay: Sendable {
             guard let ends else { throw SideError("\(part.rawValue) is to be cut, but nothing is connected") }
             switch part {
             case .whole:
-                // Each side comes to the end of what it reads, and finds nobody to write to.
+                // Each side reads to the end of the data, and its writes fail.
                 shutdown(ends.destination, Int32(SHUT_RD))
                 shutdown(ends.source, Int32(SHUT_RDWR))
             case .returnPath:

@@ -1,4 +1,4 @@
-/// A shell script of ours, run as somebody else would: in a folder that is not ours, with an environment that has nothing in it.
+/// Runs a standalone script as another user would: in a folder outside the repository, and with an empty environment.
 import Foundation
 import Subprocess
 import SystemPackage
@@ -11,7 +11,8 @@ package struct ScriptResult: Hashable, Sendable {
     package let output: String
 }
 
-/// Runs `sh PATH` in `folder` with this environment alone. When the task is cancelled the script is asked to end, and reaps what it started.
+/// Runs `sh PATH` in `folder` with this environment alone. When the task is cancelled the script is asked to end, and reaps what it
+/// started.
 package func runShellScript(_ path: String, folder: String, environment: [String: String]) async throws -> ScriptResult {
     var options = PlatformOptions()
     options.processGroupID = 0

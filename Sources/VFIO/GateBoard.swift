@@ -48,7 +48,7 @@ package final class GateBoard: @unchecked Sendable {
         package let held: [String: Int]
     }
 
-    /// Gives gates and devices their places, which they keep for whoever maps the file.
+    /// Gives gates and devices their places, which are the same for every process that maps the file.
     package func places(gates: [String], devices: [String]) throws(Failure) -> Places {
         func place(_ names: [String], _ index: (OpaquePointer, String) -> Int32, _ place: (Int32) -> Int) throws(Failure) -> [String: Int] {
             var places: [String: Int] = [:]
@@ -76,7 +76,8 @@ package final class GateBoard: @unchecked Sendable {
         guard index >= 0 else {
             throw Failure(
                 description:
-                    "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side"
+                    "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a "
+                    + "side"
             )
         }
         var now = board_progress()

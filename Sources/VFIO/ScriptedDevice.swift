@@ -50,7 +50,7 @@ package struct DeviceHold {
     package var gates: UInt32
 }
 
-/// What the calls on a process's scripted devices have left to wait for. Whoever runs the thread that made the calls collects it.
+/// What the calls on a process's scripted devices have left to wait for. The driver of the thread that made the calls collects it.
 package final class DeviceDelay {
     /// Nanoseconds that the calls take.
     package private(set) var cost: UInt64 = 0

@@ -1,6 +1,7 @@
 /// What differs between two runs of one cell: verdict, counts, broken rules, and the order of protocol events.
 ///
-/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see `ProtocolVocabulary`.
+/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see
+/// `ProtocolVocabulary`.
 
 /// A place where a thread did something else than expected.
 package struct OrderDifference: Hashable, Sendable {
@@ -28,7 +29,8 @@ package enum Difference: Hashable, Sendable {
     /// Steps beyond those that are kept, or a leg that only one of the two has.
     case extent(String)
 
-    /// What an entry in the list of known differences must name to explain it: `ending`, the name of a count, ids of rules, names of events.
+    /// What an entry in the list of known differences must name to explain it: `ending`, the name of a count, ids of rules, names of
+    /// events.
     package var subjects: Set<String> {
         switch self {
         case .ending: ["ending"]
@@ -81,8 +83,8 @@ package enum Difference: Hashable, Sendable {
 }
 
 extension ProtocolSequence {
-    /// Where this differs from what is expected, thread by thread. `isOpenEnded`: both were broken off in the midst of rounds that never end,
-    /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
+    /// Where this differs from what is expected, thread by thread. `isOpenEnded`: both were broken off in the midst of rounds that never
+    /// end, each after as many as there was time for; what one has more must be of the same kinds as what both have.
     package func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
         let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
@@ -94,8 +96,8 @@ extension ProtocolSequence {
 }
 
 extension ProtocolSequence {
-    /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how far
-    /// devices come in their iterations, where `iterates` is false.
+    /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how
+    /// far devices come in their iterations, where `iterates` is false.
     package func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
         var sequence = self
         if !counts.contains("acks-counted") { sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } } }

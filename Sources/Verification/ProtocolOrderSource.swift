@@ -1,7 +1,7 @@
 /// A source's part of the canonical sequence: which thread each event is of, and what of it is compared.
 ///
-/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against the thread
-/// ids in the logs of 10.0.13.
+/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against
+/// the thread ids in the logs of 10.0.13.
 import MigrationTrace
 
 struct SourceOrder: Sendable {
@@ -254,8 +254,8 @@ struct SourceOrder: Sendable {
             .sourceReturnPathThreadEnd:
             steps.add(.returnPath, event, at: place)
         case .sourceReturnPathThreadPong(let value):
-            // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
-            // breaks may take it along.
+            // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel
+            // that breaks may take it along.
             if value != listenPing { steps.add(.returnPath, event, "0x" + String(value, radix: 16), at: place) }
         case .sourceReturnPathThreadSwitchoverAcked(let pending):
             steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)

@@ -1,7 +1,8 @@
-/// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are equal.
+/// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are
+/// equal.
 ///
-/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts there
-/// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself.
+/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts
+/// there is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself.
 import MigrationTrace
 
 /// A thread of a side whose order is its own.
@@ -22,8 +23,8 @@ package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case statuses
         /// Errors that one of several threads stores.
         case errors
-        /// The wait for the end of the return path: by the migration thread where everything could be sent, else by the clean-up. Whether the last
-        /// write to a channel that is closed fails is chance.
+        /// The wait for the end of the return path: by the migration thread where everything could be sent, else by the clean-up. Whether
+        /// the last write to a channel that is closed fails is chance.
         case join
         /// By section idstr: what the device itself saw.
         case device(String)

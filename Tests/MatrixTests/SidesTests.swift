@@ -9,7 +9,7 @@ import Testing
 @Suite struct SidesTests {
     private let matrix: MatrixFile
     private let deviations: DeviationFile
-    /// As if QEMUs of two releases were at hand, and a build of one's own.
+    /// As if QEMUs of two releases were available, and a custom build.
     private let qemus: [ProbedBinary]
 
     init() throws {

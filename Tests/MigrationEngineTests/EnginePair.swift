@@ -93,7 +93,7 @@ final class EnginePair {
     var illegalArcs: Set<StatusArc> { source.illegalArcs.union(destination.illegalArcs) }
     /// ACKs that the source has counted.
     var acks: Int { sourceLog.count { if case .sourceReturnPathThreadSwitchoverAcked = $0 { true } else { false } } }
-    /// By whom the destination approved, in order.
+    /// The approvers of the destination, in order.
     var approvers: [String] {
         destinationLog.events.compactMap { event in
             switch event {

@@ -8,10 +8,10 @@ package enum SideKind: String, CaseIterable, Hashable, Sendable {
     /// The engine in this process, of one generation or another.
     case engine
 
-    /// One that is at hand, in words.
-    var sideAtHand: String {
+    /// An available side of this kind, in words.
+    var availableSide: String {
         switch self {
-        case .qemu: "binary at hand"
+        case .qemu: "available binary"
         case .engine: "generation of the engine"
         }
     }
@@ -51,8 +51,8 @@ extension SharedCell {
 }
 
 extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A build of
-    /// one's own is called otherwise, and may do otherwise.
+    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A custom
+    /// build has another name, and may behave differently.
     package var counterpart: ProbedBinary? {
         guard !binary.isEngine, features.generation == binary.name else { return nil }
         return .engine(binary.name)

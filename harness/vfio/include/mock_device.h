@@ -2,8 +2,8 @@
  * The mock VFIO device: a pure model of a device with a migration driver.
  *
  * A model is a context object: no process globals, no allocation after creation, no clock, sleep,
- * thread or I/O. A call says what the kernel would return and what the call would cost; whoever
- * drives the model (the preload shim with the wall clock, an engine with a virtual one) waits out
+ * thread or I/O. A call says what the kernel would return and what the call would cost; the
+ * driver of the model (the preload shim with the wall clock, an engine with a virtual one) waits out
  * the cost and the gates, makes descriptors and writes the log. A model is used by one thread at a
  * time. Two models that run the same script and get the same calls report identical events.
  *

@@ -72,12 +72,12 @@ extension Draft {
     /// Lets the last device load on, and waits for every ACK.
     var everyACKComes: [ScheduleStep] { [.open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: acks))] }
 
-    /// Makes what is planned a first leg, with this mishap, and the undisturbed migration a second one from the same process.
-    mutating func migrateAgain(mishap: (inout Scenario) -> Void) throws {
+    /// Makes what is planned a first leg, with this failure, and the undisturbed migration a second one from the same process.
+    mutating func migrateAgain(failure: (inout Scenario) -> Void) throws {
         // The next attempt begins when nothing of this one is left.
         plan.leg.afterwards.append(.wait(.logged(.source, event: "migration_return_path_end_after", times: 1)))
         var failed = scenario
-        mishap(&failed)
+        failure(&failed)
         earlier = [failed]
         var next = MigrationLeg(destination: plan.leg.destination)
         next.haltsDestination = plan.leg.haltsDestination

@@ -15,13 +15,13 @@ extension Driver {
         },
         Driver("libvirt-cancel", "cancelled when the source has paused before the switchover") { draft in
             draft.pauseBeforeSwitchover()
-            draft.scenario.mishap = .cancelled
+            draft.scenario.failureAfterPause = .cancelled
             draft.plan.leg.schedule.append(.execute(.source, command: "migrate_cancel", nil))
         },
         Driver("libvirt-destination-ends", "the destination ends while the source has paused before the switchover, which is cancelled") {
             draft in
             draft.pauseBeforeSwitchover()
-            draft.scenario.mishap = .destinationEnds
+            draft.scenario.failureAfterPause = .destinationEnds
             draft.plan.leg.schedule += [
                 .kill(.destination), .wait(.logged(.source, event: "source_return_path_thread_end", times: 1)),
                 .execute(.source, command: "migrate_cancel", nil),
@@ -31,7 +31,7 @@ extension Driver {
             draft.pauseBeforeSwitchover()
             let last = draft.scenario.devices.count - 1
             guard last >= 0 else { return }
-            draft.scenario.mishap = .destinationFails
+            draft.scenario.failureAfterPause = .destinationFails
             let precopy = draft.recipe.precopySize(draft.scenario.devices[last])
             try draft.script(.destination, last, add: "on written \(precopy + 1) do fail EIO")
             draft.proceed()
