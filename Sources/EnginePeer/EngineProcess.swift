@@ -19,9 +19,9 @@ final class ProcessLog: HostLog {
     func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
 }
 
-final class EngineProcess {
-    let configuration: SideConfiguration
-    let role: Role
+package final class EngineProcess {
+    package let configuration: SideConfiguration
+    package let role: Role
     let log: ProcessLog
     private(set) var host: Host!
     private(set) var main: MainThread!
@@ -33,6 +33,7 @@ final class EngineProcess {
     var incoming: Incoming?
     /// Decides, for a device by its name, which of its calls fail.
     private let fault: ((String) -> DeviceFault)?
+    package var wasKilled = false
 
     /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
     init(
@@ -43,10 +44,7 @@ final class EngineProcess {
         self.configuration = configuration
         self.role = role
         log = ProcessLog(leg, isSource: role == .source)
-        guard let name = configuration.binary.engineGeneration, let generation = generation ?? Generation(named: name) else {
-            throw EngineRefusal("\(configuration.binary.name) is no engine")
-        }
-        host = Host(try settings(generation), log: log, firstSection: 0)
+        host = Host(try settings(generation ?? configuration.generation), log: log, firstSection: 0)
         simulation.add(host)
         var memory = GuestMemory.q35(mebibytes: configuration.memoryMiB)
         if configuration.filledMiB > 0, let block = memory.block("pc.ram") {
@@ -80,11 +78,11 @@ final class EngineProcess {
         settings.machine = features.aliases[machine] ?? machine
         settings.capabilities = []
         for (name, isOn) in configuration.capabilities where isOn {
-            guard let capability = Capability(rawValue: name) else { throw EngineRefusal.unmodelled("capability \(name)") }
+            guard let capability = Capability(rawValue: name) else { throw UnmetNeed("the engine does not model capability \(name)") }
             settings.capabilities.insert(capability)
         }
         for (name, value) in configuration.parameters {
-            guard settings.set(name, value) else { throw EngineRefusal.unmodelled("parameter \(name)") }
+            guard settings.set(name, value) else { throw UnmetNeed("the engine does not model parameter \(name)") }
         }
         settings.startsPaused = configuration.startsPaused
         return settings
@@ -123,26 +121,5 @@ final class EngineProcess {
     func device(_ name: String) throws -> any ScriptedDevice {
         guard let device = scripted.first(where: { $0.name == name }) else { throw SideError("the \(role.rawValue) has no device \(name)") }
         return device
-    }
-
-    /// Every source device that can be in PRE_COPY is.
-    var iterates: Bool {
-        !configuration.devices.isEmpty
-            && configuration.devices.allSatisfy { $0.script?.hasPrecopy != true || (try? device($0.name).progress.isInPrecopy) == true }
-    }
-}
-
-extension HostSettings {
-    /// Sets a migration parameter by its QMP name; false if the engine has none like it.
-    mutating func set(_ name: String, _ value: JSONValue) -> Bool {
-        guard let number = value.integer, number >= 0 else { return false }
-        switch name {
-        case "max-bandwidth": maxBandwidth = UInt64(number)
-        case "avail-switchover-bandwidth": availableBandwidth = UInt64(number)
-        case "max-postcopy-bandwidth": maxPostcopyBandwidth = UInt64(number)
-        case "downtime-limit": downtimeLimit = UInt64(number)
-        default: return false
-        }
-        return true
     }
 }

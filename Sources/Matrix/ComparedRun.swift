@@ -68,18 +68,11 @@ private func recordedLegs(_ cell: Cell, folder: String) throws -> [ComparedLeg] 
 }
 
 extension CellRunner {
-    /// Rules of the cell's known deviations that are races.
-    package func rulesBrokenSometimes(in cell: Cell) -> Set<String> {
-        let known = deviations.deviations(
-            for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion)
-        return Set(known.filter(\.deviation.sometimes).flatMap(\.deviation.rules))
-    }
-
     /// Runs the cell, of whichever kind its sides are, to be compared. `folder` must not exist yet, and is gone afterwards. Throws
-    /// `EngineRefusal` where the engine does not model it.
+    /// `UnmetNeed` where the engine does not model it.
     package func comparedRun(_ cell: Cell, seed: UInt64, folder: String) async throws -> ComparedRun {
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        guard cell.isEngine else { return try ComparedRun(try await run(cell, folder: folder), folder: folder) }
+        guard cell.kind == .engine else { return try ComparedRun(try await run(cell, folder: folder), folder: folder) }
         var runner = self
         runner.seed = seed
         // A real machine has both: quiet moments, and others.

@@ -65,7 +65,7 @@ package struct DeviationFile: Hashable, Sendable {
         -> [MatchedDeviation]
     {
         // Patterns of names are those of cells of QEMU.
-        let cellName = cellName.replacing(QEMUBinary.enginePrefix, with: "")
+        let cellName = cellName.replacing(SideImplementation.enginePrefix, with: "")
         return deviations.compactMap { deviation in
             guard deviation.cells.allSatisfy({ $0.value.contains(selection[$0.key]) }),
                 deviation.names.isEmpty || deviation.names.contains(where: { matches(cellName, $0) })
@@ -80,8 +80,8 @@ package struct DeviationFile: Hashable, Sendable {
 
 /// Whether the side is of this exact version; an engine is of all versions of its release.
 func isVersion(_ version: String, of side: String) -> Bool {
-    guard side.hasPrefix(QEMUBinary.enginePrefix) else { return version == side }
-    let release = side.dropFirst(QEMUBinary.enginePrefix.count)
+    guard side.hasPrefix(SideImplementation.enginePrefix) else { return version == side }
+    let release = side.dropFirst(SideImplementation.enginePrefix.count)
     return version == release || version.hasPrefix(release + ".")
 }
 
@@ -161,7 +161,7 @@ func matches(_ name: String, _ pattern: String) -> Bool {
 
 extension YAMLValue {
     /// A rule of Verification's: one that does not exist would never break, and never be missed.
-    fileprivate func ruleIdentifier() throws(MatrixFileError) -> String {
+    func ruleIdentifier() throws(MatrixFileError) -> String {
         let word = try word("a rule's identifier")
         guard Rule[id: word] != nil else { throw error("expected the identifier of a rule, found '\(word)'") }
         return word

@@ -26,7 +26,7 @@ private final class LegVerifiers: EngineLog {
         forecasts = cell.forecasts
         idstrs = Dictionary(cell.users.map { ($0.value, $0.key) }) { first, _ in first }
         requester = cell.requester == nil ? nil : EngineModules.Requester.idstr
-        generations = cell.plan.legs.indices.map { cell.plan.source(ofLeg: $0).binary.engineGeneration }
+        generations = cell.plan.legs.indices.map { (try? cell.plan.source(ofLeg: $0).generation)?.name }
     }
 
     func begin(leg: Int) {
@@ -96,7 +96,7 @@ private final class LegStreams: EngineLog {
 }
 
 extension CellRunner {
-    /// Runs a cell of engine sides. Throws `EngineRefusal` where the engine does not model it.
+    /// Runs a cell of engine sides. Throws `UnmetNeed` where the engine does not model it.
     package func runInEngine(_ cell: Cell) throws -> CellResult {
         let began = Deadline.now
         var seconds: Double { Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9 }
@@ -180,7 +180,7 @@ package struct EnginePool: Sendable {
         /// removed when this was taken.
         case ended(CellResult, ResultLine, json: Data, folder: String)
         /// The engine does not model it: it is no cell of the engine's.
-        case refused(Cell, EngineRefusal)
+        case refused(Cell, UnmetNeed)
     }
 
     /// Cells of one task: few enough that the threads end together, enough that a task costs nothing beside them.
@@ -220,7 +220,7 @@ package struct EnginePool: Sendable {
             let line = ResultLine(result, options: options)
             if keepsAll || line.finding { try runner.writeEngineTraces(cell, folder: place) }
             return .ended(result, line, json: try line.jsonLine(), folder: place)
-        } catch let refusal as EngineRefusal {
+        } catch let refusal as UnmetNeed {
             return .refused(cell, refusal)
         }
     }

@@ -227,7 +227,7 @@ extension Trace {
             var side = TraceSide()
             side.version = version
             side.machine = configuration.machine
-            if !configuration.binary.isEngine { side.commandLine = qemuArguments(configuration, role: role) }
+            if configuration.binary.kind == .qemu { side.commandLine = qemuArguments(configuration, role: role) }
             return side
         }
         header.cell = cell.name

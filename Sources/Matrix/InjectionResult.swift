@@ -93,11 +93,11 @@ extension InjectionScenario {
         _ injection: Injection?, seed: UInt64, counts: Bool = false, mostSteps: Int = 1_000_000, tell: ((StreamName, Event) -> Void)? = nil
     ) throws -> InjectionResult {
         var result = try run(plan, injection, seed: seed, counts: counts, mostSteps: mostSteps, tell: tell)
-        guard result.wrong != nil, let name = plan.source.binary.engineGeneration, let generation = Generation(named: name) else {
-            return result
-        }
+        guard result.wrong != nil else { return result }
+        let generation = try plan.source.generation
         for feature in Feature.table where feature.isQuirk && generation.has(feature.feature) {
-            let without = Generation(name: name, features: generation.features.subtracting(feature.feature), basis: generation.basis)
+            let without = Generation(
+                name: generation.name, features: generation.features.subtracting(feature.feature), basis: generation.basis)
             let other = try run(plan.with(without), injection, seed: seed, counts: false, mostSteps: mostSteps, tell: nil)
             if other.wrong == nil { result.quirks.append(feature.name) }
         }
@@ -107,7 +107,7 @@ extension InjectionScenario {
     private func run(
         _ plan: InjectedPlan, _ injection: Injection?, seed: UInt64, counts: Bool, mostSteps: Int, tell: ((StreamName, Event) -> Void)?
     ) throws -> InjectionResult {
-        let log = InjectionLog(circumstances, tell: tell)
+        let log = InjectionLog(try circumstances(), tell: tell)
         let record = try migrateInEngine(plan, injecting: injection, seed: seed, counts: counts, mostSteps: mostSteps, log: log)
         let (ending, fault) = ending(record, injection)
         var wrong = fault
@@ -132,16 +132,16 @@ extension InjectionScenario {
         return InjectionResult(scenario: name, injection: injection, ending: ending, wrong: wrong, allowed: allowed, record: record)
     }
 
-    private var circumstances: Circumstances {
+    private func circumstances() throws -> Circumstances {
         var circumstances = Circumstances()
         (circumstances.sourceCapability, circumstances.destinationCapability) = (true, true)
-        let generation = plan.source.binary.engineGeneration.flatMap { Generation(named: $0) }
-        let isPerDevice = generation?.has(.perDeviceAcks) == true && plan.source.legacyProperty != true
+        let generation = try plan.source.generation
+        let isPerDevice = generation.has(.perDeviceAcks) && plan.source.legacyProperty != true
         circumstances.sourceMode = isPerDevice ? .perDevice : .legacy
         circumstances.destinationMode = circumstances.sourceMode
-        circumstances.decidesBelowThreshold = generation?.has(.decidesAtThreshold) != true
-        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation?.name)
-        circumstances.doesWithoutDevice = generation?.has(.switchoverInDevice) != true
+        circumstances.decidesBelowThreshold = !generation.has(.decidesAtThreshold)
+        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation.name)
+        circumstances.doesWithoutDevice = !generation.has(.switchoverInDevice)
         return circumstances
     }
 

@@ -55,7 +55,7 @@ package struct InjectionScenario: Sendable {
         rules: String = "", startsGuest: Bool = true, change: (inout InjectedPlan) -> Void = { _ in }
     ) -> InjectionScenario {
         var side = SideConfiguration(
-            binary: QEMUBinary(engine: generation.name), machine: generation.has(.perDeviceAcks) ? "pc-q35-11.1" : "pc-q35-10.0")
+            binary: .engine(generation: generation.name), machine: generation.has(.perDeviceAcks) ? "pc-q35-11.1" : "pc-q35-10.0")
         side.memoryMiB = 8
         side.capabilities = ["return-path": true, "switchover-ack": true, "events": true]
         var plan = InjectedPlan(source: side, destination: side)

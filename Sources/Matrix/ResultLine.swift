@@ -141,12 +141,14 @@ extension ResultLine {
 extension ResultLine.Predicted {
     /// An ACK that a source is sent although it waits for none, or that sets it free too early, is not expected to hold anything back.
     init(_ cell: Cell) {
-        endings = Set(cell.outcomes.map(\.ending.rawValue)).sorted()
-        let (source, destination) = (cell.scenario.source, cell.scenario.destination)
+        endings = Set(cell.lastForecast.outcomes.map(\.ending.rawValue)).sorted()
+        let (source, destination) = (cell.lastForecast.scenario.source, cell.lastForecast.scenario.destination)
         expectsACK =
             source.capability && source.mode == destination.mode
-            && cell.outcomes.allSatisfy { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
-        func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool { cell.outcomes.allSatisfy { $0[keyPath: count] != nil } }
+            && cell.lastForecast.outcomes.allSatisfy { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
+        func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool {
+            cell.lastForecast.outcomes.allSatisfy { $0[keyPath: count] != nil }
+        }
         counts = [
             ("requests", isNamed(\.requests)), ("countedIn", isNamed(\.countedIn)), ("approvals", isNamed(\.approvals)),
             ("acksSent", isNamed(\.acksSent)), ("acksCounted", isNamed(\.acksCounted)),

@@ -35,10 +35,10 @@ package struct CellRunner: Sendable {
     }
 
     /// Runs one cell in `folder`, which must not exist yet, and leaves a trace of each leg there; of QEMUs also their logs and scripts. A
-    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `EngineRefusal`
+    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `UnmetNeed`
     /// where the engine does not model the cell.
     package func run(_ cell: Cell, folder: String) async throws -> CellResult {
-        if cell.isEngine {
+        if cell.kind == .engine {
             let result = try runInEngine(cell)
             try writeEngineTraces(cell, folder: folder)
             return result
@@ -97,7 +97,7 @@ package struct CellRunner: Sendable {
     /// Who spoke on the ending of a leg.
     private func judges(_ cell: Cell, leg: Int, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
         let outcomes = cell.forecasts[leg].outcomes
-        guard cell.isEngine else { return Matrix.judges(outcomes, ending: ending, record: record) }
+        guard cell.kind == .engine else { return Matrix.judges(outcomes, ending: ending, record: record) }
         // What the engine itself says of its end is no judgement of it.
         var judges = Matrix.judges(outcomes, ending: ending, record: nil).filter { $0.name != Judge.monitors }
         // A QEMU that ran the same cell is one, where chance has no say.
@@ -128,7 +128,7 @@ package struct CellRunner: Sendable {
             broken: judgements.flatMap(\.broken).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, verdict: ending.text,
             deviations: deviations.deviations(
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion),
-            policy: policy, isForced: cell.scenario.race != .natural)
+            policy: policy, isForced: cell.lastForecast.scenario.race != .natural)
     }
 }
 

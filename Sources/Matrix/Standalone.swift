@@ -52,7 +52,7 @@ package struct Standalone: Sendable {
         for side in sides where !side.configuration.devices.isEmpty {
             boards[side.folder] = try Board(side.configuration, path: "\(folder)/\(side.folder)")
         }
-        var lines = head + [driver, rule]
+        var lines = try head() + [driver, rule]
         lines += files(sides, boards)
         for side in sides {
             // A chain may lead back to the source's binary; the first destination is one of its own, even where it is the same.
@@ -95,13 +95,16 @@ private struct Board {
 // MARK: - Head and files
 
 extension Standalone {
-    private var head: [String] {
+    private func head() throws -> [String] {
         let cell = result.cell
         let known = result.deviations.explained.first?.by.deviation
-        func binary(_ variable: String, _ configuration: SideConfiguration, _ version: String) -> String {
-            "\(variable)=${\(variable):-\(shellWord(configuration.binary.path))} # \(version)"
+        func binary(_ variable: String, _ configuration: SideConfiguration, _ version: String) throws -> String {
+            guard case .qemu(let binary) = configuration.binary else {
+                throw Unrenderable(description: "a shell script starts QEMU, and \(configuration.binary.name) is none")
+            }
+            return "\(variable)=${\(variable):-\(shellWord(binary.path))} # \(version)"
         }
-        return [
+        return try [
             "#!/bin/sh", "# \(cell.name): \(result.ending.text)", "#",
         ] + comment(result.reason ?? "") + (known.map { comment("Known as \($0.id): \($0.reason)") } ?? []) + [
             "#", "# Needs Linux, POSIX tools, two QEMU binaries and the preload shim; set these in the environment to use others.",
@@ -185,7 +188,7 @@ extension Standalone {
         let leg = result.cell.plan.legs[index]
         let (from, to) = folders(index)
         let final = (["completed", "failed", "cancelled"] + leg.alsoFinal.sorted()).joined(separator: "|")
-        let render = StepRendering(source: from, destination: to, boards: boards)
+        let render = StepRendering(source: from, destination: to, places: boards.mapValues(\.places))
         var lines = ["leg \(from) \(to) \(Int(leg.limit.rounded(.up))) \(shellQuoted(final))"]
         for folder in [to, from] {
             guard let side = sides.first(where: { $0.folder == folder }) else { continue }
@@ -294,81 +297,6 @@ extension MigrationLeg {
             return false
         }
         return schedule[first...].contains(step)
-    }
-}
-
-/// Steps as lines of the script.
-private struct StepRendering {
-    let source: String
-    let destination: String
-    let boards: [String: Board]
-
-    func folder(_ role: Role) -> String { role == .source ? source : destination }
-
-    private func place(_ role: Role, _ name: String, _ places: KeyPath<GateBoard.Places, [String: Int]>) throws -> Int {
-        guard let place = boards[folder(role)]?.places[keyPath: places][name] else {
-            throw Unrenderable(description: "the \(role.rawValue) has no '\(name)'")
-        }
-        return place
-    }
-
-    /// Whoever adds a step adds it here, too: until then a cell with it says that it cannot be rendered.
-    func lines(_ step: ScheduleStep) throws -> [String] {
-        let text = shellQuoted(step.description)
-        if case .wait(let condition) = step { return try wait(condition, text, step) }
-        if case .open(let role, let gate) = step { return ["open_gate \(text) \(folder(role)) \(try place(role, gate, \.gates))"] }
-        if case .execute(let role, let command, let arguments) = step {
-            return ["execute \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments)))"]
-        }
-        if case .request(let role, let command, let arguments) = step {
-            return ["request \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments)))"]
-        }
-        if case .refused(let role, let command, let arguments, let words) = step {
-            return ["expect_refusal \(text) \(folder(role)) \(shellQuoted(try qmpLine(command, arguments))) \(shellQuoted(words))"]
-        }
-        if case .haltDestination = step { return ["send_signal \(text) \(destination) STOP"] }
-        // The migration may be over before it has its answer.
-        if case .yank(let role) = step {
-            let command = try qmpLine("yank", ["instances": .array([["type": "migration"]])])
-            return ["request \(text) \(folder(role)) \(shellQuoted(command))"]
-        }
-        if case .limitDescriptors(let role, let free) = step {
-            return ["limit_descriptors \(text) \(folder(role)) \(free.map(String.init) ?? "lift")"]
-        }
-        if case .resumeDestination = step { return ["send_signal \(text) \(destination) CONT"] }
-        if case .kill(let role) = step { return ["send_signal \(text) \(folder(role)) KILL"] }
-        throw Unrenderable(description: "a shell script cannot: \(step)")
-    }
-
-    private func wait(_ condition: ProgressCondition, _ text: String, _ step: ScheduleStep) throws -> [String] {
-        if case .held(let role, let device) = condition {
-            return ["wait_for \(text) held \(folder(role)) \(try place(role, device, \.held))"]
-        }
-        if case .furtherQueries(let role, let device, let count) = condition {
-            let place = try place(role, device, \.queries)
-            return ["goal=$(($(word \(folder(role)) \(place)) + \(count)))", "wait_for \(text) reached \(folder(role)) \(place) \"$goal\""]
-        }
-        if case .leftPrecopy(let role, let device) = condition {
-            return ["wait_for \(text) left_precopy \(folder(role)) \(try place(role, device, \.states))"]
-        }
-        if case .queries(let role, let device, let count) = condition {
-            return ["wait_for \(text) reached \(folder(role)) \(try place(role, device, \.queries)) \(count)"]
-        }
-        if case .logged(let role, let event, let times) = condition {
-            return ["wait_for \(text) has_logged \(folder(role)) \(event) \(times)"]
-        }
-        if case .furtherLogged(let role, let event, let times) = condition {
-            return [
-                "goal=$(($(count \(folder(role)) \(event)) + \(times)))", "wait_for \(text) has_logged \(folder(role)) \(event) \"$goal\"",
-            ]
-        }
-        if case .status(let role, let status, let times) = condition {
-            return ["wait_for \(text) has_logged \(folder(role)) migrate_set_state \(times) \(shellQuoted("new state " + status))"]
-        }
-        if case .guestWrote(let role, let address) = condition {
-            return ["wait_for \(text) guest_wrote \(folder(role)) 0x\(String(address, radix: 16))"]
-        }
-        throw Unrenderable(description: "a shell script cannot: \(step)")
     }
 }
 

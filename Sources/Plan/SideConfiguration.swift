@@ -7,7 +7,7 @@ package enum Role: String, Hashable, Sendable {
 
 /// Everything a QEMU side is started with.
 package struct SideConfiguration: Sendable {
-    package var binary: QEMUBinary
+    package var binary: SideImplementation
     /// The machine type as `-M` takes it, with its options.
     package var machine: String
     package var memoryMiB = 64
@@ -34,7 +34,7 @@ package struct SideConfiguration: Sendable {
     /// What else QEMU is started with.
     package var extraArguments: [String] = []
 
-    package init(binary: QEMUBinary, machine: String) {
+    package init(binary: SideImplementation, machine: String) {
         self.binary = binary
         self.machine = machine
     }

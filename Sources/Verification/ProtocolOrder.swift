@@ -33,7 +33,7 @@ package struct ProtocolOrder: Sendable {
         var sequence = ProtocolSequence()
         // What a device that goes on working has left at the end depends on when the end is.
         let working = Set(source.working.union(sourceDevices.working).map(source.names.idstr(of:)))
-        source.finished.add(to: &sequence, names: source.names, working: working)
+        source.steps.add(to: &sequence, names: source.names, working: working)
         destination.steps.add(to: &sequence, names: destination.names, working: working)
         // A program that is taken down stops its devices: that is no part of the migration.
         sourceDevices.steps(before: source.isQuitting ? source.stateChanges : nil, names: source.names).add(

@@ -51,7 +51,7 @@ struct DestinationOrder: Sendable {
         case .migrateSetState(let new):
             status = new
             steps.add(listens ? .statuses : .main, event, new.rawValue, at: place)
-        case .migrateError(let text): steps.add(.errors, event, withoutCut(text), at: place)
+        case .migrateError(let text): steps.add(.errors, event, text, at: place)
         case .migrationBlockActivation(let activation): steps.add(.main, event, activation.rawValue, at: place)
         case .runstateSet(_, let from, _, let to): steps.add(.main, event, "\(from.rawValue) -> \(to.rawValue)", at: place)
         case .vmStateNotify(let running, _, let reason): steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue)", at: place)
@@ -60,8 +60,8 @@ struct DestinationOrder: Sendable {
         case .loadvmStateSetup: steps.add(.main, event, at: place)
         case .loadvmStateCleanup: steps.add(listens ? .listen : .main, event, at: place)
         case .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit: steps.add(.listen, event, at: place)
-        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, withoutCut(result), at: place)
-        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret " + withoutCut(result), at: place)
+        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, "\(result)", at: place)
+        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret \(result)", at: place)
         case .processIncomingMigrationCoPostcopyEndMain: steps.add(.main, event, at: place)
         default: break
         }
@@ -170,21 +170,4 @@ extension VFIOLoadTag {
         default: nil
         }
     }
-}
-
-/// A stream that ends is EIO within a field or before a section, and EINVAL at a section's footer: which of them it is depends on where the
-/// source's last flush ended.
-private func withoutCut(_ result: Int64) -> String { result == -5 || result == -22 ? "EIO or EINVAL" : "\(result)" }
-
-/// The same in words. What a device or a command refuses has other words.
-private func withoutCut(_ error: String) -> String {
-    let start = "load of migration failed: "
-    guard error.hasPrefix(start) else { return error }
-    let rest = error.dropFirst(start.count).split(separator: ": ", maxSplits: 1).map(String.init)
-    guard let word = rest.first, ["Input/output error", "Invalid argument"].contains(word) else { return error }
-    let more = rest.count > 1 ? rest[1] : ""
-    let isPlain =
-        more.isEmpty || more == "Input/output error" || more.hasPrefix("Section footer error")
-        || more.hasPrefix("Failed to load vmstate version_id") || more.hasPrefix("Failed to read section ID")
-    return isPlain ? start + "EIO or EINVAL" : start + "EIO or EINVAL: " + more
 }

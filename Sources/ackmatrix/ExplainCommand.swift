@@ -30,7 +30,7 @@ struct ExplainCommand: AsyncParsableCommand {
         let trace = result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil
         let plan = result.cell.plan
         let explanation =
-            result.cell.isEngine
+            result.cell.kind == .engine
             // The engine receives no commands; it starts with the settings that they would make.
             ? Explanation(
                 result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: result.tellingLeg)),

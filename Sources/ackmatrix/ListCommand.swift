@@ -28,7 +28,7 @@ struct ListCommand: AsyncParsableCommand {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
             for sentence in missing { Harness.note("missing: \(sentence)") }
             // What the engine does not model is no cell of its own.
-            let modelled = cells.filter { !$0.isEngine || EngineRefusal($0.plan) == nil }
+            let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
             for cell in modelled { print(cell.name) }
             if modelled.count < cells.count {
                 Harness.note("missing: \(cells.count - modelled.count) cells that the engine does not model; a run names the reasons")

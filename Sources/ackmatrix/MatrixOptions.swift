@@ -41,7 +41,7 @@ struct SideOptions: ParsableArguments {
     func kinds(_ matrix: MatrixOptions) -> Sides {
         if let sides { return sides }
         if matrix.tier == .engine || !engine.isEmpty { return .engine }
-        let ofEngine = matrix.cell.count { $0.contains(QEMUBinary.enginePrefix) }
+        let ofEngine = matrix.cell.count { $0.contains(SideImplementation.enginePrefix) }
         return matrix.cell.isEmpty ? .all : ofEngine == 0 ? .qemu : ofEngine == matrix.cell.count ? .engine : .all
     }
 
@@ -75,41 +75,58 @@ struct MatrixOptions: ParsableArguments {
         try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml")
     }
 
-    /// The cells of `file` that are selected, in its order, and what cannot be shown with these binaries.
+    /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they come in the file's order;
+    /// else those that have such a name, in the order of the options, and then those whose names contain such a text.
     func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
-        // A cell that is asked for by name may be of any tier that its sides have.
-        let made =
-            try cell.isEmpty
-            ? [Recipe.cells(of: file, tier: tier, binaries: binaries)]
-            : SideKind.allCases.map { kind in
-                try Recipe.cells(
-                    of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind })
+        guard !cell.isEmpty else {
+            let made = try Recipe.cells(of: file, tier: tier, binaries: binaries)
+            guard !made.cells.isEmpty else {
+                throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
             }
-        let (cells, missing) = (made.flatMap(\.cells), made.flatMap(\.missing).map(\.description))
-        guard !cells.isEmpty else { throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list") }
-        let names = Set(cells.map(\.name))
-        guard !cell.isEmpty else { return (cells, missing) }
-        let chosen = cells.filter { candidate in
-            cell.contains { names.contains($0) ? candidate.name == $0 : candidate.name.contains($0) }
+            return (made.cells, made.missing.map(\.description))
         }
+        var chosen: [Cell] = []
+        var texts: [String] = []
+        for name in cell {
+            let found = try Recipe.cell(named: name, of: file, binaries: binaries)
+            if let cell = found.cell {
+                if !chosen.contains(where: { $0.name == name }) { chosen.append(cell) }
+            } else if let reason = found.missing.first {
+                throw ValidationError("--cell: \(name) cannot be made here: \(reason)")
+            } else {
+                texts.append(name)
+            }
+        }
+        guard !texts.isEmpty else { return (chosen, []) }
+        let names = Set(chosen.map(\.name))
+        // A cell that is asked for by name may be of any tier that its sides have.
+        let made = try SideKind.allCases.map { kind in
+            try Recipe.cells(of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind }) {
+                name in
+                !names.contains(name) && texts.contains { name.contains($0) }
+            }
+        }
+        chosen += made.flatMap(\.cells)
         guard !chosen.isEmpty else {
             try refuseEnginesAlone(file, binaries)
             throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list --tier full")
         }
-        return (chosen, missing)
+        return (chosen, made.flatMap(\.missing).map(\.description))
     }
 }
 
 extension MatrixOptions {
     /// Says of cells that the engine has, and that were asked for without it, why no binary here has them.
     private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
-        guard !binaries.contains(where: \.binary.isEngine) else { return }
-        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines).cells
-        guard let own = engines.first(where: { engine in cell.contains { engine.sharedName.contains($0) } }) else { return }
+        guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
+        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines) { name in
+            cell.contains { name.replacing(SideImplementation.enginePrefix, with: "").contains($0) }
+        }
+        guard let own = engines.cells.first else { return }
         if let reason = own.engineAlone {
             throw ValidationError("--cell: only the engine has such a cell, as \(own.name): \(reason)")
         }
-        let isOfLowerTier = try Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines).cells.contains { $0.name == own.name }
+        let isOfLowerTier = try !Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines) { $0 == own.name }.cells.isEmpty
         guard isOfLowerTier else {
             throw ValidationError(
                 "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")

@@ -45,7 +45,9 @@ struct QEMUCommand: ParsableCommand {
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
             let probed = try await Harness.probed(all)
             var judged: [String: [String]] = [:]
-            for (binary, features) in probed.map({ ($0.binary, $0.features) }) {
+            for side in probed {
+                guard case .qemu(let binary) = side.binary else { continue }
+                let features = side.features
                 let package = features.package.isEmpty ? "" : " (\(features.package))"
                 print("\(binary.name)  \(features.version)\(package)  \(suites[binary.name] ?? "custom build")")
                 print("    path        \(binary.path)")

@@ -24,10 +24,10 @@ struct ReportCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("A cell's name.", valueName: "CELL")) var cell: String
 
     func run() async throws {
-        guard !standalone || !cell.contains(QEMUBinary.enginePrefix) else {
+        guard !standalone || !cell.contains(SideImplementation.enginePrefix) else {
             throw ValidationError(
                 "\(cell): an engine has no process that a script could drive; the same cell of QEMU may have a standalone script: "
-                    + cell.replacing(QEMUBinary.enginePrefix, with: ""))
+                    + cell.replacing(SideImplementation.enginePrefix, with: ""))
         }
         let driven = try await options.drive(cell)
         let result = driven.result

@@ -81,18 +81,17 @@ struct RunCommand: AsyncParsableCommand {
         let kinds = sides.kinds(matrix)
         let binaries = try await sides.probed(self.binaries, matrix)
         let alone =
-            kinds == .all && binaries.allSatisfy { $0.binary.isEngine }
-            ? "no QEMU is available: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; "
-                + "see: ackmatrix qemu fetch"
+            kinds == .all && binaries.allSatisfy { $0.binary.kind == .engine }
+            ? "no QEMU is at hand: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; see: ackmatrix qemu fetch"
             : nil
         if let alone { say(alone.replacing("alone ran", with: "alone runs")) }
         let matrixFile = try matrix.file()
         let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
         for sentence in missing { Harness.note("missing: \(sentence)") }
         let known = try deviations.file(matrixFile)
-        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var runner = CellRunner(
-            binaries: binaries, shim: binaries.allSatisfy { $0.binary.isEngine } ? "" : try Harness.shim(), deviations: known,
+            binaries: binaries, shim: binaries.allSatisfy { $0.binary.kind == .engine } ? "" : try Harness.shim(), deviations: known,
             policy: deviations.deviations, tampering: tamper)
         runner.seed = seed
         let folder = try RunFolder()
@@ -123,8 +122,11 @@ struct RunCommand: AsyncParsableCommand {
             if tamper == nil {
                 // It proves the verifier, not the cells selected: where none of them will do, any other does.
                 let chosen = (qemuCells + engineCells).filter(Canary.fits)
-                let others =
-                    chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
+                // The quick tier has one for most sides.
+                var others: [Cell] = []
+                for tier in [Tier.quick, .full] where chosen.isEmpty && others.isEmpty {
+                    others = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
+                }
                 canary = try await Canary(chosen + others, runner: runner, folder: folder)
             } else {
                 canary = nil
@@ -181,7 +183,7 @@ private struct Canary {
     private static let rule = "decision-awaits-acks"
 
     /// It holds its decision back, whichever way it goes.
-    static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
+    static func fits(_ cell: Cell) -> Bool { cell.lastForecast.outcomes.allSatisfy(\.isGating) }
 
     /// The first of the cells, which all fit, that its sides can run.
     init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
@@ -192,7 +194,7 @@ private struct Canary {
             do {
                 found = (cell, try await runner.run(cell, folder: folder.path + "/canary"))
                 break
-            } catch is EngineRefusal {
+            } catch is UnmetNeed {
                 // The engine does not model it; the next may do.
             }
         }

@@ -104,11 +104,11 @@ struct CellTests {
         let folder = try RunFolder()
         let set = try await MatrixAtHand()
         var cell = try set.cell(["source": "per-device", "destination": "per-device", "type": "newest-per-device", "devices": "2"])
-        cell.outcomes[0].acksSent = 3
-        cell.outcomes[0].acksCounted = 3
+        cell.lastForecast.outcomes[0].acksSent = 3
+        cell.lastForecast.outcomes[0].acksCounted = 3
         let result = try await set.runner.run(cell, folder: folder.path + "/c")
         #expect(result.findings == ["ACKs sent: expected 3, found 2", "ACKs counted: expected 3, found 2"])
-        cell.outcomes[0].ending = .waitsForever
+        cell.lastForecast.outcomes[0].ending = .waitsForever
         let other = try await set.runner.run(cell, folder: folder.path + "/d")
         #expect(other.findings.first?.hasPrefix("ending: expected waits forever, found completed") == true)
         #expect(other.oddOneOut == Judge(name: "closed form", says: "waits forever"))
@@ -142,7 +142,7 @@ struct CellTests {
         let set = try await MatrixAtHand()
         var runner = set.runner
         runner.tampering = .decisionBeforeAck
-        let gating = try set.cells(.quick).filter { $0.outcomes.contains(where: \.isGating) }
+        let gating = try set.cells(.quick).filter { $0.lastForecast.outcomes.contains(where: \.isGating) }
         #expect(gating.count >= 8)
         for (index, cell) in gating.enumerated() {
             let result = try await runner.run(cell, folder: "\(folder.path)/\(index)")
@@ -220,13 +220,14 @@ struct DefaultMatrixTests {
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion)
             // Who kills the source, or leaves it no memory, takes its guest's life.
             let isKilled = ["source-killed", "source-no-memory"].contains(cell.selection["driver"])
-            for outcome in cell.outcomes where !healthy.contains(outcome.ending) && !(isKilled && outcome.ending == .noGuest) {
+            for outcome in cell.lastForecast.outcomes where !healthy.contains(outcome.ending) && !(isKilled && outcome.ending == .noGuest) {
                 #expect(
                     known.contains { $0.deviation.verdicts.contains(outcome.ending.rawValue) }, "\(cell.name): \(outcome.ending.rawValue)")
             }
             for match in known where !match.deviation.sometimes {
                 #expect(
-                    cell.outcomes.contains { match.deviation.verdicts.contains($0.ending.rawValue) }, "\(cell.name): \(match.deviation.id)")
+                    cell.lastForecast.outcomes.contains { match.deviation.verdicts.contains($0.ending.rawValue) },
+                    "\(cell.name): \(match.deviation.id)")
             }
         }
     }
@@ -234,10 +235,13 @@ struct DefaultMatrixTests {
     /// Gates force each branch of a race in a cell of its own.
     @Test func everyBranchOfARaceIsForcedSomewhere() async throws {
         let cells = try await MatrixAtHand().cells(.default)
-        let forced = Set(cells.filter { !$0.isRace && $0.scenario.race != .natural }.flatMap { $0.outcomes.map(\.ending) })
+        let forced = Set(
+            cells.filter { !$0.isRace && $0.lastForecast.scenario.race != .natural }.flatMap { $0.lastForecast.outcomes.map(\.ending) })
         // Where the destination's own threads race, no gate stands between them.
-        for race in cells.filter({ $0.isRace && $0.scenario.source.capability && !$0.scenario.sendsStateUnexpected }) {
-            for outcome in race.outcomes where outcome.ending != .failed { #expect(forced.contains(outcome.ending), "\(race.name)") }
+        for race in cells where race.isRace {
+            let (scenario, outcomes) = (race.lastForecast.scenario, race.lastForecast.outcomes)
+            guard scenario.source.capability, !scenario.sendsStateUnexpected else { continue }
+            for outcome in outcomes where outcome.ending != .failed { #expect(forced.contains(outcome.ending), "\(race.name)") }
         }
     }
 }

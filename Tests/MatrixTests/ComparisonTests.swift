@@ -45,7 +45,7 @@ import Testing
         var cell = cell
         var outcome = Outcome(.failed)
         (outcome.words, outcome.otherWords) = (words, other)
-        cell.outcomes = [outcome]
+        cell.lastForecast.outcomes = [outcome]
         cell.plan.legs[0].schedule = []
         let done = cell.plan.legs[0].before + cell.plan.legs[0].afterwards
         #expect(differences(cell, error: error, done: done) == (difference.map { ["error of the source: \($0)"] } ?? []))
@@ -71,7 +71,7 @@ import Testing
         ] as [([ScheduleStep], [ScheduleStep], Int?)])
     func stepsAreOwed(schedule: [ScheduleStep], done: [ScheduleStep], missing: Int?) {
         var cell = cell
-        cell.outcomes = [Outcome(.failed)]
+        cell.lastForecast.outcomes = [Outcome(.failed)]
         cell.plan.legs[0].schedule = schedule
         (cell.plan.legs[0].before, cell.plan.legs[0].afterwards) = ([], [])
         let expected = missing.map { ["schedule step \($0) (\(schedule[$0 - 1])) was never done"] } ?? []

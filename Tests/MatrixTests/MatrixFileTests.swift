@@ -88,7 +88,7 @@ import Testing
     /// A file whose axes or values are not exactly those that cells are made of is refused where they stand.
     @Test(arguments: [
         (
-            ["colour": ["red", "green"], "size": ["4", "2", "1"], "lid": ["no"]], 5, 21, "expected a value of axis 'lid' (no), found 'yes'"
+            ["colour": ["red", "green"], "size": ["4", "2", "1"], "lid": ["no"]], 5, 22, "expected a value of axis 'lid' (no), found 'yes'"
         ),
         (["colour": ["red", "green", "blue"], "size": ["4", "2", "1"], "lid": ["no", "yes"]], 3, 3, "found none that is 'blue'"),
         (["colour": ["red", "green"], "lid": ["no", "yes"]], 4, 3, "found 'size'"),

@@ -238,7 +238,7 @@ import Verification
     /// No QEMU is started with any of it, and who asks is told why.
     @Test func aQEMUHasNoModules() throws {
         let features = try #require(ProbedBinary.engine("11.1")).features
-        let qemu = ProbedBinary(binary: QEMUBinary(name: "11.1", start: .executable("/qemu")), features: features)
+        let qemu = ProbedBinary(QEMUBinary(name: "11.1", start: .executable("/qemu")), features: features)
         let sides = ["source": "per-device", "destination": "per-device", "type": "newest-per-device"]
         for choice in GuestModules.allCases where choice != .none {
             let selection = try #require(Selection(matrix.axes, sides.merging(["modules": choice.word]) { $1 }))

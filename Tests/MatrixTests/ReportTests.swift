@@ -125,7 +125,7 @@ private func summary(_ lines: [ResultLine]) -> Summary {
 struct ResultLineTests {
     private func cell(outcomes: [Outcome]) throws -> Cell {
         func side(_ binary: String) throws -> SideConfiguration {
-            var side = SideConfiguration(binary: QEMUBinary(name: binary, start: .executable("/qemu")), machine: "pc-q35-10.0")
+            var side = SideConfiguration(binary: .qemu(QEMUBinary(name: binary, start: .executable("/qemu"))), machine: "pc-q35-10.0")
             side.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript("ackmatrix-device 1\nhas precopy\n", file: "v0")))]
             return side
         }
@@ -134,7 +134,7 @@ struct ResultLineTests {
             name: "11.1-10.0+q35-10.0+2-devices", selection: try #require(Selection(axes, ["devices": "2", "source": "per-device"])),
             product: "pairings",
             plan: MigrationPlan(source: try side("11.1"), destination: try side("10.0")), devices: ["0000:00:10.0/vfio": "v0"],
-            scenario: Scenario(source: sides, destination: sides), outcomes: outcomes, sourceVersion: "11.1.3",
+            forecasts: [Forecast(scenario: Scenario(source: sides, destination: sides), outcomes: outcomes)], sourceVersion: "11.1.3",
             destinationVersion: "10.0.13")
     }
 

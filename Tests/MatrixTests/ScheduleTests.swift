@@ -69,7 +69,7 @@ import VFIO
     /// What a device does within the very call that ends its precopy nobody can notice, not even without quirks: no query can come between.
     @Test(arguments: [("state PRE_COPY_P2P", [String]()), ("call set-state when=5", ["unnoticed-reinit"])])
     func onlyTheLastCallItselfIsOutOfReach(moment: String, broken: [String]) throws {
-        var source = SideConfiguration(binary: QEMUBinary(engine: "11.1-corrected"), machine: "pc-q35-11.1")
+        var source = SideConfiguration(binary: .engine(generation: "11.1-corrected"), machine: "pc-q35-11.1")
         source.memoryMiB = 4
         source.capabilities = ["return-path": true, "switchover-ack": true]
         source.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30)]
@@ -128,7 +128,7 @@ import VFIO
         let engines = ProbedBinary.engines
         let cells = try matrix.selections(.default).flatMap {
             try Recipe.cells(of: $0.selection, product: $0.product, binaries: engines).cells
-        }.filter { $0.isEngine && EngineRefusal($0.plan) == nil }
+        }.filter { $0.kind == .engine && engineLacks($0.plan) == nil }
         let some = stride(from: 0, to: cells.count, by: max(cells.count / 7, 1)).map { cells[$0] }
         #expect(some.count >= 5)
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("same-seed-\(UUID().uuidString)").path

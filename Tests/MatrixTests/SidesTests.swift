@@ -19,7 +19,7 @@ import Testing
             name, generation, version in
             var features = try #require(ProbedBinary.engine(generation)).features
             features.version = version
-            return ProbedBinary(binary: QEMUBinary(name: name, start: .executable("/qemu")), features: features)
+            return ProbedBinary(QEMUBinary(name: name, start: .executable("/qemu")), features: features)
         }
     }
 
@@ -48,7 +48,7 @@ import Testing
         let engine = try #require(ProbedBinary.engine(row.name))
         let features = engine.features
         #expect(engine.binary.name == "engine@" + row.name)
-        #expect(engine.binary.isEngine && engine.binary.path.isEmpty)
+        #expect(engine.binary == .engine(generation: row.name) && engine.generation == row.name)
         #expect(features.hasSwitchoverAck)
         #expect(features.hasLegacyProperty == row.isPerDevice)
         #expect(features.decidesAtThreshold == row.decidesAtThreshold)
@@ -103,7 +103,7 @@ import Testing
             #expect(shared.map(\.qemu.name) == cells.map(\.name))
             count += shared.count
             for cell in shared {
-                #expect(cell.qemu.outcomes == cell.engine.outcomes, "\(cell.name)")
+                #expect(cell.qemu.lastForecast.outcomes == cell.engine.lastForecast.outcomes, "\(cell.name)")
                 // The engine is asked for fewer queries; all else is done and waited for alike.
                 func steps(_ cell: Cell) -> [String] {
                     cell.plan.legs.flatMap(\.steps).map { String($0.description.filter { !$0.isNumber }) }
@@ -137,10 +137,12 @@ import Testing
     @Test func theTierOfTheEngineHasManyDevicesAndManyREINITs() throws {
         let cells = try matrix.selections(.engine).filter { $0.tier == .engine }.flatMap {
             try Recipe.cells(of: $0.selection, product: $0.product, binaries: ProbedBinary.engines).cells
-        }.filter { EngineRefusal($0.plan) == nil }
+        }.filter { engineLacks($0.plan) == nil }
         #expect(cells.count >= 2_000)
-        let many = cells.filter { cell in cell.scenario.devices.count >= 4 && cell.scenario.devices.contains { $0.reinits >= 2 } }
+        let many = cells.filter { cell in
+            cell.lastForecast.scenario.devices.count >= 4 && cell.lastForecast.scenario.devices.contains { $0.reinits >= 2 }
+        }
         #expect(many.count >= 200)
-        #expect(Set(cells.map(\.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
+        #expect(Set(cells.map(\.lastForecast.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
     }
 }

@@ -29,25 +29,24 @@ package struct Cell: Sendable {
     package var devices: [String: String]
     /// The user of switchover-ack that is no VFIO device.
     var requester: EngineModules.Requester?
-    /// Of the last leg, or of the only one.
-    package var scenario: Scenario
-    /// All the ways it may go; several where it is a race.
-    package var outcomes: [Outcome]
-    /// Of the legs before the last.
-    package var earlier: [Forecast] = []
+    /// What each leg of the plan is predicted to show, in the plan's order.
+    package var forecasts: [Forecast]
     /// The exact versions of the two binaries.
     package var sourceVersion: String
     package var destinationVersion: String
 
-    /// Both sides are engines; sides of two kinds are not paired.
-    package var isEngine: Bool { plan.source.binary.isEngine }
+    /// The kind of its sides: a cell never mixes two.
+    package var kind: SideKind { plan.source.binary.kind }
 
     /// The name without what tells an engine from the QEMU of its release: a cell of QEMUs and one of engines that have it are the same
     /// migration.
-    package var sharedName: String { name.replacing(QEMUBinary.enginePrefix, with: "") }
+    package var sharedName: String { name.replacing(SideImplementation.enginePrefix, with: "") }
 
-    /// What each leg is predicted to show.
-    package var forecasts: [Forecast] { earlier + [Forecast(scenario: scenario, outcomes: outcomes)] }
+    /// What the leg is predicted to show that the cell ends with.
+    package var lastForecast: Forecast {
+        get { forecasts[forecasts.count - 1] }
+        set { forecasts[forecasts.count - 1] = newValue }
+    }
 
     /// What the trace of each leg is called, and its file in the cell's folder.
     package var traces: [(name: String, file: String)] {
@@ -57,8 +56,8 @@ package struct Cell: Sendable {
         }
     }
 
-    /// Who is faster decides how it ends, and nothing forces it.
-    package var isRace: Bool { outcomes.count > 1 }
+    /// True if nothing forces the order of what decides how the cell ends.
+    package var isRace: Bool { lastForecast.outcomes.count > 1 }
 
     /// Names by section idstr, as the sides' logs have them, of all who take part in the handshake.
     var users: [String: String] {

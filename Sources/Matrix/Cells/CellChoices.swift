@@ -214,6 +214,9 @@ package enum CellAxis: String, CaseIterable, Sendable {
         }
     }
 
+    /// True if a cell's name says the choice by its sides and its machine, and not by a token.
+    var isInSidesAndMachine: Bool { [.source, .destination, .board, .type].contains(self) }
+
     /// The words that a matrix file lists as the axis' values, all of them and no other.
     package var words: [String] {
         func words<Choice: AxisChoice>(_: Choice.Type) -> [String] { (absence.map { [$0] } ?? []) + Choice.allCases.map(\.word) }

@@ -42,11 +42,15 @@ extension Driver: AxisChoice {
 /// A cell in the making.
 struct Draft {
     let recipe: Recipe
-    /// Of the last leg.
-    var scenario: Scenario
-    /// Of the legs before, in order.
-    var earlier: [Scenario] = []
+    /// What decides the outcome of each leg of the plan, in the plan's order.
+    var scenarios: [Scenario]
     var plan: MigrationPlan
+
+    /// The scenario of the first leg, which most cells have alone.
+    var scenario: Scenario {
+        get { scenarios[0] }
+        set { scenarios[0] = newValue }
+    }
 
     /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
     var held: Int? { recipe.heldDevice(scenario) }
@@ -57,7 +61,13 @@ struct Draft {
         return held
     }
 
-    /// The reason why the cell's driver is unavailable.
+    /// Leaves the migration to itself: no gate keeps the last ACK back.
+    mutating func gateNothing() {
+        scenario.isGated = false
+        plan.leg.schedule = []
+    }
+
+    /// Why the cell's driver cannot be had here.
     func unavailable(_ reason: String) -> Unavailable {
         Unavailable(description: "driver \(recipe.choices.driver?.name ?? "plain") \(reason)")
     }

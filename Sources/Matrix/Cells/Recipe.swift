@@ -16,13 +16,16 @@ package struct Recipe: Sendable {
     let source: ProbedBinary
     let destination: ProbedBinary
 
-    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each.
-    package static func cells(of file: MatrixFile, tier: Tier, binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [Unavailable]) {
+    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each. Only those whose
+    /// name is wanted are made.
+    package static func cells(
+        of file: MatrixFile, tier: Tier, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
+    ) throws -> (cells: [Cell], missing: [Unavailable]) {
         var cells: [Cell] = []
         var missing: [Unavailable] = []
         var names: Set<String> = []
         for planned in file.selections(tier) {
-            let made = try Self.cells(of: planned.selection, product: planned.product, binaries: binaries)
+            let made = try Self.cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
             // The newest of all machine types of a kind is also the newest one: the same cell, made twice.
             cells += made.cells.filter { names.insert($0.name).inserted }
             missing += made.missing.filter { !missing.contains($0) }
@@ -31,9 +34,9 @@ package struct Recipe: Sendable {
     }
 
     /// Every cell that the selection stands for: one for each pair of fitting sides of one kind and each machine type it names.
-    package static func cells(of selection: Selection, product: String, binaries: [ProbedBinary]) throws -> (
-        cells: [Cell], missing: [Unavailable]
-    ) {
+    package static func cells(
+        of selection: Selection, product: String, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
+    ) throws -> (cells: [Cell], missing: [Unavailable]) {
         let choices = try CellChoices(selection)
         if let reason = choices.driver?.needs?.missing { return ([], [Unavailable(description: reason)]) }
         var cells: [Cell] = []
@@ -45,7 +48,7 @@ package struct Recipe: Sendable {
                 missing.insert(reason)
                 continue
             }
-            let made = try Self.cells(of: selection, choices, product: product, sides, kind)
+            let made = try Self.cells(of: selection, choices, product: product, sides, kind, isWanted: isWanted)
             cells += made.cells
             missing.formUnion(made.missing)
         }
@@ -54,7 +57,8 @@ package struct Recipe: Sendable {
 
     /// The same of sides that are all of one kind.
     private static func cells(
-        of selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind
+        of selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind,
+        isWanted: (String) -> Bool
     ) throws -> (
         cells: [Cell], missing: Set<Unavailable>
     ) {
@@ -78,7 +82,7 @@ package struct Recipe: Sendable {
                                 + "is \(choices.type.word)"
                         ))
                 }
-                for machine in machines {
+                for machine in machines where isWanted(recipe.name(machine)) {
                     do {
                         cells.append(try recipe.cell(machine, product: product))
                     } catch let unavailable as Unavailable {
@@ -122,14 +126,13 @@ extension Recipe {
         plan.leg.schedule = schedule(scenario)
         plan.leg.haltsDestination = isHalted(scenario) || scenario.machinesDiffer
         plan.leg.limit = 15
-        var draft = Draft(recipe: self, scenario: scenario, plan: plan)
+        var draft = Draft(recipe: self, scenarios: [scenario], plan: plan)
         try choices.driver?.make(&draft)
         return Cell(
-            name: "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+"),
+            name: name(machines),
             selection: selection, product: product, plan: draft.plan,
             devices: Dictionary(uniqueKeysWithValues: draft.plan.source.devices.map { ($0.idstr, $0.name) }),
-            requester: modules.requester, scenario: draft.scenario,
-            outcomes: predict(draft.scenario), earlier: draft.earlier.map { Forecast($0) }, sourceVersion: source.features.version,
+            requester: modules.requester, forecasts: draft.scenarios.map { Forecast($0) }, sourceVersion: source.features.version,
             destinationVersion: destination.features.version)
     }
 
@@ -140,9 +143,10 @@ extension Recipe {
         source.parameters["downtime-limit"] = 1
     }
 
-    /// What the name says beside the sides and the machine.
-    private var tokens: [String] {
-        selection.changes.filter { ![CellAxis.source, .destination, .board, .type].map(\.rawValue).contains($0.axis) }.map(\.token)
+    /// The cell's name: its sides, its machine, and the token of every other choice that is not plain.
+    private func name(_ machines: Machines) -> String {
+        let tokens = selection.changes.filter { CellAxis(rawValue: $0.axis)?.isInSidesAndMachine != true }.map(\.token)
+        return "\(source.binary.name)-\(destination.binary.name)+" + ([machines.title] + tokens).joined(separator: "+")
     }
 
     private func side(_ binary: ProbedBinary, _ machine: String, _ side: Scenario.Side, _ role: Role) -> SideConfiguration {

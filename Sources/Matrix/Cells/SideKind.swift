@@ -2,23 +2,14 @@ import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
 import Plan
 
-package enum SideKind: String, CaseIterable, Hashable, Sendable {
-    /// Processes that are QEMU.
-    case qemu
-    /// The engine in this process, of one generation or another.
-    case engine
-
-    /// An available side of this kind, in words.
-    var availableSide: String {
+extension SideKind {
+    /// One that is available, in words.
+    var sideAtHand: String {
         switch self {
         case .qemu: "available binary"
         case .engine: "generation of the engine"
         }
     }
-}
-
-extension QEMUBinary {
-    package var kind: SideKind { isEngine ? .engine : .qemu }
 }
 
 /// A migration that both kinds of sides can run: `11.1-11.1+WHAT` and `engine@11.1-engine@11.1+WHAT`.
@@ -33,9 +24,9 @@ package struct SharedCell: Sendable {
 extension SharedCell {
     /// The cells, made for sides of both kinds, that are there on both, in the order of QEMU's.
     package static func pairs(in cells: [Cell]) -> [SharedCell] {
-        let engines = Dictionary(cells.filter(\.isEngine).map { ($0.sharedName, $0) }) { first, _ in first }
+        let engines = Dictionary(cells.filter { $0.kind == .engine }.map { ($0.sharedName, $0) }) { first, _ in first }
         return cells.compactMap { cell in
-            guard !cell.isEngine, let engine = engines[cell.name] else { return nil }
+            guard cell.kind == .qemu, let engine = engines[cell.name] else { return nil }
             return SharedCell(qemu: cell, engine: engine)
         }
     }
@@ -44,7 +35,7 @@ extension SharedCell {
     package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
         shared: [SharedCell], missing: [Unavailable]
     ) {
-        let qemus = binaries.filter { !$0.binary.isEngine }
+        let qemus = binaries.filter { $0.binary.kind == .qemu }
         let made = try Recipe.cells(of: planned.selection, product: planned.product, binaries: qemus + qemus.compactMap(\.counterpart))
         return (pairs(in: made.cells), made.missing)
     }
@@ -54,7 +45,7 @@ extension ProbedBinary {
     /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A custom
     /// build has another name, and may behave differently.
     package var counterpart: ProbedBinary? {
-        guard !binary.isEngine, features.generation == binary.name else { return nil }
+        guard binary.kind == .qemu, features.generation == binary.name else { return nil }
         return .engine(binary.name)
     }
 }

@@ -33,6 +33,18 @@ extension MatrixFile {
         return planned
     }
 
+    /// How a selection is made up to a tier, and the position of the product that makes it; nil where none does.
+    func plan(of selection: Selection, upTo tier: Tier) -> (planned: PlannedSelection, position: Int)? {
+        for level in Tier.allCases where level <= tier {
+            let position = products.firstIndex { product in
+                product.tier == level && product.combines(selection.values) && !isExcluded(selection.values, of: product)
+            }
+            guard let position else { continue }
+            return (PlannedSelection(selection: selection, product: products[position].name, tier: level), position)
+        }
+        return nil
+    }
+
     private func isExcluded(_ values: [UInt8], of product: Product) -> Bool {
         exclusions.contains { $0.excludes(values) } || product.exclusions.contains { $0.excludes(values) }
     }
@@ -43,6 +55,13 @@ extension MatrixFile {
             var values = branch.map { UInt8($0.trailingZeroBitCount) }
             repeat { body(values) } while advance(&values, in: branch)
         }
+    }
+}
+
+extension Product {
+    /// True if the values are one of the product's combinations, before any exclusion.
+    fileprivate func combines(_ values: [UInt8]) -> Bool {
+        branches.contains { zip($0, values).allSatisfy { mask, value in mask >> UInt64(value) & 1 == 1 } }
     }
 }
 

@@ -130,7 +130,7 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
     }
 
     private func side(_ generation: String, _ machine: String) -> SideConfiguration {
-        var side = SideConfiguration(binary: QEMUBinary(engine: generation), machine: machine)
+        var side = SideConfiguration(binary: .engine(generation: generation), machine: machine)
         side.memoryMiB = 4
         side.capabilities = ["return-path": true, "switchover-ack": true, "events": true]
         side.parameters = ["max-bandwidth": .integer(1 << 30), "avail-switchover-bandwidth": .integer(1 << 30), "downtime-limit": 300]
@@ -155,7 +155,7 @@ package struct ScheduleRun: Sendable {
         circumstances.destinationCapability = capability
         circumstances.sourceMode = sourceMode
         circumstances.destinationMode = destinationMode
-        circumstances.decidesBelowThreshold = plan.source.binary.engineGeneration == "10.0"
+        circumstances.decidesBelowThreshold = plan.source.binary == .engine(generation: "10.0")
         self.circumstances = circumstances
     }
 

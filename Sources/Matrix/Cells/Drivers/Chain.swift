@@ -19,19 +19,20 @@ extension Driver {
 extension Draft {
     /// Adds a leg from the destination to another process.
     fileprivate mutating func migrateOn(to next: SideConfiguration, _ side: Scenario.Side) throws {
-        earlier = [scenario]
-        scenario.source = scenario.destination
-        scenario.destination = side
-        scenario.isGated = recipe.heldDevice(scenario) != nil || recipe.isHalted(scenario)
+        var onward = scenario
+        onward.source = scenario.destination
+        onward.destination = side
+        onward.isGated = recipe.heldDevice(onward) != nil || recipe.isHalted(onward)
         var leg = MigrationLeg(destination: next, origin: .lastDestination)
-        leg.schedule = recipe.schedule(scenario)
-        leg.haltsDestination = recipe.isHalted(scenario)
+        leg.schedule = recipe.schedule(onward)
+        leg.haltsDestination = recipe.isHalted(onward)
         leg.limit = plan.leg.limit
-        for (index, device) in scenario.devices.enumerated() where device.reinits > 0 {
+        for (index, device) in onward.devices.enumerated() where device.reinits > 0 {
             try script(.destination, index, add: "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)")
         }
         // It is a source in its turn.
         plan.leg.destination.parameters = plan.source.parameters
         plan.legs.append(leg)
+        scenarios.append(onward)
     }
 }

@@ -37,9 +37,10 @@ extension Driver {
                     // With the threshold below what is pending, the ACK alone does not set the source free.
                     set(["avail-switchover-bandwidth": .integer(10_000)]), window,
                 ])
-            guard let acked = predict(draft.scenario).first?.acksCounted, acked > 0, draft.held != nil else { return }
+            let acks = draft.recipe.arrangedACKs(draft.scenario)
+            guard acks > 0, draft.held != nil else { return }
             draft.plan.leg.schedule += [
-                .wait(.logged(.source, event: countedAck, times: acked)), window,
+                .wait(.logged(.source, event: countedAck, times: acks)), window,
                 set(["avail-switchover-bandwidth": .integer(512 << 20)]),
             ]
         },

@@ -15,7 +15,7 @@ extension Driver {
             // No gate is needed: no ACK arrives, whenever it is sent.
             if held != nil { draft.plan.leg.schedule = [.open(.destination, gate: "load")] }
             // The destination has everything when the source's wait for its last word is looked at.
-            if predict(draft.scenario).first?.requests?.contains(1) != true, !draft.awaitsLegacyAck {
+            if !draft.awaitsACK {
                 draft.plan.leg.schedule = [.wait(.status(.destination, "completed", times: 1))]
             }
         },
@@ -39,34 +39,31 @@ extension Driver {
         },
         Driver("background-snapshot", "a snapshot with the guest running, which no return path goes with") { draft in
             draft.serve(.backgroundSnapshot)
-            draft.plan.source.capabilities["background-snapshot"] = true
         },
         Driver("colo", "to replicate the guest by COLO") { draft in
             draft.serve(.colo)
-            draft.plan.source.capabilities["x-colo"] = true
-            draft.plan.leg.destination.capabilities["x-colo"] = true
-            draft.plan.leg.alsoFinal = ["colo"]
         },
         Driver("cpr-reboot", "to restart the host under the guest") { draft in
             draft.serve(.cprReboot)
-            draft.plan.source.parameters["mode"] = "cpr-reboot"
-            draft.plan.leg.schedule = []
-            draft.plan.leg.haltsDestination = false
         },
         Driver("cpr-transfer", "to a new QEMU that shares the memory, which it does not here") { draft in
             draft.serve(.cprTransfer)
-            draft.plan.source.parameters["mode"] = "cpr-transfer"
         },
         Driver("cpr-exec", "to a new QEMU in the same process, without its command") { draft in
             draft.serve(.cprExec)
-            draft.plan.source.parameters["mode"] = "cpr-exec"
         },
     ]
 }
 
 extension Draft {
-    /// Waits for an ACK that does not depend on devices.
-    fileprivate var awaitsLegacyAck: Bool { scenario.source.capability && scenario.source.mode == .legacy }
+    /// True if the source waits for an ACK: in legacy mode always, else where a device or the requester asks for one.
+    fileprivate var awaitsACK: Bool {
+        guard scenario.source.capability else { return false }
+        switch scenario.source.mode {
+        case .legacy: return true
+        case .perDevice: return scenario.requester != nil || scenario.devices.contains { $0.source.hasPrecopy }
+        }
+    }
 
     fileprivate mutating func dropReturnPath() {
         scenario.hasReturnPath = false
@@ -81,5 +78,21 @@ extension Draft {
         plan.leg.haltsDestination = false
     }
 
-    fileprivate mutating func serve(_ purpose: Purpose) { scenario.purpose = purpose }
+    /// Makes the migration one that serves another purpose than to move the guest.
+    fileprivate mutating func serve(_ purpose: Purpose) {
+        scenario.purpose = purpose
+        switch purpose {
+        case .backgroundSnapshot: plan.source.capabilities["background-snapshot"] = true
+        case .colo:
+            plan.source.capabilities["x-colo"] = true
+            plan.leg.destination.capabilities["x-colo"] = true
+            plan.leg.alsoFinal = ["colo"]
+        case .cprReboot:
+            plan.source.parameters["mode"] = "cpr-reboot"
+            plan.leg.schedule = []
+            plan.leg.haltsDestination = false
+        case .cprTransfer: plan.source.parameters["mode"] = "cpr-transfer"
+        case .cprExec: plan.source.parameters["mode"] = "cpr-exec"
+        }
+    }
 }

@@ -63,8 +63,7 @@ extension Driver {
             draft.plan.leg.haltsDestination = false
             // Where the link is limited nothing of a device reaches the destination that a gate could hold.
             if draft.held == nil || recipe.choices.bandwidth.limitsLink {
-                draft.scenario.isGated = false
-                draft.plan.leg.schedule = []
+                draft.gateNothing()
             }
         }
     ]

@@ -27,13 +27,11 @@ extension Driver {
             try draft.failsCall()
         },
         Driver("source-one-descriptor", "the source may open one descriptor more, which its socket takes") { draft in
-            draft.scenario.breakage = .sourceDescriptors(1)
-            draft.plan.leg.before.append(.limitDescriptors(.source, free: 1))
+            draft.limitDescriptors(of: .source, free: 1)
             draft.plan.leg.schedule = []
         },
         Driver("source-no-descriptor", "the source may open no descriptor more") { draft in
-            draft.scenario.breakage = .sourceDescriptors(0)
-            draft.plan.leg.before.append(.limitDescriptors(.source, free: 0))
+            draft.limitDescriptors(of: .source, free: 0)
             draft.plan.leg.schedule = []
         },
         Driver("source-no-memory", "the source's memory cgroup leaves it none for a migration", needs: .memoryGroup) { draft in
@@ -42,14 +40,12 @@ extension Driver {
             draft.plan.leg.schedule = []
         },
         Driver("destination-one-descriptor", "the destination may open one descriptor more, which its socket takes") { draft in
-            draft.scenario.breakage = .destinationDescriptors(1)
-            draft.plan.leg.before.append(.limitDescriptors(.destination, free: 1))
+            draft.limitDescriptors(of: .destination, free: 1)
             draft.plan.leg.schedule = []
         },
         Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has long been writing") { draft in
             let held = try draft.heldByGate()
-            draft.scenario.breakage = .destinationDescriptors(0)
-            draft.plan.leg.before.append(.limitDescriptors(.destination, free: 0))
+            draft.limitDescriptors(of: .destination, free: 0)
             draft.plan.leg.schedule =
                 [.wait(.furtherQueries(.source, device: "v\(held)", 50)), .limitDescriptors(.destination, free: nil)]
                 + draft.plan.leg.schedule
@@ -58,15 +54,23 @@ extension Driver {
 }
 
 extension Draft {
+    /// Lets the side open so many descriptors more, and no more, from before the migration on.
+    fileprivate mutating func limitDescriptors(of role: Role, free: Int) {
+        plan.leg.before.append(.limitDescriptors(role, free: free))
+        switch role {
+        case .source: scenario.breakage = .sourceDescriptors(free)
+        case .destination: scenario.breakage = .destinationDescriptors(free)
+        }
+    }
+
     /// Brings the migration to the moment, and breaks it there.
     fileprivate mutating func breaks(_ breakage: (BreakMoment) -> Breakage, _ steps: [ScheduleStep]) throws {
         let held = try heldByGate()
         guard let moment = recipe.choices.breakMoment else { throw unavailable("breaks at a moment, and the axis 'when' names none") }
-        let healthy = predict(scenario).first
         let device = "v\(held)"
         let initial = recipe.initialBytes(ofHeld: scenario)
         // The ACKs of the other devices are there, or the only one.
-        let counted = (healthy?.acksCounted ?? 1) - (moment < .acknowledged ? 1 : 0)
+        let counted = recipe.arrangedACKs(scenario) - (moment < .acknowledged ? 1 : 0)
         let acknowledged: [ScheduleStep] = counted > 0 ? [.wait(.logged(.source, event: countedAck, times: counted))] : []
         let onlyTheAckIsMissing = recipe.onlyTheAckIsMissing(held)
         let load = ScheduleStep.open(.destination, gate: "load")
@@ -114,7 +118,7 @@ extension Draft {
         try script(call.isOfSource ? .source : .destination, held, add: rule)
         // The first reset is that of the machine's start.
         if resetFails { try script(call.isOfSource ? .source : .destination, held, add: "on call reset when=2.. do fail \(errno.word)") }
-        let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: predict(scenario).first?.acksCounted ?? 1))
+        let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: recipe.arrangedACKs(scenario)))
         scenario.breakage = .call(call, errno: errno, resetFails: resetFails)
         let load = ScheduleStep.open(.destination, gate: "load")
         switch call {

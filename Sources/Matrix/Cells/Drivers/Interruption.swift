@@ -5,19 +5,16 @@ import Prediction
 extension Driver {
     static let interruptionDrivers = [
         Driver("stop-before-marker", "the guest is stopped before a marker is sent") { draft in
-            draft.scenario.interruption = .stopBeforeMarker
-            try draft.beforeTheFirstMarker([.execute(.source, command: "stop", nil)])
+            try draft.interrupt(.stopBeforeMarker, by: [.execute(.source, command: "stop", nil)])
             draft.plan.leg.schedule.append(.open(.destination, gate: "load"))
         },
         Driver("stop-cont-before-marker", "the guest is stopped and continued before a marker is sent") { draft in
-            draft.scenario.interruption = .stopAndContBeforeMarker
-            try draft.beforeTheFirstMarker(stopAndCont)
+            try draft.interrupt(.stopAndContBeforeMarker, by: stopAndCont)
             draft.plan.leg.schedule.append(.open(.destination, gate: "load"))
         },
         Driver("start-before-marker", "the guest is started, for the first time, before a marker is sent") { draft in
             draft.plan.source.startsPaused = true
-            draft.scenario.interruption = .stopAndContBeforeMarker
-            try draft.beforeTheFirstMarker([.execute(.source, command: "cont", nil)])
+            try draft.interrupt(.stopAndContBeforeMarker, by: [.execute(.source, command: "cont", nil)])
             draft.plan.leg.schedule.append(.open(.destination, gate: "load"))
         },
         Driver("stop-cont-waiting", "the guest is stopped and continued while only the ACK is missing; then migrated again") { draft in
@@ -30,9 +27,8 @@ extension Driver {
             draft.scenario.interruption = .stopAndContAfterACKs
         },
         Driver("reset-before-marker", "the guest is reset before a marker is sent") { draft in
-            draft.scenario.interruption = .resetBeforeMarker
             try draft.noDirtyTracking()
-            try draft.beforeTheFirstMarker(draft.systemReset)
+            try draft.interrupt(.resetBeforeMarker, by: draft.systemReset)
         },
         Driver("reset-after-acks", "the guest is reset after the last ACK, while the source still iterates") { draft in
             try draft.noDirtyTracking()
@@ -72,8 +68,10 @@ extension Draft {
         [.execute(.source, command: "system_reset", nil)] + devices.map { .wait(.leftPrecopy(.source, device: "v\($0)")) }
     }
 
-    /// Takes the steps while the first device's first read is held, which leaves some of its initial bytes to be read.
-    fileprivate mutating func beforeTheFirstMarker(_ steps: [ScheduleStep]) throws {
+    /// Takes the steps before any device has sent its marker: while the first device's first read is held, which leaves some of its initial
+    /// bytes to be read.
+    fileprivate mutating func interrupt(_ interruption: Interruption, by steps: [ScheduleStep]) throws {
+        scenario.interruption = interruption
         try script(.source, 0, add: "on call read when=1 do short \(initialSize / 4)\non call read when=1 do hold interruption")
         plan.leg.schedule = [.wait(.held(.source, device: "v0"))] + steps + [.open(.source, gate: "interruption")]
     }

@@ -69,8 +69,7 @@ extension Draft {
         plan.source.parameters["max-bandwidth"] = .integer(2 << 20)
         plan.leg.haltsDestination = false
         guard let held else {
-            scenario.isGated = false
-            plan.leg.schedule = []
+            gateNothing()
             return
         }
         try script(.source, held, add: "cost precopy-info 1ms")
