@@ -62,26 +62,44 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification", "Prediction",
-                .product(name: "XMLCoder", package: "XMLCoder"), .product(name: "Yams", package: "Yams"),
+                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "Running",
+            dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction"],
+            swiftSettings: strict),
+        .target(
+            name: "Reports",
+            dependencies: [
+                "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Exploration",
+            dependencies: ["Plan", "EnginePeer", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification"], swiftSettings: strict),
         .target(name: "Experiment", dependencies: ["Plan", "QEMUPeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "Verification", "VFIO",
+                "Matrix", "Running", "Reports", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace",
+                "Verification", "VFIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
         .executableTarget(
-            name: "engine-benchmark", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], path: "Tests/Benchmarks/EngineBenchmark",
+            name: "engine-benchmark", dependencies: ["Matrix", "Running", "Plan", "QEMUPeer", "EnginePeer"],
+            path: "Tests/Benchmarks/EngineBenchmark",
             exclude: ["figures"],
             swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
             swiftSettings: strict),
@@ -106,8 +124,23 @@ let package = Package(
             name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer"], exclude: ["Golden"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),
+        .testTarget(
+            name: "RunningTests",
+            dependencies: [
+                "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "Verification", "Prediction",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReportsTests",
+            dependencies: [
+                "Reports", "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification",
+                "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
+            name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Matrix"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
     ]
 )

@@ -4,6 +4,7 @@ import Foundation
 import Matrix
 import MigrationTrace
 import Plan
+import Running
 import Verification
 
 struct CheckCommand: ParsableCommand {
@@ -113,10 +114,10 @@ private struct Inputs {
         if FileManager.default.fileExists(atPath: path + "/results.jsonl") { return try add(path + "/cells") }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         let held = names.filter { $0.hasSuffix(".trace") }
-        let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(CellRunner.traceFile)") }
+        let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(Cell.traceFile)") }
         guard !held.isEmpty || !cells.isEmpty else {
             throw Environment(
-                "\(path): expected a cell folder or a folder of traces, found no \(CellRunner.traceFile) and no *.trace in it")
+                "\(path): expected a cell folder or a folder of traces, found no \(Cell.traceFile) and no *.trace in it")
         }
         traces += held.map { "\(path)/\($0)" }
         for cell in cells { try add("\(path)/\(cell)") }

@@ -5,6 +5,7 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 
 /// What runs one side of the comparison.
 enum ComparedSide: ExpressibleByArgument, Equatable {

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Matrix
 import Plan
+import Running
 
 struct EngineAccount {
     /// Cells that the engine does not model, once each, in the order they came.

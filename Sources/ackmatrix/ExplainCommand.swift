@@ -5,6 +5,7 @@ import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Reports
 import Verification
 
 struct ExplainCommand: AsyncParsableCommand {
@@ -44,9 +45,9 @@ struct ExplainCommand: AsyncParsableCommand {
 
     /// Of a folder that a run has kept: what its trace says, without a prediction.
     private func kept(_ folder: String) throws -> String {
-        let path = folder + "/" + CellRunner.traceFile
+        let path = folder + "/" + Cell.traceFile
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(folder): expected a cell's folder, found no \(CellRunner.traceFile) in it")
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }

@@ -5,6 +5,8 @@ import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Reports
+import Running
 
 struct FindingsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

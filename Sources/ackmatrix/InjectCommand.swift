@@ -2,8 +2,8 @@
 /// end.
 import ArgumentParser
 import EnginePeer
+import Exploration
 import Foundation
-import Matrix
 import MigrationTrace
 import Plan
 

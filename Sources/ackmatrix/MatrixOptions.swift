@@ -4,6 +4,7 @@ import EnginePeer
 import Foundation
 import Matrix
 import Plan
+import Running
 
 extension Tier: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 import Plan
+import Reports
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -5,6 +5,7 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 import Verification
 
 struct RunCommand: AsyncParsableCommand {

@@ -3,6 +3,8 @@ import Foundation
 import Glibc
 import Matrix
 import Plan
+import Reports
+import Running
 
 /// Takes results as they come: a line for each in a pipe, one redrawn line on a terminal; the rest goes to the result folder.
 struct RunReport {

@@ -1,7 +1,7 @@
 /// `ackmatrix schedules`: random schedules over the engine.
 import ArgumentParser
+import Exploration
 import Foundation
-import Matrix
 import MigrationTrace
 
 extension ScheduleExperiment: ExpressibleByArgument {}

@@ -11,13 +11,16 @@ package struct Forecast: Sendable {
 
     package init(_ scenario: Scenario) { self.init(scenario: scenario, outcomes: predict(scenario)) }
 
-    init(scenario: Scenario, outcomes: [Outcome]) {
+    package init(scenario: Scenario, outcomes: [Outcome]) {
         self.scenario = scenario
         self.outcomes = outcomes
     }
 }
 
 package struct Cell: Sendable {
+    /// The file of a cell's only or last trace, in the cell's folder.
+    package static let traceFile = "cell.trace"
+
     /// `SOURCE-DESTINATION+WHAT+IT+SHOWS`, stable.
     package var name: String
     /// What was selected of each axis.
@@ -28,7 +31,7 @@ package struct Cell: Sendable {
     /// Names by section idstr.
     package var devices: [String: String]
     /// The user of switchover-ack that is no VFIO device.
-    var requester: EngineModules.Requester?
+    package var requester: EngineModules.Requester?
     /// What each leg of the plan is predicted to show, in the plan's order.
     package var forecasts: [Forecast]
     /// The exact versions of the two binaries.
@@ -52,7 +55,7 @@ package struct Cell: Sendable {
     package var traces: [(name: String, file: String)] {
         plan.legs.indices.map { index in
             let isLast = index == plan.legs.count - 1
-            return isLast ? (name, CellRunner.traceFile) : ("\(name).leg-\(index + 1)", "leg-\(index + 1).trace")
+            return isLast ? (name, Self.traceFile) : ("\(name).leg-\(index + 1)", "leg-\(index + 1).trace")
         }
     }
 
@@ -60,13 +63,13 @@ package struct Cell: Sendable {
     package var isRace: Bool { lastForecast.outcomes.count > 1 }
 
     /// Names by section idstr, as the sides' logs have them, of all who take part in the handshake.
-    var users: [String: String] {
+    package var users: [String: String] {
         guard let requester else { return devices }
         return devices.merging([EngineModules.Requester.idstr: requester.name ?? EngineModules.Requester.idstr]) { first, _ in first }
     }
 
     /// Counts by section idstr as counts by the devices' names, the requester's by its section's, without those that are 0.
-    func named(_ counts: [String: Int]) -> [String: Int] {
+    package func named(_ counts: [String: Int]) -> [String: Int] {
         Dictionary(counts.map { (devices[$0.key] ?? $0.key, $0.value) }) { $0 + $1 }.filter { $0.value > 0 }
     }
 }

@@ -71,7 +71,7 @@ extension Cell {
 
 extension EngineModules {
     /// What the guest has, in words: a text for its requester, and one for all the rest.
-    var descriptions: [String] {
+    package var descriptions: [String] {
         let rest = [
             hasDirtyBitmap ? "a dirty bitmap" : nil, hasStorageAttributes ? "storage attributes" : nil,
             hintsFreePages ? "a balloon that hints free pages" : nil,

@@ -17,6 +17,11 @@ package struct SharedCell: Sendable {
     package let qemu: Cell
     package let engine: Cell
 
+    package init(qemu: Cell, engine: Cell) {
+        self.qemu = qemu
+        self.engine = engine
+    }
+
     /// What both names have in common.
     package var name: String { engine.sharedName }
 }

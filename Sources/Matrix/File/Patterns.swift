@@ -40,14 +40,14 @@ package struct Exclusion: Hashable, Sendable {
 }
 
 /// Reads what refers to axes.
-struct PatternReader {
+package struct PatternReader {
     /// In a pattern: any of these axes has another than its plain value.
     static let changed = "changed"
 
     let axes: [Axis]
     let positions: [String: Int]
 
-    init(_ axes: [Axis]) {
+    package init(_ axes: [Axis]) {
         self.axes = axes
         positions = Dictionary(uniqueKeysWithValues: axes.enumerated().map { ($1.name, $0) })
     }
@@ -76,7 +76,7 @@ struct PatternReader {
     }
 
     /// Axes with the values they are to have, by name.
-    func values(_ value: YAMLValue, of what: String) throws(MatrixFileError) -> [String: [String]] {
+    package func values(_ value: YAMLValue, of what: String) throws(MatrixFileError) -> [String: [String]] {
         let pairs = try masks(value, what).map { position, mask in
             (axes[position].name, axes[position].values.enumerated().filter { mask >> UInt64($0.offset) & 1 == 1 }.map(\.element))
         }

@@ -25,7 +25,7 @@ private let longestWord = 40
 private let longestSentence = 2000
 
 /// The text of a file that is small enough.
-func yamlText(path: String) throws(MatrixFileError) -> String {
+package func yamlText(path: String) throws(MatrixFileError) -> String {
     func refusal(_ reason: String) -> MatrixFileError { MatrixFileError(file: path, line: 0, column: 0, reason: reason) }
     let data: Data
     do {
@@ -41,11 +41,14 @@ func yamlText(path: String) throws(MatrixFileError) -> String {
 }
 
 /// A value of the document.
-struct YAMLValue {
+package struct YAMLValue {
     let file: String
     let node: Node
 
-    func error(_ reason: String) -> MatrixFileError {
+    /// True for a single word, number or text.
+    package var isScalar: Bool { if case .scalar = node { true } else { false } }
+
+    package func error(_ reason: String) -> MatrixFileError {
         MatrixFileError(file: file, line: node.mark?.line ?? 0, column: node.mark?.column ?? 0, reason: reason)
     }
 
@@ -66,7 +69,7 @@ struct YAMLValue {
 
 extension YAMLValue {
     /// The only document of `text`.
-    init(document text: String, file: String) throws(MatrixFileError) {
+    package init(document text: String, file: String) throws(MatrixFileError) {
         func refusal(_ reason: String, line: Int = 0, column: Int = 0) -> MatrixFileError {
             MatrixFileError(file: file, line: line, column: column, reason: reason)
         }
@@ -98,7 +101,7 @@ extension YAMLValue {
     }
 
     /// The fields of a mapping that has all of `required`, and nothing that is not named here.
-    func fields(of what: String, _ required: [String], optional: [String] = []) throws(MatrixFileError) -> [String: YAMLValue] {
+    package func fields(of what: String, _ required: [String], optional: [String] = []) throws(MatrixFileError) -> [String: YAMLValue] {
         let known = required + optional
         var fields: [String: YAMLValue] = [:]
         for (key, value) in try pairs(of: what) {
@@ -115,12 +118,12 @@ extension YAMLValue {
     }
 
     /// A mapping's keys and values, in file order.
-    func pairs(of what: String) throws(MatrixFileError) -> [(key: YAMLValue, value: YAMLValue)] {
+    package func pairs(of what: String) throws(MatrixFileError) -> [(key: YAMLValue, value: YAMLValue)] {
         guard case .mapping(let mapping) = node else { throw error("expected a mapping for \(what), found \(found)") }
         return mapping.map { (YAMLValue(file: file, node: $0.key), YAMLValue(file: file, node: $0.value)) }
     }
 
-    func list(of what: String, _ counts: ClosedRange<Int>) throws(MatrixFileError) -> [YAMLValue] {
+    package func list(of what: String, _ counts: ClosedRange<Int>) throws(MatrixFileError) -> [YAMLValue] {
         guard case .sequence(let list) = node else { throw error("expected a list of \(what), found \(found)") }
         guard counts.contains(list.count) else {
             throw error("expected \(counts.lowerBound) to \(counts.upperBound) \(what), found \(list.count)")
@@ -129,12 +132,12 @@ extension YAMLValue {
     }
 
     /// A list, or the only element of one.
-    func listOrOne(of what: String, _ counts: ClosedRange<Int>) throws(MatrixFileError) -> [YAMLValue] {
+    package func listOrOne(of what: String, _ counts: ClosedRange<Int>) throws(MatrixFileError) -> [YAMLValue] {
         if case .scalar = node { [self] } else { try list(of: what, counts) }
     }
 
     /// A name: letters, digits, `.`, `_` and `-`.
-    func word(_ what: String) throws(MatrixFileError) -> String {
+    package func word(_ what: String) throws(MatrixFileError) -> String {
         let text = try scalar(what)
         guard isWord(text), text.utf8.count <= longestWord else {
             throw error("expected \(what), up to \(longestWord) letters, digits, '.', '_' or '-', found \(found)")
@@ -143,7 +146,7 @@ extension YAMLValue {
     }
 
     /// A text for people, without the line break that YAML leaves at its end.
-    func sentence(_ what: String) throws(MatrixFileError) -> String {
+    package func sentence(_ what: String) throws(MatrixFileError) -> String {
         let text = try scalar(what).trimmingCharacters(in: .whitespacesAndNewlines)
         guard !text.isEmpty else { throw error("expected \(what), found nothing") }
         guard text.utf8.count <= longestSentence else {
@@ -156,7 +159,7 @@ extension YAMLValue {
     }
 
     /// One of a closed set of words.
-    func choice<Choice: RawRepresentable<String> & CaseIterable>(_ what: String, _: Choice.Type) throws(MatrixFileError) -> Choice {
+    package func choice<Choice: RawRepresentable<String> & CaseIterable>(_ what: String, _: Choice.Type) throws(MatrixFileError) -> Choice {
         let text = try scalar(what)
         guard let choice = Choice(rawValue: text) else {
             throw error("expected \(what) (\(Choice.allCases.map(\.rawValue).joined(separator: ", "))), found \(found)")
@@ -164,13 +167,13 @@ extension YAMLValue {
         return choice
     }
 
-    func scalar(_ what: String) throws(MatrixFileError) -> String {
+    package func scalar(_ what: String) throws(MatrixFileError) -> String {
         guard case .scalar(let scalar) = node else { throw error("expected \(what), found \(found)") }
         return scalar.string
     }
 
     /// Checks the version that stands behind a file's first key.
-    func expectVersion(_ version: String, of what: String) throws(MatrixFileError) {
+    package func expectVersion(_ version: String, of what: String) throws(MatrixFileError) {
         guard try scalar("the version of \(what)") == version else { throw error("expected version \(version) of \(what), found \(found)") }
     }
 }

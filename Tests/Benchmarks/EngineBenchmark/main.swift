@@ -13,6 +13,7 @@ import Glibc
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 
 struct Failure: Error, CustomStringConvertible {
     var description: String

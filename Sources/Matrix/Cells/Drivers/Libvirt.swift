@@ -51,7 +51,7 @@ extension Draft {
     }
 
     /// Has the paused migration fail: the steps bring it about.
-    fileprivate mutating func fail(after failure: FailureAfterPause, by steps: [ScheduleStep]) {
+    fileprivate mutating func fail(_ failure: FailureAfterPause, by steps: [ScheduleStep]) {
         plan.leg.schedule += steps
         scenario.failureAfterPause = failure
     }
