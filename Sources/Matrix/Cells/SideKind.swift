@@ -4,7 +4,7 @@ import Plan
 
 extension SideKind {
     /// One that is available, in words.
-    var sideAtHand: String {
+    var availableSide: String {
         switch self {
         case .qemu: "available binary"
         case .engine: "generation of the engine"
