@@ -20,7 +20,8 @@ package struct ShortReport: Sendable {
         var lines = [
             "\(result.name): \(judgement?.verdict.rawValue ?? result.ending.text)"
                 + (cell.plan.legs.count > 1 ? " (leg \(leg.number + 1))" : ""),
-            "QEMU \(cell.sourceVersion) (\(cell.plan.source.machine)) to \(cell.destinationVersion) (\(cell.plan.legs[leg.number].destination.machine))",
+            "QEMU \(cell.sourceVersion) (\(cell.plan.source.machine)) to \(cell.destinationVersion) "
+                + "(\(cell.plan.legs[leg.number].destination.machine))",
         ]
         lines += wrap(leg.reason ?? "", width: 100, indent: "    ")
         if let deviation = result.deviations.explained.first?.by.deviation {
