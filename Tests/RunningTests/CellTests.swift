@@ -186,7 +186,10 @@ struct CellTests {
         let old = set.binaries.filter { !$0.features.hasLegacyProperty }
         let made = try Recipe.cells(of: selection, product: "p", binaries: old)
         #expect(made.cells.isEmpty)
-        #expect(made.missing.map(\.description).contains { $0.contains("no available binary is per-device") })
+        #expect(
+            made.missing.map(\.description).contains {
+                $0.contains("`source: per-device`; no available QEMU binary has the per-device mode")
+            })
     }
 
     /// A break that has nothing to break is not run as a cell in which nothing breaks.

@@ -1,13 +1,19 @@
-import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
+import EnginePeer
 import Plan
 
-extension SideKind {
-    /// One that is available, in words.
-    var availableSide: String {
-        switch self {
-        case .qemu: "available binary"
-        case .engine: "generation of the engine"
+extension AckSupport {
+    /// Why no side of this kind can have this support: a clause that follows the axis and the value.
+    func absence(among kind: SideKind) -> String {
+        let sides =
+            switch kind {
+            case .qemu: "available QEMU binary"
+            case .engine: "engine generation"
+            }
+        return switch self {
+        case .legacyOnly: "no \(sides) has the legacy mode alone"
+        case .perDevice: "no \(sides) has the per-device mode"
+        case .without: "every \(sides) has switchover-ack"
         }
     }
 }
