@@ -14,7 +14,7 @@ package struct Explanation: Sendable {
 
     package var trace: Trace
     package var ending: String
-    /// The proof, the closing event, or who owes the next step.
+    /// The proof, the closing event, or the actor that owes the next step.
     package var reason: String
     package var findings: [Finding]
     /// The ways it was predicted to go, one sentence each; empty where there is no prediction.

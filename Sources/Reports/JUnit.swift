@@ -57,7 +57,7 @@ package struct JUnit: Hashable, Sendable {
         return try encoder.encode(suites, withRootKey: "testsuites", header: XMLHeader(version: 1.0, encoding: "UTF-8"))
     }
 
-    /// All of it or nothing: to a temporary file beside `path`, which then takes the name. Throws `Environment`.
+    /// Writes the whole report or nothing: a temporary file beside `path` is renamed to it. Throws `Environment`.
     package func write(path: String) throws {
         let data = try xml()
         do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {

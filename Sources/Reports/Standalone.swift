@@ -19,7 +19,7 @@ package struct Unrenderable: Error, CustomStringConvertible {
 package struct Standalone: Sendable {
     /// The text of `harness/standalone.sh`.
     package var driver: String
-    /// The shim that the script takes unless it is told another.
+    /// The shim that the script uses unless SHIM names another one.
     package var shim: String
     /// What was seen here.
     package var result: CellResult
@@ -310,7 +310,7 @@ struct TellingLine {
     let text: String
     /// An extended regular expression for the same line of another run, where sizes, times and counters are others.
     let expression: String
-    /// Whether it is the first line of its kind.
+    /// True if it is the first line of its kind.
     let isFirst: Bool
 }
 

@@ -176,7 +176,7 @@ extension Summary {
         return TextPart(nil, lines, least: lines.count)
     }
 
-    /// Two axes a line where both are short. An axis all of whose cells have one value says nothing.
+    /// Puts two short axes on one line. Leaves out an axis whose cells all have one value.
     private func axesPart(_ width: Int) -> TextPart {
         let rows = axes.compactMap { axis -> (name: String, values: [String])? in
             let values = axis.values.compactMap { value -> String? in

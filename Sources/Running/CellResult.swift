@@ -5,13 +5,13 @@ import Prediction
 import Verification
 
 package struct CellResult: Sendable {
-    /// How a cell went.
+    /// How a leg ended.
     package enum Ending: Hashable, Sendable {
-        /// What the logs of both sides add up to.
+        /// The verifier's verdict on the logs of both sides.
         case verdict(Verdict)
-        /// A side refused, in QEMU's own words.
+        /// A side refused the migration, in QEMU's words.
         case refused(SideRefusal)
-        /// It could not be driven to an end; why.
+        /// The leg could not be driven to an end, and why.
         case broken(String)
 
         package var text: String {
@@ -98,14 +98,14 @@ extension DeviationAccount {
     fileprivate var isFixed: Bool { !fixed.isEmpty && explained.isEmpty && unexplained.isEmpty && absent.isEmpty }
 }
 
-/// One opinion on how a cell ended.
+/// A judge's opinion on how a leg ended.
 package struct Judge: Hashable, Sendable {
     package let name: String
     package let says: String
 
     static let closedForm = "closed form"
     static let monitors = "word of QEMU's monitors"
-    /// The cell of the same name on QEMU binaries.
+    /// QEMU itself, in the cell of the same name.
     static let qemu = "QEMU"
 }
 

@@ -1,4 +1,4 @@
-/// Runs cells, each on QEMU binaries in a folder of its own, or in the engine, and has them judged.
+/// Runs cells on QEMU binaries, each in its own folder, or in the engine, and has the verifier judge them.
 import Foundation
 import Matrix
 import MigrationTrace
@@ -19,7 +19,7 @@ package struct CellRunner: Sendable {
     package var seed: UInt64 = 0
     /// An engine's threads are kept waiting for a processor often, and long.
     package var isRough = false
-    /// How cells of QEMU ended that the engine runs, too, by their names: a judge of the engine.
+    /// The endings of QEMU's cells by name. Each judges the engine's cell of the same name.
     package var witnesses: [String: String] = [:]
 
     package init(
@@ -142,7 +142,7 @@ extension Circumstances {
     }
 }
 
-/// The verifier, watching a migration that still runs.
+/// Watches a migration while it runs, and ends it once the verifier has proved that it never ends.
 private struct EndlessWatcher: MigrationWatcher {
     private var verifier: Verifier
 

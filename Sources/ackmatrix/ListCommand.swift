@@ -27,12 +27,13 @@ struct ListCommand: AsyncParsableCommand {
         guard coverage else {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
             for sentence in missing { Harness.note("skipped: \(sentence)") }
-            // What the engine does not model is no cell of its own.
+            // A cell that the engine does not model is left out.
             let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
             for cell in modelled { print(cell.name) }
             if modelled.count < cells.count {
                 Harness.note(
-                    "skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; summary.txt of a run has the reasons"
+                    "skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; "
+                        + "summary.txt of a run has the reasons"
                 )
             }
             return

@@ -13,9 +13,9 @@ struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the cells of the matrix on QEMU binaries and in the engine, and judge each.",
         discussion: """
-            A cell is one migration over mock devices, and a line of `ackmatrix list` names it. Both of its sides are QEMU binaries, or both \
-            are the engine of some generation in this process (engine@11.1), at a thousand cells a second. Where no QEMU binary is \
-            available, the engine runs alone.
+            A cell is one migration or several over mock devices; `ackmatrix list` prints the names. Both of its sides are QEMU binaries, \
+            or both are the engine of some generation in this process (engine@11.1), at a thousand cells a second. Where no QEMU binary \
+            is available, the engine runs alone.
 
             A cell is as predicted if its ending and its counts of requests, approvals and ACKs are those of the closed form, if known \
             deviations of exactly these versions explain every broken rule, and if the ACK is gating wherever it must be: the source \

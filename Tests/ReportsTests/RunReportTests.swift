@@ -79,7 +79,9 @@ import Testing
     }
 
     @Test func aFolderThatNoRunHasMadeIsNotEmptied() throws {
-        let folder = try RunFolder().folder("f")
+        let run = try RunFolder()
+        defer { withExtendedLifetime(run) {} }
+        let folder = try run.folder("f")
         func write(_ text: String, _ name: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name)) }
         try write("mine", "junit.xml")
         #expect(throws: Environment.self) { try ResultFolder(folder, keepsAll: false) }
