@@ -219,7 +219,7 @@ extension RunReport {
                 case .qemu: ["QEMU binaries"]
                 case .engine: ["engine"] + engine.lines
                 }
-            let text = part.summary.text(seconds: part.seconds, lines: .max / 2)
+            let text = part.summary.text(seconds: part.seconds, lines: Int.max / 2)
             return title + [""] + text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
         }
     }
