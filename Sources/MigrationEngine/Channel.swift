@@ -2,6 +2,7 @@
 ///
 /// What was written arrives after the latency, whatever happens to the writer; a cut loses what is on its way.
 import MigrationStream
+import SwitchoverProtocol
 
 package final class Channel {
     /// First in, first out; each with the virtual time at which it can be read.
@@ -31,16 +32,7 @@ package final class Channel {
         }
     }
 
-    /// What stands between the two.
-    package enum Kind: Hashable, Sendable {
-        case socket
-        /// Read when it is complete; nothing ever comes back.
-        case file
-        /// Of two commands: what is said backwards is heard by nobody.
-        case pipe
-    }
-
-    package let kind: Kind
+    package let kind: Transport
     private var forward = Queue<StreamElement>()
     private var back = Queue<ReturnMessage>()
     /// Bytes written forward and not yet read.
@@ -64,7 +56,7 @@ package final class Channel {
         case back(ReturnMessage)
     }
 
-    package init(_ kind: Kind = .socket) { self.kind = kind }
+    package init(_ kind: Transport = .socket) { self.kind = kind }
 
     // MARK: Source's end
 

@@ -178,14 +178,8 @@ package final class MainThread: EngineThread {
 
     /// What comes of opening the return path on the channel.
     private func returnPath(of source: Source, over channel: Channel) -> ReturnPathOpening {
-        let transport: Transport =
-            switch channel.kind {
-            case .socket: .socket
-            case .file: .file
-            case .pipe: .pipe
-            }
-        return ReturnPathRules(host.generation).opening(
-            transport, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
+        ReturnPathRules(host.generation).opening(
+            channel.kind, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
     }
 
     /// Nothing was opened: only the status is left to be said.

@@ -63,9 +63,9 @@ package enum ReturnPathReaction: Hashable, Sendable {
 /// What the channel of a migration is, as its return path goes.
 package enum Transport: Hashable, Sendable {
     case socket
-    /// `file:`
+    /// `file:`. It is read when it is complete, and nothing comes back.
     case file
-    /// `exec:`
+    /// `exec:`, a command on each side. Nobody reads what the destination sends back.
     case pipe
 }
 
