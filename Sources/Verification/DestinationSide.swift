@@ -283,7 +283,7 @@ struct DestinationSide: Sendable {
                 found: "the destination sent no ACK between this approval and the next",
                 legal: "migrate_send_rp_message 7: len 0 after each approval")
         }
-        if let pending { count(down: Int(pending), name) }
+        if let pending { countedDown(to: Int(pending), name) }
         awaitingAck = pending == nil || pending == 0 ? (reporter.spot, name) : nil
         if let name, let requester = circumstances.requester, names.idstr(of: name) == requester {
             return approvedRequester(name)
@@ -347,7 +347,7 @@ struct DestinationSide: Sendable {
         if countedIn[name] != nil || countedIn.count < SourceDevices.most { countedIn[name, default: 0] += 1 }
     }
 
-    private mutating func count(down pending: Int, _ name: String?) {
+    private mutating func countedDown(to pending: Int, _ name: String?) {
         if !hasGaps, pending != counter - 1 {
             reporter.report(
                 .legacyCount, device: name, found: "the approval took the counter from \(counter) to \(pending)",
