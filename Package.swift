@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
+                "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),

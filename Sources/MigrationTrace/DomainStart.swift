@@ -30,15 +30,7 @@ package struct DomainStart: Hashable, Sendable {
 
     /// The mode that the command line stands for: the property, else the machine type, as every version up to 11.0 is legacy on all
     /// binaries that have it (11.1.3), and later ones are not. nil where only the binary knows, as with a type without a version.
-    package var isLegacy: Bool? { legacyProperty ?? release.map { $0 <= (11, 0) } }
-
-    /// The version in the name of the machine type.
-    private var release: (Int, Int)? {
-        let name = machine ?? ""
-        let digits = name.drop { $0 != "-" }.split(separator: "-").last?.split(separator: ".", omittingEmptySubsequences: false) ?? []
-        guard digits.count == 2, let major = Int(digits[0]), let minor = Int(digits[1]) else { return nil }
-        return (major, minor)
-    }
+    package var isLegacy: Bool? { legacyProperty ?? machine.flatMap(machineRelease).map { !([11, 0].lexicographicallyPrecedes($0)) } }
 
     /// A line of the command line, or of libvirt's own.
     mutating func take(_ line: String, isBanner: Bool) {

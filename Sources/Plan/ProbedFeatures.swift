@@ -5,16 +5,6 @@
 /// effective mode of a machine type from the first pending query of a real migration.
 import MigrationTrace
 
-/// Which handshake a source runs by default on a machine type.
-package enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
-    /// One ACK for all devices, counted by the destination (QEMU 8.1 and later).
-    case legacy
-    /// An ACK per device request, counted by the source (QEMU 11.1 and later).
-    case perDevice = "per-device"
-    /// The binary has no switchover-ack capability (before 8.1).
-    case none
-}
-
 package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// `MAJOR.MINOR.MICRO`, as `query-version` says.
     package var version: String
@@ -59,14 +49,14 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         return names
     }
 
-    /// The mode a machine type runs in; an alias counts as what it stands for, options after a comma do not count.
+    /// The mode a machine type runs in, nil where it is not known or the binary has no switchover-ack (before 8.1); an alias counts as what it stands for, options after a comma do not count.
     ///
     /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
     /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.
     package func mode(machine: String) -> SwitchoverAckMode? {
         let name = machine.prefix { $0 != "," }
         let type = aliases[String(name)] ?? String(name)
-        guard hasSwitchoverAck else { return SwitchoverAckMode.none }
+        guard hasSwitchoverAck else { return nil }
         guard hasLegacyProperty else { return .legacy }
         if let measured = modes[type] { return measured }
         guard let release = machineRelease(type) else { return nil }
@@ -126,10 +116,3 @@ package let allowedTraceEvents: [String] = {
     var seen: Set<String> = []
     return Event.vocabulary.map(\.name).filter { !$0.hasPrefix("device_") && !chatter.contains($0) && seen.insert($0).inserted }
 }()
-
-/// The numbers a versioned type's name ends with, `[10, 0]` of `pc-q35-10.0`; nil for other types.
-package func machineRelease(_ type: String) -> [Int]? {
-    guard let last = type.split(separator: "-").last, last.count < type.count else { return nil }
-    let numbers = last.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
-    return numbers.count >= 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil
-}

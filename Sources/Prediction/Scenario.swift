@@ -2,7 +2,8 @@
 ///
 /// This room imports nothing. It holds a closed form and no machinery: neither engine, protocol, stream nor device model.
 
-/// How a side counts ACKs.
+/// How a side counts ACKs. The closed form has a type of its own for it, as it imports nothing: it must not share anything with what it
+/// judges.
 package enum AckMode: String, Hashable, Sendable {
     /// The destination counts its devices and sends one ACK (8.1 and later).
     case legacy

@@ -1,11 +1,11 @@
-/// Which events two runs of one cell are compared by, and why the others are not: the whole list, in one place.
+/// The events by which two runs of one cell are compared, and the reason why the others are left out: the whole list, in one place.
 ///
-/// Compared is what says something of the handshake, the statuses, the run states, the devices, the stream or the return path. Whatever
-/// follows from how long something took, or from what else the machine is made of, is left out, with the reason. The switch has no default:
-/// an event that is added to the vocabulary is decided on here.
+/// Events of the handshake, the statuses, the run states, the devices, the stream and the return path are compared. Events that depend on
+/// time or on the rest of the machine are left out, each with the reason. The switch has no default, so a new event of the vocabulary does
+/// not build until it has an entry here.
 import MigrationTrace
 
-/// What becomes of an event in a comparison.
+/// How an event is used in a comparison.
 enum ProtocolRelevance: Hashable, Sendable {
     case compared(Topic)
     case leftOut(Reason)
@@ -15,22 +15,22 @@ enum ProtocolRelevance: Hashable, Sendable {
         case handshake
         case status = "status of the migration"
         case runState = "run state of the guest"
-        case device = "what a device is asked for, and what it did"
+        case device = "states and calls of a device"
         case stream = "commands, and sections of the modules that take part"
         case returnPath = "the return path"
         case failure
     }
 
     enum Reason: String, Hashable, Sendable {
-        /// How often, how long, how many bytes: another number in each run.
+        /// Numbers that differ in each run: how often, how long, how many bytes.
         case timing
-        /// Machines differ in what they are made of.
+        /// Depends on the modules of the machine.
         case machine
-        /// Another event that is compared says the same.
+        /// A compared event tells the same.
         case redundant
-        /// Done before the migration, or when the program is taken down.
+        /// Logged before the migration, or when the program quits.
         case outside = "outside of the migration"
-        /// What the script of the harness does; what it makes happen is compared.
+        /// An action of the harness's device script; its effect is compared.
         case script
     }
 }
@@ -40,12 +40,12 @@ extension Event {
         switch self {
         // MARK: State
         case .migrateSetState: .compared(.status)
-        // Its text, with the devices named by their sections.
+        // The error text, with devices named by section idstr.
         case .migrateError: .compared(.failure)
         case .migrationCallNotifiers: .compared(.status)
         case .migrationBlockActivation: .compared(.status)
         case .runstateSet, .vmStateNotify: .compared(.runState)
-        // Where the migration is over it is printed by every program that quits.
+        // After the end of the migration, every program that quits prints it.
         case .migrationCancel: .compared(.status)
         case .migrationCleanup, .savevmStateCleanup: .compared(.status)
         case .migrationThreadSetupComplete, .migrationThreadAfterLoop: .compared(.status)
@@ -58,10 +58,10 @@ extension Event {
         case .savevmSendOpenReturnPath, .savevmSendSwitchoverStart, .savevmSendPing, .savevmSendPostcopyListen, .savevmSendPostcopyRun,
             .savevmSendPostcopyResume, .qemuSavevmSendPostcopyAdvise, .qemuSavevmSendPackaged:
             .compared(.stream)
-        // Without its length, and where it comes once for each block of RAM, once.
+        // Without the length; a command that comes once for each block of RAM is compared once.
         case .savevmCommandSend: .compared(.stream)
         case .savevmSendRecvBitmap: .leftOut(.redundant)
-        // How often the source iterates is no event of the protocol.
+        // The number of iterations depends on time.
         case .savevmStateIterate: .leftOut(.timing)
         // END and FULL, without the number; the FULL sections of modules that take no part in the iteration are one event.
         case .savevmSectionStart, .savevmSectionEnd: .compared(.stream)
@@ -73,11 +73,11 @@ extension Event {
         case .migrationBitmapSyncEnd, .migrationTransferredBytes: .leftOut(.timing)
 
         // MARK: Source, decision
-        // The one that is final, and those that collect requests; which kinds follow each other is not compared.
+        // The final query, and those that collect requests; the order of exact queries and estimates is not compared.
         case .qemuSavevmQueryPending, .savevmRequestSwitchoverAck: .compared(.handshake)
         case .migratePendingEstimate, .migratePendingExact: .leftOut(.timing)
         case .migrateTransferred, .migrationRateLimitPre, .migrationRateLimitPost: .leftOut(.timing)
-        // Without its bytes: RAM that the guest wrote is among them.
+        // Without the bytes, which include RAM that the guest dirtied.
         case .migrationThreadLowPending: .compared(.handshake)
         case .migrationCompletionVMStop, .migrationPrecopyComplete: .compared(.status)
         case .postcopyStart, .postcopyStartSetRun, .postcopyPreemptEnabled, .migrationCompletionPostcopyEnd,
@@ -91,9 +91,9 @@ extension Event {
         case .sourceReturnPathThreadPong, .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadResumeAck,
             .sourceReturnPathThreadShut, .sourceReturnPathThreadBadEnd, .sourceReturnPathThreadEnd:
             .compared(.returnPath)
-        // Each, and whether it underflows. Its number depends on whether the next request was collected before or after it.
+        // Each ACK, and an underflow. The number depends on whether the next request was collected before or after the ACK.
         case .sourceReturnPathThreadSwitchoverAcked: .compared(.handshake)
-        // Which pages the guest touches, and when.
+        // Depends on which pages the guest touches, and when.
         case .migrateHandleRPReqPages: .leftOut(.timing)
         case .ramDirtyBitmapReloadBegin, .ramDirtyBitmapReloadComplete: .leftOut(.machine)
         case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: .compared(.returnPath)
@@ -101,11 +101,11 @@ extension Event {
         // MARK: Destination
         case .loadvmStateSetup, .loadvmStateCleanup: .compared(.status)
         case .migrationRequestSwitchoverAckLegacy, .loadvmStateSwitchoverAckNeeded: .compared(.handshake)
-        // The end of the stream; sections have events of their own.
+        // Only the end of the stream; sections have events of their own.
         case .qemuLoadvmStateSection: .compared(.stream)
-        // As at the source: START, END and FULL, of a PART what is in it.
+        // As at the source: START, END and FULL sections; for a PART, the events inside it.
         case .qemuLoadvmStateSectionStartFull, .qemuLoadvmStateSectionPartEnd: .compared(.stream)
-        // Those that are no success.
+        // Only commands that fail.
         case .qemuLoadvmStateSectionCommand: .compared(.failure)
         case .loadvmProcessCommand, .loadvmProcessCommandPing: .compared(.stream)
         case .loadvmHandleCmdPackaged, .loadvmHandleCmdPackagedReceived: .leftOut(.machine)
@@ -128,24 +128,23 @@ extension Event {
             .compared(.device)
         case .vfioGetDirtyBitmap, .vfioContainerQueryDirtyBitmap: .leftOut(.timing)
         case .vfioSaveSetup: .compared(.device)
-        // At set-up.
+        // Only at set-up.
         case .vfioQueryStopCopySize: .compared(.device)
-        // At set-up and at the last check; in between those that show a REINIT. One that fails there fails nothing, and whether one comes
-        // before what does is chance.
+        // At set-up and at the last check; in between only queries that report a REINIT. A failed query in between has no effect, and
+        // chance decides if there is one before the failure that has.
         case .vfioQueryPrecopySize: .compared(.handshake)
         case .vfioQueryPrecopySizeRequestSwitchoverAck: .compared(.handshake)
-        // Those that request, and the final one.
+        // Only lines with a request, and those of the final query.
         case .vfioStatePending: .compared(.handshake)
-        // Only that the device goes on working.
+        // Only to see that the device keeps working.
         case .vfioStatePendingEstimate, .vfioStatePendingExact: .compared(.device)
         case .vfioSaveIterateStart: .compared(.device)
-        // As the sum of what comes before each marker, and of what comes at the end; of a device that goes on working sums are left out,
-        // since they depend on how long it did.
+        // As the sum of bytes before each marker and at the end; not for a device that keeps working, whose sums depend on time.
         case .vfioSaveBlock: .compared(.device)
-        // Whether another PART came behind the last one with data.
+        // Depends on whether another PART section follows the last one with data.
         case .vfioSaveBlockPrecopyEmptyHit: .leftOut(.timing)
         case .vfioSendInitDataFlag: .compared(.handshake)
-        // Where no marker is printed (up to 11.0, or without the capability), the end of the initial bytes.
+        // The end of the initial bytes, if no marker is printed (up to 11.0, or with switchover-ack off).
         case .vfioSaveIterate: .compared(.handshake)
         case .vfioSaveCompletePrecopyStart, .vfioSaveCompletePrecopy, .vfioSaveCompletePrecopyThreadStart,
             .vfioSaveCompletePrecopyThreadEnd,
@@ -164,21 +163,21 @@ extension Event {
 
         // MARK: The mock device
         case .deviceOpen, .deviceClose: .leftOut(.outside)
-        // Changes of state, and what fails.
+        // Changes of state, and failed calls.
         case .deviceCall: .compared(.device)
         case .deviceState, .deviceReset: .compared(.device)
         // Without its number.
         case .deviceSessionBegin, .deviceSessionEnd: .compared(.device)
-        // Those that show a REINIT.
+        // Only those that report a REINIT.
         case .devicePrecopyInfo: .compared(.device)
-        // As the sum at the end of STOP_COPY, and what fails: how much is read at once is up to the buffers.
+        // The sum at the end of STOP_COPY, and failed reads: the size of a read depends on the buffers.
         case .deviceRead: .compared(.device)
         case .deviceWrite: .compared(.device)
         case .deviceDrained: .leftOut(.redundant)
-        // Initial and final data; what was dirty in between depends on how often it was asked for.
+        // Initial and final data; dirty data in between depends on how often it was read.
         case .deviceLoaded: .compared(.device)
         case .deviceInjected: .leftOut(.script)
-        // Gates: a call has the same effect whether it was held or not.
+        // Holding a call at a gate has no effect of its own.
         case .deviceHoldBegin, .deviceHoldEnd: .leftOut(.script)
         case .deviceUnknownIoctl: .compared(.failure)
         }

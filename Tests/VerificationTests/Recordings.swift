@@ -1,6 +1,7 @@
 /// Real logs as lines that tests can alter, and the judgement of such lines.
 import Foundation
 import MigrationTrace
+import Testing
 
 @testable import Verification
 
@@ -65,6 +66,13 @@ struct Recording: Sendable {
     /// Numbers of the lines that contain the text.
     func numbers(_ stream: StreamName, _ text: String) -> [Int] {
         (lines[stream] ?? []).enumerated().filter { $0.element.contains(text) }.map { $0.offset + 1 }
+    }
+
+    /// The same, of which there must be one: a test that alters each of these lines must not pass without any.
+    func some(_ stream: StreamName, _ text: String) throws -> [Int] {
+        let found = numbers(stream, text)
+        try #require(!found.isEmpty, "no line of the \(stream) has '\(text)'")
+        return found
     }
 
     func number(_ stream: StreamName, _ text: String, after line: Int = 0) -> Int? { numbers(stream, text).first { $0 > line } }

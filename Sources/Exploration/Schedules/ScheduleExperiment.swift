@@ -145,7 +145,8 @@ package struct ScheduleRun: Sendable {
     let circumstances: Circumstances
 
     init(
-        _ kind: String, _ plan: MigrationPlan, _ sourceMode: Handshake.Mode, _ destinationMode: Handshake.Mode, capability: Bool = true
+        _ kind: String, _ plan: MigrationPlan, _ sourceMode: SwitchoverAckMode, _ destinationMode: SwitchoverAckMode,
+        capability: Bool = true
     ) {
         self.kind = kind
         self.plan = plan

@@ -1,4 +1,5 @@
 /// The machine types that a selection stands for, by what both sides have and run.
+import MigrationTrace
 import Plan
 
 /// The machine type of each side; they differ where an alias stands for different ones.
