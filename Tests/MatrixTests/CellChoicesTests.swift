@@ -5,7 +5,7 @@ import Testing
 
 @testable import Matrix
 
-/// Every value of an axis has a meaning, and no word runs the plain cell for want of one.
+/// Every value of an axis has a meaning, and no word without a meaning runs the plain cell.
 @Suite struct CellChoicesTests {
     private let text: String
     private let matrix: MatrixFile
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// Without the reader's check, too, what has no meaning is an error and no cell.
+    /// Even without the reader's check a word without a meaning is an error and no cell.
     @Test func aSelectionOfUnknownWordsMakesNoCell() throws {
         let changed = text.replacing("values: [running, never-started", with: "values: [running, asleep, never-started", maxReplacements: 1)
         let file = try MatrixFile(changed, file: "m.yaml")
