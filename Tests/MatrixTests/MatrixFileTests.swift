@@ -169,7 +169,7 @@ import Testing
         Refused("token with a plus", "\"{}-big\"", "\"{}+big\"", line: 4, "with '{}' once"),
         Refused(
             "words that collide", "[no, yes], about: whether there is a lid, token: \"lid-{}\"", "[no, 4], about: b, token: \"{}-big\"",
-            line: 5, column: 3, "found '4-big', which is size 4"),
+            line: 5, column: 3, "found '4-big', which stands for size 4"),
         Refused("word that is taken", "values: [red, green]", "values: [red, plain]", line: 3, column: 3, "the selection without changes"),
         // Products.
         Refused("product without a name", "{name: boxes, ", "{", line: 7, column: 5, "expected 'name' in a product"),
@@ -210,7 +210,7 @@ import Testing
 
     // MARK: Bounds
 
-    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and the message that refuses it.
+    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and the words of the refusal.
     static let huge = [
         Refused("a comment of 1 MiB", String(repeating: "#", count: 1_048_577), line: 0, "expected at most 1048576 bytes"),
         Refused("lists in lists without an end", String(repeating: "[", count: 500_000), line: 0, "not YAML"),

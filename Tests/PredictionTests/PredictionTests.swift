@@ -202,23 +202,23 @@ import Testing
     /// Whatever the scenario, something is predicted, and counts fit each other.
     /// Behind the pause before the switchover the handshake is over: what goes wrong there changes no count.
     @Test(
-        arguments: [FailureAfterPause.cancelled, .destinationEnds, .destinationFails],
+        arguments: [SwitchoverFailure.cancelled, .destinationEnds, .destinationFails],
         [(Kind.new, Kind.new), (.old, .legacy), (.legacy, .old)])
-    func whatGoesWrongAfterThePause(failure: FailureAfterPause, kinds: (Kind, Kind)) throws {
+    func whatGoesWrongAfterThePause(failure: SwitchoverFailure, kinds: (Kind, Kind)) throws {
         for devices in [0, 1, 4] {
             var scenario = scenario(kinds.0, kinds.1, devices: devices, reinits: 1)
             scenario.isGated = true
             let completed = try #require(predict(scenario).first)
-            scenario.failureAfterPause = failure
+            scenario.switchoverFailure = failure
             var expected = completed
             expected.ending = .failed
             expected.words = failure == .destinationFails ? "Sibling indicated error 1" : nil
             expected.otherWords = failure == .destinationFails ? "Unable to write to socket" : nil
             #expect(predict(scenario) == [expected])
         }
-        // A migration that never reaches the pause is not affected.
+        // A migration that never reaches the pause does not fail there.
         var stuck = self.scenario(.new, .legacy, devices: 2)
-        stuck.failureAfterPause = failure
+        stuck.switchoverFailure = failure
         #expect(predict(stuck).map(\.ending) == [.waitsForever])
     }
 

@@ -1,9 +1,9 @@
-import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
+import EnginePeer
 import Plan
 
 extension SideKind {
-    /// One that is available, in words.
+    /// An available side of this kind, in words.
     var availableSide: String {
         switch self {
         case .qemu: "available binary"
@@ -22,12 +22,12 @@ package struct SharedCell: Sendable {
         self.engine = engine
     }
 
-    /// What both names have in common.
+    /// The name that both cells share.
     package var name: String { engine.sharedName }
 }
 
 extension SharedCell {
-    /// The cells, made for sides of both kinds, that are there on both, in the order of QEMU's.
+    /// The cells that sides of both kinds have, in the order of the QEMU cells.
     package static func pairs(in cells: [Cell]) -> [SharedCell] {
         let engines = Dictionary(cells.filter { $0.kind == .engine }.map { ($0.sharedName, $0) }) { first, _ in first }
         return cells.compactMap { cell in
@@ -36,7 +36,7 @@ extension SharedCell {
         }
     }
 
-    /// Those of one selection, whose engines are of the generations that the binaries were probed to be and are named by.
+    /// The shared cells of one selection. The engines are those of the generations that the binaries were probed to be.
     package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
         shared: [SharedCell], missing: [Unavailable]
     ) {
@@ -47,8 +47,8 @@ extension SharedCell {
 }
 
 extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A custom
-    /// build has another name, and may behave differently.
+    /// The engine that does what this binary does: of the generation that was probed, if that is also the binary's name. A custom build has
+    /// another name, and may do something else.
     package var counterpart: ProbedBinary? {
         guard binary.kind == .qemu, features.generation == binary.name else { return nil }
         return .engine(binary.name)
