@@ -1,4 +1,4 @@
-/// Counts the places of each scenario, and then makes each of them fail, many runs at a time.
+/// Counts the places of each scenario, and then runs the scenario once for each failure at each place.
 import EnginePeer
 import SwitchoverProtocol
 
@@ -26,7 +26,7 @@ package struct CountedPlaces: Sendable {
         chosen.flatMap { place in Injection.faults(at: place.place.point).map { Injection(place.place, $0) } }
     }
 
-    /// More steps than any failure needs.
+    /// An upper bound for the steps of a run with a failure.
     var mostSteps: Int { 20 * base.record.steps + 50_000 }
 }
 
@@ -43,7 +43,7 @@ package struct InjectionPool: Sendable {
 
     package init(threads: Int, seed: UInt64) { (self.threads, self.seed) = (threads, seed) }
 
-    /// Few enough that the threads end together.
+    /// Failures of one task: few enough that the threads end at about the same time.
     private static let slice = 64
 
     /// Runs every failure of these scenarios, and tells of each when its slice is done.

@@ -1,4 +1,4 @@
-/// What an injected failure came to: whose the guest is, asked of hosts and devices, and whether the verifier says the same of the log.
+/// The result of an injected failure: which side has the guest, as hosts and devices tell, and whether the verifier agrees.
 import EnginePeer
 import MigrationTrace
 import SwitchoverProtocol
@@ -13,7 +13,7 @@ package enum InjectionEnding: String, CaseIterable, Hashable, Sendable {
     case sourceRuns = "source runs"
     /// The migration was refused before it began.
     case refused
-    /// The destination was killed when the guest was already its own: no migration can keep a guest whose process is killed.
+    /// The destination was killed after it had taken over the guest: no migration can keep a guest whose process is killed.
     case killedWithGuest = "killed with its guest"
     /// Anything else; `InjectionResult.wrong` says what.
     case wrong
@@ -21,10 +21,10 @@ package enum InjectionEnding: String, CaseIterable, Hashable, Sendable {
 
 package struct InjectionResult: Sendable {
     package let scenario: String
-    /// nil: the run without a failure.
+    /// nil for the run without a failure.
     package let injection: Injection?
     package let ending: InjectionEnding
-    /// What is wrong with the end, or with what the verifier says of it; nil: nothing.
+    /// What is wrong with the ending, or with the verifier's judgement of it; nil where nothing is.
     package let wrong: String?
     /// Rules that broke as `InjectionAllowance` lets them.
     package let allowed: [String]
@@ -33,7 +33,7 @@ package struct InjectionResult: Sendable {
     package var quirks: [String] = []
 }
 
-/// Rules that an injected failure may break: nothing a source or destination does could keep them.
+/// A rule that an injected failure may break, because neither source nor destination could keep it.
 package struct InjectionAllowance: Sendable {
     package let rule: String
     package let reason: String
@@ -60,7 +60,7 @@ package struct InjectionAllowance: Sendable {
     ]
 }
 
-/// Feeds a verifier with what the engine logs.
+/// Passes the engine's events on to a verifier.
 private final class InjectionLog: EngineLog {
     private(set) var verifier: Verifier
     private var lines: [StreamName: Int] = [:]

@@ -1,4 +1,4 @@
-/// What all injected failures came to, as a table, and the findings, each with the command that repeats it.
+/// The results of all injected failures as a table, and the findings, each with the command that repeats it.
 import EnginePeer
 
 package struct InjectionSummary: Sendable {
@@ -114,7 +114,7 @@ package struct InjectionSummary: Sendable {
         }
     }
 
-    /// Rules that broke as they may, and why they may.
+    /// The rules that broke where a rule may break, and why it may.
     package func allowances() -> [String] {
         InjectionAllowance.all.compactMap { allowance in
             allowed[allowance.rule].map { "rule \(allowance.rule) broke in \($0) runs, as it may: \(allowance.reason)" }

@@ -87,7 +87,7 @@ extension Trace {
 }
 
 extension ContentEdge {
-    /// The end on one side of an edge whose other end is not behind the place.
+    /// The edge's end on one side, if its other end is at or before the place.
     fileprivate func end(on side: StreamName, before place: Place) -> Int? {
         for (here, there) in [(from, to), (to, from)]
         where here.stream == side && there.stream == place.stream && there.ordinal <= place.line {

@@ -14,7 +14,7 @@ package struct Explanation: Sendable {
 
     package var trace: Trace
     package var ending: String
-    /// The proof, the closing event, or who owes the next step.
+    /// The proof, the closing event, or the actor that owes the next step.
     package var reason: String
     package var findings: [Finding]
     /// The ways it was predicted to go, one sentence each; empty where there is no prediction.
@@ -52,25 +52,20 @@ package struct Explanation: Sendable {
     /// logged.
     package init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
         self.trace = trace ?? Trace(of: result.cell)
-        ending = result.ending.text
-        reason = result.reason ?? ""
-        findings = result.judgement?.findings ?? []
-        if result.tellingLeg < result.earlier.count {
-            let leg = result.earlier[result.tellingLeg]
-            ending = "\(leg.ending.text) (leg \(result.tellingLeg + 1) of \(result.cell.plan.legs.count))"
-            reason = leg.judgement.reason
-            findings = leg.judgement.findings
-        }
-        let forecast = result.cell.forecasts[result.tellingLeg]
+        let leg = result.telling
+        let legs = result.cell.plan.legs
+        ending = leg.ending.text + (leg.number < legs.count - 1 ? " (leg \(leg.number + 1) of \(legs.count))" : "")
+        reason = leg.reason ?? ""
+        findings = leg.judgement?.findings ?? []
+        let forecast = result.cell.forecasts[leg.number]
         let ways = forecast.outcomes.map { $0.sentence(devices: forecast.scenario.devices.count) }
         predicted = ways.count > 1 ? ["a race: " + ways.joined(separator: "; or: ")] : ways
         modules = result.cell.plan.source.modules.descriptions
-        let legs = result.cell.plan.legs
         schedule = legs.enumerated().map { index, leg in
             (legs.count > 1 ? "leg \(index + 1): " : "") + leg.steps.map(\.description).joined(separator: "; ")
         }
         reproduce = Running.reproduce(result.name)
-        differences = result.tellingLeg < result.earlier.count ? result.earlier[result.tellingLeg].differences : result.differences
+        differences = leg.differences
         deviation = result.deviations.explained.first?.by.deviation
         self.sourceCommands = sourceCommands
         self.destinationCommands = destinationCommands

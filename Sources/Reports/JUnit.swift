@@ -57,7 +57,7 @@ package struct JUnit: Hashable, Sendable {
         return try encoder.encode(suites, withRootKey: "testsuites", header: XMLHeader(version: 1.0, encoding: "UTF-8"))
     }
 
-    /// All of it or nothing: to a temporary file beside `path`, which then takes the name. Throws `Environment`.
+    /// Writes the whole report or nothing: a temporary file beside `path` is renamed to it. Throws `Environment`.
     package func write(path: String) throws {
         let data = try xml()
         do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
@@ -167,8 +167,11 @@ extension JUnit.Case {
 
     fileprivate init(_ line: ResultLine, _ deviations: [String: Deviation]) {
         let sides = "\(line.source.version) \(line.source.machine) -> \(line.destination.version) \(line.destination.machine)"
-        let rules = line.broken.map { rule in
-            "\(rule.rule)" + (rule.device.map { " (\($0))" } ?? "")
+        let broken = line.legs.enumerated().flatMap { number, leg in
+            leg.broken.map { (leg: line.legs.count > 1 ? "leg \(number + 1): " : "", rule: $0) }
+        }
+        let rules = broken.map { leg, rule in
+            "\(leg)\(rule.rule)" + (rule.device.map { " (\($0))" } ?? "")
                 + " at \(rule.places.joined(separator: ", ")): \(rule.found); legal: \(rule.legal)"
         }
         self.init(

@@ -15,14 +15,15 @@ package struct ShortReport: Sendable {
 
     package var text: String {
         let cell = result.cell
-        let leg = result.tellingLeg
-        let judgement = leg < result.earlier.count ? result.earlier[leg].judgement : result.judgement
+        let leg = result.telling
+        let judgement = leg.judgement
         var lines = [
-            "\(result.name): \(judgement?.verdict.rawValue ?? result.ending.text)" + (cell.plan.legs.count > 1 ? " (leg \(leg + 1))" : ""),
+            "\(result.name): \(judgement?.verdict.rawValue ?? result.ending.text)"
+                + (cell.plan.legs.count > 1 ? " (leg \(leg.number + 1))" : ""),
             "QEMU \(cell.sourceVersion) (\(cell.plan.source.machine)) to \(cell.destinationVersion) "
-                + "(\(cell.plan.legs[leg].destination.machine))",
+                + "(\(cell.plan.legs[leg.number].destination.machine))",
         ]
-        lines += wrap(judgement?.reason ?? result.reason ?? "", width: 100, indent: "    ")
+        lines += wrap(leg.reason ?? "", width: 100, indent: "    ")
         if let deviation = result.deviations.explained.first?.by.deviation {
             lines += ["", "known as \(deviation.id) (\(deviation.versions); \(deviation.reference)):"] + wrap(deviation.reason, width: 100)
         }

@@ -19,7 +19,7 @@ package struct Unrenderable: Error, CustomStringConvertible {
 package struct Standalone: Sendable {
     /// The text of `harness/standalone.sh`.
     package var driver: String
-    /// The shim that the script takes unless it is told another.
+    /// The shim that the script uses unless SHIM names another one.
     package var shim: String
     /// What was seen here.
     package var result: CellResult
@@ -64,7 +64,7 @@ package struct Standalone: Sendable {
         }
         lines += sides.map { "greet \($0.folder)" }
         // A leg that went on forever was the last one.
-        for index in plan.legs.indices.prefix(result.earlier.count + 1) { lines += [""] + (try leg(index, sides, boards)) }
+        for index in plan.legs.indices.prefix(result.legs.count) { lines += [""] + (try leg(index, sides, boards)) }
         lines += [""] + sides.map { "excerpt \($0.folder)" }
         lines += ["verdict \(shellQuoted("\(result.name): \(result.ending.text)"))", ""]
         return lines.joined(separator: "\n")
@@ -107,7 +107,7 @@ extension Standalone {
         }
         return try [
             "#!/bin/sh", "# \(cell.name): \(result.ending.text)", "#",
-        ] + comment(result.reason ?? "") + (known.map { comment("Known as \($0.id): \($0.reason)") } ?? []) + [
+        ] + comment(result.last.reason ?? "") + (known.map { comment("Known as \($0.id): \($0.reason)") } ?? []) + [
             "#", "# Needs Linux, POSIX tools, two QEMU binaries and the preload shim; set these in the environment to use others.",
             "# Exit status: 0 reproduced, 1 not reproduced, 2 broken environment. KEEP=1 keeps the folder with both logs.",
             binary("QEMU_SOURCE", cell.plan.source, cell.sourceVersion),
@@ -230,9 +230,9 @@ extension Standalone {
 
     /// What was seen of a leg.
     private func observation(_ index: Int) throws -> (record: MigrationRecord?, judgement: Judgement?, refusal: String) {
-        if index < result.earlier.count { return (result.earlier[index].record, result.earlier[index].judgement, "") }
-        switch result.ending {
-        case .verdict: return (result.record, result.judgement, "")
+        let leg = result.legs[index]
+        switch leg.ending {
+        case .verdict: return (leg.record, leg.judgement, "")
         case .refused(let refusal):
             guard result.cell.plan.legs.count == 1 else {
                 throw Unrenderable(description: "one of several legs was refused, and which is not recorded: \(refusal)")
@@ -310,7 +310,7 @@ struct TellingLine {
     let text: String
     /// An extended regular expression for the same line of another run, where sizes, times and counters are others.
     let expression: String
-    /// Whether it is the first line of its kind.
+    /// True if it is the first line of its kind.
     let isFirst: Bool
 }
 

@@ -45,6 +45,8 @@ package struct Summary: Sendable {
     private var shown: [String: Showing] = [:]
     private var absent: [String: Showing] = [:]
     private var fixed: [String: Showing] = [:]
+    /// Deviations that showed on versions that the list does not have.
+    private var new: Set<String> = []
     private var otherFindings: [String] = []
     /// Cells that are races, in the order they came: the endings they took.
     private var races: [(cell: String, endings: [String: Int])] = []
@@ -60,31 +62,34 @@ package struct Summary: Sendable {
 
     package mutating func add(_ line: ResultLine) {
         cells += 1
-        if line.gatedDecision { gating += 1 }
+        if line.isGating { gating += 1 }
         if line.isKnownDeviation { knownDeviations += 1 }
         if line.finding { findings.append(line) }
         var ending = endings[line.ending] ?? (0, 0, 0, 0)
         ending.cells += 1
-        if line.gatedDecision { ending.gating += 1 }
+        if line.isGating { ending.gating += 1 }
         if line.isKnownDeviation { ending.known += 1 }
         if line.finding { ending.findings += 1 }
         endings[line.ending] = ending
         for axis in axes {
             let value = AxisValue(axis: axis.name, value: line.selection[axis.name] ?? axis.plain)
             values[value, default: ValueCount()].cells += 1
-            if line.gatedDecision { values[value]!.gating += 1 }
-            if line.predicted.expectsACK { values[value]!.expectingACK += 1 }
-            if line.predicted.expectsACK && line.gatedDecision { values[value]!.heldBack += 1 }
+            if line.isGating { values[value]!.gating += 1 }
+            if line.last.predicted.expectsACK { values[value]!.expectingACK += 1 }
+            if line.last.predicted.expectsACK && line.isGating { values[value]!.heldBack += 1 }
         }
         let versions = "\(line.source.version) -> \(line.destination.version)"
         func note(_ id: String, _ showings: inout [String: Showing]) {
             showings[id, default: Showing()].cells += 1
             showings[id]!.versions.insert(versions)
         }
-        for deviation in line.deviations.explained { note(deviation.id, &shown) }
+        for deviation in line.deviations.explained {
+            note(deviation.id, &shown)
+            if !deviation.exactVersion { new.insert(deviation.id) }
+        }
         for deviation in line.deviations.absent { note(deviation.id, &absent) }
         for deviation in line.deviations.fixedSince { note(deviation.id, &fixed) }
-        guard line.predicted.isRace else { return }
+        guard line.isRace else { return }
         if let index = races.firstIndex(where: { $0.cell == line.cell }) {
             races[index].endings[line.ending, default: 0] += 1
         } else {
@@ -94,6 +99,13 @@ package struct Summary: Sendable {
 
     /// A finding that belongs to no cell, in one sentence.
     package mutating func add(wholeRunFinding sentence: String) { otherFindings.append(sentence) }
+
+    /// Identifiers of the deviations that showed on versions that the list does not have, in its order.
+    package var newDeviations: [String] { order.filter(new.contains) }
+    /// Identifiers of the deviations that did not show on the versions they were seen on.
+    package var absentDeviations: [String] { order.filter { absent[$0] != nil } }
+    /// Identifiers of the deviations that did not show on other versions.
+    package var fixedDeviations: [String] { order.filter { fixed[$0] != nil } }
 
     /// Cells with this value, of `axes`.
     package func count(of value: String, on axis: String) -> ValueCount {
@@ -164,7 +176,7 @@ extension Summary {
         return TextPart(nil, lines, least: lines.count)
     }
 
-    /// Two axes a line where both are short. An axis all of whose cells have one value says nothing.
+    /// Puts two short axes on one line. Leaves out an axis whose cells all have one value.
     private func axesPart(_ width: Int) -> TextPart {
         let rows = axes.compactMap { axis -> (name: String, values: [String])? in
             let values = axis.values.compactMap { value -> String? in
@@ -233,8 +245,7 @@ extension Summary {
     private func findingsPart(_ width: Int) -> TextPart {
         var lines = wholeRunFindings.flatMap { wrap($0, width: width - 4, indent: "  ").map { "  " + $0 } }
         for line in findings {
-            let sentences = line.findings.count > 1 ? " (and \(line.findings.count - 1) more)" : ""
-            let text = "\(line.cell), \(line.ending)\(sentences): \(line.findings.first ?? "")"
+            let text = "\(line.cell), \(line.ending): \(line.findings.joined(separator: "; "))"
             lines += wrap(text, width: width - 2, indent: "    ").map { "  " + $0 }
             lines.append("      " + line.reproduce)
         }

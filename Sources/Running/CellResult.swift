@@ -1,17 +1,17 @@
-/// What came of a cell: what was seen, what was predicted, and who said so.
+/// The result of a cell: what each leg showed, what was predicted, and which judges said so.
 import Matrix
 import Plan
 import Prediction
 import Verification
 
 package struct CellResult: Sendable {
-    /// How a cell went.
+    /// How a leg ended.
     package enum Ending: Hashable, Sendable {
-        /// What the logs of both sides add up to.
+        /// The verifier's verdict on the logs of both sides.
         case verdict(Verdict)
-        /// A side refused, in QEMU's own words.
+        /// A side refused the migration, in QEMU's words.
         case refused(SideRefusal)
-        /// It could not be driven to an end; why.
+        /// The leg could not be driven to an end, and why.
         case broken(String)
 
         package var text: String {
@@ -33,40 +33,34 @@ package struct CellResult: Sendable {
     }
 
     package let cell: Cell
-    /// Of the last leg, or of the only one.
-    package let ending: Ending
-    /// What the verifier made of the logs; nil where nothing was logged.
-    package let judgement: Judgement?
-    package let record: MigrationRecord?
-    /// What differs from the prediction, one sentence each.
-    package let differences: [String]
-    /// The broken rules, explained or not, and the deviations that are listed and did not show.
+    /// The result of each leg in order, at least one. The last one ended the cell: no leg after it was driven.
+    package let legs: [LegResult]
+    /// The broken rules of all legs, explained or not, and the listed deviations that did not show.
     package let deviations: DeviationAccount
-    /// Who spoke on the ending, and what each said.
-    package let judges: [Judge]
+    /// Wall time in seconds.
     package let seconds: Double
-    /// What came of the legs before the last.
-    package var earlier: [LegResult] = []
-    /// Events that were judged as they came; 0 where logs were.
+    /// The number of events that the verifier judged while the engine made them; 0 where it read logs.
     package var events = 0
 
     package var name: String { cell.name }
-    /// Why it ended as it did.
-    package var reason: String? { ending.reason(judgement) }
-    package var isGating: Bool { judgement?.isGating ?? false }
 
-    /// The leg that has the most to tell: the first that differs from its prediction or breaks a rule, else the last.
-    package var tellingLeg: Int {
-        earlier.firstIndex { !$0.differences.isEmpty || !$0.judgement.findings.isEmpty } ?? cell.plan.legs.count - 1
+    /// The leg that ended the cell.
+    package var last: LegResult { legs[legs.count - 1] }
+    /// How the last leg ended, which is how the cell ended.
+    package var ending: Ending { last.ending }
+
+    /// The leg that a report shows: the first that differs from its prediction or breaks a rule, else the last.
+    package var telling: LegResult {
+        legs.dropLast().first { !$0.differences.isEmpty || $0.judgement?.findings.isEmpty == false } ?? last
     }
 
-    /// What was made of each leg that was driven to an end.
-    package var judgements: [Judgement] { earlier.map(\.judgement) + (judgement.map { [$0] } ?? []) }
+    /// The verifier's judgement of each leg that was driven to an end.
+    package var judgements: [Judgement] { legs.compactMap(\.judgement) }
 
-    /// Why the cell is a finding, one sentence each; empty when all went as predicted.
+    /// Why the cell is a finding, one sentence each; empty when everything went as predicted.
     package var findings: [String] {
-        earlier.enumerated().flatMap { number, leg in (leg.differences + disagreement(leg.judges)).map { "leg \(number + 1): \($0)" } }
-            + differences(asFixed: deviations.isFixed) + disagreement(judges)
+        legs.dropLast().flatMap { leg in (leg.differences + disagreement(leg.judges)).map { "leg \(leg.number + 1): \($0)" } }
+            + differences(asFixed: deviations.isFixed) + disagreement(last.judges)
             + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
             + deviations.absent.map {
                 "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, "
@@ -94,8 +88,8 @@ package struct CellResult: Sendable {
     /// A version that does not deviate any more meets another ending than the one predicted with the deviation; that is no difference
     /// when nothing at all is broken.
     private func differences(asFixed isFixed: Bool) -> [String] {
-        let isHealthy = isFixed && ending == .verdict(.completed) && judgement?.findings.isEmpty == true
-        return isHealthy ? differences.filter { !$0.hasPrefix(Comparison.endingDiffers) } : differences
+        let isHealthy = isFixed && ending == .verdict(.completed) && last.judgement?.findings.isEmpty == true
+        return isHealthy ? last.differences.filter { !$0.hasPrefix(Comparison.endingDiffers) } : last.differences
     }
 }
 
@@ -104,30 +98,56 @@ extension DeviationAccount {
     fileprivate var isFixed: Bool { !fixed.isEmpty && explained.isEmpty && unexplained.isEmpty && absent.isEmpty }
 }
 
-/// One opinion on how a cell ended.
+/// A judge's opinion on how a leg ended.
 package struct Judge: Hashable, Sendable {
     package let name: String
     package let says: String
 
     static let closedForm = "closed form"
     static let monitors = "word of QEMU's monitors"
-    /// The cell of the same name on QEMU binaries.
+    /// QEMU itself, in the cell of the same name.
     static let qemu = "QEMU"
 }
 
-/// What came of one leg of a cell.
+/// The result of one leg of a cell.
 package struct LegResult: Sendable {
+    /// The leg's place in the plan, from 0.
+    package let number: Int
     package let ending: CellResult.Ending
-    package let judgement: Judgement
-    package let record: MigrationRecord
+    /// The verifier's judgement of the leg's logs; nil where nothing was logged.
+    package let judgement: Judgement?
+    /// What driving the leg recorded; nil where a side refused or could not be driven.
+    package let record: MigrationRecord?
     /// What differs from the leg's prediction, one sentence each.
     package let differences: [String]
+    /// Each judge's opinion on the ending.
     package let judges: [Judge]
+
+    package init(
+        number: Int, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?, differences: [String], judges: [Judge]
+    ) {
+        self.number = number
+        self.ending = ending
+        self.judgement = judgement
+        self.record = record
+        self.differences = differences
+        self.judges = judges
+    }
+
+    /// Why the leg ended as it did: the proof or the closing event, the refusal, or why it could not be driven.
+    package var reason: String? { ending.reason(judgement) }
+
+    /// True if the leg completed and the ACK held its decision back: at a query before it, only an ACK was missing. Every report says
+    /// "gating" in this sense.
+    package var isGating: Bool { judgement?.heldDecisionBack == true }
+
+    /// The judge that stands alone where the judges do not agree; nil where they agree, or where no judge stands alone.
+    package var oddOneOut: Judge? { judges.oddOneOut }
 }
 
-extension CellResult {
-    /// Who stands alone where the judges do not agree; nil where they do, or where nobody can be told from the rest.
-    package var oddOneOut: Judge? { judges.oddOneOut }
+extension Judgement {
+    /// True if the migration completed and, at a query before its decision, only an ACK was missing.
+    package var heldDecisionBack: Bool { verdict == .completed && handshake.isGating }
 }
 
 extension [Judge] {

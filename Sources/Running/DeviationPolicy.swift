@@ -56,6 +56,6 @@ package struct DeviationAccount: Hashable, Sendable {
         fixed = absences(exact: false)
     }
 
-    /// Whether the cell has a finding after this account.
+    /// True if the account makes the cell a finding.
     package var hasFinding: Bool { !unexplained.isEmpty || !absent.isEmpty || policy == .strict && !explained.isEmpty }
 }

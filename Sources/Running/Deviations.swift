@@ -29,7 +29,7 @@ package struct Deviation: Hashable, Sendable {
 /// A deviation that may show in a cell.
 package struct MatchedDeviation: Hashable, Sendable {
     package let deviation: Deviation
-    /// Whether it was seen on these very versions. On others it may have been fixed.
+    /// True if the deviation is listed for exactly these versions. On other versions it may be fixed.
     package let exactVersion: Bool
 }
 
@@ -79,7 +79,7 @@ package struct DeviationFile: Hashable, Sendable {
     }
 }
 
-/// Whether the side is of this exact version; an engine is of all versions of its release.
+/// True if the side is of this exact version. An engine is of all versions of its release.
 func isVersion(_ version: String, of side: String) -> Bool {
     guard side.hasPrefix(SideImplementation.enginePrefix) else { return version == side }
     let release = side.dropFirst(SideImplementation.enginePrefix.count)

@@ -1,4 +1,4 @@
-/// Runs cells in the engine, in this process: the verifier takes each event as it comes, and no log, file or text is made.
+/// Runs cells in the engine, in this process: the verifier judges each event when the engine makes it, without a log or a file.
 ///
 /// The same cell with the same seed logs the same events, so a caller that wants a trace runs it again.
 import EnginePeer
@@ -151,14 +151,14 @@ extension CellRunner {
         return (records, traces)
     }
 
-    /// Each cell has chances of its own, the same in every run and in whatever order: FNV-1a of its name, from the run's seed on.
+    /// The seed of a cell: FNV-1a of its name, starting from the run's seed. It depends on neither the other cells nor their order.
     private func seed(of cell: Cell) -> UInt64 {
         seed == 0
             ? 0 : cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 }
 
-/// Runs many cells of engine sides, so many threads at a time, each in a slice of the cells.
+/// Runs many engine cells on several threads, each of which runs a slice of the cells at a time.
 package struct EnginePool: Sendable {
     package let runner: CellRunner
     package let threads: Int
@@ -166,7 +166,7 @@ package struct EnginePool: Sendable {
     package let folder: RunFolder
     /// Leaves the traces of every cell, not only of those with findings.
     package var keepsAll = false
-    /// Of the run, as `ResultLine` takes them.
+    /// The run's options that a cell depends on, word by word.
     package var options: [String] = []
 
     package init(runner: CellRunner, threads: Int, folder: RunFolder) {
@@ -175,7 +175,7 @@ package struct EnginePool: Sendable {
         self.folder = folder
     }
 
-    /// What came of one cell.
+    /// The result of one cell.
     package enum Outcome: Sendable {
         /// With its line in the result log, which the threads make, and the cell's folder: it is there where traces were left, and is
         /// removed when this was taken.

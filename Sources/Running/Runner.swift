@@ -1,4 +1,4 @@
-/// Runs cells, each on QEMU binaries in a folder of its own, or in the engine, and has them judged.
+/// Runs cells on QEMU binaries, each in its own folder, or in the engine, and has the verifier judge them.
 import Foundation
 import Matrix
 import MigrationTrace
@@ -19,7 +19,7 @@ package struct CellRunner: Sendable {
     package var seed: UInt64 = 0
     /// An engine's threads are kept waiting for a processor often, and long.
     package var isRough = false
-    /// How cells of QEMU ended that the engine runs, too, by their names: a judge of the engine.
+    /// The endings of QEMU's cells by name. Each judges the engine's cell of the same name.
     package var witnesses: [String: String] = [:]
 
     package init(
@@ -60,39 +60,35 @@ package struct CellRunner: Sendable {
         }
     }
 
-    /// What is said of a cell whose legs were driven, each judged by itself.
+    /// The result of a cell whose legs were driven, each judged by itself.
     func conclude(_ cell: Cell, _ records: [MigrationRecord], _ judgements: [Judgement], seconds: Double) -> CellResult {
-        var legs = zip(records, judgements).enumerated().map { index, leg in
-            let (record, judgement) = leg
-            let ending = CellResult.Ending.verdict(judgement.verdict)
-            return LegResult(
-                ending: ending, judgement: judgement, record: record,
-                differences: Comparison(cell, leg: index, ending: ending, judgement: judgement, record: record).differences,
-                judges: judges(cell, leg: index, ending: ending, record: record))
+        let legs = zip(records, judgements).enumerated().map { number, leg in
+            self.leg(cell, number, .verdict(leg.1.verdict), judgement: leg.1, record: leg.0)
         }
-        guard legs.count == cell.plan.legs.count, let last = legs.popLast() else {
-            let reason =
-                "leg \(legs.count + 1) of \(cell.plan.legs.count) was never driven: the one before is "
-                + (records.last?.outcome.description ?? "none")
+        guard legs.count == cell.plan.legs.count else {
+            let before = records.last?.outcome.description ?? "none"
+            let reason = "leg \(legs.count + 1) of \(cell.plan.legs.count) was never driven: the leg before it is \(before)"
             return conclude(cell, .broken(reason), earlier: legs, seconds: seconds)
         }
-        return CellResult(
-            cell: cell, ending: last.ending, judgement: last.judgement, record: last.record, differences: last.differences,
-            deviations: account(cell, last.ending, legs.map(\.judgement) + [last.judgement]), judges: last.judges, seconds: seconds,
-            earlier: legs)
+        return CellResult(cell: cell, legs: legs, deviations: account(cell, legs), seconds: seconds)
     }
 
-    /// What is said of a cell that nothing was logged of, or that was not driven to its end.
+    /// The result of a cell of which nothing was logged, or that was not driven to its end. The ending stands for its last leg.
     func conclude(_ cell: Cell, _ ending: CellResult.Ending, earlier: [LegResult] = [], seconds: Double) -> CellResult {
-        let last = cell.plan.legs.count - 1
-        return CellResult(
-            cell: cell, ending: ending, judgement: nil, record: nil,
-            differences: Comparison(cell, leg: last, ending: ending, judgement: nil, record: nil).differences,
-            deviations: account(cell, ending, earlier.map(\.judgement)), judges: judges(cell, leg: last, ending: ending, record: nil),
-            seconds: seconds, earlier: earlier)
+        let legs = earlier + [leg(cell, cell.plan.legs.count - 1, ending, judgement: nil, record: nil)]
+        return CellResult(cell: cell, legs: legs, deviations: account(cell, legs), seconds: seconds)
     }
 
-    /// Who spoke on the ending of a leg.
+    private func leg(
+        _ cell: Cell, _ number: Int, _ ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?
+    ) -> LegResult {
+        LegResult(
+            number: number, ending: ending, judgement: judgement, record: record,
+            differences: Comparison(cell, leg: number, ending: ending, judgement: judgement, record: record).differences,
+            judges: judges(cell, leg: number, ending: ending, record: record))
+    }
+
+    /// Each judge's opinion on the ending of a leg.
     private func judges(_ cell: Cell, leg: Int, ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
         let outcomes = cell.forecasts[leg].outcomes
         guard cell.kind == .engine else { return Running.judges(outcomes, ending: ending, record: record) }
@@ -105,7 +101,7 @@ package struct CellRunner: Sendable {
         return judges
     }
 
-    /// What is said of a leg; its trace, with the judgement, is left in the file.
+    /// The judgement of a leg; its trace, with the judgement, is left in the file.
     private func judgeLeg(_ cell: Cell, _ index: Int, _ record: MigrationRecord, file: String) throws -> Judgement {
         try judge(recordTrace(cell, leg: index, record: record, binaries: binaries), file: file)
     }
@@ -121,9 +117,10 @@ package struct CellRunner: Sendable {
         return judgement
     }
 
-    private func account(_ cell: Cell, _ ending: CellResult.Ending, _ judgements: [Judgement]) -> DeviationAccount {
+    private func account(_ cell: Cell, _ legs: [LegResult]) -> DeviationAccount {
         DeviationAccount(
-            broken: judgements.flatMap(\.broken).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, verdict: ending.text,
+            broken: legs.compactMap(\.judgement).flatMap(\.broken).reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+            verdict: legs[legs.count - 1].ending.text,
             deviations: deviations.deviations(
                 for: cell.selection, cellName: cell.name, sourceVersion: cell.sourceVersion, destinationVersion: cell.destinationVersion),
             policy: policy, isForced: cell.lastForecast.scenario.race != .natural)
@@ -145,7 +142,7 @@ extension Circumstances {
     }
 }
 
-/// The verifier, watching a migration that still runs.
+/// Watches a migration while it runs, and ends it once the verifier has proved that it never ends.
 private struct EndlessWatcher: MigrationWatcher {
     private var verifier: Verifier
 

@@ -1,4 +1,4 @@
-/// Logs made wrong on purpose: what proves that the verifier sees, and that the ACK gated.
+/// Tampered logs, which the verifier must reject: they prove that it sees a wrong decision, and that the ACK was gating.
 import MigrationTrace
 import Verification
 

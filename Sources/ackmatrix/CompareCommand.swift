@@ -49,9 +49,10 @@ struct CompareCommand: AsyncParsableCommand {
             states, device states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. The number of \
             iterations and their times are not compared.
 
-            Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to --seeds \
-            seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from QEMU. The report \
-            counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, unless the entry says why.
+            Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to \
+            --seeds seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from \
+            QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, \
+            unless the entry says why.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
             """)
@@ -94,7 +95,7 @@ struct CompareCommand: AsyncParsableCommand {
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
         let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { Harness.note("missing: \(sentence)") }
+        for sentence in missing { Harness.note("skipped: \(sentence)") }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
@@ -112,7 +113,9 @@ struct CompareCommand: AsyncParsableCommand {
             throw error
         }
         let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier >= .default)
-        if findings > 0 { throw Finding(description: "\(findings) in \(cells.count) cells; see above, and: ackmatrix explain CELL") }
+        if findings > 0 {
+            throw Finding(description: "\(counted(findings, "finding")) in \(counted(cells.count, "cell")); see: ackmatrix explain CELL")
+        }
     }
 
     /// Cells that both sides can be asked for.

@@ -41,7 +41,7 @@ func say(_ text: String) {
     if fflush(nil) != 0 { resultsAreLost.store(true, ordering: .relaxed) }
 }
 
-/// Standard output could not be written: whatever was found, nobody can read it.
+/// True if standard output could not be written, so that the results are lost.
 let resultsAreLost = Atomic(false)
 
 enum Harness {

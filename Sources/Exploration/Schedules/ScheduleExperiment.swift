@@ -190,7 +190,7 @@ package struct ScheduleRun: Sendable {
     }
 }
 
-/// What came of one run.
+/// The result of one run.
 package struct ScheduleResult: Hashable, Sendable {
     package let kind: String
     package let seed: UInt64
@@ -199,7 +199,7 @@ package struct ScheduleResult: Hashable, Sendable {
     package var broken: [String] = []
     /// What was found, a sentence each.
     package var findings: [String] = []
-    /// The source's status when nobody could do anything any more, or the time was up.
+    /// The source's status when no thread could take a step any more, or when the time limit was reached.
     package var waitsIn: String?
     package var isTimeUp = false
     /// The engine could not run it.
@@ -216,7 +216,7 @@ package struct ScheduleResult: Hashable, Sendable {
     }
 }
 
-/// Gives what the engine logs to the verifier, and looks for what the experiments are about.
+/// Passes the engine's events on to the verifier, and notes what the experiments look for.
 private final class ScheduleLog: EngineLog {
     var verifier: Verifier
     private(set) var reinits = 0

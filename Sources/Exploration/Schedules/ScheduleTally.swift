@@ -1,4 +1,4 @@
-/// What came of all runs of an experiment, and whether it is what must come of them.
+/// Counts what the runs of an experiment showed, and compares it with what they must show.
 import Verification
 
 package struct ScheduleTally: Sendable {
@@ -39,7 +39,7 @@ package struct ScheduleTally: Sendable {
         seen.sorted { $0.key < $1.key }.map { "\($0.value.times) \($0.key) (first seed \($0.value.first))" }
     }
 
-    /// What must have been seen and was not, or was and must not, a sentence each.
+    /// The expectations that the runs did not meet, one sentence each.
     package var unmet: [String] {
         // The numbers are for 1,000 seeds; of fewer there is as much less to be seen.
         let often = max(1, 20 * seeds / 1000)
@@ -95,10 +95,10 @@ package struct ScheduleTally: Sendable {
 }
 
 extension ScheduleExperiment {
-    /// Its runs are of several kinds, each of which is counted by itself.
+    /// True if the experiment's runs are of several kinds, which are counted separately.
     var hasKinds: Bool { self == .mixedModes || self == .packageFlag }
 
-    /// Runs the seeds, so many threads at a time. What comes of it does not depend on how many.
+    /// Runs the seeds on so many threads. The result does not depend on the number of threads.
     package func tally(seeds: Range<UInt64>, threads: Int) async throws -> ScheduleTally {
         var tally = ScheduleTally(self)
         try await withThrowingTaskGroup(of: [[ScheduleResult]].self) { group in

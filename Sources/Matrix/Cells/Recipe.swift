@@ -68,7 +68,7 @@ package struct Recipe: Sendable {
         let destinations = sides.filter { choices.destination.fits($0.features) }
         for (role, wanted, found) in [(Role.source, choices.source, sources), (.destination, choices.destination, destinations)]
         where found.isEmpty {
-            missing.insert(Unavailable(description: "no \(kind.availableSide) is \(wanted.word): the \(role.rawValue) of its cells"))
+            missing.insert(Unavailable(description: "`\(role.rawValue): \(wanted.word)`; \(wanted.absence(among: kind))"))
         }
         for source in sources {
             for destination in destinations {

@@ -2,12 +2,18 @@
 import EnginePeer
 import Plan
 
-extension SideKind {
-    /// An available side of this kind, in words.
-    var availableSide: String {
-        switch self {
-        case .qemu: "available binary"
-        case .engine: "generation of the engine"
+extension AckSupport {
+    /// Why no side of this kind can have this support: a clause that follows the axis and the value.
+    func absence(among kind: SideKind) -> String {
+        let sides =
+            switch kind {
+            case .qemu: "available QEMU binary"
+            case .engine: "engine generation"
+            }
+        return switch self {
+        case .legacyOnly: "no \(sides) has the legacy mode alone"
+        case .perDevice: "no \(sides) has the per-device mode"
+        case .without: "every \(sides) has switchover-ack"
         }
     }
 }

@@ -46,7 +46,7 @@ package struct ComparedRun: Sendable {
 }
 
 extension ComparedRun {
-    /// What came of a cell, with the traces that were left in its folder.
+    /// The run that a result and the traces in the cell's folder describe.
     init(_ result: CellResult, folder: String) throws {
         self.init(
             legs: try recordedLegs(result.cell, folder: folder), ending: result.ending.text,

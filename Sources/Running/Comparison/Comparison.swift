@@ -1,4 +1,4 @@
-/// Prediction against what was seen: the ending, and who requested, who approved, how often.
+/// Compares a leg with its prediction: the ending, and the requests, approvals and ACKs by device.
 import Matrix
 import Plan
 import Prediction
@@ -95,7 +95,7 @@ extension ScheduleStep {
     }
 }
 
-/// What each of those who can tell says of the ending.
+/// Each judge's opinion on the ending.
 func judges(_ outcomes: [Outcome], ending: CellResult.Ending, record: MigrationRecord?) -> [Judge] {
     let predicted = outcomes.map(\.ending.rawValue)
     var judges = [Judge(name: Judge.closedForm, says: predicted.contains(ending.text) ? ending.text : predicted.joined(separator: " or "))]

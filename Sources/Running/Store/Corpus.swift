@@ -1,15 +1,15 @@
-/// The golden corpus: traces of real QEMUs that are kept in git, one file a cell, named as the cell.
+/// The golden corpus: traces of QEMU binaries that are kept in git, one file for each cell, named after the cell.
 import Foundation
 import MigrationTrace
 import Verification
 
-/// Which traces a run writes to the corpus.
+/// The traces that a run writes to the corpus.
 package enum RecordMode: String, CaseIterable, Sendable {
-    /// Those that the corpus has, anew.
+    /// Replaces the traces that the corpus has.
     case all
-    /// Those that the corpus has and that are not judged as their header says any more.
+    /// Replaces the traces that the verifier no longer judges as their header says.
     case failed
-    /// Those that the corpus has not.
+    /// Adds the traces that the corpus lacks.
     case missing
     case never
 }
@@ -49,9 +49,9 @@ package struct Corpus: Sendable {
     }
 }
 
-/// A trace that carries the judgement of its recording, judged again.
+/// Compares the judgement of a trace with the one in its header, from when the trace was recorded.
 package struct RecordedJudgement: Hashable, Sendable {
-    /// What is not as recorded, a sentence each.
+    /// The differences from the recorded judgement, one sentence each.
     package let differences: [String]
 
     package init(_ trace: Trace, _ judgement: Judgement) {

@@ -1,4 +1,4 @@
-/// Whether a cell that is run several times shows the same each time, as far as nothing in it is left to chance.
+/// Compares the runs of a cell that runs several times: each run must show the same, except where the cell is a race.
 
 package struct Repetition: Sendable {
     private struct Showing: Hashable {
@@ -9,17 +9,29 @@ package struct Repetition: Sendable {
         var text: String { "'\(ending), \(gating ? "" : "not ")gating, \(counts.text)'" }
     }
 
-    private var first: [String: Showing] = [:]
+    /// What the legs of each cell showed in its first run; nil for a leg that is a race.
+    private var first: [String: [Showing?]] = [:]
 
     package init() {}
 
-    /// What differs from the cell's first run, in one sentence; nil where nothing does, or where it is a race.
+    /// What differs from the cell's first run, in one sentence; nil where nothing does. Legs that are races may differ.
     package mutating func difference(_ line: ResultLine) -> String? {
-        guard !line.predicted.isRace else { return nil }
-        let showing = Showing(ending: line.ending, gating: line.gating, counts: line.counts.keeping(line.predicted.counts))
-        guard let before = first.updateValue(first[line.cell] ?? showing, forKey: line.cell), before != showing else { return nil }
-        let what = before.ending != showing.ending ? "ending" : before.gating != showing.gating ? "gating" : "counts"
-        return "\(line.cell): expected the same \(what) each time, found \(before.text) and \(showing.text)"
+        let showings = line.legs.map { leg in
+            leg.predicted.isRace
+                ? nil : Showing(ending: leg.ending, gating: leg.gating, counts: leg.counts.keeping(leg.predicted.counts))
+        }
+        let before = first[line.cell, default: showings]
+        first[line.cell] = before
+        guard before.count == showings.count || before.contains(nil) else {
+            return "\(line.cell): expected \(before.count) legs each time, found \(showings.count)"
+        }
+        for (number, legs) in zip(before, showings).enumerated() {
+            guard case (let before?, let showing?) = legs, before != showing else { continue }
+            let what = before.ending != showing.ending ? "ending" : before.gating != showing.gating ? "gating" : "counts"
+            let leg = line.legs.count > 1 ? "leg \(number + 1): " : ""
+            return "\(line.cell): \(leg)expected the same \(what) each time, found \(before.text) and \(showing.text)"
+        }
+        return nil
     }
 }
 

@@ -6,8 +6,8 @@ import Verification
 
 /// A line of the result log. Keys are sorted and no key changes its meaning within a format.
 package struct ResultLine: Hashable, Sendable, Codable {
-    /// The format of this type.
-    package static let currentFormat = 1
+    /// The format of this type. Format 2 lists the legs; format 1 had the last leg alone.
+    package static let currentFormat = 2
 
     package struct Side: Hashable, Sendable, Codable {
         /// The name of the binary among those of the run.
@@ -18,19 +18,19 @@ package struct ResultLine: Hashable, Sendable, Codable {
         package var machine: String
     }
 
-    /// What the closed form says of the cell.
+    /// What the closed form predicts for the leg.
     package struct Predicted: Hashable, Sendable, Codable {
-        /// All the ways it may end, sorted; several where it is a race.
+        /// All the ways the leg may end, sorted; several where it is a race.
         package var endings: [String]
-        /// It completes with ACKs counted, whichever way it goes.
+        /// True if the leg completes with ACKs counted, whichever way it goes.
         package var expectsACK: Bool
-        /// The counts it names; those it does not name depend on who is faster.
+        /// The counts that the prediction names; the others depend on timing.
         package var counts: [String]
 
         package var isRace: Bool { endings.count > 1 }
     }
 
-    /// Who requested and who approved, by device; devices without any are left out.
+    /// Requests and approvals by device; devices without any are left out.
     package struct Counts: Hashable, Sendable, Codable {
         package var requests: [String: Int] = [:]
         package var countedIn: [String: Int] = [:]
@@ -74,10 +74,29 @@ package struct ResultLine: Hashable, Sendable, Codable {
         }
 
         package var explained: [Shown] = []
-        /// Not there on versions it was seen on.
+        /// Absent on the versions it was seen on.
         package var absent: [Missing] = []
-        /// Not there on others.
+        /// Absent on other versions.
         package var fixedSince: [Missing] = []
+    }
+
+    /// One migration of the cell, from the first on.
+    package struct Leg: Hashable, Sendable, Codable {
+        package var predicted: Predicted
+        package var ending: String
+        /// The proof, the refusal, or why the leg could not be driven.
+        package var reason: String?
+        /// True if the leg completed and only a missing ACK held its decision back before.
+        package var gating: Bool
+        /// The number of queries at which only an ACK was missing.
+        package var gatedSteps: Int
+        package var counts: Counts
+        package var judges: [Opinion]
+        /// The judge that stands alone.
+        package var oddOneOut: String?
+        /// What differs from the prediction.
+        package var differences: [String]
+        package var broken: [BrokenRule]
     }
 
     package var format = Self.currentFormat
@@ -87,23 +106,11 @@ package struct ResultLine: Hashable, Sendable, Codable {
     package var destination: Side
     /// The value of each axis that does not have its plain one.
     package var selection: [String: String]
-    package var predicted: Predicted
-    package var ending: String
-    /// The proof, the refusal, or why it could not be driven.
-    package var reason: String?
-    package var gating: Bool
-    /// Steps at which only an ACK was missing.
-    package var gatedSteps: Int
-    package var counts: Counts
-    package var judges: [Opinion]
-    /// The judge that stands alone.
-    package var oddOneOut: String?
-    /// What differs from the prediction.
-    package var differences: [String]
-    package var broken: [BrokenRule]
+    /// At least one, in order; the last one ended the cell.
+    package var legs: [Leg]
     package var deviations: Deviations
     package var finding: Bool
-    /// Why it is a finding, one sentence each.
+    /// Why the cell is a finding, one sentence each.
     package var findings: [String]
     /// To the millisecond.
     package var seconds: Double
@@ -123,33 +130,44 @@ extension ResultLine {
             cell: cell.name, product: cell.product, source: side(cell.plan.source, cell.sourceVersion),
             destination: side(cell.plan.leg.destination, cell.destinationVersion),
             selection: Dictionary(uniqueKeysWithValues: cell.selection.changes.map { ($0.axis, $0.value) }),
-            predicted: Predicted(cell), ending: result.ending.text, reason: result.reason, gating: result.isGating,
-            gatedSteps: result.judgement?.handshake.gatedSteps ?? 0,
-            counts: result.judgement.map { Counts($0.handshake, of: cell) } ?? Counts(),
-            judges: result.judges.map { Opinion(judge: $0.name, says: $0.says) }, oddOneOut: result.oddOneOut?.name,
-            differences: result.differences, broken: result.judgement?.findings.map(BrokenRule.init) ?? [],
-            deviations: Deviations(result.deviations), finding: !findings.isEmpty, findings: findings,
-            seconds: (result.seconds * 1000).rounded() / 1000, reproduce: Running.reproduce(cell.name, options: options))
+            legs: result.legs.map { Leg($0, of: cell) }, deviations: Deviations(result.deviations), finding: !findings.isEmpty,
+            findings: findings, seconds: (result.seconds * 1000).rounded() / 1000,
+            reproduce: Running.reproduce(cell.name, options: options))
     }
 
-    /// The ACK held back a decision that was then made.
-    package var gatedDecision: Bool { gating && ending == Verdict.completed.rawValue }
+    /// The leg that ended the cell.
+    package var last: Leg { legs[legs.count - 1] }
+    /// How the cell ended: as its last leg.
+    package var ending: String { last.ending }
+    /// True if the last leg is gating.
+    package var isGating: Bool { last.gating }
+    /// True if the last leg may end in several ways and nothing forces one.
+    package var isRace: Bool { last.predicted.isRace }
 
-    /// It went as predicted, and what is broken in it is known.
+    /// True if everything went as predicted and known deviations explain the broken rules.
     package var isKnownDeviation: Bool { !finding && !deviations.explained.isEmpty }
+}
+
+extension ResultLine.Leg {
+    init(_ leg: LegResult, of cell: Cell) {
+        self.init(
+            predicted: ResultLine.Predicted(cell.forecasts[leg.number]), ending: leg.ending.text, reason: leg.reason,
+            gating: leg.isGating, gatedSteps: leg.judgement?.handshake.gatedSteps ?? 0,
+            counts: leg.judgement.map { ResultLine.Counts($0.handshake, of: cell) } ?? ResultLine.Counts(),
+            judges: leg.judges.map { ResultLine.Opinion(judge: $0.name, says: $0.says) }, oddOneOut: leg.oddOneOut?.name,
+            differences: leg.differences, broken: leg.judgement?.findings.map(ResultLine.BrokenRule.init) ?? [])
+    }
 }
 
 extension ResultLine.Predicted {
     /// An ACK that a source is sent although it waits for none, or that sets it free too early, is not expected to hold anything back.
-    init(_ cell: Cell) {
-        endings = Set(cell.lastForecast.outcomes.map(\.ending.rawValue)).sorted()
-        let (source, destination) = (cell.lastForecast.scenario.source, cell.lastForecast.scenario.destination)
+    init(_ forecast: Forecast) {
+        endings = Set(forecast.outcomes.map(\.ending.rawValue)).sorted()
+        let (source, destination) = (forecast.scenario.source, forecast.scenario.destination)
         expectsACK =
             source.capability && source.mode == destination.mode
-            && cell.lastForecast.outcomes.allSatisfy { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
-        func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool {
-            cell.lastForecast.outcomes.allSatisfy { $0[keyPath: count] != nil }
-        }
+            && forecast.outcomes.allSatisfy { $0.ending == .completed && ($0.acksCounted ?? 0) > 0 }
+        func isNamed<Count>(_ count: KeyPath<Outcome, Count?>) -> Bool { forecast.outcomes.allSatisfy { $0[keyPath: count] != nil } }
         counts = [
             ("requests", isNamed(\.requests)), ("countedIn", isNamed(\.countedIn)), ("approvals", isNamed(\.approvals)),
             ("acksSent", isNamed(\.acksSent)), ("acksCounted", isNamed(\.acksCounted)),
