@@ -128,7 +128,7 @@ struct CompareCommand: AsyncParsableCommand {
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
         let shared = SharedCell.pairs(in: qemuCells + engines)
         guard !shared.isEmpty else {
-            throw Environment("no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
+            throw Environment("no available binary has an engine of its generation, so no cell can be compared; see: ackmatrix qemu list")
         }
         return (shared, missing)
     }
