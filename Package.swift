@@ -111,14 +111,16 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests",
             dependencies: [
-                "MigrationEngine", "MigrationStream", "MigrationTrace", "Verification", "VFIO", "SwitchoverProtocol", "TestSupport",
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
         .testTarget(
             name: "QEMUPeerTests", dependencies: ["QEMUPeer", "TestSupport", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
-        .testTarget(name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(
+            name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
         .testTarget(name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(

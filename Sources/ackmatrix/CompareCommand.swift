@@ -49,10 +49,9 @@ struct CompareCommand: AsyncParsableCommand {
             states, device states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. The number of \
             iterations and their times are not compared.
 
-            Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to \
-            --seeds seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from \
-            QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, unless \
-            the entry says why.
+            Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to --seeds \
+            seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from QEMU. The report \
+            counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, unless the entry says why.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
             """)
@@ -128,7 +127,8 @@ struct CompareCommand: AsyncParsableCommand {
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
         let shared = SharedCell.pairs(in: qemuCells + engines)
         guard !shared.isEmpty else {
-            throw Environment("no available binary has an engine of its generation, so no cell can be compared; see: ackmatrix qemu list")
+            throw Environment(
+                "no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
         }
         return (shared, missing)
     }
