@@ -101,7 +101,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
+            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "TestSupport", "event-generator"],
             swiftSettings: strict),
         .testTarget(
             name: "VFIOTests",
@@ -111,18 +111,18 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests",
             dependencies: [
-                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol",
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
-        .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(
+            name: "QEMUPeerTests", dependencies: ["QEMUPeer", "TestSupport", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(
             name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
             swiftSettings: strict),
-        .testTarget(
-            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
-        .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
+        .testTarget(name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
         .testTarget(
@@ -141,6 +141,7 @@ let package = Package(
         .testTarget(
             name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["TestSupport", "ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
     ]
 )

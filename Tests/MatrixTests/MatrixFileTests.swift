@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Matrix
@@ -243,8 +244,8 @@ import Testing
 
     /// Whatever a file was turned into, it is read or refused with a place inside it.
     @Test func aDamagedFileIsReadOrRefused() throws {
-        let seed = ProcessInfo.processInfo.environment["ACKMATRIX_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0...UInt64.max)
-        var random = SplitMix(state: seed)
+        let seed = testSeed
+        var random = SeededGenerator(seed: seed)
         let original = Array(Self.small.utf8)
         let alphabet = Array("[]{}:,-&*!|>'\"#%@`? \n\t0ax\\".utf8)
         var refused = 0
@@ -266,18 +267,5 @@ import Testing
             }
         }
         #expect(refused > 0, "ACKMATRIX_SEED=\(seed)")
-    }
-}
-
-/// A generator that a seed replays.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Prediction
@@ -233,7 +234,7 @@ import Testing
 
     @Test(arguments: [UInt64(1), 2, 3])
     func everyScenarioHasAnOutcome(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<5000 {
             var any = scenario(Kind.allCases.randomElement(using: &random)!, Kind.allCases.randomElement(using: &random)!, devices: 0)
             for _ in 0..<Int.random(in: 0...4, using: &random) {
@@ -254,17 +255,5 @@ import Testing
                 }
             }
         }
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,4 +1,5 @@
 import MigrationTrace
+import TestSupport
 import Testing
 
 @testable import Verification
@@ -108,7 +109,7 @@ import Testing
     @Test(arguments: interleaved, [1, 2, 3] as [UInt64]) func everyInterleavingIsJudgedAlike(name: String, seed: UInt64) throws {
         let recording = try Recording.named(name)
         let expected = try recording.judgement()
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var events: [StreamName: [(Place, Event?)]] = [:]
         for (stream, lines) in recording.lines {
             var reader = LogReader(Array((lines.joined(separator: "\n") + "\n").utf8))
@@ -253,7 +254,7 @@ import Testing
 
     /// Nothing an input says makes the verifier fail.
     @Test(arguments: 1...20 as ClosedRange<UInt64>) func shuffledLinesDoNotCrash(seed: UInt64) throws {
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var recording = try Recording.cell("reinit-gate")
         for stream in StreamName.allCases {
             recording.lines[stream] = Array(
@@ -263,26 +264,4 @@ import Testing
         #expect(!judgement.findings.isEmpty, "seed \(seed)")
         #expect(judgement.findings.count < 400)
     }
-}
-
-/// A small generator that can be replayed from its seed.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
-/// How many values there are in all the collections of a value.
-private func elements(of value: Any) -> Int {
-    let mirror = Mirror(reflecting: value)
-    let own = [.collection, .set, .dictionary].contains(mirror.displayStyle) ? mirror.children.count : 0
-    return mirror.children.reduce(own) { $0 + elements(of: $1.value) }
 }
