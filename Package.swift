@@ -73,7 +73,7 @@ let package = Package(
         .target(
             name: "Reports",
             dependencies: [
-                "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                "Running", "Matrix", "Plan", "QEMUPeer", "VFIO", "MigrationTrace", "Verification", "Prediction",
                 .product(name: "XMLCoder", package: "XMLCoder"),
             ],
             swiftSettings: strict
@@ -124,7 +124,7 @@ let package = Package(
             name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
         .testTarget(
             name: "RunningTests",
             dependencies: [
@@ -134,13 +134,13 @@ let package = Package(
         .testTarget(
             name: "ReportsTests",
             dependencies: [
-                "Reports", "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification",
+                "Reports", "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "VFIO", "MigrationTrace", "Verification",
                 "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
             ],
             exclude: ["Golden"], swiftSettings: strict),
         .testTarget(
             name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
-        .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
+        .testTarget(name: "ExperimentTests", dependencies: ["Experiment", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
     ]
 )

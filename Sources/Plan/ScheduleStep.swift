@@ -101,8 +101,8 @@ extension [ScheduleStep] {
 
 // MARK: - Interpreting steps
 
-/// Gives each step its meaning: an asynchronous action on QEMU processes, an attempt between two steps of the engine's threads, or lines of a
-/// shell script.
+/// Gives each step its meaning: an asynchronous action on QEMU processes, an attempt between two steps of the engine's threads, or lines of
+/// a shell script.
 ///
 /// There is one requirement for each step and each condition, so that the compiler names every interpreter that lacks a new one. `Meaning`
 /// differs since only a process can be awaited: the engine answers when the driver of its virtual time has stepped it further.

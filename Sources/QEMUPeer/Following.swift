@@ -83,8 +83,8 @@ extension LegSides {
         throw SideError("the source has reported its end and answers, but logged no \(event) within 5 s")
     }
 
-    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
-    /// the deadline passed, first.
+    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled,
+    /// or the deadline passed, first.
     func wait(
         _ role: Role, _ event: String, text: String? = nil, times: Int, isFurther: Bool = false, deadline: Deadline
     ) async throws -> Bool {

@@ -71,8 +71,8 @@ package enum Difference: Hashable, Sendable {
 }
 
 extension ProtocolSequence {
-    /// Where this differs from what is expected, thread by thread. Two threads, and two devices, have no common order: what one of them does
-    /// before or after a step of the other is no difference.
+    /// Where this differs from what is expected, thread by thread. Two threads, and two devices, have no common order: what one of them
+    /// does before or after a step of the other is no difference.
     package func differences(from expected: ProtocolSequence) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
         return cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }.map {

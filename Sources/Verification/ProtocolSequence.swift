@@ -1,10 +1,10 @@
 /// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are
 /// equal.
 ///
-/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts there
-/// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common order is
-/// no exemption: it is the order that QEMU's design gives. What two runs may do differently beside is no matter of this file: the list
-/// harness/matrix/differences.yaml says it.
+/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts
+/// there is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common
+/// order is no exemption: it is the order that QEMU's design gives. What two runs may do differently beside is no matter of this file: the
+/// list harness/matrix/differences.yaml says it.
 import MigrationTrace
 
 /// A thread of a side whose order is its own.
@@ -25,8 +25,8 @@ package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case statuses
         /// Errors that one of several threads stores.
         case errors
-        /// The wait for the end of the return path: the migration thread waits where the last write to the channel succeeded, else the clean-up
-        /// does, and no edge orders that write against the close by the other side.
+        /// The wait for the end of the return path: the migration thread waits where the last write to the channel succeeded, else the
+        /// clean-up does, and no edge orders that write against the close by the other side.
         case join
         /// By section idstr: what the device itself saw.
         case device(String)

@@ -83,7 +83,8 @@ struct RunCommand: AsyncParsableCommand {
         let binaries = try await sides.probed(self.binaries, matrix)
         let alone =
             kinds == .all && binaries.allSatisfy { $0.binary.kind == .engine }
-            ? "no QEMU is at hand: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; see: ackmatrix qemu fetch"
+            ? "no QEMU is available: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; "
+                + "see: ackmatrix qemu fetch"
             : nil
         if let alone { say(alone.replacing("alone ran", with: "alone runs")) }
         let matrixFile = try matrix.file()

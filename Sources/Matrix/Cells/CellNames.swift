@@ -2,8 +2,8 @@
 import Plan
 
 extension Recipe {
-    /// The cell of this very name, of any tier that its sides have; nil where there is none, with the reasons where a product makes it and these
-    /// binaries cannot show it.
+    /// The cell of this very name, of any tier that its sides have; nil where there is none, with the reasons where a product makes it and
+    /// these binaries cannot show it.
     package static func cell(named name: String, of file: MatrixFile, binaries: [ProbedBinary]) throws -> (
         cell: Cell?, missing: [Unavailable]
     ) {
@@ -39,7 +39,8 @@ extension MatrixFile {
         return changes
     }
 
-    /// The selections with these changes, one of each board and machine type, that a product makes for such sides, in the order of the products.
+    /// The selections with these changes, one of each board and machine type, that a product makes for such sides, in the order of the
+    /// products.
     fileprivate func planned(_ changes: [String: String], from source: ProbedBinary, to destination: ProbedBinary) -> [PlannedSelection] {
         guard let from = AckSupport(source.features), let to = AckSupport(destination.features) else { return [] }
         let sides = [CellAxis.source.rawValue: from.word, CellAxis.destination.rawValue: to.word]

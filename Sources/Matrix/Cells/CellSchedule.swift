@@ -26,8 +26,9 @@ extension Recipe {
         ]
     }
 
-    /// The ACKs that the destination sends if nothing disturbs the handshake, by what the recipe arranges: a legacy destination sends one for
-    /// all, another one for each marker that it loads. Steps wait for them; what a cell is predicted to show is for `Prediction` to say.
+    /// The ACKs that the destination sends if nothing disturbs the handshake, by what the recipe arranges: a legacy destination sends one
+    /// for all, another one for each marker that it loads. Steps wait for them; what a cell is predicted to show is for `Prediction` to
+    /// say.
     func arrangedACKs(_ scenario: Scenario) -> Int {
         guard scenario.source.capability, scenario.destination.capability else { return 0 }
         switch (scenario.source.mode, scenario.destination.mode) {

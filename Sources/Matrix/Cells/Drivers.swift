@@ -67,7 +67,7 @@ struct Draft {
         plan.leg.schedule = []
     }
 
-    /// Why the cell's driver cannot be had here.
+    /// Why the cell's driver is unavailable on this machine.
     func unavailable(_ reason: String) -> Unavailable {
         Unavailable(description: "driver \(recipe.choices.driver?.name ?? "plain") \(reason)")
     }

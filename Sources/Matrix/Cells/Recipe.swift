@@ -16,8 +16,8 @@ package struct Recipe: Sendable {
     let source: ProbedBinary
     let destination: ProbedBinary
 
-    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each. Only those whose
-    /// name is wanted are made.
+    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each. Only those
+    /// whose name is wanted are made.
     package static func cells(
         of file: MatrixFile, tier: Tier, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
     ) throws -> (cells: [Cell], missing: [Unavailable]) {

@@ -1,10 +1,10 @@
-import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
+import EnginePeer
 import Plan
 
 extension SideKind {
-    /// One that is available, in words.
-    var sideAtHand: String {
+    /// An available side of this kind, in words.
+    var availableSide: String {
         switch self {
         case .qemu: "available binary"
         case .engine: "generation of the engine"

@@ -10,7 +10,8 @@ package struct ComparisonSummary: Sendable {
 
     package private(set) var compared = 0
     package private(set) var equal = 0
-    /// Cells in which the list excuses every difference, all of them as chance; and those that the engine's run with another seed is equal to.
+    /// Cells in which the list excuses every difference, all of them as chance; and those that the engine's run with another seed is equal
+    /// to.
     package private(set) var chance = 0
     package private(set) var chanceWhole = 0
     /// Cells in which the list excuses every difference, one of them at least as a difference of the engine.
