@@ -3,7 +3,7 @@ import EnginePeer
 import Plan
 
 extension SideKind {
-    /// An available side of this kind, in words.
+    /// One that is available, in words.
     var availableSide: String {
         switch self {
         case .qemu: "available binary"
