@@ -9,8 +9,8 @@ extension Driver {
         Driver("libvirt", "paused before the switchover, continued, and the destination's guest started after the source's end") { draft in
             draft.pauseBeforeSwitchover()
             draft.proceed()
-            // A REINIT at the last check fails the migration, and so does a surplus ACK behind the decision: then the source's guest runs on, and
-            // the manager does not start the destination's.
+            // A REINIT at the last check fails the migration, and so does a surplus ACK after the decision: then the source's guest goes on
+            // running, and the manager does not start the destination's.
             guard draft.scenario.late == nil, draft.scenario.race == .natural else { return }
             draft.plan.leg.afterwards = [.wait(.status(.destination, "completed", times: 1)), .execute(.destination, command: "cont", nil)]
         },
