@@ -9,7 +9,7 @@ import Testing
 /// Which sides cells are made of, and what they are called.
 @Suite struct SidesTests {
     private let matrix: MatrixFile
-    /// As if QEMUs of two releases were at hand, and a build of one's own.
+    /// As if QEMUs of two releases were available, and a custom build.
     private let qemus: [ProbedBinary]
 
     init() throws {
