@@ -25,22 +25,23 @@ package final class EngineProcess {
     let log: ProcessLog
     private(set) var host: Host!
     private(set) var main: MainThread!
-    private(set) var devices: [String: MockMigrationDevice] = [:]
+    /// Its devices that follow scripts, in the order they were plugged.
+    private(set) var scripted: [any ScriptedDevice] = []
     private(set) var modules: [VFIOModule] = []
     /// The modules in addition to memory and VFIO devices.
     private(set) var others: EngineProcessModules!
     var incoming: Incoming?
+    /// Decides, for a device by its name, which of its calls fail.
+    private let fault: ((String) -> DeviceFault)?
     package var wasKilled = false
-    /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
-    private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
 
     /// Starts the process: plugs and resets its devices, and starts the guest unless it starts paused. `generation` replaces that of the
     /// configuration.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
-        refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)? = nil
+        fault: ((String) -> DeviceFault)? = nil
     ) throws {
-        self.refuses = refuses
+        self.fault = fault
         self.configuration = configuration
         self.role = role
         log = ProcessLog(leg, isSource: role == .source)
@@ -61,7 +62,7 @@ package final class EngineProcess {
         if role == .source, let refusal = VFIOModule.refusal(of: modules) { throw refused("its command line", refusal) }
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
-        for device in configuration.devices.reversed() { _ = devices[device.name]?.reset() }
+        for module in modules.reversed() { _ = module.device.reset() }
         if role == .source { host.emit(.migrationBlockActivation(.active)) }
         let starts = role == .source && !configuration.startsPaused
         main.isBooted = !starts
@@ -88,19 +89,29 @@ package final class EngineProcess {
         return settings
     }
 
-    func plug(_ device: MockDevice) throws {
-        let mock = MockMigrationDevice(name: device.name, script: device.script) { [log] in log.takeDevice($0) }
-        if let refuses { mock.refuse = { [unowned mock] in refuses(mock, $0) } }
-        let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
-        let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
-        devices[device.name] = mock
+    func plug(_ planned: PlannedDevice) throws {
+        let (device, script) = backend(of: planned)
+        let name = host.generation.has(.perDeviceAcks) ? planned.name : "VFIO_FD\(100 + modules.count)"
+        let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate has no section.
-        if module.plug(host) { host.register(module, device: mock) }
-        // The closure must keep neither the device nor its module alive.
-        let place = modules.count
+        if module.plug(host) { host.register(module, device: device, scripted: script) }
         modules.append(module)
-        mock.entered = { [unowned self] state in
-            for other in modules.indices where other != place { modules[other].device.peerEntered(device.name, state) }
+        guard let script else { return }
+        let place = scripted.count
+        scripted.append(script)
+        script.entered = { [unowned self] state in
+            for other in scripted.indices where other != place { scripted[other].peerEntered(planned.name, state) }
+        }
+    }
+
+    /// Makes a device's backend: the one place in the engine that knows which backend a device has.
+    private func backend(of planned: PlannedDevice) -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
+        switch planned.backend {
+        case .mock(let script):
+            let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
+                log.takeDevice($0)
+            }
+            return (mock, mock)
         }
     }
 
@@ -108,8 +119,8 @@ package final class EngineProcess {
         SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
     }
 
-    func device(_ name: String) throws -> MockMigrationDevice {
-        guard let device = devices[name] else { throw SideError("the \(role.rawValue) has no device \(name)") }
+    func device(_ name: String) throws -> any ScriptedDevice {
+        guard let device = scripted.first(where: { $0.name == name }) else { throw SideError("the \(role.rawValue) has no device \(name)") }
         return device
     }
 }

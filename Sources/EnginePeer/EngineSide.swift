@@ -30,39 +30,36 @@ extension ProbedFeatures {
 }
 
 extension Generation {
-    /// Trace events that some generations lack, each with the condition for having it. All generations have all other events.
-    private static let datedEvents: [(names: [String], isThere: @Sendable (Generation) -> Bool)] = [
-        (
-            [
-                "qemu_savevm_query_pending", "vfio_query_stop_copy_size", "vfio_query_precopy_size",
-                "vfio_query_precopy_size_request_switchover_ack", "vfio_state_pending", "vfio_send_init_data_flag", "vfio_migration_init",
-            ], { $0.has(.queryPending) }
-        ),
-        (
-            ["migrate_pending_estimate", "migrate_pending_exact", "vfio_state_pending_estimate", "vfio_state_pending_exact"],
-            { !$0.has(.queryPending) }
-        ),
-        (["migration_request_switchover_ack_legacy", "loadvm_approve_switchover_legacy"], { $0.has(.perDeviceAcks) }),
-        (["loadvm_state_switchover_ack_needed"], { !$0.has(.perDeviceAcks) }),
-        (["savevm_request_switchover_ack"], { $0.has(.requestHandler) }),
-        (["ram_save_complete"], { $0.has(.decidesAtThreshold) }),
-        // Of one release with that status.
-        (
-            [
-                "vfio_save_complete_precopy_thread_start", "vfio_save_complete_precopy_thread_end", "vfio_load_bufs_thread_start",
-                "vfio_load_bufs_thread_end", "vfio_load_state_device_buffer_incoming", "vfio_load_state_device_buffer_start",
-            ], { $0.has(.switchoverInDevice) }
-        ),
-        (["source_return_path_thread_postcopy_package_loaded"], { $0.has(.postcopyDevice) }),
-        (["migration_call_notifiers"], { $0.has(.failing) }),
-    ]
+    /// The newest release or posting that has no feature which this generation lacks. Defects do not count: they can be switched off.
+    private var release: Release {
+        let features = features
+        guard let newest = Release.allCases.last(where: { features.isSuperset(of: Feature.features(of: $0).subtracting(.quirks)) }) else {
+            preconditionFailure("\(name): expected at least the features of 8.1")
+        }
+        return newest
+    }
 
+    /// The trace events that have a form which the release of this generation prints.
     fileprivate var traceEvents: [String] {
-        let absent = Set(Self.datedEvents.filter { !$0.isThere(self) }.flatMap(\.names))
-        return allowedTraceEvents.filter { !absent.contains($0) }
+        let release = release
+        let printed = Event.vocabulary.filter { form in
+            form.since.map { Release(date: $0) <= release } ?? true && form.until.map { release < Release(date: $0) } ?? true
+        }
+        let names = Set(printed.map(\.name))
+        return allowedTraceEvents.filter(names.contains)
     }
 
     fileprivate var statuses: [String] { Status.allCases.filter { $0.exists(in: self) }.map(\.rawValue) }
+}
+
+extension Release {
+    /// A date in the declaration of an event; a test reads them all.
+    fileprivate init(date: String) {
+        guard let release = Release(rawValue: date) else {
+            preconditionFailure("trace-events: expected a release out of \(Release.allCases.map(\.rawValue)), found \(date)")
+        }
+        self = release
+    }
 }
 
 extension ProbedBinary {

@@ -168,9 +168,9 @@ final class EventTable {
 
     init() {
         var groups: [String: [Event]] = [:]
-        for prototype in Event.prototypes { groups[prototype.name, default: []].append(prototype) }
+        for form in Event.vocabulary { groups[form.name, default: []].append(form.prototype) }
         let total = groups.keys.reduce(0) { $0 + $1.utf8.count }
-        prototypeCount = Event.prototypes.count
+        prototypeCount = Event.vocabulary.count
         nameBytes = .allocate(capacity: total)
         prototypes = .allocate(capacity: prototypeCount)
         slots = .allocate(capacity: Self.slotCount)
@@ -225,39 +225,4 @@ final class EventTable {
             index = (index + 1) & (Self.slotCount - 1)
         }
     }
-}
-
-extension Event {
-    /// The event's name, as in QEMU's `trace-events` files.
-    package var name: String { description(of: self).name }
-
-    /// The thread that prints it.
-    package var thread: ThreadRole { description(of: self).thread }
-
-    /// The event as QEMU prints it, without prefix and line end.
-    package var line: String {
-        var printer = FieldPrinter()
-        print(to: &printer)
-        return String(decoding: printer.bytes, as: UTF8.self)
-    }
-
-    func print(to printer: inout FieldPrinter) {
-        var copy = self
-        copy.format(&printer)
-    }
-
-    /// Name, thread and format of every form the reader knows, in the notation of `trace-events` files.
-    package static var vocabulary: [(name: String, thread: ThreadRole, format: String)] {
-        prototypes.map { prototype in
-            let description = description(of: prototype)
-            return (description.name, description.thread, description.format)
-        }
-    }
-}
-
-private func description(of event: Event) -> FieldDescriber {
-    var copy = event
-    var describer = FieldDescriber()
-    copy.format(&describer)
-    return describer
 }

@@ -58,6 +58,13 @@ extension FieldCodec {
         literal(after)
     }
 
+    /// The name of a command of the stream; `(null)` is a number without a command.
+    mutating func word(_ before: StaticString, _ value: inout StreamCommand?, _ after: StaticString = "") {
+        var name = StreamCommand.Name(value)
+        word(before, &name, after)
+        value = name.command
+    }
+
     /// The ` (NAME)` that begins every text about a VFIO device.
     @inline(__always)
     mutating func device(_ name: inout String) {

@@ -2,8 +2,18 @@
 /// that is not listed here makes its line malformed, which is counted with its position: a new word in
 /// a new QEMU is a finding, not something to guess at.
 
-/// A closed set of words that stand in event texts.
-package protocol TraceWord: RawRepresentable<String>, CaseIterable, Hashable, Sendable {}
+/// A type of arguments that the declarations of events name.
+package protocol EventArgument: Hashable, Sendable {
+    /// The value that a form of an event has until a reader fills in another.
+    static var placeholder: Self { get }
+}
+
+/// A closed set of words in event texts.
+package protocol TraceWord: RawRepresentable<String>, CaseIterable, EventArgument {}
+
+extension TraceWord {
+    package static var placeholder: Self { allCases.first! }
+}
 
 /// Migration status, as `migrate_set_state` prints it (10.0 to 11.1; `failing` since 11.0, `postcopy-device` since 10.2).
 package enum MigrationStatus: String, TraceWord {
@@ -72,7 +82,7 @@ package enum DowntimeKind: String, TraceWord {
 }
 
 /// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its name.
-package enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
+package enum StreamCommand: UInt16, CaseIterable, EventArgument {
     case openReturnPath = 1
     case ping
     case postcopyAdvise
@@ -84,6 +94,8 @@ package enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
     case postcopyResume
     case recvBitmap
     case switchoverStart
+
+    package static let placeholder = StreamCommand.openReturnPath
 
     /// The name as `loadvm_process_command` prints it.
     package var name: String { Name(self).rawValue }
@@ -108,7 +120,7 @@ package enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
 }
 
 /// A message of the return path, by the number `migrate_send_rp_message` prints.
-package enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
+package enum ReturnPathMessage: UInt16, CaseIterable, EventArgument {
     case shut = 1
     case pong
     case reqPagesID
@@ -116,10 +128,12 @@ package enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
     case recvBitmap
     case resumeAck
     case switchoverAck
+
+    package static let placeholder = ReturnPathMessage.shut
 }
 
 /// The section type byte `qemu_loadvm_state_section` prints; a broken stream can hold any.
-package struct SectionType: RawRepresentable, Hashable, Sendable {
+package struct SectionType: RawRepresentable, EventArgument {
     package var rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package static let eof = SectionType(rawValue: 0)
@@ -128,11 +142,12 @@ package struct SectionType: RawRepresentable, Hashable, Sendable {
     package static let end = SectionType(rawValue: 3)
     package static let full = SectionType(rawValue: 4)
     package static let command = SectionType(rawValue: 8)
+    package static let placeholder = eof
 }
 
 /// The tag `vfio_load_state` prints, the first eight bytes of each piece of a device's state.
 /// END_OF_STATE is never printed (10.0 to 11.1).
-package struct VFIOLoadTag: RawRepresentable, Hashable, Sendable {
+package struct VFIOLoadTag: RawRepresentable, EventArgument {
     package var rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
     package static let config = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0002)
@@ -141,6 +156,7 @@ package struct VFIOLoadTag: RawRepresentable, Hashable, Sendable {
     /// INIT_DATA_SENT: the *marker* that a destination answers with its approval.
     package static let initDataSent = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0005)
     package static let configLoadReady = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0006)
+    package static let placeholder = setup
 }
 
 /// What the mock's data session is for.

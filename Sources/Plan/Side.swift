@@ -31,6 +31,6 @@ extension Side {
     /// True if every device that can be in PRE_COPY is; false without devices.
     package func isInPrecopy() throws -> Bool {
         guard !configuration.devices.isEmpty else { return false }
-        return try configuration.devices.allSatisfy { try !$0.script.hasPrecopy || progress(of: $0.name)?.isInPrecopy == true }
+        return try configuration.devices.allSatisfy { try $0.script?.hasPrecopy != true || progress(of: $0.name)?.isInPrecopy == true }
     }
 }

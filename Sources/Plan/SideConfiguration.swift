@@ -5,30 +5,6 @@ package enum Role: String, Hashable, Sendable {
     case source, destination
 }
 
-/// A mock device of a side.
-package struct MockDevice: Hashable, Sendable {
-    /// QEMU's `id=`, and the device's name in the device log.
-    package let name: String
-    package var script: DeviceScript
-    /// The slot of the root bus, which decides the section's idstr; the same on both sides, in whatever order devices are plugged.
-    package let slot: Int
-    /// True if the device is hot-plugged: at start-up the slot holds a PCIe root port, and a step plugs the device behind it. The root bus
-    /// of q35 itself accepts no hot-plugged device (10.0.13 and 11.1.3).
-    package var isPluggedLater = false
-
-    package init(name: String, script: DeviceScript, slot: Int = 0x10) {
-        self.name = name
-        self.script = script
-        self.slot = slot
-    }
-
-    /// The idstr of its section, `0000:00:10.0/vfio`; behind a root port `0000:00:10.0:00.0/vfio`.
-    package var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
-
-    /// The id of the root port in the slot of a hot-plugged device.
-    package var port: String { "port-\(name)" }
-}
-
 /// Everything a side is started with.
 package struct SideConfiguration: Sendable {
     package var binary: SideImplementation
@@ -39,8 +15,8 @@ package struct SideConfiguration: Sendable {
     /// MiB from address 4 MiB up that hold nonzero bytes from the start, so that their pages cost more than a few bytes to send.
     package var filledMiB = 0
     /// The devices, in the order of plugging.
-    package var devices: [MockDevice] = []
-    /// QEMU properties of each device, in addition to those that make it a mock.
+    package var devices: [PlannedDevice] = []
+    /// QEMU properties of each device, in addition to those that name its descriptors.
     package var deviceProperties: [String: String] = [:]
     /// `-S`: the guest starts when `cont` is executed.
     package var startsPaused = false
@@ -72,7 +48,7 @@ extension SideConfiguration {
             + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
     }
 
-    /// The options that make a device a mock, and the properties that all devices have.
+    /// The options of a device: the descriptors that it is known by, and the properties that all devices have.
     package func options(ofDevice index: Int) -> [(key: String, value: String)] {
         [("iommufd", "iommufd0"), ("fd", "\(firstDeviceDescriptor + index)")] + deviceProperties.sorted { $0.key < $1.key }
     }

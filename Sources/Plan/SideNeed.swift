@@ -126,9 +126,9 @@ extension SideConfiguration {
         if !modules.isEmpty { abilities.append(.guestModules) }
         abilities += capabilities.filter(\.value).keys.sorted().map { .capability($0) }
         abilities += parameters.sorted { $0.key < $1.key }.map { .parameter($0.key, $0.value) }
-        for device in devices {
-            abilities += device.script.calls.sorted().map { call in
-                let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
+        for script in devices.compactMap(\.script) {
+            abilities += script.calls.sorted().map { call in
+                let rule = script.text.split(separator: "\n").first { $0.contains("call \(call)") }
                 return .deviceCall(call, rule: rule.map(String.init) ?? "call \(call)")
             }
         }

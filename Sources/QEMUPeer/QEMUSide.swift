@@ -303,7 +303,9 @@ package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideF
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
     for (index, device) in configuration.devices.enumerated() {
         list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
-        contents.append(("\(files.folder)/\(files.script(device.name))", Data(device.script.text.utf8)))
+        switch device.backend {
+        case .mock(let script): contents.append(("\(files.folder)/\(files.script(device.name))", Data(script.text.utf8)))
+        }
     }
     if let gate = configuration.connectGate { list += "connect \(gate)\n" }
     return contents + [(files.devices, Data(list.utf8))]

@@ -6,6 +6,7 @@ import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Running
 
 struct CellOptions: ParsableArguments {
     @OptionGroup var binaries: BinaryOptions

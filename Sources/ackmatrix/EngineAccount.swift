@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Matrix
 import Plan
+import Running
 
 struct EngineAccount {
     /// Cells that the engine does not model, once each, in the order they came.
@@ -30,7 +31,7 @@ struct EngineAccount {
         cells += 1
         rounds[rounds.count - 1].cells += 1
         events += result.events
-        let devices = result.cell.scenario.devices
+        let devices = result.cell.lastForecast.scenario.devices
         if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 

@@ -6,16 +6,16 @@ import Matrix
 
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each; or say what the matrix covers.")
+        commandName: "list", abstract: "Print the name of each cell that the available sides can run, or what the matrix covers.")
 
     @OptionGroup var binaries: BinaryOptions
     @OptionGroup var sides: SideOptions
     @OptionGroup var matrix: MatrixOptions
 
-    @Flag(help: "For every pair of axis values: covered, excluded with its reason, or open. Open pairs are a finding.")
+    @Flag(help: "For each pair of axis values print whether it is covered, excluded with a reason, or open. An open pair is a finding.")
     var coverage = false
 
-    @Flag(help: "Name the drivers, with what each does around the migration.")
+    @Flag(help: "Print the name of each driver, and what it does around the migration.")
     var drivers = false
 
     func run() async throws {

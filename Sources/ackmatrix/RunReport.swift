@@ -3,6 +3,8 @@ import Foundation
 import Glibc
 import Matrix
 import Plan
+import Reports
+import Running
 
 /// Takes results as they come: a line for each in a pipe, one redrawn line on a terminal; the rest goes to the result folder.
 struct RunReport {
@@ -98,7 +100,7 @@ struct RunReport {
         summaries[kind]?.add(line)
         // Of the engine's rounds one tells the cells, and the others what differs.
         if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
-        if result.cell.outcomes.allSatisfy(\.isGating) {
+        if result.cell.lastForecast.outcomes.allSatisfy(\.isGating) {
             gates += 1
             if !line.finding { passedGates.append(line.cell) }
         }

@@ -32,7 +32,7 @@ import VFIO
             (Self.plan { $0.source.parameters["downtime-limit"] = 300 }, nil),
             (Self.plan { $0.source.modules.hasDirtyBitmap = true }, nil),
             (
-                Self.plan { $0.source.devices = [MockDevice(name: "v0", script: script)] },
+                Self.plan { $0.source.devices = [PlannedDevice(name: "v0", .mock(script))] },
                 "the engine does not model the calls of 'on call bind do fail EIO'"
             ),
             (Self.plan { $0.leg.channel = .snapshot(node: "disk") }, "the engine does not model a snapshot"),

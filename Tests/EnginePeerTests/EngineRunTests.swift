@@ -22,7 +22,7 @@ final class Recorder: EngineLog {
             for index in 0..<devices {
                 let script = "ackmatrix-device 1\nhas precopy p2p reinit\ninitial 16K\nstop-copy 32K\n"
                 side.devices.append(
-                    MockDevice(name: "v\(index)", script: try DeviceScript(script, file: "test"), slot: 0x10 + index))
+                    PlannedDevice(name: "v\(index)", .mock(try DeviceScript(script, file: "test")), slot: 0x10 + index))
             }
             return side
         }

@@ -190,7 +190,7 @@ import Testing
     /// Whatever numbers an event has, its line reads back as the same event.
     @Test func everyFormReadsBackWithAnyNumbers() throws {
         var generator = SeededGenerator(seed: testSeed)
-        for prototype in Event.prototypes {
+        for prototype in Event.vocabulary.map(\.prototype) {
             for _ in 0..<20 {
                 var numbers = EventNumbers.zero
                 for place in numbers.indices {
@@ -211,7 +211,7 @@ import Testing
             var reader = try LogReader(path: path)
             while let line = try reader.nextEvent() { see(line.event!) }
         }
-        let known = Event.prototypes.map(\.caseName)
+        let known = Event.vocabulary.map(\.prototype.caseName)
         #expect(Set(known).count == known.count)
         #expect(Set(known).subtracting(seen) == [])
     }
@@ -233,7 +233,7 @@ import Testing
     }
 
     @Test func onlyScriptedDeviceEventsAreInjected() {
-        let injected = Event.prototypes.filter(\.isInjected).map(\.name)
+        let injected = Event.vocabulary.filter(\.prototype.isInjected).map(\.name)
         #expect(injected == ["device_injected", "device_hold_begin", "device_hold_end"])
     }
 
