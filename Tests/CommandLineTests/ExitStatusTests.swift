@@ -58,7 +58,7 @@ import Testing
         #expect(exit == 1 && text.contains("marker-approved") && text.contains("destination:\(approval)"), "\(text)")
         #expect(try output(["check", source, source]).1 == 2)
         #expect(try output(["check", source, destination, lost]).1 == 2)
-        #expect(try output(["check", root + "/Traces"]).1 == 0)
+        #expect(try output(["check", repositoryFile("Traces")]).1 == 0)
     }
 
     @Test(

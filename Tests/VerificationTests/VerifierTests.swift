@@ -265,3 +265,10 @@ import Testing
         #expect(judgement.findings.count < 400)
     }
 }
+
+/// The number of values in all the collections of a value.
+private func elements(of value: Any) -> Int {
+    let mirror = Mirror(reflecting: value)
+    let own = [.collection, .set, .dictionary].contains(mirror.displayStyle) ? mirror.children.count : 0
+    return mirror.children.reduce(own) { $0 + elements(of: $1.value) }
+}
