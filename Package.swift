@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
+                "Plan", "MigrationTrace", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
@@ -124,7 +124,7 @@ let package = Package(
         .testTarget(name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
         .testTarget(
             name: "RunningTests",
             dependencies: [
