@@ -26,6 +26,14 @@ extension ProbedFeatures {
             machineTypes: machines.sorted(), aliases: ["q35": "pc-q35-\(releases[last])", "pc": "pc-i440fx-\(releases[last])"],
             modes: generation.has(.perDeviceAcks)
                 ? Dictionary(uniqueKeysWithValues: machines.map { ($0, isLegacy($0) ? .legacy : .perDevice) }) : [:])
+        announcesRequests = generation.has(.requestMessage)
+    }
+}
+
+extension SideConfiguration {
+    /// What the engine of this side does; nil for a side that is a QEMU, which must be probed.
+    package var engineTraits: SideTraits? {
+        binary.engineGeneration.flatMap { ProbedBinary.engine($0) }?.features.traits(machine: machine)
     }
 }
 

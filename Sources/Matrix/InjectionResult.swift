@@ -135,13 +135,10 @@ extension InjectionScenario {
     private var circumstances: Circumstances {
         var circumstances = Circumstances()
         (circumstances.sourceCapability, circumstances.destinationCapability) = (true, true)
-        let generation = plan.source.binary.engineGeneration.flatMap { Generation(named: $0) }
-        let isPerDevice = generation?.has(.perDeviceAcks) == true && plan.source.legacyProperty != true
+        if let traits = plan.source.engineTraits { circumstances.sourceTraits = traits }
+        let isPerDevice = circumstances.sourceTraits.ackMode == .perDevice && plan.source.legacyProperty != true
         circumstances.sourceMode = isPerDevice ? .perDevice : .legacy
         circumstances.destinationMode = circumstances.sourceMode
-        circumstances.decidesBelowThreshold = generation?.has(.decidesAtThreshold) != true
-        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation?.name)
-        circumstances.doesWithoutDevice = generation?.has(.switchoverInDevice) != true
         return circumstances
     }
 

@@ -141,8 +141,8 @@ extension Circumstances {
         sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
         destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
         reinitsForever = scenario.reinitsForever
-        decidesBelowThreshold = !scenario.source.decidesAtThreshold
-        doesWithoutDevice = !scenario.source.switchesInDevice
+        sourceTraits.decision = scenario.source.decidesAtThreshold ? .atThreshold : .belowThreshold
+        sourceTraits.switchesInDevice = scenario.source.switchesInDevice
         isOneWay = scenario.sink == .pipe
     }
 }

@@ -177,3 +177,14 @@ private struct DestinationContents {
         approval = place
     }
 }
+
+extension ContentEdge.Kind {
+    /// Where the edge begins and ends.
+    var streams: (StreamName, StreamName) {
+        switch self {
+        case .marker, .ping: (.source, .destination)
+        case .approval, .ack: (.destination, .destination)
+        case .counted, .pong: (.destination, .source)
+        }
+    }
+}

@@ -32,8 +32,10 @@ package struct TraceSide: Hashable, Sendable {
     /// The exact version, as the binary says it: a label, never a reason.
     package var version = ""
     package var machine = ""
-    /// What was probed of the binary.
+    /// What was probed of the binary, as labels for the reader of a report.
     package var features: [Setting] = []
+    /// What was probed of the binary and matters to the verifier.
+    package var traits = SideTraits()
     /// As read back, `on` or `off`.
     package var capabilities: [Setting] = []
     package var properties: [Setting] = []

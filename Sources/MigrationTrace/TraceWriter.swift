@@ -1,4 +1,4 @@
-/// Writes a trace in the text format of Traces/FORMAT.md, version 1.
+/// Writes a trace in the text format of Traces/FORMAT.md, version 2.
 extension Trace {
     /// The whole trace as text, handed out in parts of some 64 KiB.
     package func write(_ output: ([UInt8]) throws -> Void) throws {
@@ -9,7 +9,7 @@ extension Trace {
     }
 
     private func write(to text: inout TraceText) throws {
-        try text.line("ackmatrix-trace 1")
+        try text.line("ackmatrix-trace 2")
         try text.line("cell ", header.cell)
         try text.line("outcome ", header.outcome)
         try text.line("duration \(header.duration.map(String.init) ?? "-")")
@@ -88,6 +88,9 @@ private struct TraceText {
         try line("version ", side.version)
         try line("machine ", side.machine)
         for feature in side.features { try setting("feature ", feature) }
+        for trait in SideTraits.Name.allCases {
+            if let value = side.traits[trait] { try line("trait \(trait.rawValue) \(value)") }
+        }
         for capability in side.capabilities { try setting("capability ", capability) }
         for property in side.properties { try setting("property ", property) }
         for argument in side.commandLine { try line("argument ", argument) }

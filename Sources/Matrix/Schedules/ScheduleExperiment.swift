@@ -154,7 +154,7 @@ package struct ScheduleRun: Sendable {
         circumstances.destinationCapability = capability
         circumstances.sourceMode = sourceMode
         circumstances.destinationMode = destinationMode
-        circumstances.decidesBelowThreshold = plan.source.binary.engineGeneration == "10.0"
+        if let traits = plan.source.engineTraits { circumstances.sourceTraits = traits }
         self.circumstances = circumstances
     }
 
