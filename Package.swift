@@ -22,7 +22,7 @@ let package = Package(
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
-        .executableTarget(name: "event-generator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
+        .executableTarget(name: "EventGenerator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
         .target(name: "MigrationTrace", swiftSettings: strict),
         .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
@@ -70,7 +70,7 @@ let package = Package(
             exclude: ["figures"],
             swiftSettings: strict),
         .testTarget(
-            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
+            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "EventGenerator"], resources: [.copy("Logs")],
             swiftSettings: strict),
         .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),

@@ -1,4 +1,4 @@
-/// Reads one entry of a stream, and the lines that hold entries.
+/// Reads one entry of a stream.
 
 extension TraceReader {
     mutating func entry(repetitions: Int?) throws -> FoldedEntry {
@@ -19,8 +19,8 @@ extension TraceReader {
             let event = try event()
             guard event.isInjected == (keyword == "i") else {
                 throw error(
-                    "expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; only what a device script did is injected"
-                )
+                    "expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; "
+                        + "only an action of a device script is injected")
             }
             if case .role(let role) = thread, role != event.thread {
                 throw error("expected thread \(event.thread.rawValue) for \(event.name), found \(role.rawValue)")
@@ -31,7 +31,7 @@ extension TraceReader {
         return try FoldedEntry(first: entry, lastTime: last, step: step(steps, of: record, repetitions: repetitions ?? 1))
     }
 
-    /// `=`, or a step for each number of the event.
+    /// Reads `=`, or a step for each number of the event.
     func step(_ text: String, of record: Record, repetitions: Int) throws -> EventNumbers {
         if text == "=" { return .zero }
         guard case .event(let event) = record else { throw error("expected the step `=` for a message, found \(TraceFields.quoted(text))") }
@@ -68,7 +68,7 @@ extension TraceReader {
         return .id(id)
     }
 
-    /// `-`, or seconds with nine digits behind the point.
+    /// Reads `-`, or seconds with nine digits after the point.
     mutating func time(relative: Bool) throws -> Int64? {
         guard let word = fields.word else { throw error("expected a time, found \(fields.shown)") }
         if word == "-" { return nil }
@@ -78,7 +78,7 @@ extension TraceReader {
         guard allDigits, parts.count == 2, parts[1].count == 9, let seconds = Int64(Substring(parts[0])),
             let part = Int64(Substring(parts[1])),
             seconds < 9_223_372_036
-        else { throw error("expected seconds with nine digits behind the point, found \(TraceFields.quoted(word))") }
+        else { throw error("expected seconds with nine digits after the point, found \(TraceFields.quoted(word))") }
         let time = (seconds * 1_000_000_000 + part) * (negative ? -1 : 1)
         guard relative else { return time }
         guard let epoch else { throw error("expected `-` for each time in a stream without an epoch, found \(TraceFields.quoted(word))") }
@@ -89,7 +89,7 @@ extension TraceReader {
 }
 
 extension Message {
-    /// The message of `PROGRAM: TEXT`; nil when the line is none.
+    /// The message of a line `PROGRAM: TEXT`; nil for any other line.
     init?(line: String) {
         guard let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let rest = line.utf8[line.utf8.index(after: colon)...]

@@ -1,17 +1,17 @@
-/// Why a file is not a trace.
+/// The reason why a file is no whole trace.
 package struct TraceError: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Kind: String, Hashable, Sendable {
         case empty
         case foreign
         case unknownVersion
-        /// The end is missing.
+        /// The end of the trace is missing.
         case truncated
         case malformed
-        /// A count does not agree with what is there.
+        /// A count does not agree with the number of lines or entries.
         case wrongCount
-        /// More than a trace may hold.
+        /// A number is beyond what a trace may hold.
         case oversized
-        /// A fold within a fold.
+        /// A fold is inside another fold.
         case nested
     }
 

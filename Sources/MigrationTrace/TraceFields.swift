@@ -1,13 +1,13 @@
 /// Takes the lines of a trace apart at their spaces.
 
-/// A line being taken apart at its spaces.
+/// A line whose fields are read one after the other.
 struct TraceFields {
     var cursor: UnsafePointer<UInt8>
     let end: UnsafePointer<UInt8>
     private let start: UnsafePointer<UInt8>
 
     init(start: UnsafePointer<UInt8>?, length: Int) {
-        // Without a line there is nothing to read; any address will do.
+        // Without a line the address is never read.
         self.start = start ?? UnsafePointer(bitPattern: 8)!
         cursor = self.start
         end = self.start + length
@@ -15,7 +15,7 @@ struct TraceFields {
 
     var isAtEnd: Bool { cursor == end }
 
-    /// The whole line, cut short, as an error shows it.
+    /// The first 120 bytes of the line, as an error shows them.
     var shown: String {
         Self.quoted(String(decoding: UnsafeBufferPointer(start: start, count: min(end - start, 120)), as: UTF8.self))
     }
@@ -35,7 +35,7 @@ struct TraceFields {
         return true
     }
 
-    /// What stands before the next space, which is passed over too; nil at the end or when it is not UTF-8.
+    /// The text before the next space, which is skipped too; nil at the end of the line, and for text that is not UTF-8.
     var word: String? {
         mutating get {
             guard cursor < end else { return nil }
@@ -47,7 +47,7 @@ struct TraceFields {
         }
     }
 
-    /// All that is left; nil when it is not UTF-8.
+    /// The rest of the line; nil if it is not UTF-8.
     var rest: String? { String(validating: UnsafeBufferPointer(start: cursor, count: end - cursor), as: UTF8.self) }
 }
 

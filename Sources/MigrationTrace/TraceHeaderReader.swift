@@ -47,7 +47,7 @@ extension TraceReader {
         return header
     }
 
-    /// What is there only where something was still armed, or where the migration was judged.
+    /// Reads the lines that a header has only if something was still armed, or if the migration was judged.
     private mutating func judgement(into header: inout TraceHeader) throws {
         if fields.begins(with: "armed") {
             header.armed = try value("armed")
@@ -67,7 +67,7 @@ extension TraceReader {
         }
     }
 
-    /// The value of a header line.
+    /// Reads the value of a header line.
     private mutating func value(_ keyword: StaticString) throws -> String {
         try expect(keyword)
         guard fields.skip(" ") || fields.isAtEnd, let raw = fields.rest else {

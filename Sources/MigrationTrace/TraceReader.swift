@@ -1,7 +1,7 @@
-/// Reads a trace, item by item, in bounded memory; and refuses one that is not whole.
+/// Reads a trace in the format of Traces/FORMAT.md, item by item, in bounded memory.
 ///
-/// The format is that of Traces/FORMAT.md. A trace that was cut, edited to another count, or is something else
-/// altogether is an error with its place: a reader that took half a trace would pass what it never saw.
+/// A trace that was cut, a count that does not agree, and a file that is no trace are errors with their place: a reader that accepts half a
+/// trace would pass a migration that it has not seen.
 
 package struct TraceReader: ~Copyable {
     package enum Item: Hashable, Sendable {
@@ -11,16 +11,18 @@ package struct TraceReader: ~Copyable {
         case edge(ContentEdge)
     }
 
-    /// The most repetitions of a block, and the most entries of a stream.
+    /// The most repetitions of a block.
     package static let mostRepetitions = 1 << 40
+    /// The most entries of a stream.
     package static let mostEntries = 1 << 48
     /// The most lines before the first stream.
     package static let mostHeaderLines = 16 * 1024
 
     enum Part {
         case start
-        /// At the beginning of the stream of this index, and within it.
+        /// At the beginning of the stream with this index.
         case streamBegins(Int)
+        /// Within that stream.
         case stream(Int)
         case edges(left: Int)
         case end
@@ -48,7 +50,7 @@ package struct TraceReader: ~Copyable {
         lines = LineScanner(longestLine: LogReader.longestLine, bytes)
     }
 
-    /// The next item; nil when the trace was read to its end and is whole. Throws `TraceError`, and the input's errors.
+    /// The next item; nil at the end of a whole trace. Throws `TraceError`, and the errors of the input.
     package mutating func next() throws -> Item? {
         switch part {
         case .start: return try .header(header())
@@ -93,8 +95,8 @@ package struct TraceReader: ~Copyable {
             guard counts[index] == declared else {
                 throw error(
                     .wrongCount,
-                    "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing or were added"
-                )
+                    "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); "
+                        + "entries are missing or were added")
             }
             if index + 1 < StreamName.allCases.count { try beginStream(index + 1) } else { try beginEdges() }
             return try next()
@@ -158,8 +160,8 @@ package struct TraceReader: ~Copyable {
         try endOfLine()
         guard (from.stream, to.stream) == kind.streams else {
             throw error(
-                "expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), found \(from.stream.rawValue) to \(to.stream.rawValue)"
-            )
+                "expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), "
+                    + "found \(from.stream.rawValue) to \(to.stream.rawValue)")
         }
         try nextLine(expecting: "edge or end")
         return ContentEdge(kind, from: from, to: to)
@@ -197,7 +199,7 @@ package struct TraceReader: ~Copyable {
 }
 
 extension Trace {
-    /// Reads a whole trace.
+    /// Reads a whole trace. Throws `TraceError`, and the errors of the input.
     package init(_ reader: consuming TraceReader) throws {
         var name = StreamName.source
         var stream = FoldedStream()

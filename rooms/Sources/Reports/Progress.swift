@@ -1,4 +1,4 @@
-/// How a run shows where it is: one line that is redrawn on a terminal, one line for each finished cell in a pipe.
+/// The progress of a run: one line that is drawn again on a terminal, a counter and lines of cells in a pipe.
 import Foundation
 import Matrix
 import Running
@@ -26,7 +26,7 @@ extension ResultLine {
     private static let endingWidth = 23
 }
 
-/// A run under way.
+/// A run that goes on.
 package struct RunProgress: Hashable, Sendable {
     /// How many cells will run.
     package var total: Int
@@ -45,6 +45,11 @@ package struct RunProgress: Hashable, Sendable {
         done += 1
         if line.finding { findings += 1 }
         if line.isKnownDeviation { knownDeviations += 1 }
+    }
+
+    /// The state in one line for a pipe, which grows.
+    package var counterLine: String {
+        "[\(done)/\(total)]  \(counted(findings, "finding")), \(counted(knownDeviations, "known deviation"))"
     }
 
     /// The state in one line of at most `width` columns.

@@ -45,6 +45,8 @@ package struct Summary: Sendable {
     private var shown: [String: Showing] = [:]
     private var absent: [String: Showing] = [:]
     private var fixed: [String: Showing] = [:]
+    /// Deviations that showed on versions that the list does not have.
+    private var new: Set<String> = []
     private var otherFindings: [String] = []
     /// Cells that are races, in the order they came: the endings they took.
     private var races: [(cell: String, endings: [String: Int])] = []
@@ -81,7 +83,10 @@ package struct Summary: Sendable {
             showings[id, default: Showing()].cells += 1
             showings[id]!.versions.insert(versions)
         }
-        for deviation in line.deviations.explained { note(deviation.id, &shown) }
+        for deviation in line.deviations.explained {
+            note(deviation.id, &shown)
+            if !deviation.exactVersion { new.insert(deviation.id) }
+        }
         for deviation in line.deviations.absent { note(deviation.id, &absent) }
         for deviation in line.deviations.fixedSince { note(deviation.id, &fixed) }
         guard line.isRace else { return }
@@ -94,6 +99,13 @@ package struct Summary: Sendable {
 
     /// A finding that belongs to no cell, in one sentence.
     package mutating func add(wholeRunFinding sentence: String) { otherFindings.append(sentence) }
+
+    /// Identifiers of the deviations that showed on versions that the list does not have, in its order.
+    package var newDeviations: [String] { order.filter(new.contains) }
+    /// Identifiers of the deviations that did not show on the versions they were seen on.
+    package var absentDeviations: [String] { order.filter { absent[$0] != nil } }
+    /// Identifiers of the deviations that did not show on other versions.
+    package var fixedDeviations: [String] { order.filter { fixed[$0] != nil } }
 
     /// Cells with this value, of `axes`.
     package func count(of value: String, on axis: String) -> ValueCount {
@@ -233,8 +245,7 @@ extension Summary {
     private func findingsPart(_ width: Int) -> TextPart {
         var lines = wholeRunFindings.flatMap { wrap($0, width: width - 4, indent: "  ").map { "  " + $0 } }
         for line in findings {
-            let sentences = line.findings.count > 1 ? " (and \(line.findings.count - 1) more)" : ""
-            let text = "\(line.cell), \(line.ending)\(sentences): \(line.findings.first ?? "")"
+            let text = "\(line.cell), \(line.ending): \(line.findings.joined(separator: "; "))"
             lines += wrap(text, width: width - 2, indent: "    ").map { "  " + $0 }
             lines.append("      " + line.reproduce)
         }

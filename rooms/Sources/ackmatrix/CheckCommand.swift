@@ -61,7 +61,7 @@ struct CheckCommand: ParsableCommand {
     }
 
     private func report(_ name: String, _ judgement: Judgement, as word: String) {
-        let gating = judgement.isGating ? "gating" : "not gating"
+        let gating = judgement.heldDecisionBack ? "gating" : "not gating"
         say("\(name)  \(judgement.verdict.rawValue)  \(gating)  \(word)")
         if verbose || word == "FINDING" {
             say("    because    \(judgement.reason)")
@@ -80,19 +80,6 @@ private func describe(_ start: DomainStart, of part: LogPart, in log: String) ->
     let why = start.number == part.starts ? "" : ", the last one with a migration"
     let known = [start.machine, start.isLegacy.map { $0 ? "legacy mode" : "per-device mode" }, start.end].compactMap { $0 }
     return "\(log)  \(part.side.rawValue)  \(which)\(why), at line \(start.line)" + known.map { ", " + $0 }.joined()
-}
-
-/// A broken rule, whole.
-func render(_ finding: Verification.Finding) -> String {
-    var lines = [
-        "    \(finding.rule.id)" + (finding.device.map { " (\($0))" } ?? "") + " at "
-            + finding.places.map(\.description).joined(separator: ", ")
-    ]
-    lines.append("        rule       \(finding.rule.statement) [\(finding.rule.section); \(finding.rule.generations)]")
-    lines.append("        found      \(finding.found)")
-    lines.append("        legal      \(finding.legal)")
-    if let good = finding.lastGood { lines.append("        last good  \(good.place): \(good.event)") }
-    return lines.joined(separator: "\n")
 }
 
 /// What the paths of a command line are.
@@ -130,28 +117,4 @@ private struct Inputs {
         }
         return file.readData(ofLength: 16).starts(with: Data("ackmatrix-trace ".utf8))
     }
-}
-
-/// Who requested, who approved, how often, and before which decision.
-func handshakeLines(_ handshake: Handshake) -> [String] {
-    func list(_ counts: [String: Int], unnamed: Int = 0) -> String {
-        var parts = counts.map { "\($0.key) x\($0.value)" }.sorted()
-        if unnamed > 0 { parts.append("\(unnamed) unnamed (up to 11.0)") }
-        return parts.isEmpty ? "nobody" : parts.joined(separator: ", ")
-    }
-    var lines = [
-        "    requested  \(list(handshake.requests))" + (handshake.mode.map { " (\($0.rawValue) source)" } ?? ""),
-        "    counted in \(list(handshake.countedIn, unnamed: handshake.unnamedCountedIn))",
-        "    approved   \(list(handshake.approvals))",
-        "    ACKs       \(handshake.acksSent) sent, \(handshake.acksCounted) counted",
-    ]
-    if let decision = handshake.decision {
-        lines.append(
-            "    decision   after \(decision.acksBefore) ACK\(decision.acksBefore == 1 ? "" : "s") and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
-                + "\(decision.threshold.map(String.init) ?? "0"); "
-                + (handshake.isGating ? "the ACK held it back at \(handshake.gatedSteps) steps" : "not gating"))
-    } else {
-        lines.append("    decision   none")
-    }
-    return lines
 }

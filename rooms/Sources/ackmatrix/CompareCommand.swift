@@ -91,7 +91,7 @@ struct CompareCommand: AsyncParsableCommand {
             ? try KnownDifferences(path: differenceList ?? Harness.root() + "/harness/matrix/differences.yaml", axes: file.axes)
             : KnownDifferences()
         let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { Harness.note("missing: \(sentence)") }
+        for sentence in missing { Harness.note("skipped: \(sentence)") }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: try deviations.file(file),
             policy: deviations.deviations)

@@ -28,17 +28,18 @@ struct ExplainCommand: AsyncParsableCommand {
         let driven = try await options.drive(cell)
         let (result, place) = (driven.result, driven.place)
         let traces = try driven.traces()
-        let trace = result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil
+        let leg = result.telling.number
+        let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
         let explanation =
             result.cell.isEngine
             // Nobody sent it commands; what they would set it to it was set to.
             ? Explanation(
-                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: result.tellingLeg)),
-                destinationCommands: try settings(plan.legs[result.tellingLeg].destination))
+                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
+                destinationCommands: try settings(plan.legs[leg].destination))
             : Explanation(
                 result, trace: trace, sourceCommands: commands(place + "/source"),
-                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: result.tellingLeg)))
+                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)))
         print(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }

@@ -26,12 +26,12 @@ struct ListCommand: AsyncParsableCommand {
         }
         guard coverage else {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
-            for sentence in missing { Harness.note("missing: \(sentence)") }
+            for sentence in missing { Harness.note("skipped: \(sentence)") }
             // What the engine does not model is no cell of its own.
             let modelled = cells.filter { !$0.isEngine || EngineRefusal($0.plan) == nil }
             for cell in modelled { print(cell.name) }
             if modelled.count < cells.count {
-                Harness.note("missing: \(cells.count - modelled.count) cells that the engine does not model; a run names the reasons")
+                Harness.note("skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; summary.txt of a run has the reasons")
             }
             return
         }

@@ -4,12 +4,14 @@ import EnginePeer
 import Foundation
 import Matrix
 import Plan
+import Reports
 import Running
 
 extension Tier: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}
 extension Tampering: ExpressibleByArgument {}
 extension RecordMode: ExpressibleByArgument {}
+extension RunFormat: ExpressibleByArgument {}
 
 /// Which kinds of sides the cells are of.
 enum Sides: String, CaseIterable, ExpressibleByArgument {

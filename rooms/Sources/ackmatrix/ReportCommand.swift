@@ -37,7 +37,7 @@ struct ReportCommand: AsyncParsableCommand {
             text = try driven.standalone()
         } else {
             let traces = try driven.traces()
-            text = ShortReport(result, trace: result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil).text
+            text = ShortReport(result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil).text
         }
         guard let output else {
             print(text, terminator: "")

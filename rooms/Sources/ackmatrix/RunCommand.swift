@@ -1,25 +1,42 @@
-/// `ackmatrix run`: drives the matrix, judges every cell, and says what it found.
+/// `ackmatrix run`: runs the matrix, judges every cell, and reports what was found.
 import ArgumentParser
 import EnginePeer
 import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Reports
 import Running
 import Verification
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Drive the cells of the matrix on real QEMU binaries and in the engine, and judge each.",
+        commandName: "run", abstract: "Run the cells of the matrix on QEMU binaries and in the engine, and judge each.",
         discussion: """
-            Each cell is one migration over mock devices; `ackmatrix list` names them. Its sides are two QEMU binaries, or the engine of two \
-            generations in this process (`engine@11.1`), a thousand cells a second; without any QEMU at hand the engine is alone. A cell is as predicted when its ending and the counts \
-            of requests, approvals and ACKs are those of the closed form, when no rule is broken that no known deviation of exactly these \
-            versions explains, and when the ACK was seen to hold the decision back wherever it should. One cell with a log made wrong on \
-            purpose runs with every run, and must be found.
+            A cell is one migration over mock devices, and a line of `ackmatrix list` names it. Both of its sides are QEMU binaries, or both \
+            are the engine of some generation in this process (engine@11.1), at a thousand cells a second. Where no QEMU binary is \
+            available, the engine runs alone.
 
-            Results are appended to FOLDER/results.jsonl as they come; FOLDER/junit.xml is written at the end; FOLDER/cells holds trace, logs, \
-            scripts and command lines of the cells with findings (--keep-all: of every cell).
+            A cell is as predicted if its ending and its counts of requests, approvals and ACKs are those of the closed form, if known \
+            deviations of exactly these versions explain every broken rule, and if the ACK is gating wherever it must be: the source \
+            decides, and at a query before that only an ACK was missing. Everything else is a finding. In each run, one cell is \
+            tampered with (the canary); the verifier must reject it.
+
+            FOLDER/results.jsonl gets a line for each cell as it ends. FOLDER/summary.txt has everything that the run showed, and \
+            FOLDER/junit.xml the same for a CI server; both are written at the end. FOLDER/cells has the trace, logs, scripts and command \
+            lines of each finding.
+
+            The output formats (--format) are
+            \(RunFormat.allCases.map { "  \($0.rawValue): \($0.about)" }.joined(separator: "\n"))
+
+            Examples:
+              ackmatrix run                                        the default matrix
+              ackmatrix run --cell 11.1-11.1+q35-11.1+2-devices    one cell
+              ackmatrix run --qemu mine=build/qemu-system-x86_64 --tier quick
+                                                                   a custom build among the other binaries
+              ackmatrix run --sides engine --tier engine           every cell of the engine
+
+            Exit status: 0 every cell is as predicted, 1 there is a finding, 2 wrong usage or a broken environment.
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -27,36 +44,40 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var matrix: MatrixOptions
     @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: "How many cells run at once. (default: one for each processor)")
+    @Option(help: "The number of cells that run at once. (default: one for each processor)")
     var jobs: Int?
 
-    @Option(help: "How often each cell runs.")
+    @Option(help: "The number of times that each cell runs.")
     var `repeat` = 1
 
-    @Option(help: "Chooses what is left to chance in the engine; 0 is nothing, and each repetition has the next one.")
+    @Option(help: "The seed of everything that is random in the engine; 0 makes nothing random. Each repetition has the next seed.")
     var seed: UInt64 = 0
 
-    @Option(help: ArgumentHelp("Where the results go; what an earlier run left there goes. (default: .build/results)", valueName: "FOLDER"))
+    @Option(
+        help: ArgumentHelp(
+            "The folder for the results; those of an earlier run are replaced. (default: .build/results)", valueName: "FOLDER"))
     var results: String?
 
-    @Flag(help: "Keep trace, logs, scripts and command lines of every cell, not only of those with findings.")
+    @Flag(help: "Keep the trace, logs, scripts and command lines of every cell, not only of findings.")
     var keepAll = false
 
     @Option(
         help: ArgumentHelp(
-            "Make the log of every cell wrong before it is judged, to see it found: "
-                + "decision-before-ack moves the decision to where a source that ignores the ACK makes it; ack-ignored leaves the log of such a "
-                + "source.",
+            "Tamper with the log of every cell before it is judged, to see that the verifier rejects it: decision-before-ack moves the "
+                + "decision to where a source that ignores the ACK makes it; ack-ignored leaves the whole log of such a source.",
             valueName: "HOW"))
     var tamper: Tampering?
 
-    @Option(help: "Write traces to the golden corpus in Traces: all, failed, missing, or never. Never in CI.")
+    @Option(help: "Write traces to the golden corpus in Traces: all, failed, missing, or never. In CI, only never is allowed.")
     var record = RecordMode.never
 
-    @Flag(help: "Print the account of every cell, not only a line.")
+    @Option(help: "How much is printed: brief, lines or full. The file summary.txt has everything in any case.")
+    var format = RunFormat.brief
+
+    @Flag(help: "Print a line and the whole account of every cell.")
     var verbose = false
 
-    /// What a cell depends on beside its name.
+    /// The options that a cell depends on beside its name.
     private var reproducingOptions: [String] { reproducingOptions(seed: seed) }
 
     private func reproducingOptions(seed: UInt64) -> [String] {
@@ -65,7 +86,7 @@ struct RunCommand: AsyncParsableCommand {
         if let file = deviations.deviationList { options += ["--deviation-list", file] }
         if deviations.deviations != .expected { options += ["--deviations", deviations.deviations.rawValue] }
         if let tamper { options += ["--tamper", tamper.rawValue] }
-        if seed != 1 { options += ["--seed", "\(seed)"] }
+        if seed != 0 { options += ["--seed", "\(seed)"] }
         return options
     }
 
@@ -80,134 +101,75 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let kinds = sides.kinds(matrix)
         let binaries = try await sides.probed(self.binaries, matrix)
-        let alone =
-            kinds == .all && binaries.allSatisfy { $0.binary.isEngine }
-            ? "no QEMU is at hand: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; see: ackmatrix qemu fetch"
-            : nil
-        if let alone { say(alone.replacing("alone ran", with: "alone runs")) }
         let matrixFile = try matrix.file()
         let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
-        for sentence in missing { Harness.note("missing: \(sentence)") }
         let known = try deviations.file(matrixFile)
-        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        let isEngineAlone = binaries.allSatisfy { $0.binary.isEngine }
         var runner = CellRunner(
-            binaries: binaries, shim: binaries.allSatisfy { $0.binary.isEngine } ? "" : try Harness.shim(), deviations: known,
-            policy: deviations.deviations, tampering: tamper)
+            binaries: binaries, shim: isEngineAlone ? "" : try Harness.shim(), deviations: known, policy: deviations.deviations,
+            tampering: tamper)
         runner.seed = seed
-        let folder = try RunFolder()
-        let all = (1...`repeat`).flatMap { _ in qemuCells } + (1...`repeat`).flatMap { _ in engineCells }
+        let count = cells.count * `repeat`
+        let place = try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll)
         var report = try RunReport(
-            cells: all, axes: matrixFile.axes, deviations: known.deviations, isWhole: matrix.cell.isEmpty && tamper == nil,
-            options: reproducingOptions,
-            verbose: verbose, place: try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll),
-            corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record), alone: alone)
+            RunReport.Setting(
+                cells: (0..<`repeat`).flatMap { _ in cells }, axes: matrixFile.axes, deviations: known.deviations,
+                isWhole: matrix.cell.isEmpty && tamper == nil, options: reproducingOptions, format: format, isVerbose: verbose,
+                corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record), skipped: missing),
+            place: place, output: Screen())
+        let alone = kinds == .all && isEngineAlone ? Self.engineAlone : nil
+        if let alone { report.say(alone) }
+        let sides = binaries.filter { binary in cells.contains { $0.uses(binary) } }
+        report.say("sides: " + sides.map(\.label).joined(separator: ", "))
+        report.say("\(counted(count, "cell")) of tier \(matrix.tier.rawValue); results in \(place.path)")
+
         let jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
-        let canary: Canary?
+        let run = WholeRun(
+            runner: runner, jobs: jobs, rounds: `repeat`, folder: try RunFolder(), keepsAll: keepAll, options: reproducingOptions(seed:))
+        var notes: [String] = alone.map { [$0] } ?? []
         do {
-            var witnesses = Witnesses(binaries)
-            try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run((1...`repeat`).flatMap { _ in qemuCells }) {
-                if case .ended(let result, _) = $0 { witnesses.take(result) }
-                try report.take($0)
+            try await run.run(cells) { try report.receive($0) }
+            guard report.hasResults else {
+                throw Environment("the engine models none of these \(counted(cells.count, "cell")); see: ackmatrix list --sides engine")
             }
-            if tamper == nil { runner.witnesses = witnesses.endings }
-            for round in 0..<(engineCells.isEmpty ? 0 : `repeat`) {
-                runner.seed = seed &+ UInt64(round)
-                var pool = EnginePool(runner: runner, threads: jobs, folder: folder)
-                pool.keepsAll = keepAll
-                pool.options = reproducingOptions(seed: runner.seed)
-                report.beginEngineRound()
-                try await pool.run(engineCells) { try report.take($0) }
-                report.endEngineRound()
-            }
-            if tamper == nil {
-                // It proves the verifier, not the cells selected: where none of them will do, any other does.
-                let chosen = (qemuCells + engineCells).filter(Canary.fits)
-                let others =
-                    chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
-                canary = try await Canary(chosen + others, runner: runner, folder: folder)
+            if let tamper {
+                notes.append(report.tampered(tamper))
             } else {
-                canary = nil
+                // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
+                let canary = try await run.canary(cells) {
+                    try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells
+                }
+                if canary.isAccepted { report.add(wholeRunFinding: canary.text) }
+                notes.append(canary.text)
             }
         } catch {
             try report.interrupted()
             throw error
         }
-        guard report.hasResults else {
-            throw Environment("the engine models none of these \(engineCells.count) cells; see the reasons above")
-        }
-        if let tamper { say(report.tampered(tamper)) }
-        if let failure = canary?.failure { report.add(wholeRunFinding: failure) }
-        try report.finish(missing: missing, canary: canary?.text)
+        try report.finish(notes: notes)
         if report.findings > 0 {
             throw Finding(
-                description: "\(report.findings) in \(all.count) cells; see above, and: ackmatrix explain CELL"
-                    + (alone.map { "; \($0)" } ?? ""))
+                description: "\(counted(report.findings, "finding")) in \(counted(count, "cell")); see: ackmatrix explain CELL")
         }
+    }
+
+    private static let engineAlone =
+        "no QEMU binary is available: the engine runs alone, judged by the verifier and the closed form, but by no QEMU; "
+        + "see: ackmatrix qemu fetch"
+}
+
+extension Cell {
+    /// True if the binary is a side of one of the cell's legs.
+    fileprivate func uses(_ binary: ProbedBinary) -> Bool {
+        let name = binary.binary.name
+        return plan.source.binary.name == name || plan.legs.contains { $0.destination.binary.name == name }
     }
 }
 
-/// How cells of QEMU ended that the engine runs as well, each the same way every time.
-private struct Witnesses {
-    private let names: Set<String>
-    private(set) var endings: [String: String] = [:]
-    private var contradicted: Set<String> = []
-
-    /// Only a binary with a counterpart among the engines is a witness.
-    init(_ binaries: [ProbedBinary]) { names = Set(binaries.filter { $0.counterpart != nil }.map(\.binary.name)) }
-
-    mutating func take(_ result: CellResult) {
-        let cell = result.cell
-        guard !cell.isRace, names.contains(cell.plan.source.binary.name), names.contains(cell.plan.leg.destination.binary.name),
-            !contradicted.contains(cell.name)
-        else { return }
-        // What could not be driven, or was broken off before its end could be told, says nothing.
-        switch result.ending {
-        case .broken, .verdict(.undecided): return
-        case .verdict, .refused: break
-        }
-        guard let before = endings.updateValue(result.ending.text, forKey: cell.name), before != result.ending.text else { return }
-        endings[cell.name] = nil
-        contradicted.insert(cell.name)
-    }
-}
-
-/// A cell whose log is made wrong on purpose. When that is not found, nothing that the run says of decisions counts.
-private struct Canary {
-    let text: String
-    /// Why it is a finding; nil when it was found as it must be.
-    let failure: String?
-
-    private static let rule = "decision-awaits-acks"
-
-    /// It holds its decision back, whichever way it goes.
-    static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
-
-    /// The first of the cells, which all fit, that its sides can run.
-    init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
-        var runner = runner
-        runner.tampering = .decisionBeforeAck
-        var found: (cell: Cell, result: CellResult)?
-        for cell in cells {
-            do {
-                found = (cell, try await runner.run(cell, folder: folder.path + "/canary"))
-                break
-            } catch is EngineRefusal {
-                // The engine does not model it; the next may do.
-            }
-        }
-        guard let (cell, result) = found else {
-            text = "canary: none, since no cell of this matrix holds a decision back with these sides"
-            failure = nil
-            return
-        }
-        let broken = result.judgement?.findings.first { $0.rule.id == Self.rule }
-        let what = "\(cell.name) with its decision moved before the ACK"
-        guard let broken, result.isFinding else {
-            failure = "canary: expected \(what) to break \(Self.rule), found it accepted"
-            text = failure!
-            return
-        }
-        failure = nil
-        text = "canary: \(what) was found: \(Self.rule) at \(broken.places.map(\.description).joined(separator: ", "))"
+extension ProbedBinary {
+    /// The name, with the exact version where the name does not say it.
+    fileprivate var label: String {
+        binary.isEngine || features.version.isEmpty || features.version == binary.name
+            ? binary.name : "\(binary.name) is \(features.version)"
     }
 }

@@ -48,6 +48,13 @@ private let deviations = [
         "mode-differs", rules: ["same-mode"], verdicts: ["waits forever"], reason: "The mode is a local property. Nothing compares it."),
 ]
 
+private func leg(ending: String = "completed", gating: Bool = true) -> ResultLine.Leg {
+    ResultLine.Leg(
+        predicted: .init(endings: [ending], expectsACK: ending == "completed", counts: ["acksSent"]), ending: ending, reason: nil,
+        gating: gating, gatedSteps: gating ? 400 : 0, counts: .init(requests: ["v0": 2], approvals: ["v0": 2], acksSent: 2, acksCounted: 2),
+        judges: [.init(judge: "verifier", says: ending)], oddOneOut: nil, differences: [], broken: [])
+}
+
 /// A result line of a cell that went as predicted.
 private func line(
     _ name: String, _ selection: [String: String] = [:], ending: String = "completed", gating: Bool = true, product: String = "pairings"
@@ -55,17 +62,14 @@ private func line(
     ResultLine(
         cell: name, product: product, source: .init(binary: "11.1", version: "11.1.3", machine: "pc-q35-11.1"),
         destination: .init(binary: "10.0", version: "10.0.13", machine: "pc-q35-11.1"), selection: selection,
-        predicted: .init(endings: [ending], expectsACK: ending == "completed", counts: ["acksSent"]), ending: ending, reason: nil,
-        gating: gating,
-        gatedSteps: gating ? 400 : 0, counts: .init(requests: ["v0": 2], approvals: ["v0": 2], acksSent: 2, acksCounted: 2),
-        judges: [.init(judge: "verifier", says: ending)], oddOneOut: nil, differences: [], broken: [], deviations: .init(), finding: false,
+        legs: [leg(ending: ending, gating: gating)], deviations: .init(), finding: false,
         findings: [], seconds: 0.372, reproduce: reproduce(name))
 }
 
 private func known(_ name: String, _ id: String, ending: String, race: Bool = true) -> ResultLine {
     var known = line(name, ["source": "per-device", "devices": "0"], ending: ending, gating: false, product: "races")
     known.deviations.explained = [.init(id: id, exactVersion: true, rules: ["same-mode"])]
-    if race { known.predicted.endings = ["endless after underflow", "two guests running"] }
+    if race { known.legs[0].predicted.endings = ["endless after underflow", "two guests running"] }
     return known
 }
 
@@ -73,7 +77,7 @@ private func finding(_ name: String, _ sentences: [String], product: String = "p
     var line = line(name, ["devices": "2"], gating: false, product: product)
     line.finding = true
     line.findings = sentences
-    line.broken = [
+    line.legs[0].broken = [
         .init(
             rule: "ends", device: "0000:00:10.0/vfio", found: "the source waits for 1 more ACK", places: ["source:120", "destination:70"],
             lastGood: "source:119: savevm_state_iterate", legal: "the ACK")
@@ -109,13 +113,13 @@ private func summary(_ lines: [ResultLine]) -> Summary {
         var repetition = Repetition()
         var shown = line("c")
         #expect(repetition.difference(shown) == nil)
-        shown.counts.requests = ["v0": 7]
+        shown.legs[0].counts.requests = ["v0": 7]
         #expect(repetition.difference(shown) == nil)
-        shown.counts.acksSent += 1
+        shown.legs[0].counts.acksSent += 1
         #expect(repetition.difference(shown)?.contains("expected the same counts each time") == true)
-        shown.ending = "failed, source running"
+        shown.legs[0].ending = "failed, source running"
         #expect(repetition.difference(shown)?.contains("expected the same ending each time") == true)
-        shown.predicted.endings = ["completed", "failed, source running"]
+        shown.legs[0].predicted.endings = ["completed", "failed, source running"]
         #expect(repetition.difference(shown) == nil)
         shown.cell = "d"
         #expect(repetition.difference(shown) == nil)
@@ -146,15 +150,16 @@ struct ResultLineTests {
     ) throws -> CellResult {
         var completes = Outcome(.completed)
         completes.acksCounted = 1
+        let judges = [
+            Judge(name: "closed form", says: ending.text), Judge(name: "verifier", says: verifierSays ?? ending.text),
+            Judge(name: "QEMU's monitors", says: ending.text),
+        ]
         return CellResult(
-            cell: try cell(outcomes: [completes, Outcome(.twoGuests)]), ending: ending, judgement: judgement, record: nil, differences: [],
+            cell: try cell(outcomes: [completes, Outcome(.twoGuests)]),
+            legs: [LegResult(number: 0, ending: ending, judgement: judgement, record: nil, differences: [], judges: judges)],
             deviations: DeviationAccount(
                 broken: judgement?.findings.map(\.rule.id) ?? [], verdict: ending.text,
                 deviations: known.map { MatchedDeviation(deviation: $0, exactVersion: exactVersion) }, policy: policy),
-            judges: [
-                Judge(name: "closed form", says: ending.text), Judge(name: "verifier", says: verifierSays ?? ending.text),
-                Judge(name: "QEMU's monitors", says: ending.text),
-            ],
             seconds: 0.1234567)
     }
 
@@ -181,10 +186,39 @@ struct ResultLineTests {
         let made = ResultLine(try result(.verdict(.twoGuests), twoGuests), options: ["--qemu", "11.1=/opt/q e/qemu"])
         try Golden.expect(String(decoding: try made.jsonLine(), as: UTF8.self), "result.json")
         #expect(made.isKnownDeviation)
-        #expect(made.predicted == .init(endings: ["completed", "two guests running"], expectsACK: false, counts: []))
+        #expect(made.last.predicted == .init(endings: ["completed", "two guests running"], expectsACK: false, counts: []))
         #expect(made.deviations.explained == [.init(id: "surplus-ack-two-guests", exactVersion: true, rules: ["same-mode", "one-guest"])])
         #expect(made.deviations.absent.isEmpty)
         #expect(try ResultLog.lines(made.jsonLine(), path: "r") == [made])
+    }
+
+    /// The line has every leg: what the first one counted, broke and was judged stays beside what the last one did.
+    @Test func everyLegIsInTheLine() throws {
+        var cell = try cell(outcomes: [Outcome(.completed)])
+        cell.plan.legs.append(cell.plan.legs[0])
+        cell.earlier = [Forecast(scenario: cell.scenario, outcomes: [Outcome(.twoGuests)])]
+        var handshake = Handshake()
+        (handshake.acksSent, handshake.acksCounted, handshake.gatedSteps) = (1, 1, 5)
+        let second = Judgement(verdict: .completed, reason: "done", findings: [], handshake: handshake)
+        func leg(_ number: Int, _ judgement: Judgement, _ differences: [String] = []) -> LegResult {
+            LegResult(
+                number: number, ending: .verdict(judgement.verdict), judgement: judgement, record: nil, differences: differences,
+                judges: [Judge(name: "verifier", says: judgement.verdict.rawValue)])
+        }
+        let line = ResultLine(
+            CellResult(
+                cell: cell, legs: [leg(0, twoGuests, ["requests differ"]), leg(1, second)],
+                deviations: DeviationAccount(broken: [], verdict: "completed", deviations: [], policy: .expected), seconds: 1))
+        #expect(line.legs.map(\.ending) == ["two guests running", "completed"])
+        #expect(line.legs.map(\.counts.acksSent) == [2, 1])
+        #expect(line.legs.map { $0.broken.map(\.rule) } == [["same-mode", "one-guest"], []])
+        #expect(line.legs.map { $0.judges.map(\.says) } == [["two guests running"], ["completed"]])
+        #expect(line.legs.map(\.predicted.endings) == [["two guests running"], ["completed"]])
+        #expect(line.legs.map(\.differences) == [["requests differ"], []])
+        // The first leg was held back as well, and two guests are no completed migration.
+        #expect(line.legs.map(\.gating) == [false, true])
+        #expect(line.findings == ["leg 1: requests differ"])
+        #expect(try ResultLog.lines(line.jsonLine(), path: "r") == [line])
     }
 
     @Test func policiesMakeFindings() throws {
@@ -207,7 +241,7 @@ struct ResultLineTests {
     /// Where the verifier and the monitors do not agree, that is a finding, and it says who stands alone.
     @Test func judgesThatDoNotAgreeAreAFinding() throws {
         let made = ResultLine(try result(.verdict(.completed), nil, known: [], verifierSays: "two guests running"))
-        #expect(made.oddOneOut == "verifier")
+        #expect(made.last.oddOneOut == "verifier")
         #expect(
             made.findings == [
                 "the judges do not agree: closed form: completed; verifier: two guests running; QEMU's monitors: completed; the odd one out is the verifier"
@@ -218,10 +252,10 @@ struct ResultLineTests {
         let refusal = SideRefusal(role: .source, binary: "11.1", command: "migrate", text: "no\tsuch")
         let refused = ResultLine(try result(.refused(refusal)))
         #expect(refused.ending == "refused")
-        #expect(refused.reason == "the source 11.1 refused migrate: no\tsuch")
-        #expect(refused.counts == .init())
-        #expect(refused.oddOneOut == nil)
-        #expect(ResultLine(try result(.broken("no monitor"))).reason == "no monitor")
+        #expect(refused.last.reason == "the source 11.1 refused migrate: no\tsuch")
+        #expect(refused.last.counts == .init())
+        #expect(refused.last.oddOneOut == nil)
+        #expect(ResultLine(try result(.broken("no monitor"))).last.reason == "no monitor")
     }
 
     @Test(arguments: [
@@ -297,11 +331,15 @@ struct ResultLogTests {
 
     @Test func anotherFormatIsRefused() throws {
         var later = run[0]
-        later.format = 2
+        later.format = 3
         let data = try later.jsonLine()
         #expect(
-            throws: ResultLogError(path: "r", line: 1, reason: "expected format 1, found 2; read it with the ackmatrix that wrote it")
+            throws: ResultLogError(path: "r", line: 1, reason: "expected format 2, found 3; read it with the ackmatrix that wrote it")
         ) { try ResultLog.lines(data, path: "r") }
+        // An earlier format lacks keys, and is named all the same.
+        #expect(
+            throws: ResultLogError(path: "r", line: 1, reason: "expected format 2, found 1; read it with the ackmatrix that wrote it")
+        ) { try ResultLog.lines(Data("{\"format\":1,\"cell\":\"c\"}\n".utf8), path: "r") }
     }
 
     @Test func aMissingFolderIsTheEnvironment() throws {
@@ -491,7 +529,7 @@ struct SummaryTests {
                     line.findings = [String(repeating: "word ", count: Int.random(in: 1...90, using: &generator)) + "\u{1B}[2J", "second"]
                 case 1:
                     line.deviations.explained = [.init(id: deviations.randomElement(using: &generator)!.id, exactVersion: true, rules: [])]
-                case 2: line.predicted.endings.append("two guests running")
+                case 2: line.legs[0].predicted.endings.append("two guests running")
                 default: break
                 }
                 summary.add(line)

@@ -56,8 +56,8 @@ struct CellTests {
         let place = folder.path + "/c"
         let result = try await set.runner.run(cell, folder: place)
         #expect(result.findings == [], "\(cell.name)")
-        #expect(result.oddOneOut == nil)
-        guard let judgement = result.judgement else {
+        #expect(result.last.oddOneOut == nil)
+        guard let judgement = result.last.judgement else {
             #expect(result.ending.text == "refused")
             return
         }
@@ -81,9 +81,9 @@ struct CellTests {
         let plain = ["source": "per-device", "destination": "per-device", "type": "newest-per-device"]
         let result = try await set.runner.run(try set.cell(plain.merging(changes) { $1 }), folder: folder.path + "/c")
         #expect(result.findings == [])
-        #expect(result.earlier.map(\.ending.text) == [first])
-        #expect(result.earlier.map(\.judgement.handshake.acksCounted) == [acks])
-        #expect(result.judgement?.handshake.acksCounted == 2)
+        #expect(result.legs.dropLast().map(\.ending.text) == [first])
+        #expect(result.legs.dropLast().map(\.judgement?.handshake.acksCounted) == [acks])
+        #expect(result.last.judgement?.handshake.acksCounted == 2)
         #expect(result.isGating)
     }
 
@@ -96,8 +96,8 @@ struct CellTests {
         ])
         let result = try await set.runner.run(cell, folder: folder.path + "/c")
         #expect(result.findings == [])
-        #expect(result.judgement?.verdict == .waitsForever)
-        #expect(result.record?.sourceRunState == nil)
+        #expect(result.last.judgement?.verdict == .waitsForever)
+        #expect(result.last.record?.sourceRunState == nil)
     }
 
     /// The prediction is not a formality: the same run against another prediction is a finding.
@@ -112,7 +112,7 @@ struct CellTests {
         cell.outcomes[0].ending = .waitsForever
         let other = try await set.runner.run(cell, folder: folder.path + "/d")
         #expect(other.findings.first?.hasPrefix("ending: expected waits forever, found completed") == true)
-        #expect(other.oddOneOut == Judge(name: "closed form", says: "waits forever"))
+        #expect(other.last.oddOneOut == Judge(name: "closed form", says: "waits forever"))
     }
 
     /// A known deviation is one only where the list says so, and only as long as it shows.
@@ -148,7 +148,7 @@ struct CellTests {
         for (index, cell) in gating.enumerated() {
             let result = try await runner.run(cell, folder: "\(folder.path)/\(index)")
             #expect(result.isFinding, "\(cell.name)")
-            #expect(result.judgement?.findings.contains { $0.rule.id == "decision-awaits-acks" } == true, "\(cell.name)")
+            #expect(result.last.judgement?.findings.contains { $0.rule.id == "decision-awaits-acks" } == true, "\(cell.name)")
         }
     }
 
@@ -163,9 +163,9 @@ struct CellTests {
         for round in 1...20 {
             let result = try await set.runner.run(cell, folder: "\(folder.path)/\(round)")
             #expect(result.findings == [], "round \(round)")
-            let queries = try #require(result.record?.marks.compactMap(\.queries).first)
+            let queries = try #require(result.last.record?.marks.compactMap(\.queries).first)
             #expect(queries.upperBound - queries.lowerBound >= 50)
-            #expect(result.record?.marks.allSatisfy(\.sourceIterated) == true)
+            #expect(result.last.record?.marks.allSatisfy(\.sourceIterated) == true)
         }
     }
 

@@ -81,7 +81,7 @@ import Verification
             let result = try runner.runInEngine(cell)
             #expect(result.findings == [], "\(cell.name), seed \(seed)")
             #expect(result.ending.text == row.ending, "\(cell.name), seed \(seed)")
-            let seen = try #require(result.judgement)
+            let seen = try #require(result.last.judgement)
             #expect(cell.named(seen.handshake.requests) == row.requests, "\(cell.name), seed \(seed)")
             #expect(cell.named(seen.handshake.approvals) == row.approvals, "\(cell.name), seed \(seed)")
             #expect(seen.handshake.acksSent == row.acks && seen.handshake.acksCounted == row.acks, "\(cell.name), seed \(seed)")
@@ -94,7 +94,7 @@ import Verification
         let cell = try cell(generation, ["modules": "requester-1", "devices": devices])
         let result = try runner.runInEngine(cell)
         #expect(result.findings == [])
-        let seen = try #require(result.judgement).handshake
+        let seen = try #require(result.last.judgement).handshake
         #expect(seen.requests == [:] && seen.unnamedCountedIn == Int(devices)! + 1)
         #expect(cell.named(seen.approvals)["requester"] == 1)
         #expect((seen.acksSent, seen.acksCounted) == (1, 1))

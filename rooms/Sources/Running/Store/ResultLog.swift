@@ -70,17 +70,22 @@ package final class ResultLog: Sendable {
         let whole = data.lastIndex(of: newline).map { data[...$0] } ?? Data()
         return try whole.split(separator: newline, omittingEmptySubsequences: false).dropLast().enumerated().map { index, bytes in
             func error(_ reason: String) -> ResultLogError { ResultLogError(path: path, line: index + 1, reason: reason) }
+            func otherFormat(_ format: Int) -> ResultLogError {
+                error("expected format \(ResultLine.currentFormat), found \(format); read it with the ackmatrix that wrote it")
+            }
             guard bytes.count <= longestLine else { throw error("expected a line of at most \(longestLine) bytes, found \(bytes.count)") }
             let line: ResultLine
             do {
                 line = try decoder.decode(ResultLine.self, from: bytes)
             } catch {
+                // A line of another format lacks keys; its format is what to tell.
+                if let head = try? decoder.decode(LineFormat.self, from: bytes), head.format != ResultLine.currentFormat {
+                    throw otherFormat(head.format)
+                }
                 throw ResultLogError(
                     path: path, line: index + 1, reason: "expected a result as JSON, found \(shown(bytes)): \(summary(error))")
             }
-            guard line.format == ResultLine.currentFormat else {
-                throw error("expected format \(ResultLine.currentFormat), found \(line.format); read it with the ackmatrix that wrote it")
-            }
+            guard line.format == ResultLine.currentFormat else { throw otherFormat(line.format) }
             return line
         }
     }
@@ -96,6 +101,10 @@ package final class ResultLog: Sendable {
         }
         guard cut == 0 || ftruncate(descriptor, size - off_t(cut)) == 0 else { throw failure("cut", path) }
     }
+}
+
+private struct LineFormat: Decodable {
+    let format: Int
 }
 
 private let newline = UInt8(ascii: "\n")

@@ -1,4 +1,4 @@
-/// What the engine's cells took: how many a second, and which cells are none of the engine's.
+/// The engine's share of a run: its speed, and the cells that it does not model.
 import EnginePeer
 import Foundation
 import Glibc
@@ -6,7 +6,7 @@ import Matrix
 import Running
 
 struct EngineAccount {
-    /// Cells that the engine does not model, once each, in the order they came.
+    /// The cells that the engine does not model, each once, in the order of the run.
     private(set) var leftOut: [(cell: Cell, refusal: EngineRefusal)] = []
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
@@ -26,7 +26,7 @@ struct EngineAccount {
         rounds.append((0, 0))
     }
 
-    mutating func take(_ result: CellResult) {
+    mutating func append(_ result: CellResult) {
         cells += 1
         rounds[rounds.count - 1].cells += 1
         events += result.events
@@ -47,11 +47,11 @@ struct EngineAccount {
         self.began = nil
     }
 
-    /// What was left out, by reason, and the speed: of several rounds the median.
+    /// The cells that are not modelled by reason, and the speed: the median of several rounds.
     var lines: [String] {
         let reasons = Dictionary(grouping: leftOut, by: \.refusal.description).mapValues(\.count)
             .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        var lines = reasons.isEmpty ? [] : ["engine: \(leftOut.count) cells are not modelled, and none of the engine's"]
+        var lines = reasons.isEmpty ? [] : ["skipped: the engine does not model \(counted(leftOut.count, "cell"))"]
         lines += reasons.map { "  \($0.value)  \($0.key)" }
         let speeds = rounds.filter { $0.seconds > 0 }.map { Double($0.cells) / $0.seconds }.sorted()
         guard let least = speeds.first, let most = speeds.last, cells > 0 else { return lines }
