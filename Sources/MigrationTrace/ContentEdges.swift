@@ -1,7 +1,7 @@
 /// The order of events across the two sides, as it follows from contents.
 ///
-/// The clocks of two hosts may differ by any amount, so only messages order the two logs: a marker is written before it is loaded, an ACK is
-/// sent before it is counted, and a PING comes before its PONG. A log orders the entries of one thread. Every other order is open.
+/// The clocks of two hosts may differ by any amount, so only messages order the two logs: a marker is written before it is loaded, an ACK
+/// is sent before it is counted, and a PING comes before its PONG. A log orders the entries of one thread. Every other order is open.
 
 /// The streams of a trace. Each stream has its own order; only content edges order entries of two streams.
 package enum StreamName: String, CaseIterable, Hashable, Sendable {
@@ -51,9 +51,9 @@ package struct ContentEdge: Hashable, Sendable {
 
 /// The content edges of one migration, in the order of their effects; edges to the destination come first.
 ///
-/// Devices are paired by the idstr of their sections, since their names differ between the sides. If a log has no events of sections, devices
-/// are paired by the order in which they first appear, which is that of the sections. A log with several migrations gives the edges of its
-/// last migration.
+/// Devices are paired by the idstr of their sections, since their names differ between the sides. If a log has no events of sections,
+/// devices are paired by the order in which they first appear, which is that of the sections. A log with several migrations gives the edges
+/// of its last migration.
 package func contentEdges(source: some Sequence<Entry>, destination: some Sequence<Entry>) -> [ContentEdge] {
     var sent = SourceContents()
     for (index, entry) in source.enumerated() { sent.see(entry, EntryReference(.source, index + 1)) }

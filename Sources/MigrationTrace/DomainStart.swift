@@ -1,4 +1,5 @@
-/// What libvirt writes to a per-domain log about a QEMU process: the banner and the command line before the lines of the process, and its end.
+/// What libvirt writes to a per-domain log about a QEMU process: the banner and the command line before the lines of the process, and its
+/// end.
 ///
 ///     2026-01-01 10:00:00.000+0000: starting up libvirt version: 11.3.0, qemu version: 11.1.3, ...
 ///     LC_ALL=C \
@@ -28,8 +29,8 @@ package struct DomainStart: Hashable, Sendable {
         self.number = number
     }
 
-    /// True if the command line chooses legacy mode: by the property, or else by the version of the machine type, since 11.1.3 runs types up to
-    /// 11.0 in legacy mode and later types in per-device mode. nil if only the binary knows, as for a type without a version.
+    /// True if the command line chooses legacy mode: by the property, or else by the version of the machine type, since 11.1.3 runs types
+    /// up to 11.0 in legacy mode and later types in per-device mode. nil if only the binary knows, as for a type without a version.
     package var isLegacy: Bool? { legacyProperty ?? release.map { $0 <= (11, 0) } }
 
     /// The version in the name of the machine type.

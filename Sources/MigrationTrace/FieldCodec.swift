@@ -1,7 +1,7 @@
 /// The parts of an event's text, which are declared once for reading and for printing.
 ///
-/// `Event.format` gives the parts of a text to a codec, in order. A codec that reads matches the literals and fills in the fields; a codec that
-/// prints appends both; a codec that describes collects the format in the notation of QEMU's `trace-events` files.
+/// `Event.format` gives the parts of a text to a codec, in order. A codec that reads matches the literals and fills in the fields; a codec
+/// that prints appends both; a codec that describes collects the format in the notation of QEMU's `trace-events` files.
 protocol FieldCodec {
     mutating func event(_ name: StaticString, _ thread: ThreadRole)
     mutating func literal(_ text: StaticString)

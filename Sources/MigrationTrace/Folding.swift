@@ -1,8 +1,8 @@
 /// Folding keeps a repeated block of entries once, with its count.
 ///
-/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines; a source that drains a device prints the
-/// same lines with numbers that shrink by a step. Folding keeps the events without loss, and of the times the first and the last. Folds do not
-/// nest.
+/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines; a source that drains a device prints
+/// the same lines with numbers that shrink by a step. Folding keeps the events without loss, and of the times the first and the last. Folds
+/// do not nest.
 
 /// An entry of a repeated block.
 package struct FoldedEntry: Hashable, Sendable {
@@ -42,8 +42,9 @@ package enum Fold: Hashable, Sendable {
 
 /// Folds entries in the order in which they were printed.
 ///
-/// Memory is bounded by four times the longest block, and the work for an entry by a constant: waiting entries are compared only with the places
-/// where the oldest of them occurs again. An entry waits until enough of the following entries are known; `finish` releases the rest.
+/// Memory is bounded by four times the longest block, and the work for an entry by a constant: waiting entries are compared only with the
+/// places where the oldest of them occurs again. An entry waits until enough of the following entries are known; `finish` releases the
+/// rest.
 package struct Folder: Sendable {
     /// The longest block, in entries.
     package static let longestBlock = 512
@@ -51,8 +52,8 @@ package struct Folder: Sendable {
     package static let leastSaved = 3
 
     private static let window = 2 * longestBlock
-    /// The most similar places at which a block with steps is tried. Identical places need no limit, since many of them make a fold; similar
-    /// places may make none.
+    /// The most similar places at which a block with steps is tried. Identical places need no limit, since many of them make a fold;
+    /// similar places may make none.
     private static let similarPlaces = 8
 
     private struct Waiting {

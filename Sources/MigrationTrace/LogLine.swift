@@ -76,8 +76,8 @@ package struct LogLine: Hashable, Sendable {
     package var position: Position
     package var stamp: Stamp?
     package var content: Content
-    /// The number of the migration in the log, from 1. A migration begins at `migrate_set_state new state setup`. The number is 0 before the
-    /// first migration, and after a new QEMU process has begun to write to the same file.
+    /// The number of the migration in the log, from 1. A migration begins at `migrate_set_state new state setup`. The number is 0 before
+    /// the first migration, and after a new QEMU process has begun to write to the same file.
     package var episode: Int
     /// True if the input ended without a line end, so that the line may be cut.
     package var isUnterminated: Bool

@@ -1,5 +1,5 @@
-/// Shared strings for the names of devices, sections and blocks, which recur on every line: equal bytes give the same storage, so that a line
-/// costs no allocation. The table is bounded; names beyond its capacity, and long texts, are ordinary strings.
+/// Shared strings for the names of devices, sections and blocks, which recur on every line: equal bytes give the same storage, so that a
+/// line costs no allocation. The table is bounded; names beyond its capacity, and long texts, are ordinary strings.
 final class NameTable {
     /// The longest name that is kept, in bytes.
     static let longestName = 128

@@ -1,7 +1,7 @@
 /// The closed sets of words in event texts: states, run states, commands.
 ///
-/// A word that QEMU prints and that is not listed here makes its line malformed. Such a line is counted with its position, because a new word
-/// of a new QEMU is a finding that nobody should guess at.
+/// A word that QEMU prints and that is not listed here makes its line malformed. Such a line is counted with its position, because a new
+/// word of a new QEMU is a finding that nobody should guess at.
 
 /// A type of arguments that the declarations of events name.
 package protocol EventArgument: Hashable, Sendable {
