@@ -19,33 +19,32 @@ final class ProcessLog: HostLog {
     func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
 }
 
-final class EngineProcess {
-    let configuration: SideConfiguration
-    let role: Role
+package final class EngineProcess {
+    package let configuration: SideConfiguration
+    package let role: Role
     let log: ProcessLog
     private(set) var host: Host!
     private(set) var main: MainThread!
-    private(set) var devices: [String: MockMigrationDevice] = [:]
+    /// Its devices that follow scripts, in the order they were plugged.
+    private(set) var scripted: [any ScriptedDevice] = []
     private(set) var modules: [VFIOModule] = []
     /// Those beside memory and VFIO devices.
     private(set) var others: EngineProcessModules!
     var incoming: Incoming?
-    /// Asked before each call on a device, from the first on, as `MockMigrationDevice.refuse` is.
-    private let refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)?
+    /// Decides, for a device by its name, which of its calls fail.
+    private let fault: ((String) -> DeviceFault)?
+    package var wasKilled = false
 
     /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
-        refuses: ((MockMigrationDevice, DeviceCallName) -> Int32?)? = nil
+        fault: ((String) -> DeviceFault)? = nil
     ) throws {
-        self.refuses = refuses
+        self.fault = fault
         self.configuration = configuration
         self.role = role
         log = ProcessLog(leg, isSource: role == .source)
-        guard let name = configuration.binary.engineGeneration, let generation = generation ?? Generation(named: name) else {
-            throw EngineRefusal("\(configuration.binary.name) is no engine")
-        }
-        host = Host(try settings(generation), log: log, firstSection: 0)
+        host = Host(try settings(generation ?? configuration.generation), log: log, firstSection: 0)
         simulation.add(host)
         var memory = GuestMemory.q35(mebibytes: configuration.memoryMiB)
         if configuration.filledMiB > 0, let block = memory.block("pc.ram") {
@@ -62,7 +61,7 @@ final class EngineProcess {
         if role == .source, let refusal = VFIOModule.refusal(of: modules) { throw refused("its command line", refusal) }
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
-        for device in configuration.devices.reversed() { _ = devices[device.name]?.reset() }
+        for module in modules.reversed() { _ = module.device.reset() }
         if role == .source { host.emit(.migrationBlockActivation(.active)) }
         let starts = role == .source && !configuration.startsPaused
         main.isBooted = !starts
@@ -79,29 +78,39 @@ final class EngineProcess {
         settings.machine = features.aliases[machine] ?? machine
         settings.capabilities = []
         for (name, isOn) in configuration.capabilities where isOn {
-            guard let capability = Capability(rawValue: name) else { throw EngineRefusal.unmodelled("capability \(name)") }
+            guard let capability = Capability(rawValue: name) else { throw UnmetNeed("the engine does not model capability \(name)") }
             settings.capabilities.insert(capability)
         }
         for (name, value) in configuration.parameters {
-            guard settings.set(name, value) else { throw EngineRefusal.unmodelled("parameter \(name)") }
+            guard settings.set(name, value) else { throw UnmetNeed("the engine does not model parameter \(name)") }
         }
         settings.startsPaused = configuration.startsPaused
         return settings
     }
 
-    func plug(_ device: MockDevice) throws {
-        let mock = MockMigrationDevice(name: device.name, script: device.script) { [log] in log.takeDevice($0) }
-        if let refuses { mock.refuse = { [unowned mock] in refuses(mock, $0) } }
-        let name = host.generation.has(.perDeviceAcks) ? device.name : "VFIO_FD\(100 + modules.count)"
-        let module = VFIOModule(device: mock, name: name, idstr: device.idstr)
-        devices[device.name] = mock
+    func plug(_ planned: PlannedDevice) throws {
+        let (device, script) = backend(of: planned)
+        let name = host.generation.has(.perDeviceAcks) ? planned.name : "VFIO_FD\(100 + modules.count)"
+        let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate is there all the same, without a section.
-        if module.plug(host) { host.register(module, device: mock) }
-        // Neither the device nor its module is kept by what the device tells.
-        let place = modules.count
+        if module.plug(host) { host.register(module, device: device, scripted: script) }
         modules.append(module)
-        mock.entered = { [unowned self] state in
-            for other in modules.indices where other != place { modules[other].device.peerEntered(device.name, state) }
+        guard let script else { return }
+        let place = scripted.count
+        scripted.append(script)
+        script.entered = { [unowned self] state in
+            for other in scripted.indices where other != place { scripted[other].peerEntered(planned.name, state) }
+        }
+    }
+
+    /// Makes a device's backend: the one place in the engine that knows which backend a device has.
+    private func backend(of planned: PlannedDevice) -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
+        switch planned.backend {
+        case .mock(let script):
+            let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
+                log.takeDevice($0)
+            }
+            return (mock, mock)
         }
     }
 
@@ -109,29 +118,8 @@ final class EngineProcess {
         SideRefusal(role: role, binary: configuration.binary.name, command: command, text: text)
     }
 
-    func device(_ name: String) throws -> MockMigrationDevice {
-        guard let device = devices[name] else { throw SideError("the \(role.rawValue) has no device \(name)") }
+    func device(_ name: String) throws -> any ScriptedDevice {
+        guard let device = scripted.first(where: { $0.name == name }) else { throw SideError("the \(role.rawValue) has no device \(name)") }
         return device
-    }
-
-    /// Every source device that can be in PRE_COPY is.
-    var iterates: Bool {
-        !configuration.devices.isEmpty
-            && configuration.devices.allSatisfy { !$0.script.hasPrecopy || devices[$0.name]?.progress.isInPrecopy == true }
-    }
-}
-
-extension HostSettings {
-    /// Sets a migration parameter by its QMP name; false if the engine has none like it.
-    mutating func set(_ name: String, _ value: JSONValue) -> Bool {
-        guard let number = value.integer, number >= 0 else { return false }
-        switch name {
-        case "max-bandwidth": maxBandwidth = UInt64(number)
-        case "avail-switchover-bandwidth": availableBandwidth = UInt64(number)
-        case "max-postcopy-bandwidth": maxPostcopyBandwidth = UInt64(number)
-        case "downtime-limit": downtimeLimit = UInt64(number)
-        default: return false
-        }
-        return true
     }
 }

@@ -5,12 +5,6 @@ import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Why the engine cannot run a plan: something in it is nothing that the engine models. Nothing has run.
-package struct EngineRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-    package let description: String
-    package init(_ description: String) { self.description = description }
-}
-
 /// Takes what the sides and their devices log, in each stream's order.
 package protocol EngineLog: AnyObject {
     /// Another leg begins, from 0 on: what comes next is of its streams.
@@ -20,12 +14,15 @@ package protocol EngineLog: AnyObject {
     func endlessProof(armed: String?) -> String?
 }
 
-/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `EngineRefusal` before
+/// The first thing in the plan that the engine does not model; nil: it can run the plan.
+package func engineLacks(_ plan: MigrationPlan) -> UnmetNeed? { plan.unmetNeed(EngineProcess.obstacle(of:to:)) }
+
+/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `UnmetNeed` before
 /// anything runs, or `SideRefusal` as a QEMU does.
 package func migrateInEngine(
     _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
 ) throws -> [MigrationRecord] {
-    if let refusal = EngineRefusal(plan) { throw refusal }
+    if let unmet = engineLacks(plan) { throw unmet }
     let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
     // Until the end, since what a process leaves behind goes on by itself.
@@ -49,7 +46,7 @@ package func migrateInEngine(
 /// What `migrate-set-capabilities` refuses.
 private func checkCapabilities(of sides: [(configuration: SideConfiguration, role: Role)]) throws {
     for side in sides {
-        guard let generation = side.configuration.binary.engineGeneration.flatMap({ Generation(named: $0) }) else { continue }
+        let generation = try side.configuration.generation
         let on = Set(side.configuration.capabilities.filter(\.value).keys.compactMap(MigrationCapability.init))
         do { try CapabilityRules(generation).check(on) } catch {
             throw SideRefusal(
@@ -57,58 +54,6 @@ private func checkCapabilities(of sides: [(configuration: SideConfiguration, rol
         }
     }
 }
-
-extension EngineRefusal {
-    /// nil: the engine models everything in the plan.
-    package init?(_ plan: MigrationPlan) {
-        func refusal() -> EngineRefusal? {
-            for side in [plan.source] + plan.legs.map(\.destination) {
-                if !side.binary.isEngine { return EngineRefusal("\(side.binary.name) is no engine") }
-                if side.firmware != .halting { return .unmodelled("a guest with firmware of its own") }
-                if !side.extraArguments.isEmpty { return .unmodelled("QEMU's own arguments \(side.extraArguments.joined(separator: " "))") }
-                if !side.deviceProperties.isEmpty { return .unmodelled("properties of QEMU's devices") }
-                if side.capabilities["x-colo"] == true { return EngineRefusal(Status.coloRefusal.text) }
-                if let name = side.capabilities.first(where: { $0.value && Capability(rawValue: $0.key) == nil })?.key {
-                    return .unmodelled("capability \(name)")
-                }
-                var settings = HostSettings(generation: .v11_1, mode: .perDevice)
-                if let name = side.parameters.first(where: { !settings.set($0.key, $0.value) })?.key {
-                    return .unmodelled("parameter \(name)")
-                }
-                for device in side.devices {
-                    if let call = unmodelledCalls.first(where: device.script.calls.contains) {
-                        let rule = device.script.text.split(separator: "\n").first { $0.contains("call \(call)") }
-                        return .unmodelled("the calls of '\(rule ?? "call \(call)")'")
-                    }
-                }
-            }
-            for leg in plan.legs {
-                switch leg.channel {
-                case .tcp, .relayed, .file, .pipe: break
-                default: return .unmodelled("a snapshot")
-                }
-                for step in leg.steps {
-                    switch step {
-                    case .concludeJob, .limitDescriptors, .limitMemory, .wait(.guestWrote): return .unmodelled("'\(step)'")
-                    case .execute(_, let command, _), .request(_, let command, _):
-                        if !EngineLegRun.commands.contains(command) { return .unmodelled("command \(command)") }
-                    default: break
-                    }
-                }
-            }
-            return nil
-        }
-        guard let refusal = refusal() else { return nil }
-        self = refusal
-    }
-
-    static func unmodelled(_ what: String) -> EngineRefusal { EngineRefusal("the engine does not model \(what)") }
-}
-
-/// Calls that QEMU makes and the engine does not.
-private let unmodelledCalls = [
-    "bind", "attach", "info", "irq-info", "region-info", "config-read", "config-write", "dma-logging-start", "dma-logging-report",
-]
 
 /// What one leg has logged, as far as its schedule waits for it.
 final class EngineLeg {
@@ -160,11 +105,10 @@ struct AwaitedEvent: Equatable {
         test = tests[name] ?? { $0.name == name }
     }
 
+    /// nil: the step waits for no event.
     init?(_ step: ScheduleStep) {
-        switch step {
-        case .wait(.logged(let role, let event, _)), .wait(.furtherLogged(let role, let event, _)): self.init(role: role, name: event)
-        default: return nil
-        }
+        guard let (role, name) = step.condition?.countedEvent else { return nil }
+        self.init(role: role, name: name)
     }
 
     func isMet(_ event: Event) -> Bool { test(event) }

@@ -21,7 +21,7 @@ extension ProbedFeatures {
         }
         let machines = types + ["microvm", "none"]
         self.init(
-            version: QEMUBinary.enginePrefix + generation.name, package: "", hasSwitchoverAck: true,
+            version: SideImplementation.enginePrefix + generation.name, package: "", hasSwitchoverAck: true,
             hasLegacyProperty: generation.has(.perDeviceAcks), statuses: generation.statuses, traceEvents: generation.traceEvents,
             machineTypes: machines.sorted(), aliases: ["q35": "pc-q35-\(releases[last])", "pc": "pc-i440fx-\(releases[last])"],
             modes: generation.has(.perDeviceAcks)
@@ -31,9 +31,12 @@ extension ProbedFeatures {
 }
 
 extension SideConfiguration {
-    /// What the engine of this side does; nil for a side that is a QEMU, which must be probed.
-    package var engineTraits: SideTraits? {
-        binary.engineGeneration.flatMap { ProbedBinary.engine($0) }?.features.traits(machine: machine)
+    /// What the engine of this side does. Throws for a side that is no engine, as `generation` does.
+    package var engineTraits: SideTraits {
+        get throws {
+            let generation = try generation
+            return (ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)).traits(machine: machine)
+        }
     }
 }
 
@@ -78,7 +81,7 @@ extension ProbedBinary {
     package static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
 
     /// The names of all generations that are sides.
-    package static var engineNames: [String] { (engines + enginesWhenNamed).compactMap(\.binary.engineGeneration) }
+    package static var engineNames: [String] { (engines + enginesWhenNamed).map(\.generation) }
 
     /// The engine of a generation by its name; nil where there is none of that name.
     package static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
@@ -86,6 +89,11 @@ extension ProbedBinary {
     /// Their facts are asked for at every start of a side.
     private static let all = Dictionary(
         uniqueKeysWithValues: Generation.all.flatMap { [$0, $0.corrected] }.map {
-            ($0.name, ProbedBinary(binary: QEMUBinary(engine: $0.name), features: ProbedFeatures($0)))
+            (
+                $0.name,
+                ProbedBinary(
+                    binary: .engine(generation: $0.name), features: ProbedFeatures($0), generation: $0.name,
+                    obstacle: EngineProcess.obstacle(to:))
+            )
         })
 }

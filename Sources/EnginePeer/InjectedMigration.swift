@@ -5,6 +5,7 @@ import MigrationStream
 import MigrationTrace
 import Plan
 import SwitchoverProtocol
+import SystemPackage
 import VFIO
 
 /// What is migrated. The manager goes on where the source pauses before the switchover, and recovers a paused postcopy, twice.
@@ -124,21 +125,25 @@ private final class InjectedMigration {
 
     private var statuses: String { "\(sourceStatus?.rawValue ?? "none") to \(destinationStatus?.rawValue ?? "none")" }
 
-    private func refuses(_ role: Role, _ device: MockMigrationDevice, _ call: DeviceCallName) -> Int32? {
-        // The recovery is in the same step as the call that failed, right behind it.
+    /// Counts a call on a device as a place, and decides whether the call fails.
+    private func fault(_ role: Role, _ device: String, _ call: DeviceCallName, in state: VFIOState) -> Errno? {
+        // The recovery is in the same step as the call that failed, right after it.
         if let step = failedInStep {
             failedInStep = nil
             if step == simulation.steps, call == .setState {
                 record.injected += 1
-                return EIO
+                return .ioError
             }
         }
-        let point = FaultPlace.Point.call(role, device: device.name, name: call.rawValue)
-        guard passes(point, kind: "\(role.rawValue) \(device.name) \(call.rawValue) in \(device.state.rawValue), \(statuses)") else {
-            return nil
-        }
+        let point = FaultPlace.Point.call(role, device: device, name: call.rawValue)
+        guard passes(point, kind: "\(role.rawValue) \(device) \(call.rawValue) in \(state.rawValue), \(statuses)") else { return nil }
         if injection?.fault == .eioRecovery { failedInStep = simulation.steps }
-        return EIO
+        return .ioError
+    }
+
+    /// The faults of a side's devices: the model of each asks before every call.
+    private func faults(_ role: Role) -> (String) -> DeviceFault {
+        { [unowned self] device in { [unowned self] call, state in fault(role, device, call, in: state) } }
     }
 
     private func entered(_ role: Role, _ status: MigrationStatus) {
@@ -182,13 +187,11 @@ private final class InjectedMigration {
     private var connection: EngineConnection?
 
     func drive(mostSteps: Int) throws {
-        let source = try EngineProcess(plan.source, role: .source, leg: leg, simulation, generation: plan.generation) {
-            [unowned self] in refuses(.source, $0, $1)
-        }
+        let source = try EngineProcess(
+            plan.source, role: .source, leg: leg, simulation, generation: plan.generation, fault: faults(.source))
         self.source = source
-        let destination = try EngineProcess(plan.destination, role: .destination, leg: leg, simulation, generation: plan.generation) {
-            [unowned self] in refuses(.destination, $0, $1)
-        }
+        let destination = try EngineProcess(
+            plan.destination, role: .destination, leg: leg, simulation, generation: plan.generation, fault: faults(.destination))
         self.destination = destination
         let first = channel()
         connection = EngineConnection(source, destination, over: first, another: { [unowned self] in channel() }, simulation)
@@ -271,16 +274,7 @@ private final class InjectedMigration {
     private func side(_ process: EngineProcess, _ status: MigrationStatus?, isOver: Bool) -> InjectedSide {
         InjectedSide(
             isGone: process.host.isGone, status: status?.rawValue, isOver: isOver, runState: process.host.runState.rawValue,
-            devices: process.devices.mapValues(\.state))
-    }
-}
-
-extension MockMigrationDevice {
-    /// The state it is in.
-    fileprivate var state: VFIOState {
-        let number = progress.state
-        let known: [VFIOState] = [.error, .stop, .running, .stopCopy, .resuming, .runningP2P, .preCopy, .preCopyP2P]
-        return known.first { UInt64($0.number) == number } ?? .unknown
+            devices: Dictionary(uniqueKeysWithValues: process.scripted.map { ($0.name, VFIOState(number: $0.progress.state)) }))
     }
 }
 

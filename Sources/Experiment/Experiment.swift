@@ -71,7 +71,7 @@ package struct DowntimeExperiment: Sendable {
         for (index, script) in scripts.enumerated() {
             let name = "v\(index)"
             side.devices.append(
-                MockDevice(name: name, script: try DeviceScript(script, file: "\(name) \(role.rawValue)"), slot: 0x10 + index))
+                PlannedDevice(name: name, .mock(try DeviceScript(script, file: "\(name) \(role.rawValue)")), slot: 0x10 + index))
         }
         return side
     }

@@ -10,7 +10,8 @@ extension DowntimeResults {
         let setting = setting
         return [
             "QEMU \(qemu), \(machine), both sides on this host; medians, and the range in brackets; times in ms",
-            "guest    \(setting.memoryMiB) MiB, idle; 1 busy device of \(setting.initialMiB) + \(setting.reinitMiB) + \(setting.finalMiB) MiB "
+            "guest    \(setting.memoryMiB) MiB, idle; "
+                + "1 busy device of \(setting.initialMiB) + \(setting.reinitMiB) + \(setting.finalMiB) MiB "
                 + "(initial, each REINIT, stop-copy), \(setting.idleDevices) idle ones of \(setting.idleMiB) MiB",
             "rates    devices \(setting.deviceMiBPerSecond) MiB/s, link \(setting.linkBytesPerSecond / 125_000_000) Gbit/s, downtime limit "
                 + "\(setting.downtimeLimitMilliseconds) ms; device data and all rates divided by \(setting.scale)",
@@ -92,15 +93,16 @@ extension DowntimeResults {
         let boundary = Boundary(convergence, stream)
         if let acknowledgement = boundary.acknowledgement {
             var line =
-                "A stream converges while the device is quiet for longer than its new initial bytes take to be acknowledged (\(whole(acknowledgement)) ms here): "
+                "A stream converges while the device is quiet for longer than its new initial bytes take to be acknowledged "
+                + "(\(whole(acknowledgement)) ms here): "
             line += boundary.shortestCompleted.map { "all completed from \(whole($0)) ms of quiet on" } ?? "none did"
             line += boundary.longestEndless.map { ", and up to \(whole($0)) ms some went on forever." } ?? ", and none went on forever."
             lines.append(line)
             let failed = convergence.count { $0.end == .failedAtLastCheck }
             if failed > 0 {
                 lines.append(
-                    "Between the two a REINIT can meet the last check, with the guest stopped already: \(counted(failed, "migration")) failed there, and "
-                        + "the source's guest went on.")
+                    "Between the two a REINIT can meet the last check, with the guest stopped already: "
+                        + "\(counted(failed, "migration")) failed there, and the source's guest went on.")
             }
         }
         return lines

@@ -136,11 +136,11 @@ package final class Channel {
         cutBack()
     }
 
-    /// The connection breaks for both ends at once, and each can know what the other has: no more is written at either, and what was written
-    /// is still read, then the end.
+    /// The connection breaks for both ends at once, and each end can know what the other one has: neither writes any more, and what was
+    /// written is still read, followed by the end.
     ///
-    /// So a write that succeeds is a message that is read. A break that takes a written message with it leaves its writer in the belief that
-    /// it was heard; that is the problem of the two generals, which no order of messages solves: whoever speaks last cannot know.
+    /// So a message that was written is read. If a break destroyed written messages, the writer of the last one could not know whether it
+    /// arrived. That is the two generals' problem, which no order of messages solves.
     package func breakOff() { isBrokenOff = true }
 
     private func carries(_ written: Written) -> Bool {

@@ -1,4 +1,5 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
+import VFIO
 
 /// The name of an enumeration's case, without what it carries.
 func caseName<Value>(_ value: Value?) -> String {
@@ -13,7 +14,7 @@ package class EngineThread {
     package final let clock: Clock
     /// When its next step may be taken.
     private final var readyAt: UInt64
-    private final var hold: Hold?
+    private final var hold: DeviceHold?
     /// The gates of `hold` that are not open yet.
     private final var closed: UInt32 = 0
     package private(set) final var isOver = false
@@ -43,6 +44,8 @@ package class EngineThread {
     /// Begins the step at this time: what held it lets go.
     final func begin() {
         readyAt = max(readyAt, clock.now)
+        // Nobody waits for calls that were made outside a step, or by a step that failed.
+        host.delay.clear()
         if let hold {
             hold.device.tell(hold.gates, begins: false)
             self.hold = nil
@@ -55,10 +58,12 @@ package class EngineThread {
     /// No step before this time.
     final func sleep(until time: UInt64) { readyAt = max(readyAt, time) }
 
-    /// What a module's call has cost, and what holds it.
+    /// Waits for a module's call: for the time that it and its device calls take, and for the gates that hold them.
     final func settle(_ call: borrowing Call) {
-        spend(call.cost + Pace.call)
-        guard var hold = call.hold else { return }
+        spend(call.cost + host.delay.cost + Pace.call)
+        let held = host.delay.hold
+        host.delay.clear()
+        guard var hold = held else { return }
         hold.gates = hold.device.closed(hold.gates, on: host)
         guard hold.gates != 0 else { return }
         hold.device.tell(hold.gates, begins: true)

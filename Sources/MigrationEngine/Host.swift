@@ -73,6 +73,10 @@ package final class Host {
     package private(set) var globalState: GlobalState?
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
+    /// Those that can be held at gates.
+    private var scripted: [any ScriptedDevice] = []
+    /// What the device calls of the present step leave to wait for.
+    package let delay = DeviceDelay()
     /// Threads that are not over, and some that are.
     var threads: [EngineThread] = []
     /// Who has the lock: a thread that is not over.
@@ -103,13 +107,16 @@ package final class Host {
 
     func note(_ illegal: StatusArc?) { if let illegal { illegalArcs.insert(illegal) } }
 
-    /// Adds a module behind those of the same priority.
-    package func register(_ module: any SaveVMHandlers, device: (any MigrationDevice)? = nil) {
+    /// Adds a module after those of the same priority, and its device; `scripted` is that device where it can be held at gates.
+    package func register(
+        _ module: any SaveVMHandlers, device: (any MigrationDevice)? = nil, scripted: (any ScriptedDevice)? = nil
+    ) {
         let place = modules.firstIndex { $0.priority < module.priority } ?? modules.endIndex
         modules.insert(module, at: place)
         sections.insert(nextSection, at: place)
         nextSection += 1
         if let device { devices.append(device) }
+        if let scripted { self.scripted.append(scripted) }
         if let memory = module as? RAM { self.memory = memory }
         if let state = module as? GlobalState { globalState = state }
     }
@@ -130,6 +137,7 @@ package final class Host {
         for thread in threads { thread.end() }
         threads = []
         sendReturnPath = nil
+        delay.clear()
     }
 
     // MARK: Gates
@@ -138,12 +146,12 @@ package final class Host {
 
     package func open(_ gate: String) {
         guard openGates.insert(gate).inserted else { return }
-        for device in devices { device.gateOpened(gate) }
+        for device in scripted { device.gateOpened(gate) }
         for thread in threads { thread.gateOpened() }
     }
 
     package func openAllGates() {
-        for device in devices { for gate in device.gates { open(gate) } }
+        for device in scripted { for gate in device.gates { open(gate) } }
         allGatesAreOpen = true
         for thread in threads { thread.gateOpened() }
     }
@@ -183,7 +191,7 @@ package final class Host {
     }
 }
 
-extension MigrationDevice {
+extension ScriptedDevice {
     /// Which of these gates are not open.
     func closed(_ gates: UInt32, on host: Host) -> UInt32 {
         self.gates.indices.reduce(gates) { host.isOpen(self.gates[$1]) ? $0 & ~(1 << $1) : $0 }

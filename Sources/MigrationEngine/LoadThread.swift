@@ -1,5 +1,5 @@
-/// The thread that loads a stream: the main thread's coroutine, which holds the host's lock while it works and not while it waits for input; and,
-/// from POSTCOPY_LISTEN on, the listen thread, which does without.
+/// The thread that loads a stream. At first it is the main thread's coroutine, which holds the host's lock while it works and releases it
+/// while it waits for input. From POSTCOPY_LISTEN on it is the listen thread, which does not take the lock.
 import Glibc
 import MigrationStream
 import MigrationTrace
@@ -112,7 +112,8 @@ final class LoadThread: EngineThread {
         try take(element)
     }
 
-    /// A source hands its stream to the channel behind RAM's payload, so what ends early ends before the footer of that section (10.0.13, 11.1.3).
+    /// A source hands its stream to the channel after RAM's payload, so a stream that ends early ends before the footer of that section
+    /// (10.0.13, 11.1.3).
     private var endOfStream: ModuleError {
         guard !isListening, let memory = host.memory, let module = host.modules.firstIndex(where: { $0 === memory }),
             let id = started.first(where: { $0.value == module })?.key
@@ -171,7 +172,8 @@ final class LoadThread: EngineThread {
                     section: section.id, idstr: section.idstr, instance: section.instance, version: section.version))
             guard let found = host.modules.firstIndex(where: { $0.idstr == section.idstr && $0.instance == section.instance }) else {
                 throw ModuleError(
-                    "Unknown section or instance '\(section.idstr)' \(section.instance). Make sure that your current VM setup matches your saved VM setup, including any hotplugged devices",
+                    "Unknown section or instance '\(section.idstr)' \(section.instance). Make sure that your current VM setup matches "
+                        + "your saved VM setup, including any hotplugged devices",
                     result: -22)
             }
             guard section.version <= host.modules[found].version else {

@@ -261,9 +261,8 @@ package final class MainThread: EngineThread {
     /// The guest's reset: each device is reset, by the module that has one.
     private func reset(_ module: Int, _ stage: Int) {
         guard module < host.devices.count else { return }
-        var call = Call(host: host, stage: stage)
-        _ = call.take(host.devices[module].reset(), of: host.devices[module])
-        settle(call)
+        _ = host.devices[module].reset()
+        settle(Call(host: host, stage: stage))
         ops.append(.reset(module: module + 1, stage: 0))
     }
 

@@ -1,7 +1,8 @@
 /// The migration thread of a source: what it knows, and which step comes next. The steps themselves are in the files of the set-up, the
 /// iteration, the switchover, postcopy and the end.
 ///
-/// What it has to do next lies on a stack, so that a step may stop anywhere: behind a device's call, for the host's lock, for the other end.
+/// What it has to do next lies on a stack, so that a step may stop anywhere: after a device's call, for the host's lock, or for the other
+/// end.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -66,7 +67,7 @@ final class MigrationThread: EngineThread {
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]
-    /// What the query at hand has come to.
+    /// What the current query has collected so far.
     var pending = PendingBytes()
     /// Up to 11.0 the right to switch over is looked up before the queries.
     var mayHaveSwitched = false

@@ -86,10 +86,10 @@ extension MigrationThread {
 
     /// The status says that the package is on its way.
     ///
-    /// In its first form (postcopy-device-v1) PONG 0x42 made the return-path thread change postcopy-device to postcopy-active by itself. But
-    /// that PONG may come before this step: the thread then finds the status device, and its compare-and-swap does not match, silently. The
-    /// status becomes postcopy-device here, nobody will change it any more, and the source waits for a word that it has had, forever. The
-    /// flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
+    /// In its first form (postcopy-device-v1) PONG 0x42 made the return-path thread itself change postcopy-device to postcopy-active. But
+    /// that PONG may come before this step: the thread then finds the status device, and its compare-and-swap silently does not match. The
+    /// status becomes postcopy-device here, no thread changes it any more, and the source waits forever for a message that it already had.
+    /// The flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
     /// status, looks at it when it is in postcopy-device.
     func enterPostcopy() {
         let awaits = generation.has(.postcopyDevice) && source.returnPath != nil

@@ -49,16 +49,14 @@ package enum MigrationReason: Int64, Hashable, Sendable {
     }
 }
 
-/// What a call may use, and what it leaves.
+/// A call of a module: what the call may use, and what it leaves.
 package struct Call: ~Copyable {
-    /// The process; its log takes events.
+    /// The process; its log receives events.
     package let host: Host
     /// 0 at first, one more each time the call returns `.again`.
     package var stage: Int
-    /// Nanoseconds of virtual time that the call takes.
+    /// Nanoseconds of virtual time that the call takes, beside those of its device calls (`Host.delay`).
     package var cost: UInt64 = 0
-    /// What holds it.
-    package var hold: Hold?
     /// The payload that a saving call writes into its section.
     package var payload: [SectionRecord] = []
 
@@ -66,19 +64,6 @@ package struct Call: ~Copyable {
         self.host = host
         self.stage = stage
     }
-
-    /// Takes a device's answer: its cost and its gates count for this call.
-    package mutating func take<Value>(_ reply: DeviceReply<Value>, of device: any MigrationDevice) -> DeviceReply<Value> {
-        cost += reply.cost
-        if reply.gates != 0 { hold = Hold(device: device, gates: reply.gates) }
-        return reply
-    }
-}
-
-/// A call that returns when these gates of the device are open.
-package struct Hold {
-    package let device: any MigrationDevice
-    package var gates: UInt32
 }
 
 package protocol SaveVMHandlers: AnyObject {

@@ -30,7 +30,7 @@ package final class Source: MigrationSide {
     /// Milliseconds from the guest's stop to the end of the switchover; nil before.
     package var downtime: UInt64?
     var stoppedAt: UInt64 = 0
-    /// The switchover at hand begins a postcopy.
+    /// The current switchover begins a postcopy.
     var postcopyIsStarting = false
 
     /// It goes on connecting, also if it was cancelled meanwhile and the generation overlooks it.

@@ -50,9 +50,9 @@ struct VMTransition {
                     if host.abortion != nil { return true }
                     (index, stage) = (index + 1, 0)
                 }
-                let hadCost = call.cost > 0 || call.hold != nil
+                let waits = call.cost > 0 || !host.delay.isNone
                 thread.settle(call)
-                if hadCost { return false }
+                if waits { return false }
             }
             (pass, index) = (pass + 1, 0)
         }

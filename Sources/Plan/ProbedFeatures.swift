@@ -112,14 +112,24 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package static let knownGenerations = ["8.1", "10.0", "10.1", "10.2", "11.0", "v1", "11.1"]
 }
 
-/// A binary with what it can do.
+/// A side that is available, with the features that were probed.
 package struct ProbedBinary: Sendable {
-    package let binary: QEMUBinary
+    package let binary: SideImplementation
     package let features: ProbedFeatures
+    /// The generation that the side is, by one of `Generation`'s names: an engine's own, or the one that was probed.
+    package let generation: String
+    /// Why the side cannot do what a plan needs; nil if it can.
+    package let obstacle: @Sendable (SideNeed) -> String?
 
-    package init(binary: QEMUBinary, features: ProbedFeatures) {
+    /// `generation` nil: the one that the features show.
+    package init(
+        binary: SideImplementation, features: ProbedFeatures, generation: String? = nil,
+        obstacle: @escaping @Sendable (SideNeed) -> String?
+    ) {
         self.binary = binary
         self.features = features
+        self.generation = generation ?? features.generation
+        self.obstacle = obstacle
     }
 }
 

@@ -98,31 +98,108 @@ extension [ScheduleStep] {
     }
 }
 
-/// Whether the source decides by the threshold that was last asked for: it reckons one at the end of each window, by the parameters of
-/// that moment. Until then nothing is known of what stays above it.
-package struct ThresholdInForce {
-    package let steps: [ScheduleStep]
-    private var windows = 0
-    /// The step that set it last, and the windows that had ended when that was first seen to be taken.
-    private var latest: (step: Int?, windows: Int) = (nil, 0)
+// MARK: - Interpreting steps
 
-    package init(steps: [ScheduleStep]) { self.steps = steps }
+/// Gives each step its meaning: an asynchronous action on QEMU processes, an attempt between two steps of the engine's threads, or lines of a
+/// shell script.
+///
+/// There is one requirement for each step and each condition, so that the compiler names every interpreter that lacks a new one. `Meaning`
+/// differs since only a process can be awaited: the engine answers when the driver of its virtual time has stepped it further.
+package protocol StepInterpreter {
+    associatedtype Meaning
 
-    /// A window of the source has ended.
-    package mutating func windowEnded() { windows += 1 }
+    func open(gate: String, at role: Role) throws -> Meaning
+    func haltDestination() throws -> Meaning
+    func resumeDestination() throws -> Meaning
+    func recover() throws -> Meaning
+    func concludeJob(_ id: String, at role: Role) throws -> Meaning
+    func execute(_ command: String, _ arguments: JSONValue?, at role: Role) throws -> Meaning
+    func request(_ command: String, _ arguments: JSONValue?, at role: Role) throws -> Meaning
+    func expectRefusal(of command: String, _ arguments: JSONValue?, words: String, at role: Role) throws -> Meaning
+    func kill(_ role: Role) throws -> Meaning
+    func yank(_ role: Role) throws -> Meaning
+    func cut(_ part: ChannelPart) throws -> Meaning
+    func limitDescriptors(of role: Role, free: Int?) throws -> Meaning
+    func limitMemory(of role: Role) throws -> Meaning
 
-    /// What is still to come after so many steps, in words; nil: nothing.
-    package mutating func pending(after taken: Int) -> String? {
-        let step = steps.prefix(taken).lastIndex(where: \.setsThreshold)
-        if step != latest.step { latest = (step, windows) }
-        guard step != nil, windows == latest.windows else { return nil }
-        return "the threshold that was set is in force from the end of the window on"
-    }
+    func waitUntilHeld(_ device: String, at role: Role) throws -> Meaning
+    func waitForFurtherQueries(_ count: UInt64, of device: String, at role: Role) throws -> Meaning
+    func waitForQueries(_ count: UInt64, of device: String, at role: Role) throws -> Meaning
+    func waitUntilPrecopyIsLeft(by device: String, at role: Role) throws -> Meaning
+    func waitForLogged(_ event: String, times: Int, at role: Role) throws -> Meaning
+    func waitForFurtherLogged(_ event: String, times: Int, at role: Role) throws -> Meaning
+    func waitForStatus(_ status: String, times: Int, at role: Role) throws -> Meaning
+    func waitForGuestWrite(to address: Int, at role: Role) throws -> Meaning
 }
 
 extension ScheduleStep {
-    fileprivate var setsThreshold: Bool {
-        guard case .execute(.source, "migrate-set-parameters", let arguments) = self else { return false }
-        return ["avail-switchover-bandwidth", "downtime-limit", "max-bandwidth"].contains { arguments?[$0] != nil }
+    /// What the step is to an interpreter: the one place that tells steps apart for those who take or render them.
+    package func meaning<Interpreter: StepInterpreter>(to interpreter: Interpreter) throws -> Interpreter.Meaning {
+        switch self {
+        case .wait(let condition): try condition.meaning(to: interpreter)
+        case .open(let role, let gate): try interpreter.open(gate: gate, at: role)
+        case .haltDestination: try interpreter.haltDestination()
+        case .resumeDestination: try interpreter.resumeDestination()
+        case .recover: try interpreter.recover()
+        case .concludeJob(let role, let id): try interpreter.concludeJob(id, at: role)
+        case .execute(let role, let command, let arguments): try interpreter.execute(command, arguments, at: role)
+        case .request(let role, let command, let arguments): try interpreter.request(command, arguments, at: role)
+        case .refused(let role, let command, let arguments, let words):
+            try interpreter.expectRefusal(of: command, arguments, words: words, at: role)
+        case .kill(let role): try interpreter.kill(role)
+        case .yank(let role): try interpreter.yank(role)
+        case .cut(let part): try interpreter.cut(part)
+        case .limitDescriptors(let role, let free): try interpreter.limitDescriptors(of: role, free: free)
+        case .limitMemory(let role): try interpreter.limitMemory(of: role)
+        }
+    }
+
+    /// The ability that the step needs, and the side that must have it; nil if every side can take the step.
+    package var need: (role: Role, ability: SideAbility)? {
+        switch self {
+        case .wait(let condition): condition.need
+        case .concludeJob(let role, _): (role, .jobs)
+        case .execute(let role, let command, _), .request(let role, let command, _): (role, .command(command))
+        case .limitDescriptors(let role, _): (role, .descriptorLimit)
+        case .limitMemory(let role): (role, .memoryLimit)
+        case .open(let role, _): (role, .gateBoard)
+        case .haltDestination, .resumeDestination: (.destination, .halting)
+        case .kill(let role): (role, .killing)
+        case .recover, .refused, .yank, .cut: nil
+        }
+    }
+
+    /// The condition of a step that only waits.
+    package var condition: ProgressCondition? { if case .wait(let condition) = self { condition } else { nil } }
+}
+
+extension ProgressCondition {
+    fileprivate func meaning<Interpreter: StepInterpreter>(to interpreter: Interpreter) throws -> Interpreter.Meaning {
+        switch self {
+        case .held(let role, let device): try interpreter.waitUntilHeld(device, at: role)
+        case .furtherQueries(let role, let device, let count): try interpreter.waitForFurtherQueries(count, of: device, at: role)
+        case .queries(let role, let device, let count): try interpreter.waitForQueries(count, of: device, at: role)
+        case .leftPrecopy(let role, let device): try interpreter.waitUntilPrecopyIsLeft(by: device, at: role)
+        case .logged(let role, let event, let times): try interpreter.waitForLogged(event, times: times, at: role)
+        case .furtherLogged(let role, let event, let times): try interpreter.waitForFurtherLogged(event, times: times, at: role)
+        case .status(let role, let status, let times): try interpreter.waitForStatus(status, times: times, at: role)
+        case .guestWrote(let role, let address): try interpreter.waitForGuestWrite(to: address, at: role)
+        }
+    }
+
+    fileprivate var need: (role: Role, ability: SideAbility)? {
+        switch self {
+        case .guestWrote(let role, _): (role, .guestMemoryReads)
+        case .held(let role, _), .furtherQueries(let role, _, _), .queries(let role, _, _), .leftPrecopy(let role, _): (role, .gateBoard)
+        case .logged, .furtherLogged, .status: nil
+        }
+    }
+
+    /// The trace event that the condition counts, and the side that logs it; nil if the condition is no count of an event.
+    package var countedEvent: (role: Role, name: String)? {
+        switch self {
+        case .logged(let role, let event, _), .furtherLogged(let role, let event, _): (role, event)
+        case .held, .furtherQueries, .queries, .leftPrecopy, .status, .guestWrote: nil
+        }
     }
 }

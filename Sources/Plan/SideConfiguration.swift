@@ -5,33 +5,9 @@ package enum Role: String, Hashable, Sendable {
     case source, destination
 }
 
-/// A mock device of a side.
-package struct MockDevice: Hashable, Sendable {
-    /// QEMU's `id=`, and the name in the device log.
-    package let name: String
-    package var script: DeviceScript
-    /// The slot of the root bus, which makes the section's idstr: the same on both sides, whatever the order of plugging.
-    package let slot: Int
-    /// Not there when QEMU starts: the slot holds a PCIe root port, and a step plugs the device behind it. The root bus itself takes no
-    /// hot-plugged device (q35 of 10.0.13 and 11.1.3).
-    package var isPluggedLater = false
-
-    package init(name: String, script: DeviceScript, slot: Int = 0x10) {
-        self.name = name
-        self.script = script
-        self.slot = slot
-    }
-
-    /// The idstr of its section, `0000:00:10.0/vfio`; behind a root port `0000:00:10.0:00.0/vfio`.
-    package var idstr: String { "0000:00:\(slot < 16 ? "0" : "")\(String(slot, radix: 16)).0\(isPluggedLater ? ":00.0" : "")/vfio" }
-
-    /// The root port in its slot.
-    package var port: String { "port-\(name)" }
-}
-
 /// Everything a QEMU side is started with.
 package struct SideConfiguration: Sendable {
-    package var binary: QEMUBinary
+    package var binary: SideImplementation
     /// The machine type as `-M` takes it, with its options.
     package var machine: String
     package var memoryMiB = 64
@@ -39,8 +15,8 @@ package struct SideConfiguration: Sendable {
     /// Of these so many, from 4 MiB up, hold bytes that are not 0 from the start: memory that takes more than a few bytes a page to send.
     package var filledMiB = 0
     /// In the order of plugging.
-    package var devices: [MockDevice] = []
-    /// Properties of each device, beside those that make it a mock.
+    package var devices: [PlannedDevice] = []
+    /// Properties of each device, beside those that name its descriptors.
     package var deviceProperties: [String: String] = [:]
     /// `-S`: the guest does not start by itself.
     package var startsPaused = false
@@ -58,7 +34,7 @@ package struct SideConfiguration: Sendable {
     /// What else QEMU is started with.
     package var extraArguments: [String] = []
 
-    package init(binary: QEMUBinary, machine: String) {
+    package init(binary: SideImplementation, machine: String) {
         self.binary = binary
         self.machine = machine
     }
@@ -72,7 +48,7 @@ extension SideConfiguration {
             + (parameters.isEmpty ? [] : [("migrate-set-parameters", .object(parameters))])
     }
 
-    /// What makes a device a mock, and the properties that all have.
+    /// The options of a device: the descriptors that it is known by, and the properties that all devices have.
     package func options(ofDevice index: Int) -> [(key: String, value: String)] {
         [("iommufd", "iommufd0"), ("fd", "\(firstDeviceDescriptor + index)")] + deviceProperties.sorted { $0.key < $1.key }
     }

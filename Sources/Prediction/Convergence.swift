@@ -2,7 +2,7 @@
 /// the link carries it, and devices that never stop re-initialising.
 
 /// The threshold against what is pending when nothing is left to send: the devices' stop-copy size, and what the guest writes meanwhile.
-package enum Threshold: String, Hashable, Sendable {
+package enum Threshold: String, CaseIterable, Hashable, Sendable {
     /// By a byte.
     case above, at, below
 }

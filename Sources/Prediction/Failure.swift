@@ -65,6 +65,19 @@ package enum FailingCall: String, CaseIterable, Hashable, Sendable {
     case destinationRunning = "destination-running"
 }
 
+/// The error with which a failing device call returns.
+package enum CallErrno: String, CaseIterable, Hashable, Sendable {
+    case eio = "EIO"
+    case einval = "EINVAL"
+    case enomem = "ENOMEM"
+    case enotty = "ENOTTY"
+    case ebusy = "EBUSY"
+    case eagain = "EAGAIN"
+    case eintr = "EINTR"
+    case enodev = "ENODEV"
+    case enomsg = "ENOMSG"
+}
+
 /// What breaks.
 package enum Breakage: Hashable, Sendable {
     case destinationKilled(BreakMoment)
@@ -73,8 +86,8 @@ package enum Breakage: Hashable, Sendable {
     case channelCut(BreakMoment)
     /// The destination's messages no longer reach the source.
     case returnPathCut(BreakMoment)
-    /// With this errno, by its name; where QEMU falls back on a reset of the device, that may fail, too.
-    case call(FailingCall, errno: String, resetFails: Bool)
+    /// A device call fails with this error; where QEMU falls back on a reset of the device, that reset may fail as well.
+    case call(FailingCall, errno: CallErrno, resetFails: Bool)
     /// The source may open so many files more.
     case sourceDescriptors(Int)
     /// The source's memory cgroup leaves it none for the migration, and the kernel kills it while it sets up.
@@ -112,7 +125,7 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
         outcome.words = "Too many open files"
         return outcome
     case .destinationDescriptors(let free):
-        return free == 0 ? healthy : failing(.destinationResuming, "", resetFails: false, healthy, scenario)
+        return free == 0 ? healthy : failing(.destinationResuming, nil, resetFails: false, healthy, scenario)
     }
 }
 
@@ -153,7 +166,7 @@ private func lastNeverLoaded(_ healthy: Outcome, _ scenario: Scenario) -> Outcom
 }
 
 /// What comes of a call that fails: the errno matters for reads and for MIG_PRECOPY_INFOv2 only.
-private func failing(_ call: FailingCall, _ errno: String, resetFails: Bool, _ healthy: Outcome, _ scenario: Scenario) -> Outcome {
+private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool, _ healthy: Outcome, _ scenario: Scenario) -> Outcome {
     func refused(_ words: String) -> Outcome {
         var outcome = Outcome(.refused)
         outcome.words = words
@@ -178,7 +191,7 @@ private func failing(_ call: FailingCall, _ errno: String, resetFails: Bool, _ h
     case .sourceMigration: return refused(source.knowsPerDevice ? "VFIO migration init failed" : "VFIO")
     case .sourcePrecopyInfoV2:
         // ENOTTY is a kernel without it; up to 11.0 nobody asks.
-        return source.knowsPerDevice && errno != "ENOTTY" ? refused("failed to set precopy info v2") : healthy
+        return source.knowsPerDevice && errno != .enotty ? refused("failed to set precopy info v2") : healthy
     // A message at most; where a state was refused, a reset.
     case .sourceIRQInfo, .sourceProbe, .sourceBootState, .sourceSavedConfig, .destinationLoadedConfig: return healthy
     // The size is taken for 100 GiB: once that is nothing.
@@ -200,9 +213,9 @@ private func failing(_ call: FailingCall, _ errno: String, resetFails: Bool, _ h
         return outcome
     case .sourceRead:
         // ENOMSG is no data yet, which ends the initial bytes.
-        return errno == "ENOMSG" ? healthy.ending(.completed) : lastNeverLoaded(healthy, scenario)
-    case .sourceLaterRead: return errno == "ENOMSG" ? healthy : failed()
-    case .sourceFinalRead: return errno == "ENOMSG" ? healthy : failed()
+        return errno == .enomsg ? healthy.ending(.completed) : lastNeverLoaded(healthy, scenario)
+    case .sourceLaterRead: return errno == .enomsg ? healthy : failed()
+    case .sourceFinalRead: return errno == .enomsg ? healthy : failed()
     case .sourcePreCopyP2P:
         return resetFails ? aborted() : failed("Failed setting device state to PRE_COPY_P2P")
     case .sourceStopCopy: return resetFails ? aborted() : failed("Failed setting device state to STOP_COPY")

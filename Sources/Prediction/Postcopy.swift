@@ -1,4 +1,4 @@
-/// Postcopy: the guest runs on at the destination before all of its memory is there, so whoever loses the channel then may lose the guest.
+/// Postcopy: the guest runs on at the destination before all of its memory is there, so a channel that breaks then may cost the guest.
 ///
 /// The start of postcopy waits for the ACK as the completion of precopy does. What follows asks for no ACK any more.
 

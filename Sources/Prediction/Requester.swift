@@ -13,7 +13,7 @@ package struct Requester: Hashable, Sendable {
     }
 }
 
-/// Whoever takes part in the handshake.
+/// A participant of the handshake: a VFIO device or another requester.
 struct User {
     /// It has markers to send.
     var marks: Bool

@@ -11,7 +11,7 @@ package enum AckMode: String, Hashable, Sendable {
 }
 
 /// What a device can do on one side.
-package enum Ability: String, Hashable, Sendable {
+package enum Ability: String, CaseIterable, Hashable, Sendable {
     case none, precopy, reinit
 
     package var hasPrecopy: Bool { self != .none }
@@ -54,14 +54,14 @@ package struct Scenario: Hashable, Sendable {
     }
 
     /// A REINIT around the decision.
-    package enum LateReinit: String, Hashable, Sendable {
+    package enum LateReinit: String, CaseIterable, Hashable, Sendable {
         /// Shown by the check that follows the decision, vCPUs stopped.
         case lastCheck = "last-check"
         /// Raised when that check has been made.
         case afterCheck = "after-check"
     }
 
-    package enum Guest: String, Hashable, Sendable {
+    package enum Guest: String, CaseIterable, Hashable, Sendable {
         case running
         /// The source is started with `-S`.
         case neverStarted = "never-started"
@@ -71,14 +71,14 @@ package struct Scenario: Hashable, Sendable {
         case reset
     }
 
-    package enum Estimate: String, Hashable, Sendable {
+    package enum Estimate: String, CaseIterable, Hashable, Sendable {
         case small, zero
         /// The stop-copy estimate stays above the threshold.
         case aboveThreshold = "above-threshold"
     }
 
     /// Which comes first where both may: the ACKs, or the decision.
-    package enum Race: String, Hashable, Sendable {
+    package enum Race: String, CaseIterable, Hashable, Sendable {
         case natural
         case acksFirst = "ack-first"
         case decisionFirst = "decision-first"

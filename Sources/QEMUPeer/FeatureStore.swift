@@ -48,14 +48,21 @@ extension FeatureStore {
         var probed: [ProbedBinary] = []
         for binary in binaries {
             if let known = features(of: binary) {
-                probed.append(ProbedBinary(binary: binary, features: known))
+                probed.append(ProbedBinary(binary, features: known))
                 continue
             }
             willProbe(binary)
             let features = try await probe(binary, shim: shim, folder: folder)
             try remember(features, of: binary)
-            probed.append(ProbedBinary(binary: binary, features: features))
+            probed.append(ProbedBinary(binary, features: features))
         }
         return probed
+    }
+}
+
+extension ProbedBinary {
+    /// A QEMU with the features that were probed.
+    package init(_ binary: QEMUBinary, features: ProbedFeatures) {
+        self.init(binary: .qemu(binary), features: features, obstacle: QEMUSide.obstacle)
     }
 }

@@ -21,94 +21,25 @@ final class Diary: Sendable {
 
 /// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is over.
 func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: Diary, deadline: Deadline) async throws {
-    func board(_ role: Role) throws -> GateBoard {
-        guard let board = sides[role].board else { throw SideError("the schedule names the \(role.rawValue), which has no device") }
-        return board
-    }
-    func sourceIterates() throws -> Bool {
-        guard let board = sides.source.board else { return false }
-        return try sides.source.configuration.devices.allSatisfy {
-            try !$0.script.hasPrecopy || board.progress(of: $0.name)?.isInPrecopy == true
-        }
-    }
+    let interpreter = QEMUSteps(sides: sides, relay: relay, deadline: deadline)
     for step in steps {
         if Task.isCancelled { return }
-        var queries: ClosedRange<UInt64>?
-        var iterated = true
-        switch step {
-        case .open(let role, let gate):
-            iterated = try sourceIterates()
-            try board(role).open(gate)
-        case .haltDestination:
-            iterated = try sourceIterates()
-            sides.destination.halt(true)
-        case .resumeDestination:
-            iterated = try sourceIterates()
-            sides.destination.halt(false)
-        case .recover:
-            let (uri, _) = try await listen(sides.destination, .tcp, command: "migrate-recover")
-            try await sides.source.execute("migrate", ["uri": .string(uri), "resume": true])
-        case .concludeJob(let role, let id):
-            guard try await sides[role].concludes(job: id, deadline: deadline) else { return }
-        case .execute(let role, let command, let arguments):
-            iterated = try sourceIterates()
-            // A command that was sent is answered, though it may be what ends the migration.
-            _ = try await Task { try await sides[role].execute(command, arguments) }.value
-        case .request(let role, let command, let arguments):
-            iterated = try sourceIterates()
-            try await sides[role].request(command, arguments)
-        case .refused(let role, let command, let arguments, let words):
-            iterated = try sourceIterates()
-            try await sides[role].expectRefusal(of: command, arguments, words: words)
-        case .kill(let role):
-            iterated = try sourceIterates()
-            sides[role].kill()
-        case .yank(let role):
-            // The migration may be over before the command has its answer.
-            diary.add(ScheduleMark(step: step, queries: nil, sourceIterated: try sourceIterates()))
-            try await sides[role].execute("yank", ["instances": .array([["type": "migration"]])])
-            continue
-        case .cut(let part):
-            iterated = try sourceIterates()
-            guard let relay else { throw SideError("the schedule cuts \(part.rawValue), which is not relayed") }
-            try relay.cut(part)
-        case .limitMemory(let role):
-            iterated = try sourceIterates()
-            try sides[role].limitMemory()
-        case .limitDescriptors(let role, let free):
-            iterated = try sourceIterates()
-            try await sides[role].limitDescriptors(free: free)
-        case .wait(.held(let role, let device)):
-            guard try await board(role).wait(for: device, deadline, until: { $0.held > 0 }) != nil else { return }
-        case .wait(.furtherQueries(let role, let device, let count)):
-            let began = try await board(role).wait(for: device, deadline, until: { _ in true })
-            guard let first = began?.queries else { return }
-            guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= first + count }) else { return }
-            queries = first...met.queries
-        case .wait(.queries(let role, let device, let count)):
-            guard let met = try await board(role).wait(for: device, deadline, until: { $0.queries >= count }) else { return }
-            queries = 0...met.queries
-        case .wait(.leftPrecopy(let role, let device)):
-            guard try await board(role).wait(for: device, deadline, until: { !$0.isInPrecopy }) != nil else { return }
-        case .wait(.logged(let role, let event, let times)):
-            guard try await sides.wait(role, event, times: times, deadline: deadline) else { return }
-        case .wait(.furtherLogged(let role, let event, let times)):
-            guard try await sides.wait(role, event, times: times, isFurther: true, deadline: deadline) else { return }
-        case .wait(.status(let role, let status, let times)):
-            guard try await sides.wait(role, "migrate_set_state", text: "new state " + status, times: times, deadline: deadline) else {
-                return
-            }
-        case .wait(.guestWrote(let role, let address)):
-            guard try await sides[role].waitForGuest(address, deadline: deadline) else { return }
+        let action = try step.meaning(to: interpreter)
+        let isWait = step.condition != nil
+        // A wait changes nothing: what counts is the moment when it is met.
+        let iteratedBefore = try isWait ? false : sides.source.isInPrecopy()
+        func note(_ queries: ClosedRange<UInt64>?) throws {
+            diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: try isWait ? sides.source.isInPrecopy() : iteratedBefore))
         }
-        if case .wait = step { iterated = try sourceIterates() }
-        diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: iterated))
+        if action.mayEndMigration { try note(nil) }
+        guard case .done(let queries) = try await action.take() else { return }
+        if !action.mayEndMigration { try note(queries) }
     }
 }
 
 extension GateBoard {
     /// Waits until the device's progress meets `condition`; nil when the task was cancelled, or the deadline passed, first.
-    fileprivate func wait(for device: String, _ deadline: Deadline, until condition: @escaping @Sendable (DeviceProgress) -> Bool)
+    func wait(for device: String, _ deadline: Deadline, until condition: @escaping @Sendable (DeviceProgress) -> Bool)
         async throws
         -> DeviceProgress?
     {
@@ -123,7 +54,7 @@ extension GateBoard {
 
 extension QEMUSide {
     /// Waits until the job is over, and dismisses it; false when the task was cancelled, or the deadline passed, first.
-    fileprivate func concludes(job id: String, deadline: Deadline) async throws -> Bool {
+    func concludes(job id: String, deadline: Deadline) async throws -> Bool {
         while !Task.isCancelled && deadline.remaining > 0 {
             let job = try await monitor.execute("query-jobs").array?.first { $0["id"]?.string == id }
             guard let job else { throw SideError("\(role.rawValue): expected a job '\(id)', found none") }
@@ -153,7 +84,7 @@ extension LegSides {
 
     /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
     /// the deadline passed, first.
-    fileprivate func wait(
+    func wait(
         _ role: Role, _ event: String, text: String? = nil, times: Int, isFurther: Bool = false, deadline: Deadline
     ) async throws -> Bool {
         var tail = try LogTail(logs(role).qemu, event: event, text: text)
@@ -173,7 +104,7 @@ extension LegSides {
 
 extension QEMUSide {
     /// Reads a word of guest memory until it is written; false when the task was cancelled, or the deadline passed, first.
-    fileprivate func waitForGuest(_ address: Int, deadline: Deadline) async throws -> Bool {
+    func waitForGuest(_ address: Int, deadline: Deadline) async throws -> Bool {
         let command: JSONValue = ["command-line": .string("xp /1wx 0x\(String(address, radix: 16))")]
         while !Task.isCancelled && deadline.remaining > 0 {
             // `0000000000105800: 0x00000003`

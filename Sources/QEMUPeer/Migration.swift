@@ -4,8 +4,9 @@ import Plan
 import VFIO
 
 /// Runs the plan in `folder`, which must be fresh: a record for each leg that was driven, the last one of them perhaps not to its end.
-/// All processes have ended and are reaped when this returns or throws.
+/// All processes have ended and are reaped when this returns or throws. Throws `UnmetNeed` before anything runs.
 package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
+    if let unmet = plan.unmetNeed({ QEMUSide.obstacle(to: $1) }) { throw unmet }
     let processes =
         [(role: Role.source, configuration: plan.source, name: "source")]
         + plan.legs.enumerated().map { (.destination, $1.destination, MigrationPlan.destinationFolder(ofLeg: $0)) }
@@ -163,8 +164,8 @@ private func outcome(
 
 /// The source has come to its end: lets the destination come to its own, which may still be held, and does what is to be done then.
 private func finish(_ leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, _ relay: Relay?, diary: Diary) async throws {
-    sides.source.board?.openAll()
-    sides.destination.board?.openAll()
+    sides.source.openAllGates()
+    sides.destination.openAllGates()
     if leg.haltsDestination || leg.schedule.contains(.haltDestination) { sides.destination.halt(false) }
     if case .file = leg.channel, outcome == .ended("completed") {
         try await sides.destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])

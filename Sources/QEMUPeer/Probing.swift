@@ -6,7 +6,7 @@ import Plan
 /// Asks a binary; its sockets and logs live in `folder` for the time.
 package func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async throws -> ProbedFeatures {
     let place = try folder.folder("probe-\(binary.name)")
-    var configuration = SideConfiguration(binary: binary, machine: "none")
+    var configuration = SideConfiguration(binary: .qemu(binary), machine: "none")
     configuration.memoryMiB = 2
     var features = try await withQEMU(.source, configuration, shim: shim, folder: place) { try await ask($0.monitor) }
     guard features.hasLegacyProperty else { return features }
@@ -62,7 +62,7 @@ private func machinesToMeasure(_ features: ProbedFeatures) -> [String] {
 /// Migrates an idle guest into nothing, capability off, and reads the counter in the first query line: it starts at 1 in
 /// legacy mode and at 0 in per-device mode (confirmed on 11.1.3).
 private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, folder: String) async throws -> SwitchoverAckMode {
-    var configuration = SideConfiguration(binary: binary, machine: machine)
+    var configuration = SideConfiguration(binary: .qemu(binary), machine: machine)
     configuration.memoryMiB = 2
     configuration.traceEvents = ["qemu_savevm_query_pending"]
     configuration.capabilities = ["events": true]

@@ -1,10 +1,10 @@
-/// How a QEMU is started, and which there are.
+/// How a QEMU is started, and which QEMUs are available.
 import Foundation
 import Plan
 
 extension QEMUBinary {
     /// The command line up to QEMU's own arguments, and the environment it needs, with `shim` preloaded.
-    func launch(shim: String) throws -> (executable: String, arguments: [String], environment: [String: String]) {
+    func launch(shim: String) -> (executable: String, arguments: [String], environment: [String: String]) {
         switch start {
         case .root(let root):
             let libraries = "\(root)/usr/lib/x86_64-linux-gnu"
@@ -15,13 +15,11 @@ extension QEMUBinary {
             )
         case .executable(let path):
             return (path, [], ["LD_PRELOAD": shim])
-        case .engine:
-            throw Environment("\(name): an engine runs in this process, and is not started as one")
         }
     }
 }
 
-/// The binaries at hand: what `harness/qemu/fetch` has unpacked, and the user's own.
+/// The available binaries: what `harness/qemu/fetch` has unpacked, and the user's own.
 package struct QEMUBinaries: Sendable {
     package struct Fetched: Hashable, Sendable {
         package let binary: QEMUBinary

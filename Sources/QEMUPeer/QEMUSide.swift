@@ -64,14 +64,14 @@ package final class QEMUSide: Sendable {
     }
 
     /// Stops the process where it stands, or lets it go on: what a gate is to a device call, where there is no device.
-    func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
+    package func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
 
     /// Ends the process at once, as a crash does.
-    func kill() {
+    package func kill() {
         killed.withLock { $0 = true }
         Glibc.kill(-process.value, SIGKILL)
     }
-    var wasKilled: Bool { killed.withLock { $0 } }
+    package var wasKilled: Bool { killed.withLock { $0 } }
 
     /// Lets the process open so many descriptors more, and no more; nil: as many as when it was started.
     func limitDescriptors(free: Int?) async throws {
@@ -94,7 +94,7 @@ package final class QEMUSide: Sendable {
         }
     }
 
-    /// Leaves the process next to no memory to take: whoever does that ends it, by the kernel's hand.
+    /// Leaves the process next to no memory to take: the kernel kills it when it needs more.
     func limitMemory() throws {
         killed.withLock { $0 = true }
         try MemoryGroup.make(for: process.value)
@@ -201,13 +201,13 @@ package func withQEMU<Value: Sendable>(
     _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
     body: (QEMUSide) async throws -> Value
 ) async throws -> Value {
-    guard configuration.modules.isEmpty else {
-        throw SideError("\(configuration.binary.name) is a QEMU, which has none of the modules beside memory and VFIO devices")
+    guard case .qemu(let binary) = configuration.binary else {
+        throw SideError("expected a QEMU as \(role.rawValue), found \(configuration.binary.name)")
     }
     let files = SideFiles(folder: folder)
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)
-    var (executable, arguments, environment) = try configuration.binary.launch(shim: shim)
+    var (executable, arguments, environment) = binary.launch(shim: shim)
     arguments += qemuArguments(configuration, role: role)
     if board != nil { environment["ACKMATRIX_SIDE"] = "." }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)
@@ -301,7 +301,9 @@ package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideF
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
     for (index, device) in configuration.devices.enumerated() {
         list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
-        contents.append(("\(files.folder)/\(files.script(device.name))", Data(device.script.text.utf8)))
+        switch device.backend {
+        case .mock(let script): contents.append(("\(files.folder)/\(files.script(device.name))", Data(script.text.utf8)))
+        }
     }
     if let gate = configuration.connectGate { list += "connect \(gate)\n" }
     return contents + [(files.devices, Data(list.utf8))]

@@ -26,7 +26,8 @@ package struct DestinationApprover: Hashable, Sendable {
     /// The channel refuses the ACK that is due on OPEN_RETURN_PATH. 10.0 adds the errno behind it.
     package static let notSent = ProtocolError("Could not send switchover ack RP MSG")
 
-    /// Whether a module may be sent a marker at all: by one that was not counted in, or with the capability off, it is an error of the load.
+    /// Throws if a module may not be sent a marker at all: with the capability off, or for a module that was not counted, a marker fails
+    /// the load.
     package func checkMarker(device: String, isUser: Bool) throws(ProtocolError) {
         guard capability, isUser else { throw ProtocolError("\(device): Received INIT_DATA_SENT but switchover ack is not used") }
     }

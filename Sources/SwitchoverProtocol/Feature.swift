@@ -40,7 +40,7 @@ package struct Feature: Hashable, Sendable {
     /// The first release that has it no more; nil: the newest has it.
     package let until: Release?
     package let confirmed: Confirmation
-    /// A known wrong, which `Generation.corrected` removes.
+    /// A known defect, which `Generation.corrected` removes.
     package let isQuirk: Bool
 
     package func isIn(_ release: Release) -> Bool {
@@ -53,8 +53,8 @@ package struct Feature: Hashable, Sendable {
         table.reduce(into: Features()) { if $1.isIn(release) { $0.formUnion($1.feature) } }
     }
 
-    /// One row a member. A quirk found on 10.0.13 is taken to be as old as the capability (8.1): it is the want of a later fix, and no fix
-    /// is known to have been undone. One found on 11.1.3 alone is taken to have come with the first posting of the per-device series.
+    /// One row for each feature. A quirk found on 10.0.13 is dated to the release of the capability (8.1): a later fix would have ended it,
+    /// and no fix is known to have been reverted. A quirk found on 11.1.3 alone is dated to the first posting of the per-device series.
     package static let table: [Feature] = [
         dated("per-device-acks", .perDeviceAcks, since: .v1, .runs(["11.1.3"])),
         dated("query-pending", .queryPending, since: .v1, .runs(["11.1.3"])),

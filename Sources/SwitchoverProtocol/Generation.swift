@@ -7,8 +7,8 @@ package struct Features: OptionSet, Hashable, Sendable {
 
     /// Knows per-device mode: the source counts what is requested, the destination answers each marker (v1, v2, 11.1).
     package static let perDeviceAcks = Features(rawValue: 1 << 0)
-    /// One query that tells stop-copy bytes apart; the right to switch over is asked for after the queries of a step (v1, in the form of 11.1:
-    /// what v1 printed is not known).
+    /// One query reports stop-copy bytes separately; the source decides whether it may switch over after the queries of a step (v1, in the
+    /// form of 11.1: what v1 printed is not known).
     package static let queryPending = Features(rawValue: 1 << 1)
     /// A last query with the guest stopped, whose requests fail the migration (v2, 11.1; it stands for v1's requests at completion).
     package static let finalQuery = Features(rawValue: 1 << 2)
@@ -22,7 +22,8 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let finalSkipsStatistics = Features(rawValue: 1 << 6)
     /// Decides when as much is pending as the threshold, not only when less is (10.1).
     package static let decidesAtThreshold = Features(rawValue: 1 << 7)
-    /// Exact queries only in precopy; the test for postcopy before that for completion; a PART before postcopy; one completion callback (10.1).
+    /// Exact queries only in precopy; the test for postcopy precedes the one for completion; a PART precedes postcopy; one completion
+    /// callback (10.1).
     package static let savesInOneCallback = Features(rawValue: 1 << 8)
     /// Status postcopy-device, and PING 0x42 (10.2).
     package static let postcopyDevice = Features(rawValue: 1 << 9)
@@ -42,7 +43,7 @@ package struct Features: OptionSet, Hashable, Sendable {
     /// The bandwidth that the user says there is keeps its fraction of a byte per millisecond (11.1.3; not in 10.0.13).
     package static let fractionalBandwidth = Features(rawValue: 1 << 16)
 
-    // MARK: Known wrongs of releases, each of which can be switched off
+    // MARK: Known defects of releases, each of which can be switched off
 
     /// A surplus ACK takes the counter below 0, and the source never may switch over again (11.1.3).
     package static let endlessAfterUnderflow = Features(rawValue: 1 << 32)
@@ -52,7 +53,8 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let noCheckWithoutP2P = Features(rawValue: 1 << 34)
     /// An error of the return path is looked at only when its thread is joined at completion (10.0.13, 11.1.3).
     package static let returnPathErrorsUnwatched = Features(rawValue: 1 << 35)
-    /// The destination starts its guest before it says SHUT, so that a source whose channel breaks in between runs its guest, too (10.0.13, 11.1.3).
+    /// The destination starts its guest before it sends SHUT, so a source whose channel breaks in between runs its guest, too (10.0.13,
+    /// 11.1.3).
     package static let startsBeforeShut = Features(rawValue: 1 << 36)
     /// A loaded device that refuses to run is reset, and the migration completes without its state (10.0.13, 11.1.3).
     package static let resetsLoadedDevice = Features(rawValue: 1 << 37)

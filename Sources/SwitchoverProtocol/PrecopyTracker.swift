@@ -1,5 +1,5 @@
-/// What the source knows of one device's precopy: cached sizes, whether the marker of the current initial data was sent, and a request that no
-/// query has collected yet.
+/// What the source knows of one device's precopy: cached sizes, whether the marker of the current initial data was sent, and a request that
+/// no query has collected yet.
 
 package struct PrecopyTracker: Hashable, Sendable {
     /// Bytes, as last answered, less what was read since.
@@ -8,13 +8,14 @@ package struct PrecopyTracker: Hashable, Sendable {
     package private(set) var stopCopy: UInt64 = 0
     package private(set) var isMarkerSent = false
     package private(set) var requestsAck = false
-    /// `initial` is 0 for want of an answer: no marker may say that all was sent. Never set in releases, whose quirk it is not to know.
+    /// `initial` is 0 because the device did not answer, so no marker may announce the end of the initial data. Releases have the quirk
+    /// that they do not distinguish this case, and never set it.
     package private(set) var isInitialUnknown = false
     private let marksAfterFailedQuery: Bool
     private let marksAfterENOMSG: Bool
     private let countsSentStopCopy: Bool
 
-    /// What releases take for a stop-copy size that cannot be had: 100 GiB (10.0.13, 11.1.3).
+    /// The stop-copy size that releases assume if the device does not report one: 100 GiB (10.0.13, 11.1.3).
     package static let unknownStopCopy: UInt64 = 100 << 30
 
     /// As 11.1 is.
@@ -28,7 +29,7 @@ package struct PrecopyTracker: Hashable, Sendable {
 
     package mutating func answered(stopCopy size: UInt64) { stopCopy = size }
 
-    /// The stop-copy size cannot be had.
+    /// The device did not report its stop-copy size.
     package mutating func stopCopyQueryFailed() { stopCopy = Self.unknownStopCopy }
 
     /// A precopy query was answered. True if the REINIT in it makes a new request: the marker of the data before was sent.
@@ -77,7 +78,7 @@ package struct PrecopyTracker: Hashable, Sendable {
         (initial, dirty, stopCopy) = (0, 0, 0)
     }
 
-    /// Whether the PART at hand ends with the marker.
+    /// True if the current PART ends with the marker.
     package func isMarkerDue(capability: Bool) -> Bool { capability && initial == 0 && !isInitialUnknown && !isMarkerSent }
 
     package mutating func markerSent() { isMarkerSent = true }

@@ -19,7 +19,8 @@ package struct SourceLedger: Hashable, Sendable {
     /// ACKs that are awaited; below 0 it is 4294967295. Up to 11.0 there is no number: 1 before the ACK, 0 after it.
     package private(set) var pending: UInt32
 
-    /// As a migration begins (confirmed on 11.1.3: whatever the capability). A generation without per-device ACKs is legacy, whatever `mode`.
+    /// The ledger as a migration begins (confirmed on 11.1.3, with the capability on and off). A generation without per-device ACKs is
+    /// legacy, whatever `mode` says.
     package init(_ generation: Generation, mode: AckMode, capability: Bool) {
         self.generation = generation
         self.mode = generation.has(.perDeviceAcks) ? mode : .legacy

@@ -96,7 +96,7 @@ package struct StatusMachine: Hashable, Sendable {
     package let generation: Generation
     package let side: Side
     package private(set) var status = Status.none
-    /// The first change that matched and is none of this generation's: a mistake of whoever made it, and not a thing that QEMU does.
+    /// The first change that matched and is none of this generation's: a mistake of the caller, since QEMU makes no such change.
     package private(set) var illegal: StatusArc?
 
     package init(_ generation: Generation, _ side: Side) {

@@ -25,10 +25,10 @@ package struct SwitchoverThreshold: Hashable, Sendable {
 
     package init(_ generation: Generation) { keepsFraction = generation.has(.fractionalBandwidth) }
 
-    /// A window of at least 100 ms has ended. `available`: bytes per second that the user says there are, 0 for none said; `downtime` in ms.
+    /// A window of at least 100 ms has ended. `available`: bytes per second that the user has set, 0 if unset; `downtime`: milliseconds.
     ///
-    /// What is measured keeps its fraction of a byte per millisecond in all versions; what the user says lost it in 10.0.13 (1 GiB/s for
-    /// 300 ms is 322122300 there, and 322122547 on 11.1.3). QEMU reckons in double precision, and so does this.
+    /// A measured bandwidth keeps its fraction of a byte per millisecond in all versions; the user's setting lost it in 10.0.13 (1 GiB/s
+    /// for 300 ms is 322122300 there, and 322122547 on 11.1.3). QEMU computes in double precision, and so does this function.
     package mutating func windowEnded(sent: UInt64, milliseconds: UInt64, available: UInt64, downtime: UInt64) {
         let perMillisecond: Double
         if available == 0 {

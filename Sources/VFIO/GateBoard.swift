@@ -4,27 +4,6 @@
 import CVFIOMock
 import Glibc
 
-/// How far a mock device has come. Counts of queries and bytes are of the present data session.
-package struct DeviceProgress: Hashable, Sendable {
-    /// The migration state by its uAPI number.
-    package let state: UInt64
-    /// Successful precopy queries (VFIO_MIG_GET_PRECOPY_INFO).
-    package let queries: UInt64
-    /// Of these, the ones since the initial bytes were last drained.
-    package let drainedQueries: UInt64
-    package let drains: UInt64
-    package let bytesRead: UInt64
-    package let bytesWritten: UInt64
-    /// All calls on the device since it was made.
-    package let calls: UInt64
-    /// Calls held at a gate right now, and ever.
-    package let held: UInt64
-    package let holds: UInt64
-
-    /// PRE_COPY: the guest runs and its state is being saved.
-    package var isInPrecopy: Bool { state == UInt64(VFIO_DEVICE_STATE_PRE_COPY.rawValue) }
-}
-
 // Sendable without a lock: every C function of the board is atomic and may be called from any thread.
 package final class GateBoard: @unchecked Sendable {
     private let board: OpaquePointer

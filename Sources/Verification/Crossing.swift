@@ -40,8 +40,8 @@ struct Crossing {
     /// By section idstr; those whose idstr a log does not tell by the order in which they appear, which is that of the sections. A source's
     /// device without PRE_COPY is in no section before the end.
     private var pairs: [Pair] {
-        let from = source.account.devices
-        let to = destination.account.devices
+        let from = source.names
+        let to = destination.names
         var found: [Pair] = []
         var (unnamed, rest): ([SourceDevice], [DestinationDevice]) = ([], destination.devices)
         for device in source.devices.all {
@@ -129,7 +129,7 @@ struct Crossing {
             guard let device = ack.device, !early.contains(device), named.insert(device).inserted else { continue }
             found.append(
                 Finding(
-                    rule: .approvedBeforeDecision, device: destination.account.devices.idstr(of: device),
+                    rule: .approvedBeforeDecision, device: destination.names.idstr(of: device),
                     found: "the source decided with \(count(counted, "ACK")); the device is approved by ACK \(index + 1)",
                     places: [decision.spot.place, ack.place, index < source.ackPlaces.count ? source.ackPlaces[index] : nil].compactMap {
                         $0

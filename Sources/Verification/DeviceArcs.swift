@@ -61,7 +61,7 @@ struct DeviceArcs: Sendable {
         return last
     }
 
-    mutating func asks(_ name: String, _ state: VFIOState, recover: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func asked(_ name: String, _ state: VFIOState, recover: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         // No line told that the last one was done: it failed, and the device was reset or recovered.
         if let asked = devices[index].asked, asked.state != devices[index].state { devices[index].state = nil }
@@ -71,8 +71,8 @@ struct DeviceArcs: Sendable {
             let legal = VFIOState.allCases.flatMap { to in
                 VFIOState.allCases.filter { isLegal(from, to, $0) }.map { "\(to.rawValue) (recover \($0.rawValue))" }
             }
-            breaches.report(
-                .qemuDeviceState, device: name, at: spot,
+            reporter.report(
+                .qemuDeviceState, device: name,
                 found: "the \(role) asked a device\(known) for \(state.rawValue), recover state \(recover.rawValue)",
                 legal: legal.joined(separator: ", "))
         }
@@ -96,28 +96,28 @@ struct DeviceArcs: Sendable {
         }
     }
 
-    mutating func did(_ name: String, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func reached(_ name: String, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         // Where nothing is left to recover to, or that is refused too, QEMU resets the device, which then runs.
         let isReset = devices[index].asked.map { $0.recover != .running && state == .running && $0.state != .running } ?? false
         if isReset {
-            devices[index].reset = devices[index].reset ?? spot
+            devices[index].reset = devices[index].reset ?? reporter.spot
         } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {
-            breaches.report(
-                .qemuDeviceState, device: name, at: spot,
+            reporter.report(
+                .qemuDeviceState, device: name,
                 found: "the device's state is \(state.rawValue), but \(asked.state.rawValue) was asked for",
                 legal: "\(asked.state.rawValue), or \(asked.recover == .error ? "RUNNING" : asked.recover.rawValue) after a failure")
         }
         devices[index].state = state
     }
 
-    mutating func prepared(_ name: String, running: Bool, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func prepared(_ name: String, running: Bool, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         devices[index].wasPrepared = true
-        called(index, state, at: spot, &breaches)
+        called(index, state, &reporter)
         if let round, round.running == running, let changed = round.changed, !devices[index].hasChanged {
-            breaches.report(
-                .callbackOrder, device: name, at: spot, with: [changed.place],
+            reporter.report(
+                .callbackOrder, device: name, with: [changed.place],
                 found: "the device was prepared after another had changed already",
                 legal: "vfio_vmstate_change_prepare of every device first")
         } else if round?.running != running || round?.changed != nil {
@@ -125,11 +125,11 @@ struct DeviceArcs: Sendable {
         }
     }
 
-    mutating func changed(_ name: String, running: Bool, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func changed(_ name: String, running: Bool, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
-        called(index, state, at: spot, &breaches)
+        called(index, state, &reporter)
         if round?.running != running || devices[index].hasChanged { begin(running) }
-        if round?.changed == nil { round?.changed = spot }
+        if round?.changed == nil { round?.changed = reporter.spot }
         devices[index].hasChanged = true
     }
 
@@ -139,10 +139,10 @@ struct DeviceArcs: Sendable {
     }
 
     /// The end of a callback names the state it asked for.
-    private mutating func called(_ index: Int, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func called(_ index: Int, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let asked = devices[index].asked, asked.state != state else { return }
-        breaches.report(
-            .qemuDeviceState, device: devices[index].name, at: spot,
+        reporter.report(
+            .qemuDeviceState, device: devices[index].name,
             found: "the callback names \(state.rawValue), but \(asked.state.rawValue) was asked for",
             legal: "device state \(asked.state.rawValue)")
     }

@@ -28,8 +28,11 @@ struct DeviceStreams: Sendable {
     }
 
     private(set) var all: [Device] = []
-    private(set) var isPresent = false
+    private(set) var reporter = RuleReporter()
     private var last = 0
+
+    /// The log of the devices is there.
+    var isPresent: Bool { reporter.last != nil }
 
     private mutating func index(_ name: String) -> Int? {
         if last < all.count, all[last].name == name { return last }
@@ -45,41 +48,41 @@ struct DeviceStreams: Sendable {
 
     func device(_ name: String) -> Device? { all.first { $0.name == name } }
 
-    mutating func take(_ event: Event, at spot: Spot, _ breaches: inout Breaches) {
-        isPresent = true
+    mutating func handle(_ event: Event, at place: Place) {
+        reporter.advance(to: event, at: place)
         switch event {
-        case .devicePrecopyInfo(let info): queried(info, at: spot, &breaches)
-        case .deviceRead(let name, _, let result): moved(name, result, .saving, at: spot, &breaches)
-        case .deviceWrite(let name, _, let result): moved(name, result, .resuming, at: spot, &breaches)
+        case .devicePrecopyInfo(let info): queried(info)
+        case .deviceRead(let name, _, let result): moved(name, result, .saving)
+        case .deviceWrite(let name, _, let result): moved(name, result, .resuming)
         case .deviceOpen(let name, let flags, _):
             guard let index = index(name) else { return }
             all[index].flags = flags
             all[index].state = .running
             all[index].session = nil
             all[index].knowsSession = true
-        case .deviceState(let name, let from, let to): entered(name, from, to, at: spot, &breaches)
+        case .deviceState(let name, let from, let to): entered(name, from, to)
         case .deviceCall(let name, "set-state", let result):
             guard let index = index(name) else { return }
             all[index].hasRefused = result < 0
         case .deviceLoaded(let name, .initial, _, let total):
             guard let index = index(name), all[index].loadedInitial.count < SourceSide.mostPlaces else { return }
-            all[index].loadedInitial.append((total, spot.place))
-        case .deviceSessionBegin(let name, let purpose, _): began(name, purpose, at: spot, &breaches)
-        case .deviceSessionEnd(let name, _): ended(name, at: spot, &breaches)
+            all[index].loadedInitial.append((total, reporter.spot.place))
+        case .deviceSessionBegin(let name, let purpose, _): began(name, purpose)
+        case .deviceSessionEnd(let name, _): ended(name)
         case .deviceReset(let name, let from):
             guard let index = index(name) else { return }
-            check(index, isIn: from, at: spot, &breaches)
-            if all[index].session == .saving { all[index].reset = spot }
-            if all[index].hasRefused, all[index].hadSession { all[index].resetForRefusal = spot }
+            check(index, isIn: from)
+            if all[index].session == .saving { all[index].reset = reporter.spot }
+            if all[index].hasRefused, all[index].hadSession { all[index].resetForRefusal = reporter.spot }
             all[index].hasRefused = false
             all[index].state = .running
             all[index].unreportedReinit = nil
         case .deviceInjected(let name, _, "reinit", _):
             guard let index = index(name) else { return }
-            all[index].unreportedReinit = spot
+            all[index].unreportedReinit = reporter.spot
         case .deviceHoldBegin(let name, let gate):
             guard let index = index(name), all[index].holds.count < 64 else { return }
-            all[index].holds.append((gate, spot.place))
+            all[index].holds.append((gate, reporter.spot.place))
         case .deviceHoldEnd(let name, let gate):
             guard let index = index(name), let hold = all[index].holds.firstIndex(where: { $0.gate == gate }) else { return }
             all[index].holds.remove(at: hold)
@@ -89,20 +92,20 @@ struct DeviceStreams: Sendable {
 
     // MARK: States
 
-    private mutating func check(_ index: Int, isIn from: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func check(_ index: Int, isIn from: VFIOState) {
         guard let state = all[index].state, state != from else { return }
-        breaches.report(
-            .deviceState, device: all[index].name, at: spot, found: "the device leaves \(from.rawValue), but it was in \(state.rawValue)",
+        reporter.report(
+            .deviceState, device: all[index].name, found: "the device leaves \(from.rawValue), but it was in \(state.rawValue)",
             legal: "from \(state.rawValue)")
     }
 
-    private mutating func entered(_ name: String, _ from: VFIOState, _ to: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func entered(_ name: String, _ from: VFIOState, _ to: VFIOState) {
         guard let index = index(name) else { return }
-        check(index, isIn: from, at: spot, &breaches)
+        check(index, isIn: from)
         if to != .error, !neighbours(of: from, flags: all[index].flags).contains(to) {
             let legal = neighbours(of: from, flags: all[index].flags).map(\.rawValue).joined(separator: ", ")
-            breaches.report(
-                .deviceState, device: name, at: spot, found: "the device went from \(from.rawValue) to \(to.rawValue)",
+            reporter.report(
+                .deviceState, device: name, found: "the device went from \(from.rawValue) to \(to.rawValue)",
                 legal: legal.isEmpty ? "only a reset leaves \(from.rawValue)" : "from \(from.rawValue): \(legal)")
         }
         all[index].state = to
@@ -110,15 +113,15 @@ struct DeviceStreams: Sendable {
 
     // MARK: Sessions
 
-    private mutating func began(_ name: String, _ purpose: SessionPurpose, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func began(_ name: String, _ purpose: SessionPurpose) {
         guard let index = index(name) else { return }
         if let state = all[index].state, purpose != session(of: state) {
-            breaches.report(
-                .deviceSession, device: name, at: spot, found: "a \(purpose.rawValue) session began in \(state.rawValue)",
+            reporter.report(
+                .deviceSession, device: name, found: "a \(purpose.rawValue) session began in \(state.rawValue)",
                 legal: session(of: state).map { "a \($0.rawValue) session" } ?? "no session")
         } else if all[index].knowsSession, let open = all[index].session {
-            breaches.report(
-                .deviceSession, device: name, at: spot, found: "a \(purpose.rawValue) session began while a \(open.rawValue) one was on",
+            reporter.report(
+                .deviceSession, device: name, found: "a \(purpose.rawValue) session began while a \(open.rawValue) one was on",
                 legal: "device_session_end before it")
         }
         all[index].session = purpose
@@ -128,37 +131,37 @@ struct DeviceStreams: Sendable {
         all[index].unreportedReinit = nil
     }
 
-    private mutating func ended(_ name: String, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func ended(_ name: String) {
         guard let index = index(name) else { return }
         if all[index].knowsSession, let open = all[index].session, let state = all[index].state, session(of: state) == open {
-            breaches.report(
-                .deviceSession, device: name, at: spot, found: "the \(open.rawValue) session ended in \(state.rawValue)",
+            reporter.report(
+                .deviceSession, device: name, found: "the \(open.rawValue) session ended in \(state.rawValue)",
                 legal: "its end when the device leaves the states of the session")
         } else if all[index].knowsSession, all[index].session == nil {
-            breaches.report(.deviceSession, device: name, at: spot, found: "a session ended, but none was on", legal: "no end")
+            reporter.report(.deviceSession, device: name, found: "a session ended, but none was on", legal: "no end")
         }
         all[index].session = nil
         all[index].knowsSession = true
     }
 
-    private mutating func moved(_ name: String, _ result: Int64, _ purpose: SessionPurpose, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func moved(_ name: String, _ result: Int64, _ purpose: SessionPurpose) {
         guard result >= 0, let index = index(name), let state = all[index].state else { return }
         all[index].sessionBytes = all[index].sessionBytes.map { $0 &+ UInt64(result) }
         let isOpen = !all[index].knowsSession || all[index].session == purpose
         guard session(of: state) != purpose || !isOpen else { return }
         let word = purpose == .saving ? "read" : "written"
-        breaches.report(
-            .deviceSession, device: name, at: spot,
+        reporter.report(
+            .deviceSession, device: name,
             found: "\(result) bytes were \(word) in \(state.rawValue) without a \(purpose.rawValue) session",
             legal: purpose == .saving ? "reads in PRE_COPY, PRE_COPY_P2P and STOP_COPY" : "writes in RESUMING")
     }
 
-    private mutating func queried(_ info: DevicePrecopyInfo, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func queried(_ info: DevicePrecopyInfo) {
         guard info.result == 0, let index = index(info.device) else { return }
         if info.reinit { all[index].unreportedReinit = nil }
         guard let state = all[index].state, state != .preCopy, state != .preCopyP2P else { return }
-        breaches.report(
-            .deviceSession, device: info.device, at: spot, found: "a precopy query succeeded in \(state.rawValue)",
+        reporter.report(
+            .deviceSession, device: info.device, found: "a precopy query succeeded in \(state.rawValue)",
             legal: "EINVAL outside PRE_COPY and PRE_COPY_P2P")
     }
 

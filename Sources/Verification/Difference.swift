@@ -28,17 +28,6 @@ package enum Difference: Hashable, Sendable {
     /// Steps beyond those that are kept, or a leg that only one of the two has.
     case extent(String)
 
-    /// What an entry in the list of known differences must name to explain it: `ending`, the name of a count, ids of rules, names of events.
-    package var subjects: Set<String> {
-        switch self {
-        case .ending: ["ending"]
-        case .count(let what, _, _): [what]
-        case .rules(let expected, let found): Set(expected + found)
-        case .order(let order): Set((order.expected + order.found).map(\.event))
-        case .extent: ["extent"]
-        }
-    }
-
     /// In one line.
     package var summary: String {
         switch self {
@@ -81,47 +70,23 @@ package enum Difference: Hashable, Sendable {
 }
 
 extension ProtocolSequence {
-    /// Where this differs from what is expected, thread by thread. `isOpenEnded`: both were broken off in the midst of rounds that never end,
-    /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
-    package func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
+    /// Where this differs from what is expected, thread by thread. Two threads, and two devices, have no common order: what one of them does
+    /// before or after a step of the other is no difference.
+    package func differences(from expected: ProtocolSequence) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
-        let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
-        return cut.map { .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared") }
-            + threads.flatMap { thread in
-                hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
-            }
+        return cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }.map {
+            .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared")
+        } + threads.flatMap { hunks($0, expected.threads[$0] ?? [], self.threads[$0] ?? []).map(Difference.order) }
     }
 }
-
-extension ProtocolSequence {
-    /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how far
-    /// devices come in their iterations, where `iterates` is false.
-    package func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
-        var sequence = self
-        if !counts.contains("acks-counted") { sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } } }
-        if !iterates { sequence.threads = sequence.threads.filter { !$0.key.role.isOfIterations } }
-        return sequence
-    }
-}
-
-extension ProtocolThread.Role {
-    fileprivate var isOfIterations: Bool { if case .iteration = self { true } else { false } }
-}
-
-private let countedAckStep = "source_return_path_thread_switchover_acked"
 
 /// Comparisons that a whole alignment may need; beyond it the first place where two threads part is all that is said.
 private let mostComparisons = 1 << 24
 
-private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found: [ProtocolStep], isOpenEnded: Bool) -> [OrderDifference] {
+private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found: [ProtocolStep]) -> [OrderDifference] {
     var start = 0
     while start < min(expected.count, found.count), expected[start] == found[start] { start += 1 }
     if start == expected.count, start == found.count { return [] }
-    if isOpenEnded, start == min(expected.count, found.count), start > 0 {
-        let common = Set(expected[..<start])
-        let rest = expected.count > found.count ? expected[start...] : found[start...]
-        if rest.allSatisfy(common.contains) { return [] }
-    }
     func hunk(_ removed: Range<Int>, _ inserted: Range<Int>) -> OrderDifference {
         OrderDifference(
             thread: thread, position: removed.lowerBound + 1,
@@ -155,14 +120,13 @@ private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found
 }
 
 extension Judgement {
-    /// What differs in verdict, counts and broken rules. `counts`: names of those that are compared, where chance decides others.
-    package func differences(from expected: Judgement, counts: Set<String> = Handshake.comparedCounts) -> [Difference] {
+    /// What differs in verdict, counts and broken rules.
+    package func differences(from expected: Judgement) -> [Difference] {
         var found: [Difference] = []
         if verdict != expected.verdict {
             found.append(.ending(expected: "\(expected.verdict.rawValue) (\(expected.reason))", found: "\(verdict.rawValue) (\(reason))"))
         }
-        for (count, other) in zip(handshake.counts, expected.handshake.counts)
-        where counts.contains(count.name) && count.value != other.value {
+        for (count, other) in zip(handshake.counts, expected.handshake.counts) where count.value != other.value {
             found.append(.count(count.name, expected: other.value, found: count.value))
         }
         let (ours, theirs) = (Set(broken), Set(expected.broken))
@@ -170,22 +134,5 @@ extension Judgement {
             found.append(.rules(onlyExpected: theirs.subtracting(ours).sorted(), onlyFound: ours.subtracting(theirs).sorted()))
         }
         return found
-    }
-}
-
-extension Handshake {
-    package static let comparedCounts: Set<String> = ["requests", "counted-in", "approvals", "acks-sent", "acks-counted"]
-
-    /// Who requested, who was counted in, who approved, and how many ACKs there were; texts, equal where the counts are.
-    package var counts: [(name: String, value: String)] {
-        func text(_ counts: [String: Int], unnamed: Int = 0) -> String {
-            let parts =
-                counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])
-            return parts.isEmpty ? "none" : parts.joined(separator: ", ")
-        }
-        return [
-            ("requests", text(requests)), ("counted-in", text(countedIn, unnamed: unnamedCountedIn)), ("approvals", text(approvals)),
-            ("acks-sent", "\(acksSent)"), ("acks-counted", "\(acksCounted)"),
-        ]
     }
 }

@@ -123,13 +123,13 @@ struct Ending {
         guard end == .byItself, let last = source.last else { return }
         findings.append(
             Finding(
-                rule: .aGuest, found: reason, places: [last.place], lastGood: .init(event: last.event.line, place: last.place),
+                rule: .aGuest, found: reason, places: [last.place], lastGood: last.asLastGood,
                 legal: "a source whose guest runs on"))
     }
 
     /// The source waits to be recovered, and keeps what the destination lacks.
     private mutating func judgePaused() {
-        let arrival = source.arrival ?? Spot(place: source.last!.place, event: source.last!.event)
+        let arrival = source.arrival ?? source.last!
         let paused = "postcopy is paused at \(arrival.place)\(source.error.map { " ('\($0.text)', \($0.place))" } ?? "")"
         guard sides == .both else { return rest(.paused, paused) }
         switch (destination.status.final, destination.status.status) {
@@ -145,7 +145,9 @@ struct Ending {
         default:
             let owed = "the destination owes its pause"
             reason = paused + ", but \(owed)"
-            stops(destination.last ?? (arrival.event, Place(stream: .destination, line: 0)), destination.isCut, [arrival.place], owed)
+            stops(
+                destination.last ?? Spot(place: Place(stream: .destination, line: 0), event: arrival.event), destination.isCut,
+                [arrival.place], owed)
         }
     }
 
@@ -176,12 +178,12 @@ struct Ending {
 
     private var destinationPlace: Place? { sides == .both ? destination.last?.place : nil }
 
-    private mutating func stops(_ last: (event: Event, place: Place)?, _ isCut: Bool, _ others: [Place?], _ owed: String) {
+    private mutating func stops(_ last: Spot?, _ isCut: Bool, _ others: [Place?], _ owed: String) {
         let place = last?.place ?? Place(stream: sides == .destination ? .destination : .source, line: 0)
         findings.append(
             Finding(
                 rule: .truncated, found: isCut ? "the log ends within a line, with no final status" : "the log ends with no final status",
-                places: [place] + others.compactMap { $0 }, lastGood: last.map { .init(event: $0.event.line, place: $0.place) },
+                places: [place] + others.compactMap { $0 }, lastGood: last?.asLastGood,
                 legal: "more of it: \(owed)"))
     }
 
@@ -204,7 +206,9 @@ struct Ending {
             verdict = .undecided
             let owed = "the destination owes the end of its load"
             reason = closing + ", but \(owed)"
-            stops(destination.last ?? (ending.event, Place(stream: .destination, line: 0)), destination.isCut, [ending.place], owed)
+            stops(
+                destination.last ?? Spot(place: Place(stream: .destination, line: 0), event: ending.event), destination.isCut,
+                [ending.place], owed)
         }
     }
 

@@ -225,7 +225,7 @@ struct EndlessProof {
 
     /// RAM is sent first, and comes up again in each window as fast as the link carries it.
     private func starvation(_ acks: String) -> Wait? {
-        let windows = source.account.starvedInARow
+        let windows = source.starved.inARow
         guard windows > 1, rounds > 1,
             let device = source.devices.all.first(where: { $0.isInPrecopy && $0.initialAtPartEnd == nil })
         else { return nil }
@@ -251,24 +251,24 @@ struct EndlessProof {
         // be written some sections behind the query that collects its requests: half of the iterations that confirm it are their time.
         let isSettling = hasRequester && source.progress.settled < Self.confirmations / 2
         let needed = hasRequester ? source.sectionsHalfway : source.progress.sectionsThen
-        let isRead = !isSettling && destination.sections > needed && source.progress.isComparable && !destination.hasGaps
+        let isRead = !isSettling && destination.sections.count > needed && source.progress.isComparable && !destination.hasGaps
         if source.ledger.counts != true && !source.devices.all.isEmpty || hasRequester, !isRead {
             return "the destination has \(readSections(destination))"
         }
         for device in destination.devices where device.loadCount > device.approvalCount {
-            return "the destination owes the approval of \(destination.account.devices.idstr(of: device.name))"
+            return "the destination owes the approval of \(destination.names.idstr(of: device.name))"
         }
         return destination.awaitingAck.map { "the destination owes the ACK for the approval at \($0.spot.place)" }
     }
 
     private func readSections(_ destination: DestinationSide) -> String {
-        "read \(destination.sections) of \(source.progress.sections) sections"
+        "read \(destination.sections.count) of \(source.progress.sections) sections"
     }
 
     // MARK: No ACK is missing
 
     private func convergence() -> Wait {
-        guard let threshold = source.account.threshold else {
+        guard let threshold = source.threshold else {
             return .open("the source owes the end of its first window: there is no threshold yet")
         }
         let limit = UInt64(max(threshold, 0))
@@ -310,14 +310,14 @@ struct EndlessProof {
         return .open("\(proof); \(settled) of \(Self.confirmations) iterations confirm it")
     }
 
-    private func sourceName(_ device: String) -> String { source.account.devices.idstr(of: device) }
+    private func sourceName(_ device: String) -> String { source.names.idstr(of: device) }
 
     /// A call that is being held, on either side.
     private var holder: String? {
         for (side, devices) in [("destination", destinationDevices), ("source", sourceDevices)] {
             for device in devices.all {
                 guard let hold = device.holds.first else { continue }
-                let names = side == "source" ? source.account.devices : destination?.account.devices
+                let names = side == "source" ? source.names : destination?.names
                 return "the \(side) holds device \(names?.idstr(of: device.name) ?? device.name) at gate \(hold.gate)"
             }
         }

@@ -52,43 +52,18 @@ package struct Finding: Hashable, Sendable {
 /// Where an event stands, and what stood before it in the same stream.
 struct Spot: Hashable, Sendable {
     var place: Place
-    var event: Event
+    /// nil: the line is cut, and its event is not known.
+    var event: Event?
     var before: Event?
     var beforeLine = 0
 
+    /// The event before this one, as the last good one.
     var lastGood: Finding.GoodEvent? {
         before.map { .init(event: $0.line, place: Place(stream: place.stream, line: beforeLine)) }
     }
-}
 
-/// A finding that holds only with what may be known later, of another stream.
-struct Breach: Sendable {
-    enum Condition: Sendable {
-        case always
-        case capabilityOn
-        case capabilityOff
-    }
-
-    var finding: Finding
-    var condition = Condition.always
-}
-
-/// What was found in one stream, in its order. Bounded: of a rule that keeps breaking the first places say it all.
-struct Breaches: Sendable {
-    static let mostOfARule = 8
-
-    private(set) var all: [Breach] = []
-
-    mutating func report(
-        _ rule: Rule, device: String? = nil, at spot: Spot, with others: [Place?] = [], when condition: Breach.Condition = .always,
-        found: String, legal: String
-    ) {
-        guard all.count(where: { $0.finding.rule == rule }) < Self.mostOfARule else { return }
-        let finding = Finding(
-            rule: rule, device: device, found: found, places: [spot.place] + others.compactMap { $0 }, lastGood: spot.lastGood, legal: legal
-        )
-        all.append(Breach(finding: finding, condition: condition))
-    }
+    /// This event itself, as the last good one.
+    var asLastGood: Finding.GoodEvent? { event.map { .init(event: $0.line, place: place) } }
 }
 
 /// `1 ACK`, `2 ACKs`.

@@ -17,7 +17,7 @@ struct GuestAccount: Sendable {
     /// The program is being quit: what stops now was running at the end.
     private(set) var isQuitting = false
 
-    mutating func take(_ event: Event, at place: Place) {
+    mutating func handle(_ event: Event, at place: Place) {
         switch event {
         case .runstateSet(_, let from, _, let to):
             isTraced = true

@@ -71,7 +71,7 @@ package func judgeParts(of logs: [LogSource], circumstances: Circumstances = .in
     var verifier = Verifier(circumstances, sides: parts.count == 2 ? .both : parts[0].side == .source ? .source : .destination)
     for (log, part) in zip(logs, parts) {
         var reader = try log.open()
-        try verifier.take(&reader, as: part.side, of: part.start)
+        try verifier.read(&reader, as: part.side, of: part.start)
     }
     return (verifier.judgement(), parts)
 }
@@ -107,7 +107,7 @@ extension Circumstances {
 extension Verifier {
     /// A whole log, with its gaps: lines that begin with `#` stand for lines left out, and a line that cannot be read is one. Of a log with
     /// several starts of QEMU only the lines of the given one are taken.
-    package mutating func take(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
+    package mutating func read(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
         var episode = 0
         while let line = try reader.next() {
             if let start, reader.start?.number != start.number { continue }
@@ -117,7 +117,7 @@ extension Verifier {
             switch line.content {
             case .record(.event(let event)):
                 // The numbers of a line without its end may be cut.
-                if line.isUnterminated, !event.isWhole { cut(at: place) } else { take(event, at: place) }
+                if line.isUnterminated, !event.isWhole { cut(at: place) } else { handle(event, at: place) }
             // The beginning of a name is one that is not known.
             case .record(.message), .unknown(.blank), .unknown(.libvirt), .unknown(.otherText), .unknown(.unknownEvent):
                 if line.isUnterminated { cut(at: place) }

@@ -9,7 +9,7 @@ package func judge(_ trace: Trace) -> Judgement {
         var line = 0
         for entry in trace[stream] {
             line += 1
-            if let event = entry.event { verifier.take(event, at: Place(stream: stream, line: line)) }
+            if let event = entry.event { verifier.handle(event, at: Place(stream: stream, line: line)) }
         }
     }
     return verifier.judgement()

@@ -18,13 +18,13 @@ package struct ProtocolOrder: Sendable {
     }
 
     /// The next event of the place's stream.
-    package mutating func take(_ event: Event, at place: Place) {
+    package mutating func handle(_ event: Event, at place: Place) {
         guard case .compared = event.relevance else { return }
         switch place.stream {
-        case .source: source.take(event, at: place)
-        case .destination: destination.take(event, at: place)
-        case .sourceDevices: sourceDevices.take(event, at: place)
-        case .destinationDevices: destinationDevices.take(event, at: place)
+        case .source: source.handle(event, at: place)
+        case .destination: destination.handle(event, at: place)
+        case .sourceDevices: sourceDevices.handle(event, at: place)
+        case .destinationDevices: destinationDevices.handle(event, at: place)
         }
     }
 
@@ -33,7 +33,7 @@ package struct ProtocolOrder: Sendable {
         var sequence = ProtocolSequence()
         // What a device that goes on working has left at the end depends on when the end is.
         let working = Set(source.working.union(sourceDevices.working).map(source.names.idstr(of:)))
-        source.finished.add(to: &sequence, names: source.names, working: working)
+        source.steps.add(to: &sequence, names: source.names, working: working)
         destination.steps.add(to: &sequence, names: destination.names, working: working)
         // A program that is taken down stops its devices: that is no part of the migration.
         sourceDevices.steps(before: source.isQuitting ? source.stateChanges : nil, names: source.names).add(
@@ -55,7 +55,7 @@ extension ProtocolSequence {
             var line = 0
             for entry in trace[stream] {
                 line += 1
-                if let event = entry.event { order.take(event, at: Place(stream: stream, line: line)) }
+                if let event = entry.event { order.handle(event, at: Place(stream: stream, line: line)) }
             }
         }
         self = order.sequence()

@@ -25,15 +25,15 @@ struct DestinationOrder: Sendable {
 
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
-    mutating func take(_ event: Event, at place: Place) {
+    mutating func handle(_ event: Event, at place: Place) {
         if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }
         guard !isQuitting else { return }
         if case .vfioMigrationSetDeviceState(let device, _) = event { stateChanges[device, default: 0] += 1 }
         if case .migrateSetState(.setup) = event { begin() }
         guard hasBegun else { return }
-        takeStatus(event, at: place)
-        takeStream(event, at: place)
-        takeDevice(event, at: place)
+        handleStatus(event, at: place)
+        handleStream(event, at: place)
+        handleDevice(event, at: place)
     }
 
     private mutating func begin() {
@@ -46,12 +46,12 @@ struct DestinationOrder: Sendable {
 
     // MARK: Status and run state
 
-    private mutating func takeStatus(_ event: Event, at place: Place) {
+    private mutating func handleStatus(_ event: Event, at place: Place) {
         switch event {
         case .migrateSetState(let new):
             status = new
             steps.add(listens ? .statuses : .main, event, new.rawValue, at: place)
-        case .migrateError(let text): steps.add(.errors, event, withoutCut(text), at: place)
+        case .migrateError(let text): steps.add(.errors, event, text, at: place)
         case .migrationBlockActivation(let activation): steps.add(.main, event, activation.rawValue, at: place)
         case .runstateSet(_, let from, _, let to): steps.add(.main, event, "\(from.rawValue) -> \(to.rawValue)", at: place)
         case .vmStateNotify(let running, _, let reason): steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue)", at: place)
@@ -60,8 +60,8 @@ struct DestinationOrder: Sendable {
         case .loadvmStateSetup: steps.add(.main, event, at: place)
         case .loadvmStateCleanup: steps.add(listens ? .listen : .main, event, at: place)
         case .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit: steps.add(.listen, event, at: place)
-        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, withoutCut(result), at: place)
-        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret " + withoutCut(result), at: place)
+        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, "\(result)", at: place)
+        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret \(result)", at: place)
         case .processIncomingMigrationCoPostcopyEndMain: steps.add(.main, event, at: place)
         default: break
         }
@@ -69,15 +69,15 @@ struct DestinationOrder: Sendable {
 
     // MARK: Stream and return path
 
-    private mutating func takeStream(_ event: Event, at place: Place) {
+    private mutating func handleStream(_ event: Event, at place: Place) {
         switch event {
         case .qemuLoadvmStateSection(let type):
             section = type
-            names.leave()
+            names.leaveSection()
             if type == .eof { steps.add(reader, event, "EOF", at: place) }
         case .qemuLoadvmStateSectionStartFull(let number, let idstr, let instance, let version):
             if idstrs.count < 4 * SourceDevices.most { idstrs[number] = idstr }
-            names.enter(idstr)
+            names.enterSection(idstr)
             guard isIterable(section: idstr) else {
                 guard !hasLoadedOthers else { return }
                 hasLoadedOthers = true
@@ -86,7 +86,7 @@ struct DestinationOrder: Sendable {
             steps.add(.main, event, "\(section == .full ? "FULL" : "START") \(idstr) \(instance) \(version)", at: place)
         case .qemuLoadvmStateSectionPartEnd(let number):
             guard let idstr = idstrs[number] else { return }
-            names.enter(idstr)
+            names.enterSection(idstr)
             if section == .end { steps.add(reader, event, "END \(idstr)", at: place) }
         // Of the thread that reads commands: in postcopy that is the package's.
         case .qemuLoadvmStateSectionCommand(let result): if result != 0 { steps.add(.main, event, "\(result)", at: place) }
@@ -123,7 +123,7 @@ struct DestinationOrder: Sendable {
 
     // MARK: Devices
 
-    private mutating func takeDevice(_ event: Event, at place: Place) {
+    private mutating func handleDevice(_ event: Event, at place: Place) {
         switch event {
         case .vfioMigrationSetState(let device, let state, let recover):
             steps.add(.main, event, "\(state.rawValue), recover \(recover.rawValue)", of: device, at: place)
@@ -132,13 +132,13 @@ struct DestinationOrder: Sendable {
             .vfioVMStateChange(let device, let running, let reason, let state):
             steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue) \(state.rawValue)", of: device, at: place)
         case .vfioLoadState(let device, let tag):
-            names.see(device)
+            names.sawLine(of: device)
             // Data is counted, not the pieces it comes in. Other tags are none: a stream that was cut in the midst of one.
             guard let word = tag.word else { return }
             let bytes = taken(device)
             steps.add(.main, event, word, bytes: tag == .initDataSent ? bytes : nil, of: device, at: place)
         case .vfioLoadStateDeviceData(let device, let size, let result):
-            names.see(device)
+            names.sawLine(of: device)
             guard result == 0 else { return steps.add(.main, event, "ret \(result)", of: device, at: place) }
             count(device, size)
         case .vfioLoadDeviceConfigStateStart(let device), .vfioLoadDeviceConfigStateEnd(let device):
@@ -170,21 +170,4 @@ extension VFIOLoadTag {
         default: nil
         }
     }
-}
-
-/// A stream that ends is EIO within a field or before a section, and EINVAL at a section's footer: which of them it is depends on where the
-/// source's last flush ended.
-private func withoutCut(_ result: Int64) -> String { result == -5 || result == -22 ? "EIO or EINVAL" : "\(result)" }
-
-/// The same in words. What a device or a command refuses has other words.
-private func withoutCut(_ error: String) -> String {
-    let start = "load of migration failed: "
-    guard error.hasPrefix(start) else { return error }
-    let rest = error.dropFirst(start.count).split(separator: ": ", maxSplits: 1).map(String.init)
-    guard let word = rest.first, ["Input/output error", "Invalid argument"].contains(word) else { return error }
-    let more = rest.count > 1 ? rest[1] : ""
-    let isPlain =
-        more.isEmpty || more == "Input/output error" || more.hasPrefix("Section footer error")
-        || more.hasPrefix("Failed to load vmstate version_id") || more.hasPrefix("Failed to read section ID")
-    return isPlain ? start + "EIO or EINVAL" : start + "EIO or EINVAL: " + more
 }

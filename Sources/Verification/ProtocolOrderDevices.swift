@@ -30,7 +30,7 @@ struct DeviceOrder: Sendable {
     /// The machine's own descriptor among those that are mocked, which is no device.
     private static let machine = "iommufd"
 
-    mutating func take(_ event: Event, at place: Place) {
+    mutating func handle(_ event: Event, at place: Place) {
         switch event {
         case .deviceState(let device, let from, let to):
             let count = drafts.threads[.device(device)]?.count ?? 0

@@ -34,8 +34,6 @@ struct SourceOrder: Sendable {
     private var hasNotifierEvents = false
     private var hasMigrationThread = false
     private var hasChannelEnded = false
-    /// By an error of its own.
-    private var hasFailedInSetup = false
     private var isCleaningUp = false
     /// Who starts or stops the guest.
     private var actor = ProtocolThread.Role.main
@@ -47,23 +45,9 @@ struct SourceOrder: Sendable {
 
     init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
 
-    /// The steps, without what a source that gives up may or may not have read before: the PONGs. (ACKs are counted beside.) Nor does it
-    /// matter how its return path's thread ends: it looks at the status between two messages, or waits in a read that is then shut down.
-    var finished: StepDrafts {
-        var kept = steps
-        let leftOut: Set = ["source_return_path_thread_pong", "source_return_path_thread_bad_end"]
-        let givesUp = [.failing, .failed, .cancelling, .cancelled].contains(status)
-        let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
-        if givesUp || hasFailed { kept.keep(.returnPath) { !leftOut.contains($1.event) } }
-        // So soon that the thread may not have begun to read.
-        if givesUp, hasFailedInSetup { kept.keep(.returnPath) { !$1.what.hasSuffix(peerIsGone) } }
-        if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
-        return kept
-    }
-
     private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
 
-    mutating func take(_ event: Event, at place: Place) {
+    mutating func handle(_ event: Event, at place: Place) {
         if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }
         guard !isQuitting else { return }
         if case .vfioMigrationSetDeviceState(let device, _) = event { stateChanges[device, default: 0] += 1 }
@@ -74,10 +58,10 @@ struct SourceOrder: Sendable {
             if case .runstateSet = event { actor = .main }
             return
         }
-        takeStatus(event, at: place)
-        takeSending(event, at: place)
-        takeReturnPath(event, at: place)
-        takeDevice(event, at: place)
+        handleStatus(event, at: place)
+        handleSending(event, at: place)
+        handleReturnPath(event, at: place)
+        handleDevice(event, at: place)
     }
 
     private mutating func begin() {
@@ -85,7 +69,6 @@ struct SourceOrder: Sendable {
         phase = .setUp
         hasMigrationThread = false
         hasChannelEnded = false
-        hasFailedInSetup = false
         isCleaningUp = false
         isSaving = false
         hasSavedOthers = false
@@ -95,10 +78,10 @@ struct SourceOrder: Sendable {
 
     private mutating func learn(_ event: Event) {
         switch event {
-        case .savevmSectionStart(let idstr, _): names.enter(idstr)
-        case .savevmSectionEnd: names.leave()
+        case .savevmSectionStart(let idstr, _): names.enterSection(idstr)
+        case .savevmSectionEnd: names.leaveSection()
         case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
-            names.see(device)
+            names.sawLine(of: device)
         case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): names.name(device, idstr)
         default: break
         }
@@ -106,7 +89,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Status and run state
 
-    private mutating func takeStatus(_ event: Event, at place: Place) {
+    private mutating func handleStatus(_ event: Event, at place: Place) {
         switch event {
         case .migrateSetState(let new):
             steps.add(thread(setting: new), event, new.rawValue, at: place)
@@ -114,12 +97,11 @@ struct SourceOrder: Sendable {
             if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
         case .migrateError(let text):
             let isEnd = saysThatPeerIsGone(text)
-            // Another thread may find it ended once more, or not.
+            // Any of several threads finds it ended first, and the others may find it once more: one end, said once.
             if isEnd, hasChannelEnded { return }
             hasChannelEnded = hasChannelEnded || isEnd
-            if !isEnd, phase == .setUp, !text.hasPrefix("Unable to write to") { hasFailedInSetup = true }
             let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
-            steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
+            steps.add(role, event, text, at: place)
         case .migrationCallNotifiers(let type):
             hasNotifierEvents = true
             actor = thread(notifying: type)
@@ -207,7 +189,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Stream
 
-    private mutating func takeSending(_ event: Event, at place: Place) {
+    private mutating func handleSending(_ event: Event, at place: Place) {
         switch event {
         case .savevmStateHeader:
             hasMigrationThread = true
@@ -228,9 +210,7 @@ struct SourceOrder: Sendable {
                 steps.add(.migration, event, "(other modules)", at: place)
             }
         case .savevmSectionEnd(let idstr, _, let result):
-            // Whether a source that is cancelled writes once more to what it has shut down is chance.
-            let hasFailed = result < 0 && status != .cancelling
-            if hasFailed || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
+            if result < 0 || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
         case .migrationBitmapSyncStart:
             guard phase == .stopping, !hasSyncedLast else { return }
             hasSyncedLast = true
@@ -244,7 +224,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Return path
 
-    private mutating func takeReturnPath(_ event: Event, at place: Place) {
+    private mutating func handleReturnPath(_ event: Event, at place: Place) {
         switch event {
         case .openReturnPathOnSource, .openReturnPathOnSourceContinue: steps.add(.main, event, at: place)
         case .sourceReturnPathThreadEntry:
@@ -253,10 +233,7 @@ struct SourceOrder: Sendable {
         case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
             .sourceReturnPathThreadEnd:
             steps.add(.returnPath, event, at: place)
-        case .sourceReturnPathThreadPong(let value):
-            // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
-            // breaks may take it along.
-            if value != listenPing { steps.add(.returnPath, event, "0x" + String(value, radix: 16), at: place) }
+        case .sourceReturnPathThreadPong(let value): steps.add(.returnPath, event, "0x" + String(value, radix: 16), at: place)
         case .sourceReturnPathThreadSwitchoverAcked(let pending):
             steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)
         case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)
@@ -269,7 +246,7 @@ struct SourceOrder: Sendable {
 
     // MARK: Devices
 
-    private mutating func takeDevice(_ event: Event, at place: Place) {
+    private mutating func handleDevice(_ event: Event, at place: Place) {
         switch event {
         case .vfioMigrationStateNotifier(let device, let state):
             let role = hasNotifierEvents ? actor : thread(notifying: state)
@@ -370,21 +347,9 @@ struct SourceOrder: Sendable {
 }
 
 /// What a source stores when its destination has failed. A destination says SHUT 1 and closes; where something of the stream was not read
-/// yet, the close resets the connection, and what was said is lost. Which of the two it comes to is chance (TCP). The destination's own
-/// part tells that SHUT was said.
+/// yet, the close resets the connection, and what was said is lost.
 private func saysThatPeerIsGone(_ error: String) -> Bool {
     ["Sibling indicated error", "Channel error: Input/output error", "Unable to read from socket: "].contains(where: error.hasPrefix)
-}
-
-private let itWasClosed = "(it was closed)"
-private let peerIsGone = "(SHUT 1, or the end of the channel)"
-
-/// A write to a channel that was closed: which error number it is depends on whether it is the first.
-private func withoutErrno(_ error: String) -> String {
-    for text in ["Unable to write to socket: "] {
-        if let range = error.firstRange(of: text) { return error[..<range.upperBound] + itWasClosed }
-    }
-    return error
 }
 
 /// The PING that the destination's listen thread answers.

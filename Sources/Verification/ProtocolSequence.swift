@@ -1,7 +1,9 @@
 /// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are equal.
 ///
 /// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts there
-/// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself.
+/// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common order is
+/// no exemption: it is the order that QEMU's design gives. What two runs may do differently beside is no matter of this file: the list
+/// harness/matrix/differences.yaml says it.
 import MigrationTrace
 
 /// A thread of a side whose order is its own.
@@ -22,8 +24,8 @@ package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
         case statuses
         /// Errors that one of several threads stores.
         case errors
-        /// The wait for the end of the return path: by the migration thread where everything could be sent, else by the clean-up. Whether the last
-        /// write to a channel that is closed fails is chance.
+        /// The wait for the end of the return path: the migration thread waits where the last write to the channel succeeded, else the clean-up
+        /// does, and no edge orders that write against the close by the other side.
         case join
         /// By section idstr: what the device itself saw.
         case device(String)
@@ -59,6 +61,12 @@ package struct ProtocolStep: Hashable, Sendable {
     /// Where it stands in its own log; plays no part in equality.
     package let place: Place
 
+    package init(text: String, event: String, place: Place) {
+        self.text = text
+        self.event = event
+        self.place = place
+    }
+
     package static func == (a: ProtocolStep, b: ProtocolStep) -> Bool { a.text == b.text }
     package func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }
@@ -72,6 +80,11 @@ package struct ProtocolSequence: Hashable, Sendable {
 
     /// Threads that did more than is kept, and so cannot be compared to their end.
     package internal(set) var cut: Set<ProtocolThread> = []
+
+    package init(threads: [ProtocolThread: [ProtocolStep]] = [:], cut: Set<ProtocolThread> = []) {
+        self.threads = threads
+        self.cut = cut
+    }
 
     /// All threads, in a fixed order.
     package var ordered: [(thread: ProtocolThread, steps: [ProtocolStep])] {

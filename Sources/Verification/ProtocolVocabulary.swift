@@ -87,7 +87,7 @@ extension Event {
         // MARK: Source, return path
         case .openReturnPathOnSource, .openReturnPathOnSourceContinue, .sourceReturnPathThreadEntry: .compared(.returnPath)
         case .sourceReturnPathThreadLoopTop: .leftOut(.redundant)
-        // A PONG only where the thread ends well; SHUT 1 as the error that follows from it.
+        // SHUT 1 as the error that follows from it.
         case .sourceReturnPathThreadPong, .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadResumeAck,
             .sourceReturnPathThreadShut, .sourceReturnPathThreadBadEnd, .sourceReturnPathThreadEnd:
             .compared(.returnPath)

@@ -57,9 +57,10 @@ struct SourceLedger: Sendable {
     /// What the source still waits for, as far as its printed lines go: up to 11.0 one ACK, in 11.1 what is owed.
     var missing: Int { counts == false ? max(1 - acks, 0) : owed }
 
-    mutating func stateOfDevice(requestsAck: Bool, _ breaches: inout Breaches) {
+    /// A device's part of a query.
+    mutating func deviceReported(requestsAck: Bool, _ reporter: inout RuleReporter) {
         if let unshown {
-            mismatch(unshown.collected, 0, at: unshown.spot, &breaches)
+            mismatch(unshown.collected, 0, at: unshown.spot, &reporter)
             self.unshown = nil
         }
         printsRequests = true
@@ -67,20 +68,20 @@ struct SourceLedger: Sendable {
         if requestsAck { requestLines += 1 }
     }
 
-    private func mismatch(_ collected: UInt32, _ reported: Int, at spot: Spot, _ breaches: inout Breaches) {
-        breaches.report(
+    private func mismatch(_ collected: UInt32, _ reported: Int, at spot: Spot, _ reporter: inout RuleReporter) {
+        reporter.report(
             .collectedRequests, at: spot, found: "the query collected \(collected), but its devices reported \(reported)",
             legal: "collected switchover ack pending=\(reported)")
     }
 
     /// Up to 11.0.
-    mutating func oldQuery() {
+    mutating func oldQueryEnded() {
         counts = false
         mode = .legacy
         queries += 1
     }
 
-    mutating func query(_ query: PendingQuery, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func queryEnded(_ query: PendingQuery, _ reporter: inout RuleReporter) {
         counts = true
         queries += 1
         collected += Int(query.collectedAcks)
@@ -90,21 +91,21 @@ struct SourceLedger: Sendable {
             if hasRequester, Int(query.collectedAcks) > requestLines {
                 ofRequester += Int(query.collectedAcks) - requestLines
             } else if printsRequests {
-                mismatch(query.collectedAcks, requestLines, at: spot, &breaches)
+                mismatch(query.collectedAcks, requestLines, at: reporter.spot, &reporter)
             } else {
-                unshown = unshown ?? (spot, query.collectedAcks)
+                unshown = unshown ?? (reporter.spot, query.collectedAcks)
             }
         }
         requestLines = 0
         missesRequestLines = false
         if mode == .legacy, query.collectedAcks > 0 {
-            breaches.report(
-                .legacyRequests, at: spot, found: "a query in legacy mode collected \(query.collectedAcks)",
+            reporter.report(
+                .legacyRequests, found: "a query in legacy mode collected \(query.collectedAcks)",
                 legal: "collected switchover ack pending=0")
         }
         owed += Int(query.collectedAcks)
         if lag != nil { lagCollected.later += Int(query.collectedAcks) }
-        check(pending, collected: Int(query.collectedAcks), at: spot, &breaches)
+        check(pending, collected: Int(query.collectedAcks), &reporter)
         acksInQuery = nil
     }
 
@@ -119,7 +120,7 @@ struct SourceLedger: Sendable {
         }
     }
 
-    private mutating func check(_ pending: Int, collected now: Int, at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func check(_ pending: Int, collected now: Int, _ reporter: inout RuleReporter) {
         let offset = pending - owed
         switch footing {
         case .lost:
@@ -133,22 +134,22 @@ struct SourceLedger: Sendable {
         case 0:
             lastOffset = 0
             guard let lag else { break }
-            breaches.report(
-                .pendingNumber, at: lag, with: [spot.place],
+            reporter.report(
+                .pendingNumber, at: lag, with: [reporter.spot.place],
                 found: "the query's pending number is smaller by one, though no ACK was counted: a later one is not",
                 legal: "the ACK's line, and the smaller number in every query from there on")
             self.lag = nil
         case -1:
             if lag == nil {
-                lag = spot
+                lag = reporter.spot
                 lagCollected = (now, 0)
                 lagIsOver = false
             }
             lastOffset = 0
         case let offset where offset > 0 && offset <= acksInQuery ?? 0: lastOffset = 0
         case let offset:
-            breaches.report(
-                .pendingNumber, at: spot,
+            reporter.report(
+                .pendingNumber,
                 found: "the query's pending number is \(pending); \(account) make it \(owed)",
                 legal: owed > 0
                     ? "total switchover ack pending=\(owed), or \(owed - 1) when an ACK's line comes late"
@@ -163,15 +164,15 @@ struct SourceLedger: Sendable {
         "\(mode == .legacy ? "legacy mode's 1" : "the \(collected) requested") less \(acks) counted"
     }
 
-    mutating func ack(_ number: UInt32?, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func countedAck(_ number: UInt32?, _ reporter: inout RuleReporter) {
         acks += 1
         acksInQuery = acksInQuery.map { $0 + 1 }
         let late = lag == nil || lagIsOver ? (first: 0, later: 0) : lagCollected
         lag = nil
         guard let number else {
             if acks > 1 {
-                breaches.report(
-                    .surplusAck, at: spot, found: "ACK \(acks) was counted; a source up to 11.0 waits for one",
+                reporter.report(
+                    .surplusAck, found: "ACK \(acks) was counted; a source up to 11.0 waits for one",
                     legal: "one ACK for all devices (a source up to 11.0 takes no harm of more)")
             }
             return
@@ -199,8 +200,8 @@ struct SourceLedger: Sendable {
             owed -= 1
         } else {
             if !isExpected {
-                breaches.report(
-                    .ackNumber, at: spot,
+                reporter.report(
+                    .ackNumber,
                     found:
                         "the counter was \(number) after this ACK; the lines before it make it \(UInt32(bitPattern: Int32(truncatingIfNeeded: owed - 1)))",
                     legal: owed > 0 ? "switchover_ack_pending_num \(owed - 1)" : "no ACK: none is pending")
@@ -209,9 +210,9 @@ struct SourceLedger: Sendable {
             footing = .exact
         }
         if number == .max, underflow == nil {
-            underflow = spot
-            breaches.report(
-                .surplusAck, at: spot, found: "ACK \(acks) was counted when none was pending, and the counter underflowed to \(number)",
+            underflow = reporter.spot
+            reporter.report(
+                .surplusAck, found: "ACK \(acks) was counted when none was pending, and the counter underflowed to \(number)",
                 legal: "as many ACKs as the source waits for: \(acks - 1)")
         }
     }
@@ -220,10 +221,10 @@ struct SourceLedger: Sendable {
     mutating func returnPathWaits() { lagIsOver = true }
 
     /// The return-path thread has ended: no ACK line comes any more.
-    mutating func returnPathEnded(at spot: Spot, _ breaches: inout Breaches) {
+    mutating func returnPathEnded(_ reporter: inout RuleReporter) {
         guard let lag else { return }
-        breaches.report(
-            .pendingNumber, at: lag, with: [spot.place],
+        reporter.report(
+            .pendingNumber, at: lag, with: [reporter.spot.place],
             found: "the query's pending number is smaller by one than the lines before it make it, and the ACK's own line never came",
             legal: "source_return_path_thread_switchover_acked, printed before the return-path thread ends")
         self.lag = nil

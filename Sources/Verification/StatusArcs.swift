@@ -28,11 +28,11 @@ struct StatusArcs: Sendable {
     /// The final status, once there is one.
     var final: MigrationStatus? { status.flatMap { Self.finals.contains($0) ? $0 : nil } }
 
-    mutating func move(to next: MigrationStatus, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func move(to next: MigrationStatus, _ reporter: inout RuleReporter) {
         if let status, table[status]?.contains(next) != true {
             let legal = (table[status] ?? []).map(\.rawValue).sorted().joined(separator: ", ")
-            breaches.report(
-                .statusArc, at: spot, found: "the status went from \(status.rawValue) to \(next.rawValue)",
+            reporter.report(
+                .statusArc, found: "the status went from \(status.rawValue) to \(next.rawValue)",
                 legal: legal.isEmpty ? "\(status.rawValue) is final" : "from \(status.rawValue): \(legal)")
         }
         status = next

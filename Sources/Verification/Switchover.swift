@@ -4,7 +4,13 @@ import MigrationTrace
 struct Switchover: Sendable {
     struct Decision: Sendable {
         var spot: Spot
-        /// What was missing by the lines printed before: 11.1 the ledger, up to 11.0 the one ACK.
+        /// Bytes that were found pending.
+        var pending: UInt64
+        /// nil before the first window of 100 ms ended, when it is 0.
+        var threshold: Int64?
+        /// Pending queries before the decision.
+        var queries: Int
+        /// ACKs that were missing by the lines printed before.
         var missing: Int
         var acksBefore: Int
         var acksAfter = 0
@@ -34,14 +40,15 @@ struct Switchover: Sendable {
     private var isThreadTraced = false
 
     mutating func decide(
-        missing: Int, acks: Int, guest: GuestAccount, isPostcopy: Bool, at spot: Spot, _ breaches: inout Breaches
+        _ ledger: SourceLedger, pending: UInt64, threshold: Int64?, guest: GuestAccount, isPostcopy: Bool,
+        _ reporter: inout RuleReporter
     ) {
         let wasPostcopy = self.isPostcopy
         self.isPostcopy = wasPostcopy || isPostcopy
         if let decision {
             if !wasPostcopy {
-                breaches.report(
-                    .oneDecision, at: spot, with: [decision.spot.place], found: "the source decided to switch over a second time",
+                reporter.report(
+                    .oneDecision, with: [decision.spot.place], found: "the source decided to switch over a second time",
                     legal: "the stop of the guest, and the completion")
             }
             return
@@ -49,7 +56,8 @@ struct Switchover: Sendable {
         // What is missing before the decision matters to it alone.
         hasGap = !isQueried
         decision = Decision(
-            spot: spot, missing: missing, acksBefore: acks, guestRan: guest.runs, guestIsCertain: guest.isTraced || guest.runs == false)
+            spot: reporter.spot, pending: pending, threshold: threshold, queries: ledger.queries, missing: ledger.missing,
+            acksBefore: ledger.acks, guestRan: guest.runs, guestIsCertain: guest.isTraced || guest.runs == false)
     }
 
     // MARK: What follows the decision
@@ -69,7 +77,7 @@ struct Switchover: Sendable {
 
     mutating func threadBegins() { isThreadTraced = true }
 
-    mutating func acked() { decision?.acksAfter += 1 }
+    mutating func countedAck() { decision?.acksAfter += 1 }
 
     /// Every step begins with a query: a log without them is not whole.
     private mutating func step() {
@@ -77,24 +85,24 @@ struct Switchover: Sendable {
         isQueried = false
     }
 
-    mutating func iterates(at spot: Spot, _ breaches: inout Breaches) {
+    mutating func iterates(_ reporter: inout RuleReporter) {
         step()
-        isIterating(at: spot, &breaches)
+        isIterating(&reporter)
     }
 
     /// A query before the final one, up to 11.0 any.
-    mutating func queried(at spot: Spot, _ breaches: inout Breaches) {
+    mutating func queried(_ reporter: inout RuleReporter) {
         isQueried = true
-        isIterating(at: spot, &breaches)
+        isIterating(&reporter)
     }
 
     /// One thread decides and iterates: no line of it is printed late.
-    private mutating func isIterating(at spot: Spot, _ breaches: inout Breaches) {
+    private mutating func isIterating(_ reporter: inout RuleReporter) {
         guard let decision, !isPostcopy, !isFailing, !iterated else { return }
         iterated = true
-        self.decision?.refuted = (spot.place, "the source iterated on after it")
-        breaches.report(
-            .iteratesUntilDecision, at: spot, with: [decision.spot.place], found: "the source iterated after it had decided to switch over",
+        self.decision?.refuted = (reporter.spot.place, "the source iterated on after it")
+        reporter.report(
+            .iteratesUntilDecision, with: [decision.spot.place], found: "the source iterated after it had decided to switch over",
             legal: "the stop of the guest, and the completion")
     }
 
@@ -105,78 +113,78 @@ struct Switchover: Sendable {
         decision?.refuted = (place, why)
     }
 
-    mutating func query(_ query: PendingQuery, isColo: Bool, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func query(_ query: PendingQuery, isColo: Bool, _ reporter: inout RuleReporter) {
         isQueried = true
         if decision != nil {
             decision!.collectedSince += Int(query.collectedAcks)
             let pending = Int(Int32(bitPattern: query.pendingAcks)) - decision!.collectedSince
-            if pending > 0 { refute(spot.place, "a later query still printed \(query.pendingAcks) pending") }
+            if pending > 0 { refute(reporter.spot.place, "a later query still printed \(query.pendingAcks) pending") }
         }
-        guard query.final else { return isColo ? () : isIterating(at: spot, &breaches) }
+        guard query.final else { return isColo ? () : isIterating(&reporter) }
         if let first = finalQuery, !isColo {
-            breaches.report(.finalQuery, at: spot, with: [first.place], found: "a second final query was made", legal: "one final query")
+            reporter.report(.finalQuery, with: [first.place], found: "a second final query was made", legal: "one final query")
         } else if !wasAtDevice, !hasGap, decision != nil {
-            breaches.report(
-                .finalQuery, at: spot, found: "a final query was made before the status device",
+            reporter.report(
+                .finalQuery, found: "a final query was made before the status device",
                 legal: "migrate_set_state new state device before it")
         }
-        finalQuery = spot
+        finalQuery = reporter.spot
         finalCollected = query.collectedAcks
     }
 
-    mutating func precopyCompletes(counts: Bool, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func precopyCompletes(counts: Bool, _ reporter: inout RuleReporter) {
         if counts, finalQuery == nil, !hasGap {
-            breaches.report(
-                .finalQuery, at: spot, found: "the devices complete without a final query", legal: "qemu_savevm_query_pending with final=1")
+            reporter.report(
+                .finalQuery, found: "the devices complete without a final query", legal: "qemu_savevm_query_pending with final=1")
         }
-        goesOn(at: spot, &breaches)
+        goesOn(&reporter)
     }
 
     /// SWITCHOVER_START, or anything else that only a switchover without late requests does.
-    mutating func goesOn(at spot: Spot, _ breaches: inout Breaches) {
+    mutating func goesOn(_ reporter: inout RuleReporter) {
         guard let finalQuery, finalCollected > 0 else { return }
-        breaches.report(
-            .finalRequestFails, at: spot, with: [finalQuery.place],
+        reporter.report(
+            .finalRequestFails, with: [finalQuery.place],
             found: "the source went on to switch over though the final query collected \(finalCollected)",
             legal: "the error 'Switchover ACK was requested by \(finalCollected) devices during switchover', and failing")
         finalCollected = 0
     }
 
-    mutating func error(_ text: String, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func storedError(_ text: String, _ reporter: inout RuleReporter) {
         guard let count = requestedDuringSwitchover(text) else { return }
         saysFinalError = true
         guard count != UInt64(finalCollected) else { return }
-        breaches.report(
-            .finalRequestFails, at: spot, with: [finalQuery?.place],
+        reporter.report(
+            .finalRequestFails, with: [finalQuery?.place],
             found: "the error speaks of \(count) devices; the final query collected \(finalCollected)",
             legal: finalCollected == 0 ? "no such error" : "the error with \(finalCollected)")
     }
 
-    mutating func status(_ status: MigrationStatus, counts: Bool?, acks: Int, at spot: Spot, _ breaches: inout Breaches) {
+    mutating func status(_ status: MigrationStatus, counts: Bool?, acks: Int, _ reporter: inout RuleReporter) {
         switch status {
         case .device:
             wasAtDevice = true
             if decision == nil, isThreadTraced, !hasGap {
-                breaches.report(
-                    .oneDecision, at: spot, found: "the source switches over without a decision",
+                reporter.report(
+                    .oneDecision, found: "the source switches over without a decision",
                     legal: "migration_thread_low_pending, or postcopy_start, before the guest is stopped")
             }
             decision?.acksAtDevice = acks
         case .failing, .failed, .cancelling:
             if status != .cancelling, !isFailing, finalCollected > 0, !saysFinalError, !hasGap {
-                breaches.report(
-                    .finalRequestFails, at: spot, with: [finalQuery?.place],
+                reporter.report(
+                    .finalRequestFails, with: [finalQuery?.place],
                     found: "the migration fails without saying that the final query collected \(finalCollected)",
                     legal: "the error 'Switchover ACK was requested by \(finalCollected) devices during switchover'")
             }
             isFailing = true
         case .completed:
             if counts == true, finalQuery == nil, wasAtDevice, !hasGap,
-                !breaches.all.contains(where: { $0.finding.rule == .finalQuery })
+                !reporter.hasReported(.finalQuery)
             {
-                breaches.report(.finalQuery, at: spot, found: "the migration completed without a final query", legal: "one final query")
+                reporter.report(.finalQuery, found: "the migration completed without a final query", legal: "one final query")
             }
-            goesOn(at: spot, &breaches)
+            goesOn(&reporter)
         default: break
         }
     }

@@ -19,9 +19,6 @@ package struct Verifier: Sendable {
     private var destination: DestinationSide
     private var sourceDevices = DeviceStreams()
     private var destinationDevices = DeviceStreams()
-    private var deviceBreaches = Breaches()
-    private var destinationDeviceBreaches = Breaches()
-    private var lastOfDevices: (source: (event: Event, line: Int)?, destination: (event: Event, line: Int)?)
     /// The source as it was when a wait of many iterations was broken off, by a stop of the guest, a cancel, or the end of the channel.
     private var brokenOff: SourceSide?
 
@@ -33,22 +30,14 @@ package struct Verifier: Sendable {
     }
 
     /// The next event of the place's stream.
-    package mutating func take(_ event: Event, at place: Place) {
+    package mutating func handle(_ event: Event, at place: Place) {
         switch place.stream {
         case .source:
             if endsAWait(event) { brokenOff = source }
-            source.take(event, at: place)
-        case .destination: destination.take(event, at: place)
-        case .sourceDevices:
-            let spot = Spot(
-                place: place, event: event, before: lastOfDevices.source?.event, beforeLine: lastOfDevices.source?.line ?? 0)
-            sourceDevices.take(event, at: spot, &deviceBreaches)
-            lastOfDevices.source = (event, place.line)
-        case .destinationDevices:
-            let spot = Spot(
-                place: place, event: event, before: lastOfDevices.destination?.event, beforeLine: lastOfDevices.destination?.line ?? 0)
-            destinationDevices.take(event, at: spot, &destinationDeviceBreaches)
-            lastOfDevices.destination = (event, place.line)
+            source.handle(event, at: place)
+        case .destination: destination.handle(event, at: place)
+        case .sourceDevices: sourceDevices.handle(event, at: place)
+        case .destinationDevices: destinationDevices.handle(event, at: place)
         }
     }
 
@@ -158,15 +147,15 @@ package struct Verifier: Sendable {
             case .proved(let verdict, let text) =
                 proof(of: brokenOff, armed: circumstances.armed, wasCancelled: source.status.final == .cancelled).wait()
         else { return nil }
-        return (verdict, text, Spot(place: last.place, event: last.event))
+        return (verdict, text, last)
     }
 
     // MARK: Findings
 
     private func breaches(_ capability: Bool?) -> [Breach] {
-        var all = deviceBreaches.all + destinationDeviceBreaches.all
-        if sides != .destination { all += source.breaches.all }
-        if sides != .source { all += destination.breaches.all }
+        var all = sourceDevices.reporter.breaches + destinationDevices.reporter.breaches
+        if sides != .destination { all += source.reporter.breaches }
+        if sides != .source { all += destination.reporter.breaches }
         return all.filter { breach in
             let isSource = breach.finding.places[0].stream == .source
             return switch breach.condition {
@@ -250,7 +239,7 @@ package struct Verifier: Sendable {
             return Finding(
                 rule: .allLoaded, device: device.name, found: "the source's device gave \(given) bytes, \(written) were written",
                 places: [ending.place]
-                    + [lastOfDevices.destination.map { Place(stream: .destinationDevices, line: $0.line) }].compactMap { $0 },
+                    + [destinationDevices.reporter.last?.place].compactMap { $0 },
                 lastGood: ending.lastGood, legal: "\(given) bytes written, or a load that fails")
         }
     }
@@ -287,10 +276,10 @@ package struct Verifier: Sendable {
                     legal: "a failed load, with SHUT 1 on the return path")
             }
         }
-        let account = destination.account.devices
+        let names = destination.names
         for device in destinationDevices.all {
-            let idstr = account.idstr(of: device.name)
-            guard let loaded = destination.devices.first(where: { account.idstr(of: $0.name) == idstr }) else { continue }
+            let idstr = names.idstr(of: device.name)
+            guard let loaded = destination.devices.first(where: { names.idstr(of: $0.name) == idstr }) else { continue }
             // Initial bytes that nobody knew of have no approval: that is another rule's finding.
             let isUnnoticed = sourceDevices.device(device.name)?.unreportedReinit != nil
             let rounds = device.loadedInitial.dropLast(isUnnoticed ? 1 : 0)
@@ -332,8 +321,8 @@ package struct Verifier: Sendable {
         guard let device = finding.device else { return finding }
         var finding = finding
         switch finding.places[0].stream {
-        case .source, .sourceDevices: finding.device = source.account.devices.idstr(of: device)
-        case .destination, .destinationDevices: finding.device = destination.account.devices.idstr(of: device)
+        case .source, .sourceDevices: finding.device = source.names.idstr(of: device)
+        case .destination, .destinationDevices: finding.device = destination.names.idstr(of: device)
         }
         return finding
     }

@@ -6,9 +6,9 @@ import Foundation
 struct Ackmatrix: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ackmatrix",
-        abstract: "Tests the switchover-ACK handshake of VFIO live migration, with real QEMU binaries and mock devices.",
+        abstract: "Test the switchover-ACK handshake of VFIO live migration, with real QEMU binaries and mock devices.",
         discussion: """
-            Exit status: 0 everything as predicted, 1 a finding, 2 wrong usage or a broken environment.
+            Exit status: 0 if everything is as predicted, 1 for a finding, 2 for wrong usage or a broken environment.
             """,
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
@@ -31,8 +31,8 @@ struct Ackmatrix: AsyncParsableCommand {
                 print("finding: \(finding)")
                 return Int32(1)
             } catch  where Task.isCancelled {
-                // Whatever error came of it, this is what happened.
-                FileHandle.standardError.write(Data("interrupted; every QEMU has ended\n".utf8))
+                // The cancellation is the cause of any error that it led to.
+                FileHandle.standardError.write(Data("interrupted; every QEMU process has ended\n".utf8))
                 return Int32(2)
             } catch {
                 let status = exitCode(for: error)
@@ -46,10 +46,10 @@ struct Ackmatrix: AsyncParsableCommand {
         }
         let interrupted = Signals(cancel: work)
         let status = await work.value
-        // The run is over and everything is reaped: now the signal may do what it does.
+        // The run is over and every child is reaped: now the signal takes its usual effect.
         interrupted.reraise()
         guard !resultsAreLost.load(ordering: .relaxed) else {
-            FileHandle.standardError.write(Data("standard output cannot be written: its results are lost\n".utf8))
+            FileHandle.standardError.write(Data("standard output cannot be written, so the results are lost\n".utf8))
             Foundation.exit(2)
         }
         Foundation.exit(status)

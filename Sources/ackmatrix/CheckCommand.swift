@@ -1,26 +1,28 @@
-/// `ackmatrix check`: the verifier's judgement of what was recorded anywhere: traces, cell folders, plain logs.
+/// `ackmatrix check`: the verifier judges recorded migrations: traces, cell folders, plain logs.
 import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
 import Plan
+import Running
 import Verification
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Judge traces, cell folders, or the one or two trace logs of a migration.",
         discussion: """
-            A PATH is a trace (.trace), a folder of such, a cell folder (cell.trace in it), or a plain log of QEMU's: a pair is taken as the two \
-            sides of one migration, whichever comes first; a single one is judged as far as one side goes. A libvirt per-domain log \
-            (/var/log/libvirt/qemu/NAME.log) is such a log where QEMU traces to stderr: its last start with a migration is judged.
+            A PATH is a trace (.trace), a folder of traces, a cell folder (with a cell.trace in it), or a QEMU trace log. Two logs are the \
+            two sides of one migration, in any order; one log is judged as far as one side goes. Of a libvirt per-domain log \
+            (/var/log/libvirt/qemu/NAME.log, where QEMU traces to stderr) the last start with a migration is judged.
 
-            A trace that carries the verdict of its recording must be judged the same again, broken rules included; then what is broken \
-            is as recorded and no finding. Exit status: 0 nothing broken (or as recorded), 1 a finding, 2 a PATH that cannot be judged.
+            A trace that carries the verdict of its recording must be judged the same way again; a rule that was broken then is no \
+            finding. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be \
+            judged.
             """)
 
     @Argument(help: ArgumentHelp("Traces, cell folders, folders of traces, or one or two logs.", valueName: "PATH")) var paths: [String]
 
-    @Flag(help: "Show the account of every handshake, not only of those with a finding.") var verbose = false
+    @Flag(help: "Print the account of every handshake, not only of those with a finding.") var verbose = false
 
     func run() throws {
         var inputs = Inputs()
@@ -112,10 +114,10 @@ private struct Inputs {
         if FileManager.default.fileExists(atPath: path + "/results.jsonl") { return try add(path + "/cells") }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         let held = names.filter { $0.hasSuffix(".trace") }
-        let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(CellRunner.traceFile)") }
+        let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(Cell.traceFile)") }
         guard !held.isEmpty || !cells.isEmpty else {
             throw Environment(
-                "\(path): expected a cell folder or a folder of traces, found no \(CellRunner.traceFile) and no *.trace in it")
+                "\(path): expected a cell folder or a folder of traces, found no \(Cell.traceFile) and no *.trace in it")
         }
         traces += held.map { "\(path)/\($0)" }
         for cell in cells { try add("\(path)/\(cell)") }

@@ -5,12 +5,13 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 
-/// What runs a side of the comparison.
+/// What runs one side of the comparison.
 enum ComparedSide: ExpressibleByArgument, Equatable {
     case qemu
     case engine
-    /// What `ackmatrix run --keep-all` left there.
+    /// The folder that `ackmatrix run --keep-all` has written.
     case recorded(String)
 
     init?(argument: String) {
@@ -43,12 +44,14 @@ struct CompareCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
-            Two runs of a cell are equal when they end alike, break the same rules, have the same requests, approvals and ACKs by device, and when \
-            each thread of QEMU's design, and each device, has the same events of the protocol in the same order: statuses, run states, device \
-            states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. How often and how long is not compared.
+            Two runs of a cell are equal if they end alike, break the same rules, have the same requests, approvals and ACKs for each \
+            device, and if each thread of QEMU's design, and each device, has the same protocol events in the same order: statuses, run \
+            states, device states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. The number of \
+            iterations and their times are not compared.
 
-            Where who is faster decides, the engine must be able to go the way that was observed: it runs with up to --seeds seeds. \
-            harness/matrix/differences.yaml lists known differences; one that shows nowhere any more is a finding.
+            Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to --seeds \
+            seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from QEMU. The report \
+            counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, unless the entry says why.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
             """)
@@ -57,23 +60,23 @@ struct CompareCommand: AsyncParsableCommand {
     @OptionGroup var matrix: MatrixOptions
     @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: ArgumentHelp("What is examined.", valueName: "SIDE"))
+    @Option(help: ArgumentHelp("The side that is examined.", valueName: "SIDE"))
     var left = ComparedSide.engine
 
-    @Option(help: ArgumentHelp("What is taken for right.", valueName: "SIDE"))
+    @Option(help: ArgumentHelp("The side that is the reference.", valueName: "SIDE"))
     var right = ComparedSide.qemu
 
-    @Option(help: "How many cells run at once. (default: one for each processor)")
+    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
     var jobs: Int?
 
-    @Option(help: "Seeds that the engine is run with, at most, until it goes the way that was observed of a race.")
+    @Option(help: "The largest number of seeds with which the engine runs to reach the observed ending of a race.")
     var seeds = 64
 
     @Option(
-        help: ArgumentHelp("The list of known differences. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
+        help: ArgumentHelp("The list of differences that are excused. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
     var differenceList: String?
 
-    @Flag(help: "Print every difference of a cell, and the list's entries that explain some.")
+    @Flag(help: "Print every difference of every cell, with the entry of the list that excuses it.")
     var verbose = false
 
     func validate() throws {
@@ -85,22 +88,22 @@ struct CompareCommand: AsyncParsableCommand {
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
         let sides = [left, right]
-        let known =
-            sides.contains(.engine)
-            ? try KnownDifferences(path: differenceList ?? Harness.root() + "/harness/matrix/differences.yaml", axes: file.axes)
-            : KnownDifferences()
+        let deviationFile = try deviations.file(file)
+        let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
+        var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
+        // Two runs of QEMU differ by chance alone.
+        if !sides.contains(.engine) { list = list.only(.chance) }
         let (cells, missing) = try cells(of: file, probed)
         for sentence in missing { Harness.note("missing: \(sentence)") }
         let runner = CellRunner(
-            binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: try deviations.file(file),
+            binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
         let folder = try RunFolder()
         var comparison = EngineComparison(
-            found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), known: known)
-        comparison.sometimes = { cell in runner.rulesBrokenSometimes(in: cell) }
+            found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
         comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
         comparison.seeds = left == .engine ? seeds : 0
-        var report = CompareReport(total: cells.count, known: known, left: left.name, verbose: verbose, namesAll: known.all.isEmpty)
+        var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -117,7 +120,7 @@ struct CompareCommand: AsyncParsableCommand {
         let needsEngine = [left, right].contains(.engine)
         // A cell is asked for by the name of either kind.
         var options = matrix
-        options.cell = matrix.cell.map { $0.replacing(QEMUBinary.enginePrefix, with: "") }
+        options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
         let (qemuCells, missing) = try options.cells(of: file, probed)
         guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
         let tier = matrix.cell.isEmpty ? matrix.tier : .full
@@ -147,7 +150,7 @@ struct CompareCommand: AsyncParsableCommand {
             for candidate in [cell.qemu, cell.engine] {
                 if let run = try ComparedRun(candidate, keptIn: path + "/cells", endings: endings) { return run }
             }
-            throw EngineRefusal("\(path) has no such cell")
+            throw UnmetNeed("\(path) has no such cell")
         }
     }
 }
@@ -165,11 +168,11 @@ private struct CompareReport {
     private let start: ContinuousClock.Instant
     var nameWidth = 0
 
-    init(total: Int, known: KnownDifferences, left: String, verbose: Bool, namesAll: Bool) {
+    init(total: Int, list: DifferenceList, left: String, verbose: Bool) {
         self.total = total
         self.left = left
         self.verbose = verbose
-        summary = ComparisonSummary(known: known)
+        summary = ComparisonSummary(list: list)
         start = clock.now
     }
 
@@ -202,31 +205,44 @@ private struct CompareReport {
         let start = "\(name(comparison.cell))  \(comparison.ending)  "
         switch comparison.outcome {
         case .equal: screen.say(start + "equal" + (comparison.isForced ? " (forced branch)" : ""))
-        case .reached(let runs, let isWhole):
-            screen.say(start + "race, reached with seed \(runs)" + (isWhole ? ", event by event" : ", in ending and counts"))
+        case .excused(let account, let seed):
+            let kind = account.hasExcused(.difference) ? "equal but for listed differences" : "equal but for chance"
+            screen.say(start + kind + (seed.map { ", equal with seed \($0)" } ?? "") + ids(account))
+            if verbose { list(account) }
+        case .reached(let runs, let account):
+            screen.say(
+                start + "race, reached with seed \(runs)" + (account.isEqual ? ", event by event" : ", in ending and counts") + ids(account)
+            )
+            if verbose { list(account) }
         case .notComparable: screen.say(start + "race")
         case .notReached(let observed, let ways):
             screen.say(start + "NOT REACHED")
             screen.say("    observed   \(observed)")
             for way in ways.prefix(8) { screen.say("    reached    \(way)") }
             if ways.count > 8 { screen.say("    reached    ... \(ways.count - 8) more ways") }
-        case .differs(let differences):
-            let unlisted = differences.filter { $0.known == nil }
-            let ids = Set(differences.compactMap(\.known)).sorted().joined(separator: ", ")
-            screen.say(
-                start
-                    + (unlisted.isEmpty
-                        ? "known difference \(ids)" : "DIFFERS: \(unlisted.count)" + (ids.isEmpty ? "" : ", and known: \(ids)")))
-            let most = verbose ? Int.max : 6
-            for difference in (verbose ? differences : unlisted).prefix(most) {
-                let leg = difference.leg.map { "leg \($0), " } ?? ""
-                let known = difference.known.map { " (known: \($0))" } ?? ""
-                for (index, line) in difference.difference.description.enumerated() {
-                    screen.say("    " + (index == 0 ? leg + line + known : line))
-                }
-            }
-            if unlisted.count > most { screen.say("    ... \(unlisted.count - most) more; see --verbose") }
+        case .differs(let account):
+            screen.say(start + "DIFFERS: \(account.unlisted.count)" + ids(account))
+            list(account)
         }
+    }
+
+    /// The entries that excuse a difference, for the end of a line.
+    private func ids(_ account: DifferenceAccount) -> String {
+        let ids = Set(account.excused.map(\.entry.id)).sorted()
+        return ids.isEmpty ? "" : "; excused by " + ids.joined(separator: ", ")
+    }
+
+    private func list(_ account: DifferenceAccount) {
+        let most = verbose ? Int.max : 6
+        for located in account.unlisted.prefix(most) { say(located, "") }
+        if account.unlisted.count > most { screen.say("    ... \(account.unlisted.count - most) more; see --verbose") }
+        guard verbose else { return }
+        for excuse in account.excused { say(excuse.located, " (excused by \(excuse.entry.id))") }
+    }
+
+    private func say(_ located: LocatedDifference, _ excuse: String) {
+        let leg = located.leg.map { "leg \($0), " } ?? ""
+        for (index, line) in located.difference.description.enumerated() { screen.say("    " + (index == 0 ? leg + line + excuse : line)) }
     }
 
     func interrupted() {
@@ -245,11 +261,18 @@ private struct CompareReport {
             }
         }
         var findings = summary.findings
+        let byEntry = summary.excusedByEntry
+        if !byEntry.isEmpty {
+            screen.say("excused by the list (entry: differences in cells):")
+            for (entry, excuses) in byEntry where excuses.cells > 0 || isWhole {
+                screen.say("  \(entry.id): \(excuses.differences) in \(excuses.cells)")
+            }
+        }
         if isWhole {
             for entry in summary.absent {
-                screen.say("known difference \(entry.id): no longer differs, in no cell that it concerns; take it from the list")
+                screen.say("finding: the entry '\(entry.id)' excused no difference in any cell that it is about; remove it from the list")
             }
-            for entry in summary.idle { screen.say("known difference \(entry.id): concerns no cell that was compared") }
+            for entry in summary.idle { screen.say("the entry '\(entry.id)' is about no cell that was compared") }
             findings += summary.absent.count
         }
         if summary.forced > 0 { screen.say("\(summary.forced) of the cells are branches of races, each forced") }

@@ -6,6 +6,7 @@ import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Running
 
 struct CellOptions: ParsableArguments {
     @OptionGroup var binaries: BinaryOptions
@@ -22,9 +23,9 @@ struct CellOptions: ParsableArguments {
         var options = MatrixOptions()
         options.cell = [name]
         options.tier = .engine
-        let isEngine = name.contains(QEMUBinary.enginePrefix)
+        let isOfEngine = name.contains(SideImplementation.enginePrefix)
         let binaries =
-            if isEngine {
+            if isOfEngine {
                 ProbedBinary.engines + ProbedBinary.enginesWhenNamed.filter { name.contains($0.binary.name) }
             } else if let binaries {
                 binaries
@@ -39,13 +40,13 @@ struct CellOptions: ParsableArguments {
                     + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
         }
         let runner = CellRunner(
-            binaries: binaries, shim: isEngine ? "" : try Harness.shim(), deviations: try deviations.file(file),
+            binaries: binaries, shim: isOfEngine ? "" : try Harness.shim(), deviations: try deviations.file(file),
             policy: deviations.deviations)
         let folder = try RunFolder()
         let place = folder.path + "/c"
         do {
             return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
-        } catch let refusal as EngineRefusal {
+        } catch let refusal as UnmetNeed {
             throw ValidationError("\(chosen.name): the engine does not model it: \(refusal)")
         }
     }

@@ -3,10 +3,12 @@ import EnginePeer
 import Foundation
 import Glibc
 import Matrix
+import Plan
+import Running
 
 struct EngineAccount {
     /// Cells that the engine does not model, once each, in the order they came.
-    private(set) var leftOut: [(cell: Cell, refusal: EngineRefusal)] = []
+    private(set) var leftOut: [(cell: Cell, refusal: UnmetNeed)] = []
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
     private(set) var rounds: [(cells: Int, seconds: Double)] = []
@@ -29,11 +31,11 @@ struct EngineAccount {
         cells += 1
         rounds[rounds.count - 1].cells += 1
         events += result.events
-        let devices = result.cell.scenario.devices
+        let devices = result.cell.lastForecast.scenario.devices
         if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 
-    mutating func leaveOut(_ cell: Cell, _ refusal: EngineRefusal) {
+    mutating func leaveOut(_ cell: Cell, _ refusal: UnmetNeed) {
         if knownLeftOut.insert(cell.name).inserted { leftOut.append((cell, refusal)) }
     }
 

@@ -9,33 +9,34 @@ import SystemPackage
 
 struct ExperimentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "experiment", abstract: "Measure what per-device ACKs change, beside the numbers published with them.",
+        commandName: "experiment", abstract: "Measure what per-device ACKs change, beside the published numbers.",
         subcommands: [Downtime.self])
 
     struct Downtime: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Downtime of a large guest with one busy device that re-initialises, with and without the re-ACK.",
+            abstract: "Measure the downtime of a large guest with one busy device that re-initialises, with and without per-device ACKs.",
             discussion: """
-                Three series of migrations, those with and without the re-ACK in turn: one REINIT, medians beside the published numbers; none \
-                to eight REINITs; and a stream of them that never ends, with more and more quiet between two, to find where migration stops \
-                converging. It takes some four minutes on an idle machine with two processors, and should have it to itself.
+                Three series of migrations run, in per-device and in legacy mode in turn: with one REINIT (medians beside the published \
+                numbers); with none to eight REINITs; and with an endless stream of REINITs at growing intervals, to find the interval at \
+                which migration converges. They take about four minutes on an idle machine with two processors; nothing else should run \
+                meanwhile.
 
-                FOLDER/downtime.json has every measured number, and FOLDER/downtime.svg, convergence.svg and their .png the charts. These are \
-                drawn by matplotlib, which harness/experiment/charts fetches into the user's cache.
+                FOLDER/downtime.json has every measured number; FOLDER/downtime.svg, convergence.svg and their .png are the charts, which \
+                are drawn by matplotlib. harness/experiment/charts fetches it into the user's cache.
                 """)
 
         @OptionGroup var binaries: BinaryOptions
 
-        @Option(help: ArgumentHelp("The binary that is both sides. (default: the last one that knows both modes)", valueName: "NAME"))
+        @Option(help: ArgumentHelp("The binary that is both sides. (default: the last one that has both modes)", valueName: "NAME"))
         var name: String?
 
-        @Option(help: "Migrations of the comparison, each way.")
+        @Option(help: "The number of migrations of the comparison, in each mode.")
         var runs = 5
 
-        @Option(help: "What device data and rates are divided by; 1 moves a whole GiB, and wants fast processors.")
+        @Option(help: "The divisor of device data and rates; with 1 a whole GiB is moved, which needs fast processors.")
         var scale = 8
 
-        @Option(help: ArgumentHelp("Where the results go. (default: .build/results/experiment)", valueName: "FOLDER"))
+        @Option(help: ArgumentHelp("The folder for the results. (default: .build/results/experiment)", valueName: "FOLDER"))
         var results: String?
 
         @Flag(inversion: .prefixedNo, help: "Draw the charts.")
@@ -77,8 +78,8 @@ struct ExperimentCommand: AsyncParsableCommand {
             let probed = try await Harness.probed(binaries.binaries()).filter { name == nil || $0.binary.name == name }
             guard let binary = probed.last(where: { $0.features.hasLegacyProperty }) else {
                 throw Environment(
-                    name.map { "no binary named \($0) with both modes is at hand; see: ackmatrix qemu list" }
-                        ?? "no binary at hand knows both modes: QEMU 11.1 or later is needed; see: ackmatrix qemu list")
+                    name.map { "no binary named \($0) with both modes is available; see: ackmatrix qemu list" }
+                        ?? "no available binary has both modes: QEMU 11.1 or later is needed; see: ackmatrix qemu list")
             }
             let machines = binary.features.machineTypes.filter {
                 $0.hasPrefix("pc-q35-") && binary.features.mode(machine: $0) == .perDevice

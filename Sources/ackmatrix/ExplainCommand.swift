@@ -5,14 +5,15 @@ import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Reports
 import Verification
 
 struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say in at most 60 lines what a cell shows, which rule broke, and why.",
+        commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
-            CELL is a cell's name, which is then run, or the folder of a cell that a run has kept. The text has both command lines, the QMP \
-            commands, the device scripts, the first broken rule and ten lines of each side's log.
+            CELL is the name of a cell, which then runs, or the folder of a cell that a run has kept. The text has both command lines, the \
+            QMP commands, the device scripts, the first broken rule and ten lines of each side's log.
             """)
 
     @OptionGroup var options: CellOptions
@@ -30,8 +31,8 @@ struct ExplainCommand: AsyncParsableCommand {
         let trace = result.tellingLeg < traces.count ? traces[result.tellingLeg] : nil
         let plan = result.cell.plan
         let explanation =
-            result.cell.isEngine
-            // Nobody sent it commands; what they would set it to it was set to.
+            result.cell.kind == .engine
+            // The engine receives no commands; it starts with the settings that they would make.
             ? Explanation(
                 result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: result.tellingLeg)),
                 destinationCommands: try settings(plan.legs[result.tellingLeg].destination))
@@ -44,9 +45,9 @@ struct ExplainCommand: AsyncParsableCommand {
 
     /// Of a folder that a run has kept: what its trace says, without a prediction.
     private func kept(_ folder: String) throws -> String {
-        let path = folder + "/" + CellRunner.traceFile
+        let path = folder + "/" + Cell.traceFile
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(folder): expected a cell's folder, found no \(CellRunner.traceFile) in it")
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
@@ -61,7 +62,7 @@ struct ExplainCommand: AsyncParsableCommand {
     }
 
     private func commands(_ side: String) -> [String] {
-        // What only asks changes nothing.
+        // A query changes nothing, so it is left out.
         ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
             .filter { !$0.contains("\"execute\":\"query-") }
     }

@@ -1,18 +1,20 @@
-/// `ackmatrix findings`: what released versions do wrong, as a text; and whether each is still shown, by its script alone.
+/// `ackmatrix findings`: writes the text about what released versions do wrong, and reproduces each finding by its script alone.
 import ArgumentParser
 import Foundation
 import Matrix
 import MigrationTrace
 import Plan
 import QEMUPeer
+import Reports
+import Running
 
 struct FindingsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "findings", abstract: "Print Traces/FINDINGS.md, made anew from its data; or show each finding again.",
+        commandName: "findings", abstract: "Print Traces/FINDINGS.md, generated from its data, or reproduce each finding.",
         discussion: """
-            The text is made from harness/matrix/findings.yaml, the known deviations, and the golden traces in Traces. With --reproduce the \
-            standalone script of each finding's cell is written and run as a stranger would: in a folder outside the repository, with an empty \
-            environment and a copy of the shim. The last line has the counts; exit status 1 says that one was not reproduced.
+            The text is generated from harness/matrix/findings.yaml, the known deviations, and the golden traces in Traces. --reproduce \
+            writes the standalone script of each finding's cell and runs it in a folder outside the repository, with an empty environment \
+            and a copy of the shim. The last line has the counts; exit status 1 means that at least one finding was not reproduced.
             """)
 
     @OptionGroup var options: CellOptions
@@ -20,13 +22,13 @@ struct FindingsCommand: AsyncParsableCommand {
     @Flag(help: "Run the standalone script of each finding, and count what is reproduced.")
     var reproduce = false
 
-    @Flag(help: "Print an entry to be filled in for each known deviation that has none, with a cell that shows it.")
+    @Flag(help: "Print a template for each known deviation without a finding, with a cell that shows the deviation.")
     var stubs = false
 
-    @Option(help: ArgumentHelp("Only the finding of this id; may repeat.", valueName: "ID"))
+    @Option(help: ArgumentHelp("Only the finding with this identifier; may repeat.", valueName: "ID"))
     var only: [String] = []
 
-    @Option(help: "With --reproduce: how often each script runs.")
+    @Option(help: "With --reproduce: the number of times that each script runs.")
     var `repeat` = 1
 
     func validate() throws {

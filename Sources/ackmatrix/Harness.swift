@@ -8,7 +8,9 @@ import Synchronization
 
 /// Options that say which QEMU binaries there are.
 struct BinaryOptions: ParsableArguments {
-    @Option(name: .customLong("qemu"), help: ArgumentHelp("Your own build, started as it is; may repeat.", valueName: "NAME=PATH"))
+    @Option(
+        name: .customLong("qemu"),
+        help: ArgumentHelp("Add a custom QEMU build, or replace the fetched one of this name; may repeat.", valueName: "NAME=PATH"))
     var own: [String] = []
 
     func binaries() throws -> QEMUBinaries {

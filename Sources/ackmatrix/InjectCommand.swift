@@ -1,30 +1,31 @@
-/// `ackmatrix inject`: makes every place of a migration in the engine fail, one in each run, and says whose the guest was at the end.
+/// `ackmatrix inject`: makes every place of a migration in the engine fail, one in each run, and reports which side has the guest at the
+/// end.
 import ArgumentParser
 import EnginePeer
+import Exploration
 import Foundation
-import Matrix
 import MigrationTrace
 import Plan
 
 struct InjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inject", abstract: "Inject a failure at every place of a migration in the engine, and see that one guest is left.",
+        commandName: "inject", abstract: "Inject a failure at every place of a migration in the engine, and check that one guest is left.",
         discussion: """
-            A run without a failure counts the places of each scenario: calls on devices, elements the source writes, messages the destination \
-            writes, statuses either side enters, steps the threads take. Then each place fails once in a run of its own: a call with EIO, \
-            also with its recovery; the connection breaks; the migration is cancelled; the destination is killed. Places of one kind that repeat \
-            fail at the first, the second and the last of them (--all: at each).
+            A run without a failure counts the places of each scenario: calls on devices, elements that the source writes, messages that \
+            the destination writes, statuses that either side enters, steps of the threads. Then each place fails once, in a run of its \
+            own: a call returns EIO, also with the recovery state refused; the connection breaks; the migration is cancelled; the \
+            destination is killed. Of places of one kind that repeat, the first, the second and the last one fail (--all: each one).
 
-            At the end the source runs its guest with all its devices RUNNING, or the destination has the guest and the source is at rest; \
-            postcopy that is paused is recovered over a new connection. The devices themselves are asked, and the verifier must say the same \
-            of the log. Anything else is a finding, and the exit status 1.
+            At the end the source runs its guest with all its devices in RUNNING, or the destination has the guest and the source is at \
+            rest. A paused postcopy is recovered over a new connection. The devices' own states are checked, and the verifier's verdict on \
+            the log must agree. Anything else is a finding, with exit status 1.
 
-            A message that was written is read, whatever breaks behind it: that the last message may be lost without its writer's knowing is the \
-            problem of the two generals, which no order of messages solves.
+            A message that was written is read, whatever breaks after it. If the last message could be lost, its writer could not know \
+            whether it arrived: the two generals' problem, which no order of messages solves.
             """)
 
     @Option(
-        help: "The engine's generation, as 10.0 or 11.1, with the known wrongs of its release; with -corrected behind it, without them.")
+        help: "The engine's generation, such as 11.1 with the known defects of its release, or 11.1-corrected without them.")
     var generation = "11.1-corrected"
 
     @Option(help: ArgumentHelp("Only this scenario; may repeat.", valueName: "NAME"))
@@ -32,19 +33,20 @@ struct InjectCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "One failure only, in one scenario: source.v0.set-state.2:eio, forward.7:break, step.300:cancel.", valueName: "PLACE"))
+            "Only this failure, in one scenario, such as source.v0.set-state.2:eio, forward.7:break or step.300:cancel.", valueName: "PLACE"
+        ))
     var place: String?
 
-    @Flag(help: "Inject at every place, also where places of one kind repeat.")
+    @Flag(help: "Let every place fail, also where places of one kind repeat.")
     var all = false
 
-    @Flag(help: "With --place: print what both sides and their devices log.")
+    @Flag(help: "With --place: print the log of both sides and their devices.")
     var events = false
 
-    @Option(help: "Makes the steps take uneven times; 0 leaves nothing to chance.")
+    @Option(help: "Makes the steps take uneven times; with 0 nothing is random.")
     var seed: UInt64 = 0
 
-    @Option(help: "How many runs at once. (default: one for each processor)")
+    @Option(help: "The number of runs at the same time. (default: one for each processor)")
     var jobs: Int?
 
     func validate() throws {
@@ -59,7 +61,8 @@ struct InjectCommand: AsyncParsableCommand {
     func run() async throws {
         guard let known = InjectionScenario.all(generation: generation) else {
             throw ValidationError(
-                "--generation: expected one of \(ProbedBinary.engineNames.joined(separator: ", ")), or one of them with -corrected, found '\(generation)'"
+                "--generation: expected one of \(ProbedBinary.engineNames.joined(separator: ", ")), with or without -corrected, "
+                    + "found '\(generation)'"
             )
         }
         if let unknown = scenario.first(where: { name in !known.contains { $0.name == name } }) {
@@ -79,7 +82,8 @@ struct InjectCommand: AsyncParsableCommand {
         say("")
         for line in summary.allowances() + summary.findingLines() { say(line) }
         say(
-            "\(generation), seed \(seed): \(summary.counted) places counted, \(summary.counted - summary.places) of them left out as repetitions; "
+            "\(generation), seed \(seed): \(summary.counted) places counted, "
+                + "\(summary.counted - summary.places) of them left out as repetitions; "
                 + String(format: "%.1f s", (ContinuousClock.now - began) / .seconds(1)))
         say(summary.closingLine)
         if !summary.findings.isEmpty {
@@ -94,8 +98,8 @@ struct InjectCommand: AsyncParsableCommand {
         let record = result.record
         func line(_ name: String, _ side: InjectedSide) -> String {
             let devices = side.devices.sorted { $0.key < $1.key }.map { " \($0.key) \($0.value.rawValue)" }.joined()
-            return
-                "\(name): \(side.status ?? "no migration"), \(side.isGone ? "process ended" : side.runState),\(devices.isEmpty ? " no devices" : devices)"
+            let guest = side.isGone ? "process ended" : side.runState
+            return "\(name): \(side.status ?? "no migration"), \(guest),\(devices.isEmpty ? " no devices" : devices)"
         }
         say(line("source", record.source))
         say(line("destination", record.destination))

@@ -6,16 +6,16 @@ import Matrix
 
 struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Name the cells that the binaries at hand can show, a line each; or say what the matrix covers.")
+        commandName: "list", abstract: "Print the name of each cell that the available sides can run, or what the matrix covers.")
 
     @OptionGroup var binaries: BinaryOptions
     @OptionGroup var sides: SideOptions
     @OptionGroup var matrix: MatrixOptions
 
-    @Flag(help: "For every pair of axis values: covered, excluded with its reason, or open. Open pairs are a finding.")
+    @Flag(help: "For each pair of axis values print whether it is covered, excluded with a reason, or open. An open pair is a finding.")
     var coverage = false
 
-    @Flag(help: "Name the drivers, with what each does around the migration.")
+    @Flag(help: "Print the name of each driver, and what it does around the migration.")
     var drivers = false
 
     func run() async throws {
@@ -28,7 +28,7 @@ struct ListCommand: AsyncParsableCommand {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
             for sentence in missing { Harness.note("missing: \(sentence)") }
             // What the engine does not model is no cell of its own.
-            let modelled = cells.filter { !$0.isEngine || EngineRefusal($0.plan) == nil }
+            let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
             for cell in modelled { print(cell.name) }
             if modelled.count < cells.count {
                 Harness.note("missing: \(cells.count - modelled.count) cells that the engine does not model; a run names the reasons")

@@ -7,9 +7,10 @@ import Verification
 
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "log", abstract: "Read QEMU trace logs, shim logs or libvirt's per-domain logs, and say what is in them.",
+        commandName: "log", abstract: "Read QEMU trace logs, shim logs or libvirt per-domain logs, and count what they hold.",
         discussion:
-            "Every line is typed or counted; folding and unfolding must give the same events. Lines of a known event that cannot be read are a finding."
+            "Each line is read as a typed event or counted as unknown. Folding and unfolding must give the same events, and a line of a "
+            + "known event that cannot be read is a finding."
     )
 
     @Argument(help: "Logs.") var files: [String]
@@ -52,7 +53,8 @@ struct TraceCommand: ParsableCommand {
         commandName: "trace", abstract: "Read traces in the format of Traces/FORMAT.md.", subcommands: [Check.self])
 
     struct Check: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Say what each trace holds, or line, byte and reason of its refusal.")
+        static let configuration = CommandConfiguration(
+            abstract: "Print what each trace holds, or line, byte and reason if the trace is refused.")
 
         @Argument(help: "Traces.") var files: [String]
 
@@ -64,7 +66,8 @@ struct TraceCommand: ParsableCommand {
                     let handshake = Handshake(trace)
                     let entries = StreamName.allCases.reduce(0) { $0 + trace[$1].count }
                     print(
-                        "\(file): \(trace.header.cell), \(trace.header.source.version) -> \(trace.header.destination.version), \(trace.header.outcome); "
+                        "\(file): \(trace.header.cell), \(trace.header.source.version) -> \(trace.header.destination.version), "
+                            + "\(trace.header.outcome); "
                             + "\(entries) entries, \(trace.edges.count) edges; requests \(handshake.requestCount), approvals "
                             + "\(handshake.approvals.values.reduce(0, +)), ACKs \(handshake.acksCounted)")
                 } catch let error as TraceError {

@@ -1,16 +1,17 @@
-/// Which cells a command is about.
+/// The options that select cells.
 import ArgumentParser
 import EnginePeer
 import Foundation
 import Matrix
 import Plan
+import Running
 
 extension Tier: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}
 extension Tampering: ExpressibleByArgument {}
 extension RecordMode: ExpressibleByArgument {}
 
-/// Which kinds of sides the cells are of.
+/// The kinds of sides.
 enum Sides: String, CaseIterable, ExpressibleByArgument {
     case qemu, engine, all
 }
@@ -18,15 +19,15 @@ enum Sides: String, CaseIterable, ExpressibleByArgument {
 struct SideOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The sides of the cells: qemu binaries, the engine in this process, or all, first one and then the other.",
-            discussion:
-                "Sides of two kinds are not paired. (default: all; with --cell engine where a name has engine@ in it, else qemu; with --tier engine, engine)"
+            "The kind of sides: qemu binaries, the engine in this process, or all (first the one, then the other).",
+            discussion: "A cell never mixes the two kinds. (default: all; with --cell: engine for a name with engine@ in it, else qemu; "
+                + "with --tier engine: engine)"
         ))
     var sides: Sides?
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message are there only when named.",
+            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message run only if they are named.",
             valueName: "GENERATION"))
     var engine: [String] = []
 
@@ -41,7 +42,7 @@ struct SideOptions: ParsableArguments {
     func kinds(_ matrix: MatrixOptions) -> Sides {
         if let sides { return sides }
         if matrix.tier == .engine || !engine.isEmpty { return .engine }
-        let ofEngine = matrix.cell.count { $0.contains(QEMUBinary.enginePrefix) }
+        let ofEngine = matrix.cell.count { $0.contains(SideImplementation.enginePrefix) }
         return matrix.cell.isEmpty ? .all : ofEngine == 0 ? .qemu : ofEngine == matrix.cell.count ? .engine : .all
     }
 
@@ -63,11 +64,11 @@ struct MatrixOptions: ParsableArguments {
 
     @Option(
         help:
-            "How much of it: quick is a part of default, default of full, and full of engine, whose cells are many and of the engine only.")
+            "How much of the matrix runs. Each tier contains the one before it: quick, default, full, engine (only the engine runs it).")
     var tier = Tier.default
 
     @Option(
-        help: ArgumentHelp("Only this cell; where no cell has this very name, those whose names contain it. May repeat.", valueName: "TEXT")
+        help: ArgumentHelp("Only the cell of this name or, if no cell has it, those whose names contain it; may repeat.", valueName: "TEXT")
     )
     var cell: [String] = []
 
@@ -75,57 +76,76 @@ struct MatrixOptions: ParsableArguments {
         try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml")
     }
 
-    /// The cells of `file` that are selected, in its order, and what cannot be shown with these binaries.
+    /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they come in the file's order;
+    /// else those that have such a name, in the order of the options, and then those whose names contain such a text.
     func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
-        // A cell that is asked for by name may be of any tier that its sides have.
-        let made =
-            try cell.isEmpty
-            ? [Recipe.cells(of: file, tier: tier, binaries: binaries)]
-            : SideKind.allCases.map { kind in
-                try Recipe.cells(
-                    of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind })
+        guard !cell.isEmpty else {
+            let made = try Recipe.cells(of: file, tier: tier, binaries: binaries)
+            guard !made.cells.isEmpty else {
+                throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
             }
-        let (cells, missing) = (made.flatMap(\.cells), made.flatMap(\.missing).map(\.description))
-        guard !cells.isEmpty else { throw Environment("no cell can be run with the binaries at hand; see: ackmatrix qemu list") }
-        let names = Set(cells.map(\.name))
-        guard !cell.isEmpty else { return (cells, missing) }
-        let chosen = cells.filter { candidate in
-            cell.contains { names.contains($0) ? candidate.name == $0 : candidate.name.contains($0) }
+            return (made.cells, made.missing.map(\.description))
         }
+        var chosen: [Cell] = []
+        var texts: [String] = []
+        for name in cell {
+            let found = try Recipe.cell(named: name, of: file, binaries: binaries)
+            if let cell = found.cell {
+                if !chosen.contains(where: { $0.name == name }) { chosen.append(cell) }
+            } else if let reason = found.missing.first {
+                throw ValidationError("--cell: \(name) cannot be made here: \(reason)")
+            } else {
+                texts.append(name)
+            }
+        }
+        guard !texts.isEmpty else { return (chosen, []) }
+        let names = Set(chosen.map(\.name))
+        // A cell that is asked for by name may be of any tier that its sides have.
+        let made = try SideKind.allCases.map { kind in
+            try Recipe.cells(of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind }) {
+                name in
+                !names.contains(name) && texts.contains { name.contains($0) }
+            }
+        }
+        chosen += made.flatMap(\.cells)
         guard !chosen.isEmpty else {
             try refuseEnginesAlone(file, binaries)
             throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list --tier full")
         }
-        return (chosen, missing)
+        return (chosen, made.flatMap(\.missing).map(\.description))
     }
 }
 
 extension MatrixOptions {
     /// Says of cells that the engine has, and that were asked for without it, why no binary here has them.
     private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
-        guard !binaries.contains(where: \.binary.isEngine) else { return }
-        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines).cells
-        guard let own = engines.first(where: { engine in cell.contains { engine.sharedName.contains($0) } }) else { return }
+        guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
+        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines) { name in
+            cell.contains { name.replacing(SideImplementation.enginePrefix, with: "").contains($0) }
+        }
+        guard let own = engines.cells.first else { return }
         if let reason = own.engineAlone {
             throw ValidationError("--cell: only the engine has such a cell, as \(own.name): \(reason)")
         }
-        let isOfLowerTier = try Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines).cells.contains { $0.name == own.name }
+        let isOfLowerTier = try !Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines) { $0 == own.name }.cells.isEmpty
         guard isOfLowerTier else {
             throw ValidationError(
                 "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
         }
         let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
         throw ValidationError(
-            "--cell: no binary at hand has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine")
+            "--cell: no available binary has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine"
+        )
     }
 }
 
 struct DeviationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What known deviations of released versions are: findings (strict), as expected, or ignored.",
+            "How known deviations of released versions count: as findings (strict), as expected, or not at all (ignore).",
             discussion:
-                "With `expected` a deviation that does not show on the versions it was seen on is a finding; on others it is reported as fixed since."
+                "With `expected`, a deviation that does not show on the versions listed for it is a finding; on others it is reported as "
+                + "fixed since."
         ))
     var deviations = DeviationPolicy.expected
 

@@ -1,4 +1,4 @@
-/// `ackmatrix qemu`: gets QEMU binaries and says what they can do.
+/// `ackmatrix qemu`: fetches QEMU binaries and lists what they can do.
 import ArgumentParser
 import Foundation
 import Plan
@@ -7,13 +7,13 @@ import SystemPackage
 
 struct QEMUCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "qemu", abstract: "Get QEMU binaries of several versions, and list what each can judge.",
+        commandName: "qemu", abstract: "Fetch QEMU binaries of several versions, and list what each can do.",
         subcommands: [Fetch.self, List.self])
 
     struct Fetch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Fetch the QEMU of each configured suite into versioned folders of the user cache; no root needed.",
-            discussion: "Arguments pass through to harness/qemu/fetch, which has a --help of its own: ackmatrix qemu fetch -- --help")
+            abstract: "Fetch the QEMU of each configured suite into versioned folders of the user's cache, without root.",
+            discussion: "Arguments are passed on to harness/qemu/fetch; its options: ackmatrix qemu fetch -- --help")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
@@ -36,7 +36,7 @@ struct QEMUCommand: ParsableCommand {
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the binaries: name, exact version, path, probed features.")
+        static let configuration = CommandConfiguration(abstract: "List the binaries: name, exact version, path, and probed features.")
 
         @OptionGroup var binaries: BinaryOptions
 
@@ -45,14 +45,14 @@ struct QEMUCommand: ParsableCommand {
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
             let probed = try await Harness.probed(all)
             var judged: [String: [String]] = [:]
-            for (binary, features) in probed.map({ ($0.binary, $0.features) }) {
-                print(
-                    "\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")"
-                )
+            for side in probed {
+                guard case .qemu(let binary) = side.binary else { continue }
+                let features = side.features
+                let package = features.package.isEmpty ? "" : " (\(features.package))"
+                print("\(binary.name)  \(features.version)\(package)  \(suites[binary.name] ?? "custom build")")
                 print("    path        \(binary.path)")
-                print(
-                    "    features    \(features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", "))"
-                )
+                let known = features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", ")
+                print("    features    \(known)")
                 print("    generation  \(features.generation)")
                 for line in modes(features) { print("    mode        \(line)") }
                 judged[features.generation, default: []].append(binary.name)
@@ -62,7 +62,7 @@ struct QEMUCommand: ParsableCommand {
                 print(
                     "    \(generation.padding(toLength: 6, withPad: " ", startingAt: 0))  "
                         + (judged[generation].map { "judged by " + $0.joined(separator: ", ") }
-                            ?? "no binary here: only your own build can judge it (--qemu NAME=PATH)"))
+                            ?? "no binary is available: add a custom build (--qemu NAME=PATH)"))
             }
         }
 
@@ -70,7 +70,8 @@ struct QEMUCommand: ParsableCommand {
             guard features.hasSwitchoverAck else { return ["none on every machine type"] }
             guard features.hasLegacyProperty else { return ["legacy on every machine type"] }
             return Dictionary(grouping: features.modes, by: \.value).sorted { $0.key.rawValue < $1.key.rawValue }.map { mode, machines in
-                "\(mode.rawValue) on \(machines.map(\.key).sorted { $0.compare($1, options: .numeric) == .orderedAscending }.joined(separator: ", ")) (measured)"
+                let names = machines.map(\.key).sorted { $0.compare($1, options: .numeric) == .orderedAscending }
+                return "\(mode.rawValue) on \(names.joined(separator: ", ")) (measured)"
             }
         }
     }

@@ -1,33 +1,34 @@
-/// `ackmatrix report`: a cell for others to see, in a bug report.
+/// `ackmatrix report`: what a bug report about a cell needs.
 import ArgumentParser
 import Foundation
 import Matrix
 import Plan
+import Reports
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "report", abstract: "Run a cell, and write what a bug report about it needs.",
         discussion: """
-            With --standalone: one POSIX shell script that drives the two QEMUs as the cell does, without this repository, and says whether \
-            what was found here shows there: exit status 0 reproduced, 1 not reproduced, 2 broken environment. It needs the two QEMU \
-            binaries and the preload shim: QEMU_SOURCE, QEMU_DESTINATION and SHIM in its environment, by default those used here.
+            --standalone writes one POSIX shell script that drives the two QEMUs as the cell does, without this repository, and tells \
+            whether the finding is reproduced: exit status 0 if it is, 1 if it is not, 2 if the environment is broken. The script needs \
+            two QEMU binaries and the preload shim: QEMU_SOURCE, QEMU_DESTINATION and SHIM in its environment, by default those used here.
             """)
 
     @OptionGroup var options: CellOptions
 
-    @Flag(help: "A shell script that shows it without this repository.")
+    @Flag(help: "Write a shell script that reproduces the cell without this repository.")
     var standalone = false
 
-    @Option(help: ArgumentHelp("Where it is written to. (default: standard output)", valueName: "FILE"))
+    @Option(help: ArgumentHelp("The file to write. (default: standard output)", valueName: "FILE"))
     var output: String?
 
     @Argument(help: ArgumentHelp("A cell's name.", valueName: "CELL")) var cell: String
 
     func run() async throws {
-        guard !standalone || !cell.contains(QEMUBinary.enginePrefix) else {
+        guard !standalone || !cell.contains(SideImplementation.enginePrefix) else {
             throw ValidationError(
                 "\(cell): an engine has no process that a script could drive; the same cell of QEMU may have a standalone script: "
-                    + cell.replacing(QEMUBinary.enginePrefix, with: ""))
+                    + cell.replacing(SideImplementation.enginePrefix, with: ""))
         }
         let driven = try await options.drive(cell)
         let result = driven.result
@@ -56,7 +57,7 @@ struct ReportCommand: AsyncParsableCommand {
 }
 
 extension DrivenCell {
-    /// The script that shows it elsewhere.
+    /// The script that reproduces the cell elsewhere.
     func standalone() throws -> String {
         let driver = try Harness.root() + "/harness/standalone.sh"
         guard let text = try? String(contentsOfFile: driver, encoding: .utf8) else { throw Environment("\(driver): cannot be read") }

@@ -1,24 +1,25 @@
-/// `ackmatrix run`: drives the matrix, judges every cell, and says what it found.
+/// `ackmatrix run`: runs the matrix, judges every cell, and reports what it found.
 import ArgumentParser
 import EnginePeer
 import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 import Verification
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Drive the cells of the matrix on real QEMU binaries and in the engine, and judge each.",
+        commandName: "run", abstract: "Run the cells of the matrix on real QEMU binaries and in the engine, and judge each.",
         discussion: """
-            Each cell is one migration over mock devices; `ackmatrix list` names them. Its sides are two QEMU binaries, or the engine of two \
-            generations in this process (`engine@11.1`), a thousand cells a second; without any QEMU at hand the engine is alone. A cell is as predicted when its ending and the counts \
-            of requests, approvals and ACKs are those of the closed form, when no rule is broken that no known deviation of exactly these \
-            versions explains, and when the ACK was seen to hold the decision back wherever it should. One cell with a log made wrong on \
-            purpose runs with every run, and must be found.
+            A cell is one migration or several over mock devices; `ackmatrix list` prints their names. Its sides are two QEMU binaries, or \
+            the engine of two generations in this process (`engine@11.1`); if no QEMU is available, the engine runs alone. A cell is as \
+            predicted if its ending and its counts of requests, approvals and ACKs are those of the closed form, if each broken rule is \
+            explained by a known deviation of exactly these versions, and if the log shows that the ACK held the decision back wherever it \
+            should. With every run, one cell is judged with a tampered log, which the verifier must reject (the canary).
 
-            Results are appended to FOLDER/results.jsonl as they come; FOLDER/junit.xml is written at the end; FOLDER/cells holds trace, logs, \
-            scripts and command lines of the cells with findings (--keep-all: of every cell).
+            Results are appended to FOLDER/results.jsonl as they come; FOLDER/junit.xml is written at the end; FOLDER/cells holds trace, \
+            logs, scripts and command lines of the cells with findings (--keep-all: of every cell).
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -26,16 +27,18 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var matrix: MatrixOptions
     @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: "How many cells run at once. (default: one for each processor)")
+    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
     var jobs: Int?
 
-    @Option(help: "How often each cell runs.")
+    @Option(help: "The number of times that each cell runs.")
     var `repeat` = 1
 
-    @Option(help: "Chooses what is left to chance in the engine; 0 is nothing, and each repetition has the next one.")
+    @Option(help: "Seeds what is random in the engine; with 0 nothing is. Each repetition uses the next seed.")
     var seed: UInt64 = 0
 
-    @Option(help: ArgumentHelp("Where the results go; what an earlier run left there goes. (default: .build/results)", valueName: "FOLDER"))
+    @Option(
+        help: ArgumentHelp(
+            "The folder for the results; those of an earlier run in it are deleted. (default: .build/results)", valueName: "FOLDER"))
     var results: String?
 
     @Flag(help: "Keep trace, logs, scripts and command lines of every cell, not only of those with findings.")
@@ -43,19 +46,18 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Make the log of every cell wrong before it is judged, to see it found: "
-                + "decision-before-ack moves the decision to where a source that ignores the ACK makes it; ack-ignored leaves the log of such a "
-                + "source.",
+            "Tamper with the log of every cell before it is judged, to check that the verifier rejects it: decision-before-ack moves the "
+                + "decision to where a source that ignores the ACK makes it; ack-ignored writes the whole log of such a source.",
             valueName: "HOW"))
     var tamper: Tampering?
 
     @Option(help: "Write traces to the golden corpus in Traces: all, failed, missing, or never. Never in CI.")
     var record = RecordMode.never
 
-    @Flag(help: "Print the account of every cell, not only a line.")
+    @Flag(help: "Print the account of every cell.")
     var verbose = false
 
-    /// What a cell depends on beside its name.
+    /// The options that a cell depends on, in addition to its name.
     private var reproducingOptions: [String] { reproducingOptions(seed: seed) }
 
     private func reproducingOptions(seed: UInt64) -> [String] {
@@ -80,7 +82,7 @@ struct RunCommand: AsyncParsableCommand {
         let kinds = sides.kinds(matrix)
         let binaries = try await sides.probed(self.binaries, matrix)
         let alone =
-            kinds == .all && binaries.allSatisfy { $0.binary.isEngine }
+            kinds == .all && binaries.allSatisfy { $0.binary.kind == .engine }
             ? "no QEMU is at hand: the engine alone ran, judged by the verifier and the closed form, and by no QEMU; see: ackmatrix qemu fetch"
             : nil
         if let alone { say(alone.replacing("alone ran", with: "alone runs")) }
@@ -88,9 +90,9 @@ struct RunCommand: AsyncParsableCommand {
         let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
         for sentence in missing { Harness.note("missing: \(sentence)") }
         let known = try deviations.file(matrixFile)
-        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var runner = CellRunner(
-            binaries: binaries, shim: binaries.allSatisfy { $0.binary.isEngine } ? "" : try Harness.shim(), deviations: known,
+            binaries: binaries, shim: binaries.allSatisfy { $0.binary.kind == .engine } ? "" : try Harness.shim(), deviations: known,
             policy: deviations.deviations, tampering: tamper)
         runner.seed = seed
         let folder = try RunFolder()
@@ -121,8 +123,11 @@ struct RunCommand: AsyncParsableCommand {
             if tamper == nil {
                 // It proves the verifier, not the cells selected: where none of them will do, any other does.
                 let chosen = (qemuCells + engineCells).filter(Canary.fits)
-                let others =
-                    chosen.isEmpty ? try Recipe.cells(of: matrixFile, tier: .full, binaries: binaries).cells.filter(Canary.fits) : []
+                // The quick tier has one for most sides.
+                var others: [Cell] = []
+                for tier in [Tier.quick, .full] where chosen.isEmpty && others.isEmpty {
+                    others = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
+                }
                 canary = try await Canary(chosen + others, runner: runner, folder: folder)
             } else {
                 canary = nil
@@ -179,7 +184,7 @@ private struct Canary {
     private static let rule = "decision-awaits-acks"
 
     /// It holds its decision back, whichever way it goes.
-    static func fits(_ cell: Cell) -> Bool { cell.outcomes.allSatisfy(\.isGating) }
+    static func fits(_ cell: Cell) -> Bool { cell.lastForecast.outcomes.allSatisfy(\.isGating) }
 
     /// The first of the cells, which all fit, that its sides can run.
     init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
@@ -190,7 +195,7 @@ private struct Canary {
             do {
                 found = (cell, try await runner.run(cell, folder: folder.path + "/canary"))
                 break
-            } catch is EngineRefusal {
+            } catch is UnmetNeed {
                 // The engine does not model it; the next may do.
             }
         }

@@ -3,6 +3,8 @@ import Foundation
 import Glibc
 import Matrix
 import Plan
+import Reports
+import Running
 
 /// Takes results as they come: a line for each in a pipe, one redrawn line on a terminal; the rest goes to the result folder.
 struct RunReport {
@@ -38,7 +40,7 @@ struct RunReport {
     ) throws {
         self.cells = cells
         self.alone = alone
-        namesEngineCells = cells.count(where: \.isEngine) <= 100
+        namesEngineCells = cells.count { $0.kind == .engine } <= 100
         self.place = place
         self.corpus = corpus
         self.options = options
@@ -47,7 +49,7 @@ struct RunReport {
         log = try ResultLog(path: place.log)
         progress = RunProgress(total: cells.count)
         let summary = Summary(axes: axes, deviations: deviations, isWhole: isWhole)
-        let kinds = Set(cells.map { $0.isEngine ? SideKind.engine : .qemu })
+        let kinds = Set(cells.map(\.kind))
         summaries = Dictionary(uniqueKeysWithValues: kinds.map { ($0, summary) })
         nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         start = clock.now
@@ -93,12 +95,12 @@ struct RunReport {
     mutating func beginEngineRound() { engine.beginRound() }
 
     private mutating func take(_ result: CellResult, _ line: ResultLine, json: Data, folder: String) throws {
-        let kind = result.cell.isEngine ? SideKind.engine : .qemu
+        let kind = result.cell.kind
         progress.end(line)
         summaries[kind]?.add(line)
         // Of the engine's rounds one tells the cells, and the others what differs.
         if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
-        if result.cell.outcomes.allSatisfy(\.isGating) {
+        if result.cell.lastForecast.outcomes.allSatisfy(\.isGating) {
             gates += 1
             if !line.finding { passedGates.append(line.cell) }
         }
@@ -108,7 +110,7 @@ struct RunReport {
     }
 
     private func tell(_ result: CellResult, _ line: ResultLine) {
-        let isNamed = !screen.isTerminal && (namesEngineCells || !result.cell.isEngine)
+        let isNamed = !screen.isTerminal && (namesEngineCells || result.cell.kind == .qemu)
         if isNamed || line.finding || verbose { screen.say(line.progressLine(nameWidth: nameWidth)) }
         guard verbose else { return }
         for (number, judgement) in result.judgements.enumerated() {

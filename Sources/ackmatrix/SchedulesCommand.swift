@@ -1,40 +1,40 @@
 /// `ackmatrix schedules`: random schedules over the engine.
 import ArgumentParser
+import Exploration
 import Foundation
-import Matrix
 import MigrationTrace
 
 extension ScheduleExperiment: ExpressibleByArgument {}
 
 struct SchedulesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "schedules", abstract: "Run the engine with random schedules, and see that what is found is what must be.",
+        commandName: "schedules", abstract: "Run the engine with random schedules, and check that exactly the expected rules break.",
         discussion: """
-            Each experiment has its own expectation: what must be found in some run, and what in none.
+            Each experiment states what must be found in some run, and what must be found in none.
 
             \(ScheduleExperiment.allCases.map { "\($0.rawValue): \($0.about)" }.joined(separator: "\n"))
 
-            The same seed makes the same run. With --logs the logs of the runs are left in a folder, for `ackmatrix check`.
+            The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`.
             """)
 
-    @Option(help: "Seeds of each experiment.")
+    @Option(help: "The number of seeds of each experiment.")
     var seeds = 1000
 
-    @Option(help: "The first of them.")
+    @Option(help: "The first seed.")
     var firstSeed: UInt64 = 1
 
     @Option(help: ArgumentHelp("Only this experiment; may repeat.", valueName: "NAME"))
     var experiment: [ScheduleExperiment] = []
 
-    @Option(help: "How many threads run them.")
+    @Option(help: "The number of threads.")
     var jobs = ProcessInfo.processInfo.activeProcessorCount
 
-    @Option(help: ArgumentHelp("Leave the logs of the runs in this folder, of 100 seeds at most.", valueName: "FOLDER"))
+    @Option(help: ArgumentHelp("Write the logs of the runs into this folder; at most 100 seeds.", valueName: "FOLDER"))
     var logs: String?
 
     func validate() throws {
         guard seeds >= 1 else { throw ValidationError("--seeds: expected 1 or more, found \(seeds)") }
-        // 0 leaves nothing to chance.
+        // Seed 0 stands for a run without chance.
         guard firstSeed >= 1 else { throw ValidationError("--first-seed: expected 1 or more, found \(firstSeed)") }
         guard jobs >= 1 else { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
         guard logs == nil || seeds <= 100 else { throw ValidationError("--logs: expected 100 seeds at most, found \(seeds)") }

@@ -1,4 +1,4 @@
-/// `ackmatrix script`: checks device scripts before anything is started with them.
+/// `ackmatrix script`: checks device scripts before a run uses them.
 import ArgumentParser
 import Foundation
 import Plan
@@ -7,11 +7,11 @@ import VFIO
 struct ScriptCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "script", abstract: "Check device scripts.",
-        discussion: "The grammar stands in harness/vfio/include/device_script.h.", subcommands: [Check.self])
+        discussion: "The grammar is in harness/vfio/include/device_script.h.", subcommands: [Check.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say of each script what device it makes, or file, line and reason of its refusal.")
+            abstract: "Print the abilities and gates of each script's device, or file, line and reason if the script is refused.")
 
         @Argument(help: "Device scripts.") var files: [String]
 
@@ -23,9 +23,8 @@ struct ScriptCommand: ParsableCommand {
                     let script = try DeviceScript(String(decoding: data, as: UTF8.self), file: file)
                     let abilities = [("precopy", script.hasPrecopy), ("p2p", script.hasP2P), ("reinit", script.hasReinit)].filter(\.1).map(
                         \.0)
-                    print(
-                        "\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(script.gates.isEmpty ? "" : "; gates " + script.gates.joined(separator: ", "))"
-                    )
+                    let gates = script.gates.isEmpty ? "" : "; gates " + script.gates.joined(separator: ", ")
+                    print("\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(gates)")
                 } catch {
                     print(error)
                     refused += 1

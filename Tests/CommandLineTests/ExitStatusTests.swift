@@ -69,7 +69,7 @@ import Testing
             (["run", "--cell", "no such cell"], 2, "ackmatrix list"),
             (["run", "--qemu", "a/b=/bin/true"], 2, "NAME of at most 40"),
             (["run", "--qemu", "a=/bin/true", "--qemu", "a=/bin/true"], 2, "twice"),
-            (["qemu", "list"], 0, "only your own build can judge it"),
+            (["qemu", "list"], 0, "add a custom build (--qemu NAME=PATH)"),
         ])
     func withQEMUAtHand(arguments: [String], status: Int32, words: String) throws {
         let (text, exit) = try output(arguments)

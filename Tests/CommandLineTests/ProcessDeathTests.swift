@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import Matrix
 import QEMUPeer
+import Running
 import Testing
 
 /// The command itself, as built beside these tests.

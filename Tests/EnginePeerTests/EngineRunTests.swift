@@ -16,13 +16,13 @@ final class Recorder: EngineLog {
 @Suite struct EngineRunTests {
     func plan(_ generation: String, machine: String, devices: Int) throws -> MigrationPlan {
         func side(_ role: Role) throws -> SideConfiguration {
-            var side = SideConfiguration(binary: QEMUBinary(engine: generation), machine: machine)
+            var side = SideConfiguration(binary: .engine(generation: generation), machine: machine)
             side.memoryMiB = 16
             side.capabilities = ["return-path": true, "switchover-ack": true, "events": true]
             for index in 0..<devices {
                 let script = "ackmatrix-device 1\nhas precopy p2p reinit\ninitial 16K\nstop-copy 32K\n"
                 side.devices.append(
-                    MockDevice(name: "v\(index)", script: try DeviceScript(script, file: "test"), slot: 0x10 + index))
+                    PlannedDevice(name: "v\(index)", .mock(try DeviceScript(script, file: "test")), slot: 0x10 + index))
             }
             return side
         }
@@ -46,11 +46,11 @@ final class Recorder: EngineLog {
         var plan = try plan("11.1", machine: "pc-q35-11.1", devices: 1)
         plan.source.capabilities["x-colo"] = true
         #expect(
-            throws: EngineRefusal("COLO is not supported: this engine does not replicate a running guest")
+            throws: UnmetNeed("COLO is not supported: this engine does not replicate a running guest")
         ) { try migrateInEngine(plan, seed: 0, log: Recorder()) }
         plan.source.capabilities["x-colo"] = false
         plan.source.capabilities["zero-page-detection"] = true
-        #expect(throws: EngineRefusal("the engine does not model capability zero-page-detection")) {
+        #expect(throws: UnmetNeed("the engine does not model capability zero-page-detection")) {
             try migrateInEngine(plan, seed: 0, log: Recorder())
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Matrix
@@ -169,9 +170,4 @@ import Testing
             }
         }
     }
-}
-
-/// The path of a file of this repository.
-func repositoryFile(_ path: String) -> String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path + "/" + path
 }

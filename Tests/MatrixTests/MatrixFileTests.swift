@@ -85,14 +85,29 @@ import Testing
         #expect(rest.count == 12 - gone.count)
     }
 
-    @Test func aFileSaysWhatItLacksForTheMakerOfCells() throws {
-        let file = try Self.file(Self.small)
-        let known = ["colour": ["red", "green", "blue"], "size": ["4", "2", "1"], "lid": ["no", "yes"]]
-        try file.expect(axes: known)
-        for (change, words) in [(["lid": ["no"]], "found 'yes'"), (["shape": ["round"]], "expected an axis 'shape'")] {
-            #expect { try file.expect(axes: known.merging(change) { $1 }) } throws: { "\($0)".contains(words) }
+    /// A file whose axes or values are not exactly those that cells are made of is refused where they stand.
+    @Test(arguments: [
+        (
+            ["colour": ["red", "green"], "size": ["4", "2", "1"], "lid": ["no"]], 5, 22, "expected a value of axis 'lid' (no), found 'yes'"
+        ),
+        (["colour": ["red", "green", "blue"], "size": ["4", "2", "1"], "lid": ["no", "yes"]], 3, 3, "found none that is 'blue'"),
+        (["colour": ["red", "green"], "lid": ["no", "yes"]], 4, 3, "found 'size'"),
+        (
+            ["colour": ["red", "green"], "size": ["4", "2", "1"], "lid": ["no", "yes"], "shape": ["round", "flat"]], 3, 3,
+            "expected an axis 'shape', found none of that name"
+        ),
+    ])
+    func axesThatCellsAreNotMadeOfAreRefused(known: [String: [String]], line: Int, column: Int, words: String) throws {
+        let all = ["colour": ["red", "green"], "size": ["4", "2", "1"], "lid": ["no", "yes"]]
+        func read(_ known: [String: [String]]) throws {
+            _ = try MatrixFile(Self.small, file: "m.yaml", vocabulary: AxisVocabulary(axes: known.map { ($0.key, $0.value) }))
         }
-        #expect { try file.expect(axes: known.filter { $0.key != "size" }) } throws: { "\($0)".contains("found 'size'") }
+        try read(all)
+        #expect { try read(known) } throws: { error in
+            let error = error as? MatrixFileError
+            #expect(error?.description.hasPrefix("m.yaml:\(line):\(column): ") == true, "\(error?.description ?? "")")
+            return error?.reason.contains(words) == true
+        }
     }
 
     // MARK: Refusals

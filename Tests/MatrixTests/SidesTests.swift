@@ -1,6 +1,7 @@
 import EnginePeer
 import Foundation
 import Plan
+import TestSupport
 import Testing
 
 @testable import Matrix
@@ -8,18 +9,16 @@ import Testing
 /// Which sides cells are made of, and what they are called.
 @Suite struct SidesTests {
     private let matrix: MatrixFile
-    private let deviations: DeviationFile
     /// As if QEMUs of two releases were at hand, and a build of one's own.
     private let qemus: [ProbedBinary]
 
     init() throws {
         matrix = try MatrixFile(path: repositoryFile("harness/matrix/default.yaml"))
-        deviations = try DeviationFile(path: repositoryFile("harness/matrix/deviations.yaml"), axes: matrix.axes)
         qemus = try [("10.0", "10.0", "10.0.13"), ("11.1", "11.1", "11.1.3"), ("mine", "11.1", "11.1.50")].map {
             name, generation, version in
             var features = try #require(ProbedBinary.engine(generation)).features
             features.version = version
-            return ProbedBinary(binary: QEMUBinary(name: name, start: .executable("/qemu")), features: features)
+            return ProbedBinary(QEMUBinary(name: name, start: .executable("/qemu")), features: features)
         }
     }
 
@@ -48,7 +47,7 @@ import Testing
         let engine = try #require(ProbedBinary.engine(row.name))
         let features = engine.features
         #expect(engine.binary.name == "engine@" + row.name)
-        #expect(engine.binary.isEngine && engine.binary.path.isEmpty)
+        #expect(engine.binary == .engine(generation: row.name) && engine.generation == row.name)
         #expect(features.hasSwitchoverAck)
         #expect(features.hasLegacyProperty == row.isPerDevice)
         #expect(features.decidesAtThreshold == row.decidesAtThreshold)
@@ -103,7 +102,7 @@ import Testing
             #expect(shared.map(\.qemu.name) == cells.map(\.name))
             count += shared.count
             for cell in shared {
-                #expect(cell.qemu.outcomes == cell.engine.outcomes, "\(cell.name)")
+                #expect(cell.qemu.lastForecast.outcomes == cell.engine.lastForecast.outcomes, "\(cell.name)")
                 // The engine is asked for fewer queries; all else is done and waited for alike.
                 func steps(_ cell: Cell) -> [String] {
                     cell.plan.legs.flatMap(\.steps).map { String($0.description.filter { !$0.isNumber }) }
@@ -115,32 +114,16 @@ import Testing
         #expect(count > 500)
     }
 
-    /// An engine is expected to do what any version of its release was seen to do, and no other.
-    @Test(arguments: [
-        ("11.1.3", "11.1.3", true), ("11.1.4", "11.1.4", false), ("engine@11.1", "engine@11.1", true),
-        ("engine@11.0", "engine@11.0", false), ("engine@v2", "engine@v2", false), ("engine@1", "engine@1", false),
-        ("engine@11.1-corrected", "engine@11.1-corrected", false),
-    ])
-    func deviationsOfAReleaseAreThoseOfItsEngine(source: String, destination: String, isExact: Bool) throws {
-        let selection = try #require(
-            Selection(
-                matrix.axes,
-                ["source": "per-device", "destination": "per-device", "type": "newest-per-device", "moment": "after-check", "reinits": "1"])
-        )
-        let known = deviations.deviations(
-            for: selection, cellName: "\(source)-\(destination)+q35-11.1", sourceVersion: source, destinationVersion: destination)
-        let match = try #require(known.first { $0.deviation.id == "reinit-after-last-check" })
-        #expect(match.exactVersion == isExact)
-    }
-
     /// The tier of the engine has the many cells that processes have no time for.
     @Test func theTierOfTheEngineHasManyDevicesAndManyREINITs() throws {
         let cells = try matrix.selections(.engine).filter { $0.tier == .engine }.flatMap {
             try Recipe.cells(of: $0.selection, product: $0.product, binaries: ProbedBinary.engines).cells
-        }.filter { EngineRefusal($0.plan) == nil }
+        }.filter { engineLacks($0.plan) == nil }
         #expect(cells.count >= 2_000)
-        let many = cells.filter { cell in cell.scenario.devices.count >= 4 && cell.scenario.devices.contains { $0.reinits >= 2 } }
+        let many = cells.filter { cell in
+            cell.lastForecast.scenario.devices.count >= 4 && cell.lastForecast.scenario.devices.contains { $0.reinits >= 2 }
+        }
         #expect(many.count >= 200)
-        #expect(Set(cells.map(\.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
+        #expect(Set(cells.map(\.lastForecast.scenario.devices.count)).isSuperset(of: [1, 2, 3, 4, 8]))
     }
 }

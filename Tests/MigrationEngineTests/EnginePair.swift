@@ -116,9 +116,9 @@ extension Host {
     /// Plugs a VFIO device in: abilities of all kinds, and these lines of a script.
     func plug(_ name: String, _ log: ModuleLog, _ lines: String = "") throws {
         let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p reinit\n" + lines + "\n", file: "test")
-        let device = MockMigrationDevice(name: name, script: script) { log.takeDevice($0) }
+        let device = MockMigrationDevice(name: name, script: script, delay: delay) { log.takeDevice($0) }
         let module = VFIOModule(device: device, name: name, idstr: "0000:00:10.0/vfio")
         #expect(module.plug(self))
-        register(module, device: device)
+        register(module, device: device, scripted: device)
     }
 }

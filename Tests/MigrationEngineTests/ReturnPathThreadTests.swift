@@ -1,4 +1,4 @@
-/// What the source does with messages that no destination of ours would send, in whole migrations.
+/// What the source does with messages that the engine's destination would never send, in whole migrations.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol

@@ -2,6 +2,7 @@
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
+import SystemPackage
 import Testing
 import VFIO
 
@@ -44,7 +45,7 @@ private final class Machine {
         for (index, script) in scripts.enumerated() {
             let log = log
             let device = MockMigrationDevice(
-                name: "v\(index)", script: try DeviceScript("ackmatrix-device 1\n" + script, file: "v\(index)")
+                name: "v\(index)", script: try DeviceScript("ackmatrix-device 1\n" + script, file: "v\(index)"), delay: host.delay
             ) { log.takeDevice($0) }
             devices.append(device)
             modules.append(
@@ -69,8 +70,9 @@ private final class Machine {
             call.payload = payload
             let progress = try body(&call)
             payload = call.payload
-            cost += call.cost
-            if let hold = call.hold { held.append(hold.gates) }
+            cost += call.cost + host.delay.cost
+            if let hold = host.delay.hold { held.append(hold.gates) }
+            host.delay.clear()
             if case .done(let result) = progress { return (result, payload) }
             stage += 1
         }
@@ -807,8 +809,10 @@ private func lines(_ text: String, _ generation: Generation) -> [String] {
         ] as [(Generation, String, DeviceCallName, Int32, String?)])
     func aDeviceThatDoesNotMigrateIsBlocked(generation: Generation, _: String, call: DeviceCallName, errno: Int32, text: String?) throws {
         let machine = try Machine(generation, [])
-        let device = MockMigrationDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\n" + able, file: "v0")) { _ in }
-        device.refuse = { $0 == call ? errno : nil }
+        let device = MockMigrationDevice(
+            name: "v0", script: try DeviceScript("ackmatrix-device 1\n" + able, file: "v0"),
+            fault: { asked, _ in asked == call ? Errno(rawValue: errno) : nil }
+        ) { _ in }
         let module = VFIOModule(device: device, name: generation.has(.perDeviceAcks) ? "v0" : "VFIO_FD100", idstr: "0000:00:10.0/vfio")
         #expect(module.plug(machine.host) == (text == nil))
         #expect(module.blocker == text)

@@ -90,18 +90,18 @@ import Testing
     @Test func eachCallHasItsEnding() throws {
         #expect(Self.endings.map(\.0) == FailingCall.allCases)
         for (call, expected) in Self.endings {
-            let breakage = Breakage.call(call, errno: "EIO", resetFails: false)
+            let breakage = Breakage.call(call, errno: .eio, resetFails: false)
             #expect(try Kind.allCases.map { try outcome($0, breakage).ending } == expected, "\(call)")
         }
     }
 
     /// The errno decides for reads, which ENOMSG ends, and for MIG_PRECOPY_INFOv2, which a kernel may lack.
     @Test func theErrnoMattersForReadsAndForAFeature() throws {
-        let meaningful: [FailingCall: String] = [
-            .sourcePrecopyInfoV2: "ENOTTY", .sourceRead: "ENOMSG", .sourceFinalRead: "ENOMSG", .sourceLaterRead: "ENOMSG",
+        let meaningful: [FailingCall: CallErrno] = [
+            .sourcePrecopyInfoV2: .enotty, .sourceRead: .enomsg, .sourceFinalRead: .enomsg, .sourceLaterRead: .enomsg,
         ]
         for (call, expected) in Self.endings {
-            for errno in ["EINVAL", "ENOMEM", "ENOTTY", "EBUSY", "EAGAIN", "EINTR", "ENODEV", "ENOMSG"] {
+            for errno in CallErrno.allCases where errno != .eio {
                 let ending = try outcome(.new, .call(call, errno: errno, resetFails: false)).ending
                 #expect(ending == (meaningful[call] == errno ? .completed : expected[2]), "\(call) \(errno)")
             }
@@ -114,7 +114,7 @@ import Testing
             (.destinationRunningP2P, .failed), (.destinationRunning, .failed),
         ] {
             for kind in Kind.allCases {
-                let outcome = try outcome(kind, .call(call, errno: "EIO", resetFails: true))
+                let outcome = try outcome(kind, .call(call, errno: .eio, resetFails: true))
                 #expect(outcome.ending == expected, "\(call) \(kind)")
                 // A process that aborts may take the line of an ACK along.
                 #expect((outcome.acksCounted == nil) == (expected == .noGuest), "\(call) \(kind)")
@@ -124,12 +124,12 @@ import Testing
 
     /// What fails before the last device's data is loaded leaves the other devices' counts to chance.
     @Test func whatDependsOnWhoIsFasterIsLeftOpen() throws {
-        let alone = try outcome(.new, .call(.sourceRead, errno: "EIO", resetFails: false))
+        let alone = try outcome(.new, .call(.sourceRead, errno: .eio, resetFails: false))
         #expect((alone.requests, alone.approvals, alone.acksSent, alone.acksCounted) == ([1], [0], 0, 0))
-        let beside = try outcome(.new, .call(.sourceRead, errno: "EIO", resetFails: false), devices: 2)
+        let beside = try outcome(.new, .call(.sourceRead, errno: .eio, resetFails: false), devices: 2)
         #expect(beside.requests == [1, 1])
         #expect(beside.approvals == nil && beside.acksSent == nil && beside.acksCounted == nil)
-        let legacy = try outcome(.legacy, .call(.destinationWrite, errno: "EIO", resetFails: false), devices: 2)
+        let legacy = try outcome(.legacy, .call(.destinationWrite, errno: .eio, resetFails: false), devices: 2)
         #expect((legacy.acksSent, legacy.acksCounted) == (0, 0))
     }
 

@@ -54,7 +54,7 @@ struct RealSideTests {
     func aSideThatEndsAtStartUpRefusesItsCommandLineInItsLastWords(machine: String, script: String, words: String) async throws {
         var configuration = try await configuration()
         configuration.machine = machine
-        configuration.devices = [MockDevice(name: "v0", script: try DeviceScript(script, file: "v0"))]
+        configuration.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script, file: "v0")))]
         let folder = try RunFolder()
         let refusal = await #expect(throws: SideRefusal.self) {
             try await withQEMU(.source, configuration, shim: shim, folder: try folder.folder("s")) { _ in }
@@ -68,11 +68,11 @@ struct RealSideTests {
         var source = try await configuration(q35: true)
         var destination = source
         source.devices = [
-            MockDevice(name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\ninitial 64K\n", file: "v0"))
+            PlannedDevice(name: "v0", .mock(try DeviceScript("ackmatrix-device 1\nhas precopy p2p\ninitial 64K\n", file: "v0")))
         ]
         destination.devices = [
-            MockDevice(
-                name: "v0", script: try DeviceScript("ackmatrix-device 1\nhas precopy p2p\non written 64K do hold never\n", file: "v0"))
+            PlannedDevice(
+                name: "v0", .mock(try DeviceScript("ackmatrix-device 1\nhas precopy p2p\non written 64K do hold never\n", file: "v0")))
         ]
         source.capabilities = ["events": true, "return-path": true, "switchover-ack": true]
         destination.capabilities = source.capabilities

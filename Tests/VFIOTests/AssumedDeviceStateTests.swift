@@ -1,12 +1,15 @@
 /// How a state is set when the device refuses: recover state, reset, end of the process.
 import MigrationTrace
+import SystemPackage
 import Testing
 import VFIO
 
 private let able = "ackmatrix-device 1\nhas precopy p2p reinit\n"
 
-private func device(_ rules: String, _ log: @escaping (Event) -> Void = { _ in }) throws -> MockMigrationDevice {
-    MockMigrationDevice(name: "v0", script: try DeviceScript(able + rules, file: "v0"), log: log)
+private func device(
+    _ rules: String, delay: DeviceDelay = DeviceDelay(), _ log: @escaping (Event) -> Void = { _ in }
+) throws -> MockMigrationDevice {
+    MockMigrationDevice(name: "v0", script: try DeviceScript(able + rules, file: "v0"), delay: delay, log: log)
 }
 
 @Suite struct AssumedDeviceStateTests {
@@ -56,8 +59,8 @@ private func device(_ rules: String, _ log: @escaping (Event) -> Void = { _ in }
         var assumed = AssumedDeviceState(device, name: "v0")
         try assumed.set(.preCopy, recover: .running) { _ in }
         #expect(assumed.isInPrecopy)
-        let session = assumed.session
-        #expect(session != nil)
+        let descriptor = assumed.descriptor
+        #expect(descriptor != nil)
         var events: [String] = []
         do {
             try assumed.set(.stopCopy, recover: now.recover) { events.append($0.line) }
@@ -69,8 +72,8 @@ private func device(_ rules: String, _ log: @escaping (Event) -> Void = { _ in }
         #expect(events == now.events)
         #expect(assumed.state == now.state)
         #expect(device.progress.state == now.device)
-        // A session stays open until it is closed, whatever the device does.
-        #expect(assumed.session == session)
+        // A descriptor stays open until it is closed, whatever the device does.
+        #expect(assumed.descriptor == descriptor)
     }
 
     @Test func aStateTakenToBeSetIsNotSetAgain() throws {
@@ -94,24 +97,26 @@ private func device(_ rules: String, _ log: @escaping (Event) -> Void = { _ in }
         let refusal = #expect(throws: StateRefusal.self) {
             try assumed.set(.preCopyP2P, recover: .error) { events.append($0.line) }
         }
-        #expect(refusal?.kind == .outOfSync && refusal?.text == "v0: data_fd out of sync" && refusal?.errno == 9)
+        #expect(refusal?.kind == .outOfSync && refusal?.text == "v0: data_fd out of sync" && refusal?.errno == .badFileDescriptor)
         #expect(events.last == "vfio_migration_set_device_state  (v0) state PRE_COPY_P2P")
         #expect(assumed.state == .preCopyP2P)
-        #expect(assumed.session == DataSession(number: 1))
+        #expect(assumed.descriptor == DataDescriptor(number: 1))
         #expect(lines.last == "device_call  (v0) data-close ret 0")
     }
 
     @Test func costsAndGatesAddUp() throws {
+        let delay = DeviceDelay()
         let device = try device(
-            "cost set-state 5us\ncost reset 11us\non call set-state do hold a\non call reset do hold b\non call set-state do fail EIO\n")
+            "cost set-state 5us\ncost reset 11us\non call set-state do hold a\non call reset do hold b\non call set-state do fail EIO\n",
+            delay: delay)
         var assumed = AssumedDeviceState(device, name: "v0")
-        let reply = try #require(assumed.begin(.preCopy, recover: .stop) { _ in })
-        #expect(reply.cost == 21_000)
-        #expect(reply.gates == 0b11)
+        #expect(assumed.begin(.preCopy, recover: .stop) { _ in })
+        #expect(delay.cost == 21_000)
+        #expect(delay.hold?.gates == 0b11 && delay.hold?.device === device)
         // Until the calls return, the state is as before.
         #expect(assumed.state == .running)
         #expect(throws: StateRefusal.self) { try assumed.end { _ in } }
         #expect(assumed.state == .running)
-        #expect(assumed.session == nil)
+        #expect(assumed.descriptor == nil)
     }
 }

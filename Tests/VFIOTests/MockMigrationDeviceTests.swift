@@ -1,29 +1,51 @@
 /// The mock backend against the model's own script: what each call answers, costs, holds and logs.
 import MigrationTrace
+import SystemPackage
 import Testing
 import VFIO
 
-/// A device of its own log, migrated by hand.
+/// A device with a log, migrated by hand.
 private final class Rig {
     var lines: [String] = []
     var device: MockMigrationDevice!
+    let delay = DeviceDelay()
+    /// The call that fails with EIO before it reaches the device, and the state that the device was in when the call was made.
+    var failing: DeviceCallName?
+    var failedIn: VFIOState?
 
     init(_ script: String, name: String = "v0") throws {
-        device = MockMigrationDevice(name: name, script: try DeviceScript("ackmatrix-device 1\n" + script, file: name)) { [unowned self] in
-            lines.append($0.line)
-        }
+        device = MockMigrationDevice(
+            name: name, script: try DeviceScript("ackmatrix-device 1\n" + script, file: name), delay: delay,
+            fault: { [unowned self] call, state in
+                guard call == failing else { return nil }
+                failedIn = state
+                return .ioError
+            }
+        ) { [unowned self] in lines.append($0.line) }
         _ = device.useInfoV2()
     }
 
-    func enter(_ state: VFIOState) throws -> DataSession {
-        let reply = device.setState(state)
-        #expect(reply.errno == 0)
-        let session = try #require(reply.value)
-        return try #require(session)
+    func enter(_ state: VFIOState) throws -> DataDescriptor { try #require(try device.setState(state).get()) }
+
+    /// Reads up to `most` bytes into a buffer of that size.
+    func read(_ descriptor: DataDescriptor, most: Int) -> Result<[UInt8], Errno> {
+        var buffer = [UInt8](repeating: 0xee, count: most)
+        var span = buffer.mutableSpan
+        var bytes = span.mutableBytes
+        let result = device.read(descriptor, into: &bytes)
+        // What the device did not write is as it was.
+        #expect(buffer[(result.value ?? 0)...].allSatisfy { $0 == 0xee })
+        return result.map { Array(buffer[..<$0]) }
     }
+
+    func write(_ descriptor: DataDescriptor, _ bytes: [UInt8]) -> Result<Int, Errno> { device.write(descriptor, bytes.span.bytes) }
 
     /// The log since the mark.
     func since(_ mark: Int) -> [String] { Array(lines[mark...]) }
+}
+
+extension Result where Failure == Errno {
+    fileprivate var errno: Errno? { if case .failure(let errno) = self { errno } else { nil } }
 }
 
 private let able = "has precopy p2p reinit\ninitial 16K\nstop-copy 32K\n"
@@ -31,11 +53,11 @@ private let able = "has precopy p2p reinit\ninitial 16K\nstop-copy 32K\n"
 /// A whole migration of one device's data into another, and what was moved.
 private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
     var sizes: [Int] = []
-    func move(_ from: DataSession, _ to: DataSession) throws {
-        while let bytes = source.device.read(from, most: 12 << 10).value, !bytes.isEmpty {
+    func move(_ from: DataDescriptor, _ to: DataDescriptor) throws {
+        while let bytes = source.read(from, most: 12 << 10).value, !bytes.isEmpty {
             sizes.append(bytes.count)
             var rest = bytes[...]
-            while !rest.isEmpty { rest = rest.dropFirst(try #require(destination.device.write(to, rest).value)) }
+            while !rest.isEmpty { rest = rest.dropFirst(try destination.write(to, Array(rest)).get()) }
         }
     }
     let from = try source.enter(.preCopy)
@@ -49,22 +71,23 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
     try move(from, to)
     _ = destination.device.setState(.running)
     _ = source.device.setState(.stop)
-    source.device.closeData(from)
-    destination.device.closeData(to)
+    source.device.close(from)
+    destination.device.close(to)
     return sizes
 }
 
 @Suite struct MockMigrationDeviceTests {
-    @Test(arguments: [
-        ("has stop-copy\n", UInt64(1), Int32(22), Int32(0)),
-        ("has precopy\n", 5, 0, 0),
-        ("has precopy p2p\ninfo-v2 no\n", 7, 25, 0),
-        ("has precopy p2p reinit\ndirty-tracking no\n", 7, 0, 25),
-        ("has p2p\non call migration do fail EIO\n", 0, 22, 0),
-    ])
-    func abilitiesAreAnswered(script: String, flags: UInt64, infoV2: Int32, dirtyTracking: Int32) throws {
+    @Test(
+        arguments: [
+            ("has stop-copy\n", UInt64(1), Errno.invalidArgument, nil),
+            ("has precopy\n", 5, nil, nil),
+            ("has precopy p2p\ninfo-v2 no\n", 7, .inappropriateIOCTLForDevice, nil),
+            ("has precopy p2p reinit\ndirty-tracking no\n", 7, nil, .inappropriateIOCTLForDevice),
+            ("has p2p\non call migration do fail EIO\n", 0, .invalidArgument, nil),
+        ] as [(String, UInt64, Errno?, Errno?)])
+    func abilitiesAreAnswered(script: String, flags: UInt64, infoV2: Errno?, dirtyTracking: Errno?) throws {
         let rig = try Rig(script)
-        #expect(rig.device.migrationFlags().value == (flags == 0 ? nil : flags))
+        #expect(rig.device.migrationFlags() == (flags == 0 ? .failure(.ioError) : .success(flags)))
         #expect(rig.device.useInfoV2().errno == infoV2)
         #expect(rig.device.probeDMALogging().errno == dirtyTracking)
     }
@@ -78,7 +101,7 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
             #expect(destination.lines.contains("device_loaded  (v0) final size 32768, total 49152"))
             let scripted = try Rig(script)
             let session = try scripted.enter(.preCopy)
-            for _ in 0..<5 { _ = (scripted.device.read(session, most: 4096), scripted.device.precopyInfo(session)) }
+            for _ in 0..<5 { _ = (scripted.read(session, most: 4096), scripted.device.precopyInfo(session)) }
             return source.lines + destination.lines + scripted.lines
         }
         #expect(runs[0] == runs[1])
@@ -89,28 +112,30 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
     @Test func readsHaveExactlyWhatIsThere() throws {
         let rig = try Rig(able + "on read 10K do short 1000\non call read when=4 do fail EAGAIN\n")
         let session = try rig.enter(.preCopy)
-        let sizes = (0..<3).map { _ in rig.device.read(session, most: 6000).value?.count }
+        let sizes = (0..<3).map { _ in rig.read(session, most: 6000).value?.count }
         #expect(sizes == [6000, 1000, 6000])
-        let failed = rig.device.read(session, most: 6000)
-        #expect(failed.value == nil && failed.errno == 11)
-        #expect(rig.device.read(session, most: 6000).value?.count == 16384 - 13000)
-        #expect(rig.device.read(session, most: 6000).errno == 42)
+        #expect(rig.read(session, most: 6000) == .failure(.resourceTemporarilyUnavailable))
+        #expect(rig.read(session, most: 6000).value?.count == 16384 - 13000)
+        #expect(rig.read(session, most: 6000) == .failure(.noMessage))
         let patient = try Rig(able + "drained 0\n")
         let other = try patient.enter(.preCopy)
-        #expect(patient.device.read(other, most: 1 << 20).value?.count == 16384)
-        #expect(patient.device.read(other, most: 1 << 20).value == [])
+        #expect(patient.read(other, most: 1 << 20).value?.count == 16384)
+        #expect(patient.read(other, most: 1 << 20) == .success([]))
     }
 
     @Test func costsAndGatesAreTold() throws {
         let rig = try Rig(able + "rate read 1M/s\ncost data-size 7us\non read 16K do hold load\non call data-size when=2 do hold size\n")
         #expect(rig.device.gates == ["load", "size"])
-        #expect(rig.device.stopCopySize().cost == 7000)
-        let size = rig.device.stopCopySize()
-        #expect(size.gates == 0b10 && size.value == 32 << 10)
+        #expect(rig.device.stopCopySize() == .success(32 << 10))
+        #expect(rig.delay.cost == 7000 && rig.delay.hold == nil)
+        #expect(rig.device.stopCopySize() == .success(32 << 10))
+        #expect(rig.delay.cost == 14000 && rig.delay.hold?.gates == 0b10)
+        rig.delay.clear()
         let session = try rig.enter(.preCopy)
-        let reply = rig.device.read(session, most: 1 << 20)
-        #expect(reply.gates == 0b01)
-        #expect(reply.cost == 15_625_000)
+        #expect(rig.delay.isNone)
+        _ = rig.read(session, most: 1 << 20)
+        #expect(rig.delay.hold?.gates == 0b01 && rig.delay.hold?.device === rig.device)
+        #expect(rig.delay.cost == 15_625_000)
         rig.device.hold(gate: 0, begins: true)
         #expect(rig.device.progress.held == 1)
         rig.device.hold(gate: 0, begins: false)
@@ -128,7 +153,7 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
         rig.device.peerEntered("v2", .stopCopy)
         #expect(rig.device.progress.isInPrecopy)
         rig.device.peerEntered("v1", .stopCopy)
-        #expect(rig.device.setState(.stopCopy).errno == 22)
+        #expect(rig.device.setState(.stopCopy) == .failure(.invalidArgument))
     }
 
     @Test func aGateIsNoticedWithTheNextCall() throws {
@@ -140,7 +165,7 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
         rig.device.gateOpened("a")
         rig.device.gateOpened("b")
         #expect(rig.lines.count == mark && rig.device.progress.isInPrecopy)
-        #expect(rig.device.precopyInfo(session).errno == 19)
+        #expect(rig.device.precopyInfo(session) == .failure(.operationNotSupportedByDevice))
         #expect(
             rig.since(mark) == [
                 "device_injected  (v0) line 5, action error, value 0", "device_state  (v0) from PRE_COPY to ERROR",
@@ -161,14 +186,15 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
     }
 
     @Test(arguments: DeviceCallName.allCases)
-    func aRefusedCallDoesNotReachTheDevice(call: DeviceCallName) throws {
-        let rig = try Rig(able)
+    func anInjectedFaultKeepsTheCallFromTheDevice(call: DeviceCallName) throws {
+        let rig = try Rig(able + "cost \(call.rawValue) 9us\non call \(call.rawValue) when=3 do fail EBUSY\n")
         let session = try rig.enter(.preCopy)
+        rig.delay.clear()
         let state = rig.device.progress.state
-        rig.device.refuse = { $0 == call ? 5 : nil }
+        rig.failing = call
         let mark = rig.lines.count
         let device = rig.device!
-        let errno: Int32 =
+        let errno =
             switch call {
             case .migration: device.migrationFlags().errno
             case .precopyInfoV2: device.useInfoV2().errno
@@ -176,25 +202,28 @@ private func migrate(_ source: Rig, _ destination: Rig) throws -> [Int] {
             case .setState: device.setState(.stopCopy).errno
             case .dataSize: device.stopCopySize().errno
             case .precopyInfo: device.precopyInfo(session).errno
-            case .read: device.read(session, most: 100).errno
-            case .write: device.write(session, [1, 2, 3]).errno
+            case .read: rig.read(session, most: 100).errno
+            case .write: rig.write(session, [1, 2, 3]).errno
             case .reset: device.reset().errno
             }
-        #expect(errno == 5)
+        #expect(errno == .ioError)
+        #expect(rig.failedIn == .preCopy)
+        #expect(rig.delay.isNone)
         #expect(rig.device.progress.state == state && rig.device.progress.bytesRead == 0)
-        #expect(rig.since(mark).count == 1)
+        #expect(rig.since(mark).count == 2)
+        #expect(rig.since(mark).first == "device_injected  (v0) line 0, action fail, value 5")
         #expect(rig.lines.last?.hasSuffix("ret -5") == true, "\(rig.lines.last ?? "")")
-        rig.device.refuse = nil
-        #expect(rig.device.read(session, most: 100).value?.count == 100)
+        rig.failing = nil
+        #expect(rig.read(session, most: 100).value?.count == 100)
     }
 
     @Test func wrongSessionsAreRefused() throws {
         let rig = try Rig(able)
         let session = try rig.enter(.preCopy)
-        #expect(rig.device.write(session, [1]).errno == 9)
-        #expect(rig.device.read(DataSession(number: 9), most: 10).errno == 19)
+        #expect(rig.write(session, [1]) == .failure(.badFileDescriptor))
+        #expect(rig.read(DataDescriptor(number: 9), most: 10) == .failure(.operationNotSupportedByDevice))
         _ = rig.device.reset()
-        #expect(rig.device.precopyInfo(session).errno == 19)
-        #expect(rig.device.write(session, []).errno == 19)
+        #expect(rig.device.precopyInfo(session) == .failure(.operationNotSupportedByDevice))
+        #expect(rig.write(session, []) == .failure(.operationNotSupportedByDevice))
     }
 }

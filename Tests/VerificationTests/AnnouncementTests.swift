@@ -42,7 +42,7 @@ import Testing
         #expect(try judgement().handshake.approvals.values.reduce(0, +) == 1)
     }
 
-    /// Whoever asks, and whoever answers, is counted as in every other release.
+    /// Requests and answers are counted as in every other release, whichever module sends them.
     @Test func countsAreStillCompared() throws {
         #expect(try broken(judgement(approvals: 0)) == ["all-answered"])
         #expect(try broken(judgement(approvals: 2)) == ["all-answered", "counts-across"])

@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    /// A destination that completes without a part of the data, whoever dropped it.
+    /// A destination that completes without a part of the data breaks a rule, whichever side dropped the part.
     @Test(arguments: ["multifd", "libvirt", "two-devices", "legacy-10.0-11.1"])
     func whatTheSourceGaveIsWritten(name: String) throws {
         let recording = try Recording.cell(name)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Verification
 
-/// What never comes to fit the threshold, and what only seems so for a while.
+/// Pending bytes that never fit the threshold, and those that exceed it only for a while.
 @Suite struct ConvergenceTests {
     private typealias Script = EndlessTests.Script
 

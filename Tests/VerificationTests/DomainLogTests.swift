@@ -116,7 +116,7 @@ import Testing
         #expect(throws: LogRefusal.self) { try judge(logs: [source("guest.log", untraced)]) }
     }
 
-    /// Whoever wrote the log: memory stays bounded, and nothing is read into what was cut.
+    /// Memory stays bounded even for a hostile log, and nothing is concluded from what was cut.
     @Test func aHostileCommandLineIsBounded() throws {
         let long = String(repeating: "x", count: 200_000)
         let lines =

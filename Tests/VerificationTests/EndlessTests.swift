@@ -96,7 +96,7 @@ import Testing
             ]
             for (stream, lines) in streams {
                 var reader = LogReader(Array(lines.map { $0 + "\n" }.joined().utf8))
-                try verifier.take(&reader, as: stream)
+                try verifier.read(&reader, as: stream)
                 #expect(reader.summary.events == lines.count, "\(reader.summary.examples)")
             }
             return verifier

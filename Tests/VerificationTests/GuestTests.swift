@@ -97,14 +97,14 @@ import Testing
 
     /// Whether a device has P2P: by what QEMU found, else by how it was stopped; and a new process has other devices.
     @Test func aDeviceWithoutP2P() throws {
-        var (arcs, breaches) = (DeviceArcs(.source), Breaches())
-        let spot = Spot(place: Place(stream: .source, line: 1), event: .savevmStateIterate, before: nil)
+        var (arcs, reporter) = (DeviceArcs(.source), RuleReporter())
+        reporter.advance(to: .savevmStateIterate, at: Place(stream: .source, line: 1))
         #expect(!arcs.lacksP2P("v0"))
         arcs.found("v0", flags: 5)
         arcs.found("v1", flags: 7)
         #expect(arcs.lacksP2P("v0") && !arcs.lacksP2P("v1"))
-        arcs.prepared("v2", running: false, .preCopyP2P, at: spot, &breaches)
-        for name in ["v2", "v3"] { arcs.changed(name, running: false, .stopCopy, at: spot, &breaches) }
+        arcs.prepared("v2", running: false, .preCopyP2P, &reporter)
+        for name in ["v2", "v3"] { arcs.changed(name, running: false, .stopCopy, &reporter) }
         #expect(!arcs.lacksP2P("v2") && arcs.lacksP2P("v3"))
         arcs.restart()
         #expect(!arcs.lacksP2P("v0") && !arcs.lacksP2P("v3"))

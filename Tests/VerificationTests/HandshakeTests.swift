@@ -11,22 +11,22 @@ import Testing
         var from = SourceSide(circumstances)
         var to = DestinationSide(circumstances)
         try each(source) { event, line in
-            if let event { from.take(event, at: Place(stream: .source, line: line)) } else { from.lose() }
+            if let event { from.handle(event, at: Place(stream: .source, line: line)) } else { from.lose() }
         }
-        try each(destination) { event, line in to.take(try #require(event), at: Place(stream: .destination, line: line)) }
+        try each(destination) { event, line in to.handle(try #require(event), at: Place(stream: .destination, line: line)) }
         return Handshake(source: from, destination: to)
     }
 
     /// Where lines are missing, nil.
-    private func each(_ lines: [String], take: (Event?, Int) throws -> Void) throws {
+    private func each(_ lines: [String], handle: (Event?, Int) throws -> Void) throws {
         for (index, line) in lines.enumerated() {
             guard line != lost else {
-                try take(nil, index + 1)
+                try handle(nil, index + 1)
                 continue
             }
             var reader = LogReader(Array("\(line)\n".utf8))
             let read = try reader.nextEvent()
-            try take(try #require(read?.event, "\(line)"), index + 1)
+            try handle(try #require(read?.event, "\(line)"), index + 1)
         }
     }
 
@@ -64,8 +64,7 @@ import Testing
         #expect(account.approvals == ["0000:00:01.0/vfio": 1])
         #expect((account.acksSent, account.acksCounted) == (1, 1))
         #expect(account.gatedSteps == 1)
-        #expect(account.decision == .init(pending: 100, threshold: 310_075, queries: 3, acksBefore: 1, outstanding: 0))
-        #expect(account.decidedAfterAllAcks == true)
+        #expect(account.decision == .init(pending: 100, threshold: 310_075, queries: 3, acksBefore: 1, acksMissing: 0))
     }
 
     /// What no device's line is about is the requester's, and so is an approval without a name inside its section.
@@ -107,7 +106,7 @@ import Testing
         #expect(account.mode == .legacy)
         #expect(account.requestCount == 1)
         #expect(account.approvals == ["0000:00:01.0/vfio": 1])
-        #expect(account.decision?.outstanding == 0)
+        #expect(account.decision?.acksMissing == 0)
         #expect(account.gatedSteps == 1)
     }
 
@@ -116,15 +115,23 @@ import Testing
         (requests: 1, before: 0, after: 1, true), (1, 0, 0, false), (2, 0, 2, false), (2, 1, 1, true), (2, 1, 0, false), (2, 2, 0, true),
     ])
     func anEarlyDecisionShowsTheACKItDidNotWaitFor(requests: Int, before: Int, after: Int, isRight: Bool) throws {
-        let ack = "source_return_path_thread_switchover_acked switchover_ack_pending_num 0"
-        let account = try handshake(
-            source: [running] + (0..<requests).map { request("d\($0)") } + [
-                query(total: 100, collected: requests, pending: requests), window,
+        let acks = (0..<before + after).map {
+            "source_return_path_thread_switchover_acked switchover_ack_pending_num \(requests - 1 - $0)"
+        }
+        let source =
+            [running] + (0..<requests).map { request("d\($0)") } + [query(total: 100, collected: requests, pending: requests), window]
+            + acks.prefix(before) + ["migration_thread_low_pending 100"] + acks.dropFirst(before) + [
+                "migrate_set_state new state completed"
             ]
-                + Array(repeating: ack, count: before) + ["migration_thread_low_pending 100"] + Array(repeating: ack, count: after))
-        #expect(account.decision?.outstanding == requests - before)
-        #expect(account.decidedAfterAllAcks == isRight)
+        let account = try handshake(source: source)
+        #expect(account.decision?.acksMissing == requests - before)
         #expect(account.acksCounted == before + after)
+        // The rule judges by the same ledger.
+        var verifier = Verifier(sides: .source)
+        try each(source) { event, line in verifier.handle(try #require(event), at: Place(stream: .source, line: line)) }
+        let judgement = verifier.judgement()
+        #expect(judgement.broken.contains("decision-awaits-acks") == !isRight)
+        #expect(judgement.handshake == account)
     }
 
     @Test(arguments: [
@@ -155,16 +162,19 @@ import Testing
     }
 
     /// With a threshold in force it decides in the very step whose queries show that only the ACK is missing; an ACK line that
-    /// comes later is within the tolerance, so the count of queries that were held back is what gives it away.
+    /// comes later is within the tolerance, so the count of steps that were held back is what gives it away.
     @Test func aSourceThatIgnoresTheACKGatesNothing() throws {
-        let account = try handshake(source: [
+        let source = [
             running, request("a"), query(total: 1 << 30, collected: 1, pending: 1), iterate, window,
             query(total: 100, collected: 0, pending: 1),
             query(total: 100, collected: 0, pending: 1, exact: 1), "migration_thread_low_pending 100",
             "source_return_path_thread_switchover_acked switchover_ack_pending_num 0",
-        ])
-        #expect(account.decidedAfterAllAcks == true)
-        #expect(!account.isGating)
+        ]
+        var verifier = Verifier(sides: .source)
+        try each(source) { event, line in verifier.handle(try #require(event), at: Place(stream: .source, line: line)) }
+        let judgement = verifier.judgement()
+        #expect(!judgement.broken.contains("decision-awaits-acks"))
+        #expect(!judgement.isGating)
     }
 
     @Test func anEmptyLogSaysNothing() throws {

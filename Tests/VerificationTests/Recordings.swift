@@ -49,7 +49,7 @@ struct Recording: Sendable {
             guard let lines = lines[stream] else { continue }
             let text = lines.joined(separator: "\n") + (endingWithLineEnd ? "\n" : "")
             var reader = LogReader(Array(text.utf8))
-            try verifier.take(&reader, as: stream)
+            try verifier.read(&reader, as: stream)
         }
         return verifier.judgement()
     }

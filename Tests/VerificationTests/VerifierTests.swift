@@ -91,7 +91,7 @@ import Testing
         circumstances.sourceCapability = true
         var verifier = Verifier(circumstances, sides: .source)
         var reader = LogReader(Array((lines.joined(separator: "\n") + "\n").utf8))
-        while let line = try reader.nextEvent() { verifier.take(line.event!, at: Place(stream: .source, line: line.position.line)) }
+        while let line = try reader.nextEvent() { verifier.handle(line.event!, at: Place(stream: .source, line: line.position.line)) }
         let ledger: Set = ["ack-number", "pending-number"]
         #expect(verifier.judgement().findings.map(\.rule.id).filter(ledger.contains) == broken)
     }
@@ -126,7 +126,7 @@ import Testing
             for _ in 0..<(1 << (random.next() % 10)) {
                 guard next[stream]! < events[stream]!.count else { break }
                 let (place, event) = events[stream]![next[stream]!]
-                if let event { verifier.take(event, at: place) } else { verifier.gap(in: stream) }
+                if let event { verifier.handle(event, at: place) } else { verifier.gap(in: stream) }
                 next[stream]! += 1
             }
             if next[stream]! == events[stream]!.count { streams.removeAll { $0 == stream } }
@@ -180,7 +180,7 @@ import Testing
         var step: [Event] = []
         while let line = try reader.nextEvent() {
             let event = try #require(line.event)
-            verifier.take(event, at: Place(stream: .source, line: line.position.line))
+            verifier.handle(event, at: Place(stream: .source, line: line.position.line))
             step.append(event)
         }
         // The steps of an endless wait: queries, iterations, and sections with nothing in them; many of the numbers are wrong.
@@ -192,11 +192,11 @@ import Testing
                 query.exact = index % 2 == 1
                 query.total = UInt64(index % 3000)
                 query.pendingAcks = UInt32(index % 5)
-                verifier.take(.qemuSavevmQueryPending(query), at: Place(stream: .source, line: line + index))
+                verifier.handle(.qemuSavevmQueryPending(query), at: Place(stream: .source, line: line + index))
                 guard index % 8 == 0 else { continue }
-                verifier.take(step[index / 8 % step.count], at: Place(stream: .source, line: line + index))
-                verifier.take(.qemuLoadvmStateSectionPartEnd(section: 37), at: Place(stream: .destination, line: line + index))
-                verifier.take(.deviceRead(device: "a", size: 1, result: 0), at: Place(stream: .sourceDevices, line: line + index))
+                verifier.handle(step[index / 8 % step.count], at: Place(stream: .source, line: line + index))
+                verifier.handle(.qemuLoadvmStateSectionPartEnd(section: 37), at: Place(stream: .destination, line: line + index))
+                verifier.handle(.deviceRead(device: "a", size: 1, result: 0), at: Place(stream: .sourceDevices, line: line + index))
             }
         }
         feed(queries: 20_000, from: 1000)

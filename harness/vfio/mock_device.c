@@ -381,8 +381,15 @@ static int go(struct mock_device *device, struct call *call, uint32_t to, int32_
 
 /* --- Calls ------------------------------------------------------------------------------------ */
 
+/* Begins a call: the world may fail it before any rule of the script counts it. */
 static struct call begin_call(struct mock_device *device, enum device_call kind) {
-    struct call call = {.kind = kind, .at_most = transfer_limit, .cost_ns = device->script.cost_ns[kind]};
+    struct call call = {.kind = kind, .at_most = transfer_limit};
+    if (device->world.fault != NULL) call.failure = device->world.fault(device->world.context, kind, device->state);
+    if (call.failure != 0) {
+        tell(device, (struct mock_event){.kind = MOCK_EVENT_INJECTED, .word = "fail", .b = (uint64_t)call.failure});
+        return call;
+    }
+    call.cost_ns = device->script.cost_ns[kind];
     FOR_EACH_RULE(rule, device) {
         if (rule->trigger == TRIGGER_CALL && rule->call == kind) occur(device, &call, rule);
     }

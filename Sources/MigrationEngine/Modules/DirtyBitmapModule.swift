@@ -1,5 +1,5 @@
-/// Dirty bitmaps of block devices as a module: section `dirty-bitmap`. They are sent with the guest stopped or, in postcopy, when it runs at the destination;
-/// what it writes there meanwhile is kept aside and joined in at the end.
+/// Dirty bitmaps of block devices as a module: section `dirty-bitmap`. They are sent with the guest stopped or, in postcopy, while it runs
+/// at the destination; what it writes there meanwhile is kept separately and merged at the end.
 import MigrationStream
 import SwitchoverProtocol
 

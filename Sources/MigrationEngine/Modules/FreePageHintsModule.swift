@@ -1,5 +1,5 @@
-/// Free-page hints of the balloon: while the guest runs it tells of pages that it does not use, which then need not be sent. Each sync ends a round of
-/// hints; the one with the guest stopped says "done", and the balloon's FULL section must come after it.
+/// Free-page hints of the balloon: while the guest runs it reports pages that it does not use, which then need not be sent. Each sync ends
+/// a round of hints; the sync with the guest stopped says "done", and the balloon's FULL section must come after it.
 import MigrationStream
 import SwitchoverProtocol
 

@@ -1,4 +1,5 @@
-/// A guest's memory: blocks of pages, of which those that hold zeroes take no storage, and a log of what was written since it was last read.
+/// A guest's memory: blocks of pages, of which those that hold zeroes take no storage, and a log of the pages written since the log was
+/// last read.
 import MigrationStream
 
 package struct GuestMemory: Sendable {

@@ -1,5 +1,5 @@
-/// Memory as a module: section `ram`. The source sends each page once and then what is written meanwhile; in postcopy what the destination lacks, asked-for
-/// pages first.
+/// Memory as a module: section `ram`. The source sends each page once, and then the pages that are written meanwhile; in postcopy it sends
+/// what the destination lacks, requested pages first.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -73,7 +73,8 @@ package final class RAM: SaveVMHandlers {
         return .done
     }
 
-    /// 1: nothing was left. Pages that were asked for go whatever the budget, and where it is less than a page takes, one page goes all the same.
+    /// Returns `.done(1)` if nothing was left. Requested pages are sent whatever the budget is, and one page is sent even if the budget is
+    /// smaller.
     package func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress {
         var left = budget - SectionRecord.end.wireSize
         var isFirst = true
@@ -120,8 +121,8 @@ package final class RAM: SaveVMHandlers {
     /// A period of syncs (1 s) has ended, and `migration_bitmap_sync_end` counts anew.
     package func periodEnded() { foundInPeriod = 0 }
 
-    /// Names the pages that the destination has not, or has out of date: it is to drop them before postcopy. Up to 11.0 the last sync is made here, without
-    /// notifiers. 12 runs a command.
+    /// Names the pages that the destination lacks or has out of date, so that it drops them before postcopy. Up to 11.0 the last sync is
+    /// made here, without notifiers. A command holds at most 12 runs.
     package func discardCommands(_ call: inout Call) -> [MigrationCommand] {
         if !call.host.generation.has(.finalQuery) { sync(last: false, notifies: false, &call) }
         next = (0, 0)

@@ -1,4 +1,5 @@
-/// The storage attributes (CMMA) of an s390 guest's pages as a module: section `s390-stattrib`. It tells a number of pages where others tell bytes.
+/// The storage attributes (CMMA) of an s390 guest's pages as a module: section `s390-stattrib`. It reports a number of pages where other
+/// modules report bytes.
 import MigrationStream
 import SwitchoverProtocol
 

@@ -1,4 +1,5 @@
-/// A network card of a failover pair: the guest is asked to let go of it when a migration begins, and it cannot be moved before the guest has.
+/// A network card of a failover pair: when a migration begins the guest is asked to unplug it, and the guest cannot be migrated before it
+/// has.
 import MigrationTrace
 
 package final class Unplug: SaveVMHandlers {

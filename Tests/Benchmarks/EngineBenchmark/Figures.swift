@@ -35,7 +35,7 @@ struct Figures {
         try (lines.joined(separator: "\n") + "\n").write(toFile: Self.file, atomically: true, encoding: .utf8)
     }
 
-    /// What is to be said of a figure beside the one kept.
+    /// How a figure compares with the stored one, in words.
     func beside(_ name: String, _ value: Double) -> String {
         guard let kept = self[name].flatMap(Double.init), kept > 0 else { return "none kept" }
         return String(format: "kept %.0f: %+.1f %%", kept, (value / kept - 1) * 100)

@@ -13,6 +13,7 @@ import Glibc
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 
 struct Failure: Error, CustomStringConvertible {
     var description: String
@@ -67,7 +68,7 @@ private func measure(_ tier: Tier, records: Bool) async throws {
                 guard case .ended(let result, _, _, _) = outcome else { return }
                 ran += 1
                 events += result.events
-                let devices = result.cell.scenario.devices
+                let devices = result.cell.lastForecast.scenario.devices
                 if devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
             }
         }

@@ -34,7 +34,8 @@ enum mock_event_kind {
     MOCK_EVENT_LOADED,        /* device_loaded  (NAME) initial|dirty|final size %u, total %u  (a segment arrived whole) */
     MOCK_EVENT_INJECTED,      /* device_injected  (NAME) line %u, action ACTION, value %d  (a script rule fired; ACTION is
                                  reinit, dirty, short, error, fail (value: errno), hold (the gate's index), estimate-initial,
-                                 -dirty, -stop-copy, the same with exact-, or NAME-ignored where it could do nothing) */
+                                 -dirty, -stop-copy, the same with exact-, or NAME-ignored where it could do nothing.
+                                 Line 0, action fail: the world's `fault` fails the call.) */
     MOCK_EVENT_HOLD_BEGIN,    /* device_hold_begin  (NAME) gate GATE */
     MOCK_EVENT_HOLD_END,      /* device_hold_end  (NAME) gate GATE */
     MOCK_EVENT_UNKNOWN,       /* device_unknown_ioctl  (NAME) request 0x%x */
@@ -57,7 +58,7 @@ struct mock_event {
 enum { MOCK_EVENT_TEXT_SIZE = 256 };
 size_t mock_event_text(const struct mock_event *event, char *text, size_t size);
 
-/* How the model reaches the world. Every member but `context` must be set. None may call the model back. */
+/* How the model reaches the world. Every member but `context` and `fault` must be set. None may call the model back. */
 struct mock_world {
     void *context;
     /* Receives each event, in order, inside the call that causes it. */
@@ -66,6 +67,10 @@ struct mock_world {
     void *(*pin)(void *context, uint64_t address, size_t length, bool writable);
     /* A descriptor number for a new data session, or -errno, which fails the SET that needs it. */
     int (*open_data)(void *context, uint32_t session);
+    /* Injects a fault: asked before each call that enum device_call names, while the device is in `state`. An errno makes the call fail:
+     * an event says so, no rule counts the call, the device keeps its state, and the call costs nothing. 0 lets the call take its course;
+     * NULL does so for every call. */
+    int (*fault)(void *context, enum device_call call, enum vfio_device_mig_state state);
 };
 
 /* What one call did. */

@@ -32,6 +32,9 @@ struct bench {
     int open_error;         /* errno for the next data sessions, 0: they open */
     uint32_t session;       /* the last that was opened */
     uint64_t fault;         /* an address that faults */
+    enum device_call failing; /* the call that the world fails with `injected` */
+    int injected;             /* an errno; 0: the world fails no call */
+    enum vfio_device_mig_state asked_in; /* the state that the device was in when it last asked for a fault */
     struct mock_outcome last;
 };
 
@@ -65,6 +68,12 @@ static inline int bench_open_data(void *context, uint32_t session) {
     return FIRST_DESCRIPTOR + (int)session;
 }
 
+static inline int bench_fault(void *context, enum device_call call, enum vfio_device_mig_state state) {
+    struct bench *bench = context;
+    bench->asked_in = state;
+    return call == bench->failing ? bench->injected : 0;
+}
+
 static inline struct device_script script_of(const char *text) {
     struct device_script script;
     struct script_refusal refusal;
@@ -73,7 +82,7 @@ static inline struct device_script script_of(const char *text) {
 }
 
 static inline struct mock_world bench_world(struct bench *bench) {
-    return (struct mock_world){.context = bench, .event = bench_event, .pin = bench_pin, .open_data = bench_open_data};
+    return (struct mock_world){.context = bench, .event = bench_event, .pin = bench_pin, .open_data = bench_open_data, .fault = bench_fault};
 }
 
 /* A device with this script below the header line, not yet bound. */

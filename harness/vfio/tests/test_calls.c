@@ -513,6 +513,39 @@ static void failed_queries(void **state) {
     bench_free(bench);
 }
 
+/* The world fails a call before the device sees it: it costs nothing, changes nothing, and no rule counts it. */
+static void injected_faults(void **state) {
+    (void)state;
+    struct bench *bench = bench_in(PRE_COPY, "initial 100\ncost precopy-info 7us\ncost read 3us\n"
+                                             "on call precopy-info when=2 do fail EBUSY\non call set-state when=2 do hold g\n");
+    struct vfio_precopy_info info;
+    uint8_t bytes[100];
+    bench->failing = CALL_PRECOPY_INFO, bench->injected = EIO;
+    assert_int_equal(query(bench, 0, &info), -EIO);
+    assert_int_equal(bench->last.cost_ns, 0);
+    assert_int_equal(bench->asked_in, PRE_COPY);
+    assert_true(info.initial_bytes == 0xdead);
+    bench->failing = CALL_READ;
+    assert_int_equal(read_data(bench, bytes, sizeof bytes), -EIO);
+    bench->failing = CALL_SET_STATE;
+    assert_int_equal(set_state(bench, STOP_COPY, NULL), -EIO);
+    assert_int_equal(bench->last.gates, 0);
+    assert_int_equal(get_state(bench), PRE_COPY);
+    assert_log(bench, "device_injected  (dev) line 0, action fail, value 5\n"
+                      "device_precopy_info  (dev) init 0, dirty 0, reinit 0, ret -5\n"
+                      "device_injected  (dev) line 0, action fail, value 5\ndevice_read  (dev) size 100, ret -5\n"
+                      "device_injected  (dev) line 0, action fail, value 5\ndevice_call  (dev) set-state ret -5\n"
+                      "device_call  (dev) get-state ret 0\n");
+    bench->injected = 0;
+    assert_int_equal(query(bench, 0, &info), 0);
+    assert_int_equal(bench->last.cost_ns, 7000);
+    assert_int_equal(query(bench, 0, &info), -EBUSY);
+    assert_int_equal(set_state(bench, STOP_COPY, NULL), 0);
+    assert_int_equal(bench->last.gates, 1);
+    assert_int_equal(read_data(bench, bytes, sizeof bytes), 100);
+    bench_free(bench);
+}
+
 static void estimates_are_apart_from_the_truth(void **state) {
     (void)state;
     struct bench *bench = bench_in(PRE_COPY, "initial 100\nstop-copy 1000\nestimate initial 5\nestimate dirty 18446744073709551615\nestimate stop-copy 7\n"
@@ -1035,7 +1068,7 @@ int main(void) {
         cmocka_unit_test(faults_have_no_effect), cmocka_unit_test(query_checks), cmocka_unit_test(flags_are_an_echo_until_the_opt_in),
         cmocka_unit_test(several_reinits_are_one_flag), cmocka_unit_test(reinit_accounting), cmocka_unit_test(drained_is_told_once_each_time),
         cmocka_unit_test(query_triggers),
-        cmocka_unit_test(gate_query_triggers), cmocka_unit_test(failed_queries), cmocka_unit_test(estimates_are_apart_from_the_truth),
+        cmocka_unit_test(gate_query_triggers), cmocka_unit_test(failed_queries), cmocka_unit_test(injected_faults), cmocka_unit_test(estimates_are_apart_from_the_truth),
         cmocka_unit_test(data_size_in_every_state), cmocka_unit_test(ends_of_the_stream), cmocka_unit_test(the_wrong_descriptor), cmocka_unit_test(round_trip),
         cmocka_unit_test(chunks_do_not_matter), cmocka_unit_test(incomplete_and_wrong_loads), cmocka_unit_test(reset_from_everywhere),
         cmocka_unit_test(reset_by_rule), cmocka_unit_test(state_outlives_close), cmocka_unit_test(read_and_write_rules), cmocka_unit_test(when_picks_occurrences),

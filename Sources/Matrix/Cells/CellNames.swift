@@ -1,0 +1,63 @@
+/// From a cell's name to the cell, without making the rest of the matrix.
+import Plan
+
+extension Recipe {
+    /// The cell of this very name, of any tier that its sides have; nil where there is none, with the reasons where a product makes it and these
+    /// binaries cannot show it.
+    package static func cell(named name: String, of file: MatrixFile, binaries: [ProbedBinary]) throws -> (
+        cell: Cell?, missing: [Unavailable]
+    ) {
+        var missing: [Unavailable] = []
+        for source in binaries {
+            for destination in binaries where source.binary.kind == destination.binary.kind {
+                let sides = "\(source.binary.name)-\(destination.binary.name)+"
+                guard name.hasPrefix(sides) else { continue }
+                // The first word is the machine, which all boards and types are tried for.
+                let words = name.dropFirst(sides.count).split(separator: "+", omittingEmptySubsequences: false).dropFirst()
+                guard let changes = file.changes(tokens: words.map(String.init)) else { continue }
+                for planned in file.planned(changes, from: source, to: destination) {
+                    let made = try cells(of: planned.selection, product: planned.product, binaries: [source, destination]) { $0 == name }
+                    if let cell = made.cells.first { return (cell, []) }
+                    missing += made.missing.filter { !missing.contains($0) }
+                }
+            }
+        }
+        return (nil, missing)
+    }
+}
+
+extension MatrixFile {
+    /// The values that these tokens of a name stand for, by axis; nil where one stands for none, or two for values of one axis.
+    fileprivate func changes(tokens: [String]) -> [String: String]? {
+        var changes: [String: String] = [:]
+        for token in tokens {
+            let meaning = axes.lazy.compactMap { axis in
+                axis.values.dropFirst().first { axis.token(of: $0) == token }.map { (axis: axis.name, value: $0) }
+            }.first
+            guard let meaning, changes.updateValue(meaning.value, forKey: meaning.axis) == nil else { return nil }
+        }
+        return changes
+    }
+
+    /// The selections with these changes, one of each board and machine type, that a product makes for such sides, in the order of the products.
+    fileprivate func planned(_ changes: [String: String], from source: ProbedBinary, to destination: ProbedBinary) -> [PlannedSelection] {
+        guard let from = AckSupport(source.features), let to = AckSupport(destination.features) else { return [] }
+        let sides = [CellAxis.source.rawValue: from.word, CellAxis.destination.rawValue: to.word]
+        let selections = MachineBoard.allCases.flatMap { board in
+            MachineKind.allCases.map { type in [CellAxis.board.rawValue: board.word, CellAxis.type.rawValue: type.word] }
+        }.compactMap { machine in Selection(axes, changes.merging(sides) { $1 }.merging(machine) { $1 }) }
+        let tier: Tier =
+            switch source.binary.kind {
+            case .qemu: .full
+            case .engine: .engine
+            }
+        return selections.compactMap { plan(of: $0, upTo: tier) }.sorted { $0.position < $1.position }.map(\.planned)
+    }
+}
+
+extension AckSupport {
+    fileprivate init?(_ features: ProbedFeatures) {
+        guard let support = Self.allCases.first(where: { $0.fits(features) }) else { return nil }
+        self = support
+    }
+}

@@ -1,0 +1,87 @@
+/// The scripts of a cell's mock devices.
+import Prediction
+
+/// Bytes of initial data, and of each re-initialisation.
+let initialSize = 16 << 10
+let reinitSize = 8 << 10
+/// Bytes a device has left for the stop.
+let stopCopySize = 32 << 10
+
+extension Recipe {
+    /// Bytes that a destination's device is given before the source's stops.
+    func precopySize(_ device: Scenario.Device) -> Int {
+        device.source.hasPrecopy ? initialSize + device.reinits * reinitSize : 0
+    }
+
+    private func abilities(_ ability: Ability, hasP2P: Bool) -> String {
+        var words = ability == .none ? (hasP2P ? [] : ["stop-copy"]) : ["precopy"]
+        if hasP2P { words.append("p2p") }
+        if ability == .reinit { words.append("reinit") }
+        let size =
+            switch choices.pace {
+            case .gated, .slow: "\(initialSize)"
+            case .blocked: "24M"
+            }
+        return "ackmatrix-device 1\nhas \(words.joined(separator: " "))\nstop-copy \(stopCopySize)\n"
+            + (ability.hasPrecopy ? "initial \(size)\n" : "")
+    }
+
+    func sourceScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+        var script = abilities(device.source, hasP2P: device.hasP2P)
+        if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
+        // Each query takes a moment: a hundred REINITs show it, and thousands make a long log.
+        if scenario.reinitsForever, device.source == .reinit { script += "cost precopy-info 5ms\non query 1 do reinit \(reinitSize)\n" }
+        switch scenario.estimate {
+        case .zero: script += "estimate stop-copy 0\n"
+        case .aboveThreshold: script += "estimate stop-copy 1G\n"
+        case .small: break
+        }
+        // A source that fails shuts the connection down, and what the destination then still says resets it: so the source goes on when
+        // the destination has said everything, and fails when that has read everything. Its guest's start is the first RUNNING.
+        if index == raceDevice(scenario), scenario.source.knowsPerDevice {
+            script += "on state STOP_COPY do hold send\non state RUNNING when=2 do hold resume\n"
+        }
+        guard device.source.hasPrecopy else { return script }
+        // After the reset nothing is read that would fail earlier: what the last check makes of it is what is looked at.
+        if scenario.guest == .reset { script += "dirty-tracking no\non call read when=2.. do fail ENOMSG\n" }
+        if isBusy(index) { script += "on call precopy-info when=1+2 do dirty 4K\n" }
+        if isHeldByThreshold(scenario) {
+            // The estimate stays above the first threshold, and no read comes back empty.
+            script += "estimate dirty 64M\non call read do dirty 512\n"
+        }
+        if let late = scenario.late, device.source == .reinit {
+            if !device.hasP2P {
+                // It is not asked again; it re-initialises before its second change of state stops it.
+                script += "on call set-state when=2 do reinit 4K\n"
+            } else if late == .afterCheck {
+                script += "on state PRE_COPY_P2P do reinit 4K\n"
+            } else if index == scenario.devices.count - 1 {
+                // The first query after the gate drops the estimate, the second lets the source decide, the third is the last check.
+                script += "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
+                script += "on gate-query decide 3 do reinit 4K\n"
+            } else {
+                // When the guest stops devices are prepared from the last to the first: this one's check comes when the last is.
+                script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P when=1 do reinit 4K\n"
+            }
+        }
+        return script
+    }
+
+    func destinationScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+        var script = abilities(device.destination, hasP2P: device.hasP2P)
+        switch choices.pace {
+        case .gated: break
+        case .slow: script += "cost write 500ms\n"
+        case .blocked: script += "rate write 24M/s\n"
+        }
+        if index == heldDevice(scenario) {
+            script += "on written \(initialBytes(ofHeld: scenario)) do hold load\n"
+        }
+        if index == 0, isMarkerTooMany(scenario) { script += "on written \(initialSize + reinitSize) do hold refuse\n" }
+        if index == raceDevice(scenario) {
+            // Without users the ACK is sent right after the load was set up.
+            script += device.destination.hasPrecopy ? "on written \(initialSize) do hold load\n" : "on state RESUMING do hold load\n"
+        }
+        return script
+    }
+}

@@ -1,0 +1,87 @@
+/// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and mishaps make them.
+///
+/// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it about.
+import Plan
+import Prediction
+import VFIO
+
+package struct Driver: Sendable {
+    /// The value of the axis, and the word in a cell's name.
+    package let name: String
+    /// What it does to the migration, in a phrase.
+    package let about: String
+    /// nil: nothing but QEMU.
+    let needs: Need?
+    let make: @Sendable (inout Draft) throws -> Void
+
+    init(_ name: String, _ about: String, needs: Need? = nil, make: @escaping @Sendable (inout Draft) throws -> Void) {
+        self.name = name
+        self.about = about
+        self.needs = needs
+        self.make = make
+    }
+
+    /// The values of the axis `driver`, beside the plain one, which is no driver.
+    package static let all: [Driver] =
+        cancelDrivers + interruptionDrivers + chainDrivers + failureDrivers + libvirtDrivers + multifdDrivers + changeDrivers
+        + convergenceDrivers + postcopyDrivers + channelDrivers
+
+}
+
+extension Driver: AxisChoice {
+    package static var allCases: [Driver] { all }
+
+    package var word: String { name }
+
+    package static func == (one: Driver, other: Driver) -> Bool { one.name == other.name }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
+}
+
+/// A cell in the making.
+struct Draft {
+    let recipe: Recipe
+    /// What decides the outcome of each leg of the plan, in the plan's order.
+    var scenarios: [Scenario]
+    var plan: MigrationPlan
+
+    /// The scenario of the first leg, which most cells have alone.
+    var scenario: Scenario {
+        get { scenarios[0] }
+        set { scenarios[0] = newValue }
+    }
+
+    /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
+    var held: Int? { recipe.heldDevice(scenario) }
+
+    /// The same where the driver cannot do without.
+    func heldByGate() throws -> Int {
+        guard let held else { throw unavailable("needs a device whose load a gate can hold") }
+        return held
+    }
+
+    /// Leaves the migration to itself: no gate keeps the last ACK back.
+    mutating func gateNothing() {
+        scenario.isGated = false
+        plan.leg.schedule = []
+    }
+
+    /// Why the cell's driver cannot be had here.
+    func unavailable(_ reason: String) -> Unavailable {
+        Unavailable(description: "driver \(recipe.choices.driver?.name ?? "plain") \(reason)")
+    }
+
+    /// Adds lines to a device's script, on a leg's destination or on the source.
+    mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
+        func extend(_ device: inout PlannedDevice) throws {
+            switch device.backend {
+            case .mock(let script):
+                device.backend = .mock(try DeviceScript(script.text + lines + "\n", file: "\(device.name) \(role.rawValue)"))
+            }
+        }
+        switch role {
+        case .source: try extend(&plan.source.devices[device])
+        case .destination: try extend(&plan.legs[leg].destination.devices[device])
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/// The machine types that a selection stands for, by what both sides have and run.
+import Plan
+
+/// The machine type of each side; they differ where an alias stands for different ones.
+struct Machines: Hashable {
+    var title: String
+    var source: String
+    var destination: String
+}
+
+extension Recipe {
+    /// Machine types for the board and type selected, newest last.
+    func machines() -> [Machines] {
+        let from = source.features
+        let to = destination.features
+        func same(_ machine: String, _ title: String? = nil) -> Machines {
+            Machines(title: title ?? String(machine.dropFirst("pc-".count)), source: machine, destination: machine)
+        }
+        let board = choices.board.word
+        let shared = from.machineTypes.filter { $0.hasPrefix("pc-\(board)-") && to.machineTypes.contains($0) }
+            .sorted { (machineRelease($0) ?? []).lexicographicallyPrecedes(machineRelease($1) ?? []) }
+        func both(_ mode: SwitchoverAckMode) -> [String] {
+            shared.filter { machine in [from, to].allSatisfy { $0.mode(machine: machine) == mode } }
+        }
+        switch (choices.board, choices.type) {
+        case (.microvm, .unversioned): return [same("microvm,pcie=on", "microvm")]
+        case (.none, .unversioned): return [same("none", "none")]
+        // These boards have no versions, and the others have nothing else.
+        case (.microvm, .newestLegacy), (.microvm, .newestPerDevice), (.microvm, .eachLegacy), (.microvm, .alias),
+            (.none, .newestLegacy), (.none, .newestPerDevice), (.none, .eachLegacy), (.none, .alias),
+            (.q35, .unversioned), (.i440fx, .unversioned):
+            return []
+        case (.q35, .newestLegacy), (.i440fx, .newestLegacy):
+            // A side without the capability has no mode; it only has to have the type.
+            guard from.hasSwitchoverAck, to.hasSwitchoverAck else { return shared.suffix(1).map { same($0) } }
+            return both(.legacy).suffix(1).map { same($0) }
+        case (.q35, .newestPerDevice), (.i440fx, .newestPerDevice): return both(.perDevice).suffix(1).map { same($0) }
+        case (.q35, .eachLegacy), (.i440fx, .eachLegacy): return both(.legacy).map { same($0) }
+        case (.q35, .alias), (.i440fx, .alias):
+            guard from.aliases[board] != nil, to.aliases[board] != nil else { return [] }
+            return [Machines(title: "\(board)-alias", source: board, destination: board)]
+        }
+    }
+}

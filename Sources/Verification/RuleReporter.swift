@@ -1,0 +1,68 @@
+/// Reports the rules that one stream breaks.
+///
+/// Every check of a stream is handed the stream's reporter, which knows the event that is being handled and the one before it. A check
+/// says only which rule is broken, what it found, and what would have been legal.
+import MigrationTrace
+
+/// A finding that may hold only with what another stream tells later.
+struct Breach: Sendable {
+    enum Condition: Sendable {
+        case always
+        /// Only in a migration with switchover-ack on.
+        case capabilityOn
+        /// Only where switchover-ack is known to be off on this side.
+        case capabilityOff
+    }
+
+    var finding: Finding
+    var condition = Condition.always
+}
+
+struct RuleReporter: Sendable {
+    /// Findings of one rule that are kept: of a rule that is broken again and again the first places say it all.
+    static let mostOfARule = 8
+
+    /// In the order of the stream.
+    private(set) var breaches: [Breach] = []
+    /// The event that is being handled, or the last one that was; nil before the first.
+    private(set) var last: Spot?
+
+    /// The event that is being handled. There must have been one.
+    var spot: Spot { last! }
+
+    /// Goes on to the stream's next event.
+    mutating func advance(to event: Event, at place: Place) {
+        guard last != nil else {
+            last = Spot(place: place, event: event)
+            return
+        }
+        last!.before = last!.event
+        last!.beforeLine = last!.place.line
+        last!.event = event
+        last!.place = place
+    }
+
+    /// Goes on to a last line that is cut: the event before it stays the last one that is known.
+    mutating func advance(toCutLineAt place: Place) {
+        if last == nil { last = Spot(place: place) }
+        last!.place = place
+    }
+
+    /// Adds a finding: the rule is broken at `spot`, by default at the event that is being handled, and conflicts with `others`.
+    mutating func report(
+        _ rule: Rule, device: String? = nil, at spot: Spot? = nil, with others: [Place?] = [], when condition: Breach.Condition = .always,
+        found: String, legal: String
+    ) {
+        guard breaches.count(where: { $0.finding.rule == rule }) < Self.mostOfARule else { return }
+        let spot = spot ?? self.spot
+        let finding = Finding(
+            rule: rule, device: device, found: found, places: [spot.place] + others.compactMap { $0 }, lastGood: spot.lastGood, legal: legal
+        )
+        breaches.append(Breach(finding: finding, condition: condition))
+    }
+
+    func hasReported(_ rule: Rule) -> Bool { breaches.contains { $0.finding.rule == rule } }
+
+    /// Forgets what was reported so far: another migration, or another process, begins.
+    mutating func forget() { breaches = [] }
+}

@@ -1,0 +1,329 @@
+/// The source's side of a migration: hands each event, in the source's print order, to the ledgers and checks that it concerns.
+import MigrationTrace
+
+struct SourceSide: Sendable {
+    static let mostPlaces = 4096
+
+    private let circumstances: Circumstances
+    private(set) var names: DeviceNames
+    private(set) var ledger: SourceLedger
+    private(set) var devices: SourceDevices
+    private(set) var heldBack = HeldBackSteps()
+    private(set) var starved = StarvedWindows()
+    private(set) var switchover = Switchover()
+    private(set) var arcs = DeviceArcs(.source)
+    private(set) var status: StatusArcs
+    private(set) var guest = GuestAccount()
+    private(set) var progress = Progress()
+    /// PART and END sections begun by the first half of the iterations that confirm that nothing happens any more.
+    private(set) var sectionsHalfway = 0
+    private(set) var iterationsAtUnderflow = 0
+    /// Bytes that the source may leave for the stopped guest; nil before the first window of 100 ms ended.
+    private(set) var threshold: Int64?
+    private(set) var reporter = RuleReporter()
+
+    private(set) var hasBegun = false
+    private(set) var hasGaps = false
+    private(set) var isCut = false
+    private(set) var ending: Spot?
+    /// The last change of its status.
+    private(set) var arrival: Spot?
+    /// The guest was stopped for a snapshot, and goes on when that is saved.
+    private(set) var isSnapshot = false
+    /// All is sent, and the source waits for the return path's end.
+    private(set) var joinsReturnPath: Place?
+    private var runState: RunState?
+    /// The first errors said, with their lines; the first is the one QEMU keeps.
+    private(set) var error: (text: String, place: Place)?
+    private(set) var returnPathEnd: (text: String, place: Place)?
+    /// What the destination said at its end: 0 is well.
+    private(set) var shut: (value: UInt64, place: Place)?
+    /// The cancel, and the return path that was opened after it: nobody has shut it down.
+    private(set) var lateReturnPath: (cancelled: Place, opened: Place)?
+    private var cancelled: Place?
+    private(set) var isCleanedUp = false
+    private(set) var blocksActivated = false
+    /// Its devices when the program was told to end; nil: it was not.
+    private var devicesAtQuit: DeviceArcs?
+    private(set) var runWasSent: Place?
+    private(set) var runsAfterHandover: Spot?
+    /// Of the first ACKs counted.
+    private(set) var ackPlaces: [Place] = []
+
+    init(_ circumstances: Circumstances) {
+        self.circumstances = circumstances
+        status = circumstances.doesWithoutDevice ? .sourceWithoutDevice : .source
+        names = DeviceNames(circumstances.sourceIdstrs)
+        ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
+        devices = SourceDevices(announcesRequests: circumstances.announcesRequests)
+    }
+
+    /// A migration begins: what the guest and the devices were before stays.
+    private mutating func begin() {
+        let (guest, arcs, reporter, runState, isFirst) = (guest, arcs, reporter, runState, !hasBegun)
+        self = SourceSide(circumstances)
+        isSnapshot = runState == .saveVM
+        if isSnapshot { status = .snapshot }
+        self.guest = guest
+        self.guest.begin()
+        self.arcs = arcs
+        self.arcs.begin()
+        self.reporter = reporter
+        // What the process did before its first migration is told with that one.
+        if !isFirst { self.reporter.forget() }
+        hasBegun = true
+    }
+
+    /// The last event; nil before the first.
+    var last: Spot? { reporter.last }
+
+    mutating func handle(_ event: Event, at place: Place) {
+        if case .migrateSetState(.setup) = event { begin() }
+        reporter.advance(to: event, at: place)
+        handleIteration(event)
+    }
+
+    /// What comes by the thousand while the source iterates; any other event is handed on.
+    private mutating func handleIteration(_ event: Event) {
+        switch event {
+        case .qemuSavevmQueryPending(let query): queryEnded(query)
+        case .vfioStatePending(let pending):
+            starved.reported(pending.device, initial: pending.initial)
+            ledger.deviceReported(requestsAck: pending.requestsAck, &reporter)
+            devices.reported(pending, mode: ledger.mode, &reporter)
+            if pending.requestsAck { progress.happened() }
+        case .vfioStatePendingEstimate(let device, _, _, let initial, _), .vfioStatePendingExact(let device, _, _, _, let initial, _):
+            starved.reported(device, initial: initial)
+        case .migratePendingEstimate(let total, _, _): oldQueryEnded(total, exact: false)
+        case .migratePendingExact(let total, _, _): oldQueryEnded(total, exact: true)
+        case .savevmStateIterate:
+            progress.iterated()
+            if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
+            switchover.iterates(&reporter)
+            heldBack.iterated()
+        case .savevmSectionStart(let idstr, _):
+            names.enterSection(idstr)
+            starved.wroteSection(of: idstr)
+            progress.wroteSection()
+        case .savevmSectionEnd: names.leaveSection()
+        case .vfioQueryPrecopySize(let device, let initial, let dirty, let reinit, let result):
+            devices.queried(
+                device, initial: initial, dirty: dirty, reinit: reinit, result: result, isLastCheck: switchover.decision != nil,
+                mode: ledger.mode ?? circumstances.sourceMode, &reporter)
+        case .vfioSaveIterateStart(let device): names.sawLine(of: device)
+        case .vfioSaveIterate(let device, let initial, let dirty):
+            names.sawLine(of: device)
+            devices.iterated(
+                device, initial: initial, dirty: dirty, printsMarkers: ledger.counts == true, mode: ledger.mode, &reporter)
+        case .vfioSaveBlock(let device, let size): devices.wroteBlock(device, size, &reporter)
+        case .vfioSaveBlockPrecopyEmptyHit(let device): devices.readNothing(device)
+        case .migrateTransferred(let window):
+            threshold = window.maxSize
+            starved.windowEnded(names)
+            progress.windowEnded()
+        case .sourceReturnPathThreadLoopTop: ledger.returnPathWaits()
+        case .vfioQueryStopCopySize, .migrationBitmapSyncStart, .migrationBitmapSyncEnd: break
+        default: handleHandshake(event)
+        }
+    }
+
+    /// Requests, markers, ACKs and the return path.
+    private mutating func handleHandshake(_ event: Event) {
+        switch event {
+        case .vfioQueryPrecopySizeRequestSwitchoverAck(let device):
+            devices.requested(device, mode: ledger.mode, &reporter)
+            progress.happened()
+            progress.reinitialised()
+            showsCapability("a device requested an ACK")
+        case .vfioSendInitDataFlag(let device):
+            devices.wroteMarker(device, mode: ledger.mode, &reporter)
+            progress.happened()
+            showsCapability("a device wrote its marker")
+        case .vfioSaveCompletePrecopyStart(let device):
+            // A device without PRE_COPY has its first line in a section when it completes.
+            names.sawLine(of: device)
+            devices.completes(device)
+        case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _):
+            names.name(device, idstr)
+            devices.completes(device)
+        case .sourceReturnPathThreadSwitchoverAcked(let number):
+            ledger.countedAck(number, &reporter)
+            switchover.countedAck()
+            progress.happened()
+            if ledger.underflow != nil, iterationsAtUnderflow == 0 { iterationsAtUnderflow = progress.iterations }
+            if ackPlaces.count < Self.mostPlaces { ackPlaces.append(reporter.spot.place) }
+            showsCapability("an ACK was counted")
+        case .openReturnPathOnSource: lateReturnPath = cancelled.map { ($0, reporter.spot.place) }
+        case .sourceReturnPathThreadBadEnd: returnPathEnded("with an error")
+        case .sourceReturnPathThreadEnd: returnPathEnded("")
+        case .sourceReturnPathThreadShut(let value):
+            shut = (value, reporter.spot.place)
+            returnPathEnded("by SHUT \(value)")
+        case .migrationReturnPathEndBefore: joinsReturnPath = reporter.spot.place
+        case .migrationReturnPathEndAfter: joinsReturnPath = nil
+        default: handleSwitchover(event)
+        }
+    }
+
+    /// The decision, and what follows from it.
+    private mutating func handleSwitchover(_ event: Event) {
+        switch event {
+        case .migrationThreadSetupComplete: switchover.threadBegins()
+        case .migrationThreadLowPending(let pending): decides(pending: pending, isPostcopy: false)
+        case .postcopyStart: decides(pending: progress.latest ?? 0, isPostcopy: true)
+        case .migrationPrecopyComplete: switchover.precopyCompletes(counts: ledger.counts == true, &reporter)
+        case .savevmSendSwitchoverStart: switchover.goesOn(&reporter)
+        case .savevmSendPostcopyRun: runWasSent = reporter.spot.place
+        case .migrationCancel: cancelled = cancelled ?? reporter.spot.place
+        case .migrateError(let text):
+            if error == nil { error = (text, reporter.spot.place) }
+            switchover.storedError(text, &reporter)
+        // A QEMU that is told to quit cancels even what nobody could cancel before.
+        case .migrateSetState(.cancelling) where status.status == .postcopyPaused: break
+        case .migrateSetState(let next):
+            status.move(to: next, &reporter)
+            switchover.status(next, counts: ledger.counts, acks: ledger.acks, &reporter)
+            progress.happened()
+            arrival = reporter.spot
+            if StatusArcs.finals.contains(next) { ending = reporter.spot }
+        case .migrationCleanup: isCleanedUp = true
+        case .migrationBlockActivation(let activation): blocksActivated = activation == .active
+        default: handleGuestAndDevices(event)
+        }
+    }
+
+    private mutating func handleGuestAndDevices(_ event: Event) {
+        switch event {
+        case .runstateSet(_, let from, _, let to):
+            runState = to
+            if to != .running { switchover.stopped(to, ran: from == .running && to == .finishMigrate) }
+            guestChanges(event)
+        case .vmStateNotify(let running, _, let reason):
+            if !running, reason == .shutdown, devicesAtQuit == nil { devicesAtQuit = arcs }
+            if !running { switchover.stopped(reason, ran: reason == .finishMigrate) }
+            guestChanges(event)
+        case .migrateGlobalStatePreSave(let state):
+            switchover.saved(state)
+            guestChanges(event)
+        case .vfioVMStateChangePrepare(let device, let running, let reason, let state):
+            if !running { switchover.stopped(reason, ran: reason == .finishMigrate) }
+            arcs.prepared(device, running: running, state, &reporter)
+        case .vfioVMStateChange(let device, let running, let reason, let state):
+            if !running { switchover.stopped(reason, ran: reason == .finishMigrate) }
+            arcs.changed(device, running: running, state, &reporter)
+            if running { devices.started(device, state, iterates: status.status == .active, &reporter) }
+            guestChanges(event)
+        case .vfioMigrationSetState(let device, let state, let recover): arcs.asked(device, state, recover: recover, &reporter)
+        case .vfioMigrationInit(let device, let flags, _, _): arcs.found(device, flags: flags)
+        case .vfioMigrationRealize(let device): arcs.realized(device)
+        case .vfioMigrationSetDeviceState(let device, let state):
+            arcs.reached(device, state, &reporter)
+            devices.entered(device, state)
+            progress.happened()
+        default: break
+        }
+    }
+
+    // MARK: Queries and the decision
+
+    /// The source's line about a whole query (11.1).
+    private mutating func queryEnded(_ query: PendingQuery) {
+        ledger.queryEnded(query, &reporter)
+        devices.queryEnded(mode: ledger.mode, &reporter)
+        switchover.query(query, isColo: status.has(reached: .colo), &reporter)
+        progress.query(query.total, exact: query.exact)
+        noteStep(fits: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
+        if query.collectedAcks > 0 {
+            progress.happened()
+            showsCapability("a query collected \(query.collectedAcks)")
+        }
+    }
+
+    /// A query up to 11.0.
+    private mutating func oldQueryEnded(_ total: UInt64, exact: Bool) {
+        ledger.oldQueryEnded()
+        switchover.queried(&reporter)
+        progress.query(total, exact: exact)
+        let decidesAtThreshold = circumstances.decidesBelowThreshold == false
+        noteStep(fits: total == 0 || total < limit || total == limit && decidesAtThreshold, ackMissing: ledger.acks == 0)
+    }
+
+    private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
+
+    private mutating func noteStep(fits: Bool, ackMissing: Bool) {
+        let guestRuns = guest.runs != false && !guest.isQuitting
+        heldBack.queried(
+            ackMissing: ackMissing, mayDecide: fits && guestRuns && threshold != nil && switchover.decision == nil)
+    }
+
+    private mutating func decides(pending: UInt64, isPostcopy: Bool) {
+        devices.decided(&reporter)
+        switchover.decide(ledger, pending: pending, threshold: threshold, guest: guest, isPostcopy: isPostcopy, &reporter)
+        heldBack.decided()
+        progress.happened()
+    }
+
+    private mutating func guestChanges(_ event: Event) {
+        let ran = guest.runs
+        guest.handle(event, at: reporter.spot.place)
+        guard ran != guest.runs else { return }
+        progress.happened()
+        if guest.runs == true, status.has(reached: .postcopyActive), runWasSent != nil {
+            runsAfterHandover = runsAfterHandover ?? reporter.spot
+        }
+    }
+
+    private mutating func returnPathEnded(_ how: String) {
+        if returnPathEnd == nil { returnPathEnd = (how, reporter.spot.place) }
+        progress.happened()
+        // The thread reads no message after SHUT.
+        switchover.returnPathEnded(at: reporter.spot.place)
+        ledger.returnPathEnded(&reporter)
+    }
+
+    /// Something happened that only a migration with switchover-ack does.
+    private mutating func showsCapability(_ what: String) {
+        reporter.report(.capabilityOff, when: .capabilityOff, found: "\(what), with the capability off", legal: "none of it")
+    }
+
+    /// Section idstr of a user that is no VFIO device.
+    var requester: String? { circumstances.requester }
+
+    /// Lines are missing.
+    mutating func lose() {
+        hasGaps = true
+        ledger.lose()
+        devices.lose()
+        switchover.lose()
+        arcs.lose()
+        status.lose()
+        progress.lose()
+    }
+
+    /// The last line is cut.
+    mutating func cut(at place: Place) {
+        isCut = true
+        reporter.advance(toCutLineAt: place)
+    }
+
+    /// Another process writes from here on.
+    mutating func restart() {
+        if !hasBegun { reporter.forget() }
+        guest.restart()
+        arcs.restart()
+    }
+
+    /// For as many iterations as confirm a proof nothing happened, or nothing that could help.
+    var isLongUnchanged: Bool {
+        progress.settled >= EndlessProof.confirmations || progress.roundsShown >= EndlessProof.roundConfirmations
+            || starved.inARow >= EndlessProof.windowConfirmations
+            || (circumstances.reinitsForever && progress.reinits >= EndlessProof.reinitConfirmations)
+            || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
+    }
+
+    /// Its devices as they were to the end, before they were taken down with the program.
+    var devicesAtEnd: DeviceArcs { devicesAtQuit ?? arcs }
+
+    /// Without the capability none of this happens; nil where nothing tells.
+    var showsCapability: Bool? { circumstances.sourceCapability ?? (devices.showsCapability || heldBack.count > 0 ? true : nil) }
+}
