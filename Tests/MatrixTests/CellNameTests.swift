@@ -1,5 +1,6 @@
 import EnginePeer
 import Plan
+import TestSupport
 import Testing
 
 @testable import Matrix

@@ -45,6 +45,9 @@ package struct YAMLValue {
     let file: String
     let node: Node
 
+    /// True for a single word, number or text.
+    package var isScalar: Bool { if case .scalar = node { true } else { false } }
+
     package func error(_ reason: String) -> MatrixFileError {
         MatrixFileError(file: file, line: node.mark?.line ?? 0, column: node.mark?.column ?? 0, reason: reason)
     }

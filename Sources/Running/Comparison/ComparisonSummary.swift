@@ -1,4 +1,6 @@
 /// What a comparison of many cells found, in numbers: how many cells are equal, and what each entry of the list excused.
+import Matrix
+
 package struct ComparisonSummary: Sendable {
     /// What an entry excused.
     package struct Excuses: Hashable, Sendable {

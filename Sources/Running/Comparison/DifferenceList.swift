@@ -95,7 +95,7 @@ extension ListedDifference.Scope {
             legs.insert(leg)
         }
         let versions = fields["versions"]!
-        if case .scalar = versions.node {
+        if versions.isScalar {
             _ = try versions.choice("the versions of the sides", EveryVersion.self)
             return
         }

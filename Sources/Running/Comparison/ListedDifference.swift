@@ -1,6 +1,7 @@
 /// An entry of harness/matrix/differences.yaml: what two runs of one cell may do differently, where, under which condition, and why.
 ///
 /// An entry is data. `DifferenceMatching` evaluates every entry in the same way, and nothing else excuses a difference.
+
 import Matrix
 import Verification
 
@@ -90,7 +91,7 @@ package struct DifferencePattern: Hashable, Sendable {
     func matches(_ thread: ProtocolThread) -> Bool { steps != nil && (threads.isEmpty || threads.contains { $0.matches(thread) }) }
 
     func matches(_ step: ProtocolStep) -> Bool {
-        (events.isEmpty || events.contains(step.event)) && (texts.isEmpty || texts.contains { Matrix.matches(step.text, $0) })
+        (events.isEmpty || events.contains(step.event)) && (texts.isEmpty || texts.contains { Running.matches(step.text, $0) })
     }
 
     /// True if this is an excused difference in ending, counts, rules or extent. Steps are compared without those that match instead.
