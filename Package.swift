@@ -111,18 +111,18 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests",
             dependencies: [
-                "MigrationEngine", "MigrationStream", "MigrationTrace", "Verification", "VFIO", "SwitchoverProtocol",
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
         .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(
-            name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "MigrationTrace", "SwitchoverProtocol", "VFIO"],
+            name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
             swiftSettings: strict),
         .testTarget(
-            name: "VerificationTests", dependencies: ["Verification"], exclude: ["Format1"], resources: [.copy("Logs")],
-            swiftSettings: strict),
+            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], exclude: ["Format1"],
+            resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(
             name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),

@@ -1,10 +1,10 @@
-# From here to the next line of dashes the same in every script of `ackmatrix report --standalone`: how two QEMUs are started, spoken
-# to and watched from a POSIX shell. What follows it is the cell.
+# From here to the next line of dashes, every script of `ackmatrix report --standalone` is the same: it starts, drives and watches two
+# QEMUs from a POSIX shell. The part after the line is the cell.
 set -u
 LC_ALL=C
 PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 export LC_ALL PATH
-ulimit -c 0 2>/dev/null # a guest that is lost may be lost by an abort
+ulimit -c 0 2>/dev/null # QEMU may abort when a guest is lost
 
 broken() {
     printf 'environment broken: %s\n' "$*" >&2
@@ -42,21 +42,21 @@ trap 'exit 143' TERM
 cd "$folder" || broken "$folder cannot be entered"
 
 pause() { sleep 0.02; }
-# until_time SECONDS: a deadline, for before().
+# until_time SECONDS: sets the deadline that before() checks.
 until_time() { deadline=$(($(date +%s) + $1)); }
 before() { [ "$(date +%s)" -le "$deadline" ]; }
 
 # ---- files
 
-# fill COUNT OCTAL: the same byte many times.
+# fill COUNT OCTAL: prints a byte COUNT times.
 fill() { head -c "$1" /dev/zero | tr '\000' "\\$2"; }
-# word SIDE PLACE: a 64-bit number of the gate board; poke SIDE PLACE: a 1 in its 32 bits there, which opens a gate.
+# word SIDE PLACE: prints a 64-bit number of the gate board. poke SIDE PLACE: writes a 32-bit 1 to the board, which opens a gate.
 word() { od -An -tu8 -j "$2" -N 8 "$1/board" | tr -d ' '; }
 poke() { printf '\001\000\000\000' | dd of="$1/board" bs=4 seek=$(($2 / 4)) conv=notrunc 2>/dev/null; }
 
 # ---- processes
 
-# descriptor SIDE: the one that its monitor is written to.
+# descriptor SIDE: prints the descriptor that the side's monitor reads from.
 descriptor() {
     case $1 in source) echo 3 ;; destination) echo 4 ;; destination-*) echo $((3 + ${1#destination-})) ;; esac
 }
@@ -65,12 +65,12 @@ alive() {
     case $(cat "/proc/$(process "$1")/stat" 2>/dev/null) in '' | *') Z '* | *') X '*) return 1 ;; esac
 }
 
-# In a process of its own: becomes QEMU in the side's folder.
+# Runs in its own process, and becomes QEMU in the side's folder.
 become() {
     cd "$1" || exit 2
     qemu=$2
     shift 2
-    # The shim ends its process when this shell is gone.
+    # The shim ends its process when this shell has ended.
     ACKMATRIX_PARENT=$$
     export ACKMATRIX_PARENT
     if [ -e board ]; then
@@ -79,7 +79,7 @@ become() {
     fi
     root=${qemu%/usr/bin/*}
     if [ "$root" != "$qemu" ] && [ -n "$root" ] && [ -x "$root/lib64/ld-linux-x86-64.so.2" ]; then
-        # A folder of unpacked packages: with its own loader and libraries.
+        # A folder of unpacked packages has its own loader and libraries.
         libraries=$root/usr/lib/x86_64-linux-gnu
         QEMU_MODULE_DIR=$libraries/qemu
         export QEMU_MODULE_DIR
@@ -91,7 +91,7 @@ become() {
     exec "$qemu" "$@"
 }
 
-# start SIDE QEMU ARGUMENTS...: its monitor is its standard input and output.
+# start SIDE QEMU ARGUMENTS...: starts a QEMU whose monitor is its standard input and output.
 start() {
     mkfifo "$1/in" || broken "$1/in cannot be made"
     eval "exec $(descriptor "$1")<>\"$1/in\""
@@ -100,7 +100,7 @@ start() {
     echo $! >"$1/process"
 }
 
-# greet SIDE: waits for its monitor.
+# greet SIDE: waits for the side's monitor.
 greet() {
     until_time 30
     until grep -q '"QMP"' "$1/out" 2>/dev/null; do
@@ -112,12 +112,12 @@ greet() {
 }
 
 calls=0
-# ask SIDE COMMAND: sends it, as call number $calls.
+# ask SIDE COMMAND: sends the command with $calls as its id.
 ask() {
     calls=$((calls + 1))
     printf '%s\n' "${2%\}},\"id\":\"c$calls\"}" >&"$(descriptor "$1")"
 }
-# qmp SIDE COMMAND: runs it; the answer is in $reply. Fails where it is refused, with QEMU's words in $refusal.
+# qmp SIDE COMMAND: executes the command, and sets $reply to the answer. Fails if QEMU refuses it, with the error text in $refusal.
 qmp() {
     refusal=''
     ask "$1" "$2"
@@ -145,13 +145,13 @@ qmp() {
 
 # ---- a leg: one migration
 
-# leg SOURCE DESTINATION SECONDS FINAL: between which sides, how long at most, and the statuses that end it (an expression).
+# leg SOURCE DESTINATION SECONDS FINAL: begins a leg with its two sides, its time limit, and an expression for the statuses that end it.
 leg() {
     from=$1 to=$2 limit=$3 final=$4
     taken=0 phase=before
     missed='' ended='' refused=''
     for side in "$from" "$to"; do
-        # Of a side's first leg there is all that it wrote from its start.
+        # A side's first leg includes all that it has logged since its start.
         for log in qemu.log device.log out; do
             if [ -e "$side/in-a-leg" ] && [ -e "$side/$log" ]; then wc -c <"$side/$log"; else echo 0; fi >"$side/$log.start"
         done
@@ -159,16 +159,16 @@ leg() {
     done
     printf '%s -> %s\n' "$from" "$to"
 }
-# written SIDE LOG: what it wrote there in this leg.
+# written SIDE LOG: prints what the side has logged in this leg.
 written() { tail -c +$(($(cat "$1/$2.start") + 1)) "$1/$2"; }
-# count SIDE EVENT [TEXT]: lines of the event in this leg.
+# count SIDE EVENT [TEXT]: counts the lines of the event in this leg.
 count() { written "$1" qemu.log | grep -cE "(^|[ :])$2 ${3:+.*$3}"; }
-# sum SIDE EXPRESSION: of the numbers that follow it in this leg.
+# sum SIDE EXPRESSION: adds up the numbers that follow the expression in this leg.
 sum() { written "$1" qemu.log | awk -v before="$2" '{ if (match($0, before)) total += substr($0, RSTART + RLENGTH) + 0 } END { print total + 0 }'; }
 # In this leg, one a line.
 statuses() { written "$1" out | sed -n '/"event": "MIGRATION"/s/.*"status": "\([^"]*\)".*/\1/p'; }
 
-# Whether the source's migration is over; how in $ended.
+# Succeeds if the source's migration has ended, and sets $ended to how.
 is_over() {
     [ -z "$ended" ] || return 0
     if alive "$from"; then gone=; else gone=gone; fi
@@ -177,12 +177,12 @@ is_over() {
     [ -n "$ended" ]
 }
 
-# Whether the next step is to be taken: not once one was missed, and while it runs not once it is over.
+# Succeeds if the next step has to be taken: no step was missed, and the migration has not ended.
 due() {
     [ -z "$missed$refused" ] || return 1
     [ "$phase" != during ] || ! is_over
 }
-# took TEXT: a step was taken.
+# took TEXT: records a step that was taken.
 took() {
     taken=$((taken + 1))
     printf '  %s\n' "$1"
@@ -205,10 +205,10 @@ wait_for() {
 }
 held() { [ "$(word "$1" "$2")" -gt 0 ]; }
 reached() { [ "$(word "$1" "$2")" -ge "$3" ]; }
-# Its state is another than PRE_COPY.
+# left_precopy SIDE PLACE: succeeds if the device's state is not PRE_COPY.
 left_precopy() { [ "$(word "$1" "$2")" -ne 6 ]; }
 has_logged() { [ "$(count "$1" "$2" "${4-}")" -ge "$3" ]; }
-# guest_wrote SIDE ADDRESS: the word there is not 0.
+# guest_wrote SIDE ADDRESS: succeeds if the word of guest memory is not 0.
 guest_wrote() {
     of_wait=$deadline
     qmp "$1" "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"xp /1wx $2\"}}" || return 1
@@ -221,7 +221,7 @@ open_gate() {
     poke "$2" "$3"
     took "$1"
 }
-# limit_descriptors TEXT SIDE FREE|lift: new descriptors take the lowest free numbers, and the limit is on the number.
+# limit_descriptors TEXT SIDE FREE|lift: a new descriptor gets the lowest free number, and the limit applies to the number.
 limit_descriptors() {
     due || return 0
     command -v prlimit >/dev/null 2>&1 || broken "no prlimit here"
@@ -243,7 +243,7 @@ execute() {
     due || return 0
     if qmp "$2" "$3"; then took "$1"; else refused=$refusal; fi
 }
-# request TEXT SIDE COMMAND: nobody waits for the answer.
+# request TEXT SIDE COMMAND: does not await the answer.
 request() {
     due || return 0
     ask "$2" "$3"
@@ -270,7 +270,7 @@ send_signal() {
 # settings SIDE COMMAND
 settings() { [ -n "$refused" ] || qmp "$1" "$2" || refused=$refusal; }
 
-# listen: the destination on a free port, which is in $port.
+# listen: makes the destination listen on a free port, and sets $port to it.
 listen() {
     [ -z "$refused" ] || return 0
     qmp "$to" '{"arguments":{"uri":"tcp:127.0.0.1:0"},"execute":"migrate-incoming"}' || { refused=$refusal; return 0; }
@@ -278,7 +278,7 @@ listen() {
     port=$(printf '%s\n' "$reply" | sed -n 's/.*"port": "\([0-9]*\)".*/\1/p')
     [ -n "$port" ] || broken "the destination listens, and names no port: $reply"
 }
-# migrate halted|running [URI]: begins, the destination halted or not; to where it listens, or to the URI.
+# migrate halted|running [URI]: starts the migration with the destination halted or running, to the URI or to $port.
 migrate() {
     due || return 0
     [ "$1" != halted ] || kill -STOP "$(process "$to")"
@@ -286,7 +286,7 @@ migrate() {
     phase=during
 }
 
-# await_end PLACE: waits for the end; then everything that is held goes on, for the destination's end. PLACE: where all gates open.
+# await_end PLACE: waits for the end at the source, and then opens all gates (at PLACE on the boards) for the destination's end.
 await_end() {
     [ -z "$refused" ] || return 0
     until_time "$limit"
@@ -294,13 +294,13 @@ await_end() {
         before || return 0
         pause
     done
-    # The destination must end by itself, and a gate may still hold it.
+    # A gate may still hold the destination, which must end by itself.
     for side in "$from" "$to"; do [ ! -e "$side/board" ] || poke "$side" "$1"; done
     kill -CONT "$(process "$to")" 2>/dev/null
     phase=afterwards
 }
-# await_endless ITERATIONS WINDOWS ACKS: every step taken, every ACK counted, and so many iterations or windows of the link more: then it
-# goes on forever, as far as a shell can tell.
+# await_endless ITERATIONS WINDOWS ACKS: waits until every step is taken, every ACK is counted, and this many iterations or bandwidth windows
+# have followed. A shell takes that for a migration that goes on forever.
 await_endless() {
     [ -z "$missed$refused" ] && ! is_over || return 0
     until_time "$limit"
@@ -317,7 +317,7 @@ await_endless() {
     ended="goes on"
 }
 
-# await_silence: every step taken, and then its monitor comes to answer no more.
+# await_silence: waits until every step is taken and the source's monitor has stopped answering.
 await_silence() {
     [ -z "$missed$refused" ] && ! is_over || return 0
     asked=0
@@ -329,7 +329,7 @@ await_silence() {
     ! alive "$from" || ended="goes on"
 }
 
-# run_state SIDE: the one it comes to rest in is then in $state; gone without a process.
+# run_state SIDE: sets $state to the run state in which the side settles, or to gone if its process has ended.
 run_state() {
     until_time 5
     resting=$deadline
@@ -344,7 +344,7 @@ run_state() {
         pause
     done
 }
-# final_status: the destination's, which it is given 5 s for, is then in $last.
+# final_status: sets $last to the destination's final status, for which it has 5 s.
 final_status() {
     until_time 5
     while :; do
@@ -356,7 +356,7 @@ final_status() {
     last=${last:-none}
 }
 
-# ---- what came of it
+# ---- checks
 
 differs=0
 # check WHAT EXPECTED FOUND
@@ -369,7 +369,7 @@ check() {
     fi
 }
 check_ending() { check "the source's migration" "$1" "${ended:-still ${missed:+waits: $missed, }$(statuses "$from" | tail -n 1)}"; }
-# check_steps OWED: a source that has ended may leave steps behind that wait for its destination.
+# check_steps OWED: checks the number of steps taken. A source that has ended may leave steps that wait for its destination.
 check_steps() {
     if [ -n "$missed" ] || [ "$taken" -lt "$1" ]; then check "steps taken" "$1" "$taken${missed:+ (missed: $missed)}"; fi
 }
@@ -390,7 +390,7 @@ check_refusal() {
 }
 # rule ID STATEMENT FOUND
 rule() { printf 'rule %s: %s\n  found when recorded: %s\n' "$1" "$2" "$3"; }
-# shows SIDE LOG WHICH EXPRESSION: the line that shows it, the first or the last of its kind in this leg.
+# shows SIDE LOG WHICH EXPRESSION: prints the line that shows the broken rule, the first or the last of its kind in this leg.
 shows() {
     line=$(written "$1" "$2" | grep -nE "$4" | if [ "$3" = first ]; then head -n 1; else tail -n 1; fi)
     if [ -n "$line" ]; then
@@ -400,7 +400,7 @@ shows() {
         differs=1
     fi
 }
-# excerpt SIDE: what its log has of the handshake, without the queries.
+# excerpt SIDE: prints the handshake's lines of the side's log, without the queries.
 excerpt() {
     printf '%s, %s/qemu.log (the last 30 lines of this kind):\n' "$1" "$1"
     grep -nE '[ :](migrate_set_state|migrate_error|runstate_set|source_return_path_thread_switchover_acked|migration_thread_low_pending|migration_precopy_complete|loadvm_approve_switchover[a-z_]*|migration_request_switchover_ack[a-z_]*|loadvm_state_switchover_ack_needed|migrate_send_rp_message|process_incoming_migration_co_end|vfio_save_iterate_start) |error: ' \

@@ -1,16 +1,16 @@
-/// How two processes of the engine are connected: over what the source reaches the destination, and what closes when one of them ends.
+/// The connection between two processes of the engine: its channels, and how they close when a process ends.
 import MigrationEngine
 import Plan
 
 final class EngineConnection {
-    /// What the migration begins over.
+    /// The channel that the migration begins over.
     let first: Channel
     private unowned let source: EngineProcess
     private unowned let destination: EngineProcess
-    /// A paused postcopy goes on over a channel of its own.
+    /// Makes the channel over which a paused postcopy migration is recovered.
     private let another: () -> Channel
 
-    /// The source's next connections go to this destination, whenever it listens.
+    /// Directs the source's next connections to this destination.
     init(
         _ source: EngineProcess, _ destination: EngineProcess, over first: Channel, another: @escaping () -> Channel = { Channel() },
         _ simulation: Simulation
@@ -38,7 +38,7 @@ final class EngineConnection {
         return next
     }
 
-    /// A process has ended itself: the other one finds the channel closed.
+    /// Closes the channel of a process that has aborted.
     private func ends(_ host: Host) {
         host.end()
         close(host === source.host ? .source : .destination)

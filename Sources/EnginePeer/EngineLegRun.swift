@@ -1,4 +1,4 @@
-/// One leg in the engine: its schedule is followed between the steps of the threads, until source and destination have come to their ends.
+/// Drives one leg in the engine: takes the steps of the schedule between the steps of the threads, until both sides have ended.
 import MigrationEngine
 import MigrationTrace
 import Plan
@@ -12,9 +12,9 @@ final class EngineLegRun {
     let simulation: Simulation
     private var marks: [ScheduleMark] = []
     private var steps: ArraySlice<ScheduleStep>
-    /// The count that a wait for further events or queries began with, or the moment that a halt waits for.
+    /// The count at the beginning of a wait for further events or queries, or the time of a pending halt in nanoseconds.
     var began: UInt64?
-    /// A command that has not been carried out, by how many were before it.
+    /// The command that the schedule awaits, with the number of commands that the main thread had taken before.
     var pendingCommand: (process: EngineProcess, taken: Int)?
     private var isMigrating = false
     private let start: UInt64
@@ -63,7 +63,7 @@ final class EngineLegRun {
         return record(outcome)
     }
 
-    /// What no trace shows: that all the guest had came to where it runs.
+    /// Checks what no trace shows: that the state of all modules has arrived at the destination.
     private func checkModules() throws {
         guard !destination.configuration.modules.isEmpty, leg.destinationStatuses.last == "completed" else { return }
         if let loss = destination.others.loss(from: source.others) {
@@ -109,7 +109,7 @@ final class EngineLegRun {
         return .ended(migration.status.rawValue)
     }
 
-    /// The destination comes to its own end, and what is to be done afterwards is.
+    /// Lets the destination reach its end, and takes the steps afterwards.
     private func finish() throws {
         source.host.openAllGates()
         destination.host.openAllGates()
@@ -167,7 +167,7 @@ final class EngineLegRun {
         return .done()
     }
 
-    /// Nanoseconds from SIGKILL until the kernel closes the sockets of a process that has memory to give back (some ms with QEMU).
+    /// Nanoseconds from SIGKILL until the kernel closes the sockets of a process, whose memory it frees first (some ms with QEMU).
     static let lastMoments: UInt64 = 2_000_000
     var closing: (role: Role, at: UInt64)?
 

@@ -1,11 +1,11 @@
-/// A side of a migration that is the engine: a host in this process, made of what a QEMU would be started with.
+/// A process of the engine as a side: a host in virtual time, configured as a QEMU would be started.
 import MigrationEngine
 import MigrationTrace
 import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Where a process logs to: the leg at hand, as one of its sides.
+/// Passes what a process logs to the current leg, as one of its two sides.
 final class ProcessLog: HostLog {
     var leg: EngineLeg
     var isSource: Bool
@@ -15,8 +15,8 @@ final class ProcessLog: HostLog {
         self.isSource = isSource
     }
 
-    func take(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
-    func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
+    func append(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
+    func appendDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
 }
 
 package final class EngineProcess {
@@ -28,14 +28,15 @@ package final class EngineProcess {
     /// Its devices that follow scripts, in the order they were plugged.
     private(set) var scripted: [any ScriptedDevice] = []
     private(set) var modules: [VFIOModule] = []
-    /// Those beside memory and VFIO devices.
+    /// The modules in addition to memory and VFIO devices.
     private(set) var others: EngineProcessModules!
     var incoming: Incoming?
     /// Decides, for a device by its name, which of its calls fail.
     private let fault: ((String) -> DeviceFault)?
     package var wasKilled = false
 
-    /// Starts it: devices are plugged and reset, and a guest that is not to wait runs. `generation`: in place of the binary's own.
+    /// Starts the process: plugs and resets its devices, and starts the guest unless it starts paused. `generation` replaces that of the
+    /// configuration.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
         fault: ((String) -> DeviceFault)? = nil
@@ -57,7 +58,7 @@ package final class EngineProcess {
         others.register(isFirstHost: role == .source)
         for device in configuration.devices where !device.isPluggedLater { try plug(device) }
         host.register(GlobalState())
-        // What blocks a migration blocks it where it would go out.
+        // A migration blocker refuses the source's command line only.
         if role == .source, let refusal = VFIOModule.refusal(of: modules) { throw refused("its command line", refusal) }
         main = MainThread(host, simulation.clock)
         main.connectGate = configuration.connectGate
@@ -69,7 +70,7 @@ package final class EngineProcess {
         others.startGuest(simulation)
     }
 
-    /// The commands that `migrate-set-capabilities` and the machine type come to.
+    /// The settings that the machine type, the capabilities and the parameters amount to.
     private func settings(_ generation: Generation) throws -> HostSettings {
         let features = ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)
         let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
@@ -108,7 +109,7 @@ package final class EngineProcess {
         switch planned.backend {
         case .mock(let script):
             let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
-                log.takeDevice($0)
+                log.appendDevice($0)
             }
             return (mock, mock)
         }

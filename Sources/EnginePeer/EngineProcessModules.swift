@@ -1,4 +1,4 @@
-/// The modules of an engine's process beside memory and VFIO devices, as `EngineModules` names them.
+/// The modules of an engine's process in addition to memory and VFIO devices, as `EngineModules` names them.
 import MigrationEngine
 import Plan
 import SwitchoverProtocol
@@ -15,9 +15,9 @@ final class EngineProcessModules {
     private static let disk = "disk"
     /// 65,536 bits.
     private static let diskSize: UInt64 = 4 << 30
-    /// Of pc.ram, in every memory that a cell has.
+    /// Pages of pc.ram that every memory size of a cell has.
     private static let unused = (block: "pc.ram", pages: 256..<264)
-    /// What the destination's guest writes to its disk in postcopy.
+    /// The bytes of the disk that the destination's guest writes during postcopy.
     private static let written: Range<UInt64> = 1 << 30..<1 << 30 + 1 << 20
 
     init(_ plan: EngineModules, _ host: Host) {
@@ -25,13 +25,13 @@ final class EngineProcessModules {
         self.host = host
     }
 
-    /// Adds those that come before VFIO devices in the stream; the guest had them in use before, where it runs here first.
+    /// Registers the modules, which precede VFIO devices in the stream. On the first host of the guest they already hold state.
     func register(isFirstHost: Bool) {
         if plan.hasDirtyBitmap {
             let bitmaps = DirtyBitmaps(
                 nodes: [Self.disk: Self.diskSize],
                 isFirstHost ? [BlockBitmap(node: Self.disk, name: "changes", size: Self.diskSize)] : [])
-            // A stretch of some chunks, and a single bit.
+            // A range of several chunks, and a single bit.
             for bytes in [5 << 20..<700 << 20, 3 << 30..<3 << 30 + 1] as [Range<UInt64>] { bitmaps.write(node: Self.disk, bytes) }
             host.register(bitmaps)
             self.bitmaps = bitmaps
@@ -61,7 +61,7 @@ final class EngineProcessModules {
         }
     }
 
-    /// The guest begins to do what it does by itself.
+    /// Starts the guest's own activity, if any module needs it.
     func startGuest(_ simulation: Simulation) {
         guard plan.faults > 0 || hints != nil || bitmaps != nil else { return }
         guest = Guest(
@@ -69,7 +69,7 @@ final class EngineProcessModules {
             disk: (Self.disk, Self.written))
     }
 
-    /// What did not come here as it was at the source, whose guest it had before; nil: all did.
+    /// The state that differs from what the source had; nil if everything has arrived.
     func loss(from source: EngineProcessModules) -> String? {
         if let mine = bitmaps, let its = source.bitmaps {
             var expected = its.bitmaps
@@ -95,6 +95,6 @@ final class EngineProcessModules {
         return memory
     }
 
-    /// The guest was to touch missing pages, and has touched none.
+    /// True if the guest was configured to touch missing pages and has touched none.
     var lacksFaults: Bool { plan.faults > 0 && guest?.touched == 0 }
 }

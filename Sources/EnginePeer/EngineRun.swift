@@ -1,31 +1,31 @@
-/// Drives a plan with both sides in this process, in virtual time.
+/// Drives a plan with all sides in this process, in virtual time.
 import MigrationEngine
 import MigrationTrace
 import Plan
 import SwitchoverProtocol
 import VFIO
 
-/// Takes what the sides and their devices log, in each stream's order.
+/// Receives what the sides and their devices log, in the order of each stream.
 package protocol EngineLog: AnyObject {
-    /// Another leg begins, from 0 on: what comes next is of its streams.
+    /// The leg with this index, from 0, begins: later events are of its streams.
     func begin(leg: Int)
     func take(_ event: Event, from stream: StreamName)
-    /// The proof that the leg will never end by itself; nil while it may. `armed` says what the schedule still has in store.
+    /// The proof that the leg will never end by itself; nil while it still may. `armed` describes the next step of the schedule, if any.
     func endlessProof(armed: String?) -> String?
 }
 
 /// The first thing in the plan that the engine does not model; nil: it can run the plan.
 package func engineLacks(_ plan: MigrationPlan) -> UnmetNeed? { plan.unmetNeed(EngineProcess.obstacle(of:to:)) }
 
-/// A record for each leg that was driven. `isRough`: threads are kept waiting for a processor often, and long. Throws `UnmetNeed` before
-/// anything runs, or `SideRefusal` as a QEMU does.
+/// Drives the plan, and returns a record for each leg that was driven. `isRough`: threads often wait long for a processor. Throws
+/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse.
 package func migrateInEngine(
     _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
 ) throws -> [MigrationRecord] {
     if let unmet = engineLacks(plan) { throw unmet }
     let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
-    // Until the end, since what a process leaves behind goes on by itself.
+    // Kept until the end, since a process that no leg drives any more still runs.
     var processes: [EngineProcess] = []
     for (index, planned) in plan.legs.enumerated() {
         log.begin(leg: index)
@@ -43,7 +43,7 @@ package func migrateInEngine(
     return records
 }
 
-/// What `migrate-set-capabilities` refuses.
+/// Throws what `migrate-set-capabilities` refuses.
 private func checkCapabilities(of sides: [(configuration: SideConfiguration, role: Role)]) throws {
     for side in sides {
         let generation = try side.configuration.generation
@@ -55,11 +55,11 @@ private func checkCapabilities(of sides: [(configuration: SideConfiguration, rol
     }
 }
 
-/// What one leg has logged, as far as its schedule waits for it.
+/// What one leg has logged, as far as its schedule waits for it, and the statuses of its sides.
 final class EngineLeg {
     let plan: MigrationLeg
     private let log: any EngineLog
-    /// How often each awaited event was logged, by its place among them.
+    /// How often each awaited event was logged, by its index in `awaited`.
     private(set) var counts: [Int]
     private let awaited: [AwaitedEvent]
     var sourceStatuses: [String] = []
@@ -116,7 +116,7 @@ struct AwaitedEvent: Equatable {
     static func == (one: AwaitedEvent, other: AwaitedEvent) -> Bool { one.role == other.role && one.name == other.name }
 }
 
-/// The events that schedules wait for most, told without their names being made.
+/// Tests for the events that schedules wait for most, which avoid making the names of events.
 private let tests: [String: @Sendable (Event) -> Bool] = [
     "source_return_path_thread_switchover_acked": { if case .sourceReturnPathThreadSwitchoverAcked = $0 { true } else { false } },
     "migrate_transferred": { if case .migrateTransferred = $0 { true } else { false } },

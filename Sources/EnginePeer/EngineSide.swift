@@ -1,16 +1,16 @@
-/// A generation of the engine as a side of a migration: what it is called, and what probing it would say. No process stands behind it.
+/// The generations of the engine as available sides, with the features that probing would find.
 import MigrationTrace
 import Plan
 import SwitchoverProtocol
 
-/// Releases with versioned machine types that the engine has, oldest first: those since the capability exists.
+/// The releases whose versioned machine types the engine has, oldest first, from the first with the capability on.
 private let releases = ["8.1", "8.2", "9.0", "9.1", "9.2", "10.0", "10.1", "10.2", "11.0", "11.1"]
 
-/// The release whose machine types a generation has that is no release itself: the one it was posted for, or is made from.
+/// For generations that are no release: the release that they were posted for or are derived from, whose machine types they have.
 private let releaseOfPosting = ["v1": "11.1", "v2": "11.1", "request-message": "11.1", "postcopy-device-v1": "10.1"]
 
 extension ProbedFeatures {
-    /// What a probe would say of a generation's engine, from its features. The version is the side's own name: it is no QEMU's.
+    /// The features that a probe of the generation would find. The version is the side's name, since no QEMU version applies.
     package init(_ generation: Generation) {
         let newest = releaseOfPosting[generation.name] ?? generation.name
         let last = releases.firstIndex(of: newest) ?? releases.count - 1
@@ -74,19 +74,19 @@ extension Release {
 }
 
 extension ProbedBinary {
-    /// The engines that are sides without being asked for, in the order of release.
+    /// The engines that are sides by default, in the order of release.
     package static let engines = ["10.0", "10.1", "10.2", "11.0", "v1", "v2", "11.1"].compactMap { engine($0) }
 
-    /// Those that are sides only when they are named: nothing confirms what 8.1 and the variants do.
+    /// The engines that are sides only if the user names them: no run of QEMU confirms what 8.1 and the variants do.
     package static let enginesWhenNamed = ["8.1", "postcopy-device-v1", "request-message"].compactMap { engine($0) }
 
-    /// The names of all generations that are sides.
+    /// The names of all generations that can be sides.
     package static var engineNames: [String] { (engines + enginesWhenNamed).map(\.generation) }
 
-    /// The engine of a generation by its name; nil where there is none of that name.
+    /// The engine of the generation with this name; nil if there is none.
     package static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
 
-    /// Their facts are asked for at every start of a side.
+    /// Kept, since each start of a side looks its features up.
     private static let all = Dictionary(
         uniqueKeysWithValues: Generation.all.flatMap { [$0, $0.corrected] }.map {
             (

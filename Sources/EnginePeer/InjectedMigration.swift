@@ -1,4 +1,5 @@
-/// Drives one migration in the engine, as a manager does, until nothing moves any more; counts the places it passes, and makes one of them fail.
+/// Drives one migration in the engine, as a manager does, until nothing moves any more; counts the places it passes, and makes one of
+/// them fail.
 import Glibc
 import MigrationEngine
 import MigrationStream
@@ -8,15 +9,16 @@ import SwitchoverProtocol
 import SystemPackage
 import VFIO
 
-/// What is migrated. The manager goes on where the source pauses before the switchover, and recovers a paused postcopy, twice.
+/// The migration that failures are injected into. The driver continues a source that pauses before the switchover, and recovers a paused
+/// postcopy migration up to two times.
 package struct InjectedPlan: Sendable {
     package var source: SideConfiguration
     package var destination: SideConfiguration
-    /// Postcopy is asked for as soon as the migration is active.
+    /// Postcopy is started as soon as the migration is active.
     package var startsPostcopy = false
-    /// The channel breaks once when both sides are in postcopy-active, whatever else is injected.
+    /// The channel breaks once while both sides are in postcopy-active, in addition to the injected failure.
     package var breaksInPostcopy = false
-    /// In place of the generations of the sides' names: a set of features without a name.
+    /// Replaces the generations of both sides, with a set of features that no name stands for.
     var generation: Generation?
 
     package init(source: SideConfiguration, destination: SideConfiguration) {
@@ -24,7 +26,7 @@ package struct InjectedPlan: Sendable {
         self.destination = destination
     }
 
-    /// Both sides are this generation, whatever they are called.
+    /// The plan with this generation on both sides, whatever their names are.
     package func with(_ generation: Generation) -> InjectedPlan {
         var plan = self
         plan.generation = generation
@@ -32,17 +34,17 @@ package struct InjectedPlan: Sendable {
     }
 }
 
-/// What a side came to.
+/// The state that a side ended in.
 package struct InjectedSide: Hashable, Sendable {
     /// Its process has ended.
     package var isGone = false
-    /// The last status it entered; nil: it has no migration.
+    /// The last status that it entered; nil if it has no migration.
     package var status: String?
     /// Its migration has nothing left to do.
     package var isOver = true
-    /// Its run state, also the last one of a process that is gone.
+    /// Its run state, or the last one of a process that has ended.
     package var runState = ""
-    /// The states that its devices are really in.
+    /// The actual states of its devices.
     package var devices: [String: VFIOState] = [:]
 
     /// The guest runs here.
@@ -52,26 +54,26 @@ package struct InjectedSide: Hashable, Sendable {
 package struct InjectedRecord: Sendable {
     package var source = InjectedSide()
     package var destination = InjectedSide()
-    /// Why `migrate` was not taken, or a side did not start.
+    /// Why `migrate` was refused, or a side did not start.
     package var refusal: String?
-    /// How often the failure was injected: a call that fails with its recovery, twice.
+    /// How many times the failure was injected: 2 for a call that fails together with its recovery.
     package var injected = 0
-    /// In the order they were passed.
+    /// The places, in the order in which they were passed.
     package var places: [PassedPlace] = []
-    /// Recoveries of a paused postcopy that the manager asked for.
+    /// Recoveries of a paused postcopy migration that the driver has requested.
     package var recoveries = 0
-    /// The destination was killed; `killedWithGuest`: when the guest was its own already, by what it had said or done.
+    /// The destination was killed; `killedWithGuest`: after it had taken the guest over, by what it had sent or done.
     package var destinationWasKilled = false
     package var killedWithGuest = false
-    /// Both guests ran at once, whatever came of it.
+    /// Both guests ran at the same time at some moment.
     package var bothRan = false
-    /// Threads still moved when so many steps were taken that nobody waits for more.
+    /// Threads still moved when the limit of steps was reached.
     package var isEndless = false
-    /// Steps in all.
+    /// The number of steps that all threads took.
     package var steps = 0
 }
 
-/// Drives the plan with this failure, or none, counting places if asked to. Seed 0 leaves nothing to chance.
+/// Drives the plan with this failure, or none. `counts`: records the places. Seed 0 leaves nothing to chance.
 package func migrateInEngine(
     _ plan: InjectedPlan, injecting injection: Injection?, seed: UInt64, counts: Bool = false, mostSteps: Int = 1_000_000,
     log: some EngineLog
@@ -92,11 +94,11 @@ private final class InjectedMigration {
     fileprivate var record = InjectedRecord()
 
     private var passed: [FaultPlace.Point: Int] = [:]
-    /// A step was taken while the failed call's recovery may still come.
+    /// The step in which a call failed whose recovery may follow.
     private var failedInStep: Int?
     private var killsAfterStep = false
     private var hasBroken = false
-    /// The source was told that the guest is the destination's.
+    /// The destination has told the source that it has taken the guest over.
     private var hasSaidSo = false
     private var sourceStatus: MigrationStatus?
     private var destinationStatus: MigrationStatus?
@@ -113,7 +115,7 @@ private final class InjectedMigration {
 
     // MARK: Places
 
-    /// Counts the place; whether the failure is to be injected here.
+    /// Counts the place; returns true if the failure is injected here.
     private func passes(_ point: FaultPlace.Point, kind: @autoclosure () -> String) -> Bool {
         let number = passed[point, default: 0] + 1
         passed[point] = number
@@ -127,7 +129,7 @@ private final class InjectedMigration {
 
     /// Counts a call on a device as a place, and decides whether the call fails.
     private func fault(_ role: Role, _ device: String, _ call: DeviceCallName, in state: VFIOState) -> Errno? {
-        // The recovery is in the same step as the call that failed, right after it.
+        // The recovery follows the failed call in the same step.
         if let step = failedInStep {
             failedInStep = nil
             if step == simulation.steps, call == .setState {
@@ -212,7 +214,7 @@ private final class InjectedMigration {
         record.refusal = source.main.source == nil ? source.main.refusal : nil
     }
 
-    /// What the step has brought about outside the threads; whether anything was.
+    /// Does what the step has caused outside the threads; returns true if anything was done.
     @discardableResult
     private func afterStep() -> Bool {
         if let source, let destination, source.host.guestRuns, destination.host.guestRuns, !source.host.isGone, !destination.host.isGone {
@@ -232,14 +234,14 @@ private final class InjectedMigration {
         return hasActed
     }
 
-    /// One that breaks where it is to.
+    /// A channel that breaks at the injected place.
     private func channel() -> Channel {
         let channel = Channel()
         channel.breaks = { [unowned self] in breaks($0) }
         return channel
     }
 
-    /// The manager takes a paused postcopy up again.
+    /// Recovers a paused postcopy migration; returns true if one was paused.
     private func recovers() -> Bool {
         guard sourceStatus == .postcopyPaused, destinationStatus == .postcopyPaused, destination?.host.isGone == false,
             record.recoveries < 2

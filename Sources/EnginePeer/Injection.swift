@@ -1,24 +1,24 @@
-/// A failure put into a migration of the engine: at which place, and what fails there.
+/// A failure that is injected into a migration of the engine: its place, and what fails there.
 import Plan
 import VFIO
 
-/// A point that a migration passes, which a run without failure has counted.
+/// A place that a migration passes. A run without a failure has counted it.
 package struct FaultPlace: Hashable, Sendable {
     package enum Point: Hashable, Sendable {
-        /// A call on a device, by the name that scripts have for it.
+        /// A call on a device, by its name in device scripts.
         case call(Role, device: String, name: String)
         /// An element that the source writes.
         case element
         /// A message that the destination writes.
         case message
-        /// A side's migration enters a status.
+        /// The migration of a side enters a status.
         case status(Role, String)
         /// A thread of either side is about to take a step.
         case step
     }
 
     package let point: Point
-    /// The first is 1, of all of the same point.
+    /// The number of the place among those of the same point, from 1.
     package let number: Int
 
     package init(_ point: Point, _ number: Int) {
@@ -30,13 +30,13 @@ package struct FaultPlace: Hashable, Sendable {
 package enum Fault: String, CaseIterable, Hashable, Sendable {
     /// The call fails with EIO, and does not reach the device.
     case eio
-    /// And so does the call that is to bring the device into its recover state; a reset works.
+    /// The call fails with EIO, and so does the next call, which sets the recover state; a reset succeeds.
     case eioRecovery = "eio-recovery"
     /// The connection breaks, for both ends (`Channel.breakOff`).
     case breaks = "break"
     /// `migrate_cancel` at the source.
     case cancel
-    /// The destination's process is killed, when the step at hand is over.
+    /// The destination's process is killed at the end of the current step.
     case kill
 }
 
@@ -80,10 +80,10 @@ package struct Injection: Hashable, Sendable, LosslessStringConvertible {
         self.init(FaultPlace(point, number), fault)
     }
 
-    /// What can fail at a point.
+    /// The failures that can be injected at a point.
     package static func faults(at point: FaultPlace.Point) -> [Fault] {
         switch point {
-        // Nothing but a refused state has a recover state.
+        // Only a state change that fails is followed by a recover state.
         case .call(_, _, DeviceCallName.setState.rawValue): [.eio, .eioRecovery]
         case .call: [.eio]
         case .element, .message: [.breaks]
@@ -94,7 +94,7 @@ package struct Injection: Hashable, Sendable, LosslessStringConvertible {
     }
 }
 
-/// A place that was passed, and what it was there: places of one kind repeat.
+/// A place that was passed, with its kind: places of the same kind repeat.
 package struct PassedPlace: Hashable, Sendable {
     package let place: FaultPlace
     package let kind: String

@@ -1,17 +1,17 @@
-/// What the guest executes: 64 KiB in place of a BIOS, since only how much memory it writes matters.
+/// The firmware that the guest executes: 64 KiB in place of a BIOS, since only the amount of memory that it writes matters.
 
 package enum Firmware: Hashable, Sendable {
     /// `cli; hlt`: the guest runs, as the handshake needs, and dirties nothing.
     case halting
-    /// At each tick of the timer every one of so many pages is written, from 1 MiB upwards, and none else; between ticks the processor
-    /// halts. A q35 or i440fx machine is needed.
+    /// Each timer tick writes every one of `pages` pages from 1 MiB upwards, and no other page; between ticks the processor halts. Needs a
+    /// q35 or i440fx machine.
     case dirtying(pages: Int, hertz: Int)
 
-    /// Where the first of the pages is.
+    /// The address of the first written page.
     package static let firstPage = 1 << 20
     package static let pageSize = 4096
 
-    /// Where a word is that is not 0 once every page has been written; nil where none ever is.
+    /// The address of a word that is nonzero once every page has been written; nil if no page ever is.
     package var lastWord: Int? {
         switch self {
         case .halting: nil
@@ -19,6 +19,6 @@ package enum Firmware: Hashable, Sendable {
         }
     }
 
-    /// Which word of a page is written.
+    /// The offset of the written word in its page.
     package static let wordInPage = 0x800
 }

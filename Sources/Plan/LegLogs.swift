@@ -1,10 +1,10 @@
-/// The part of a process's logs that one leg wrote: a process may migrate more than once.
+/// The part of a process's logs that one leg has written, since a process may migrate more than once.
 
-/// Bytes of a log file, from whole line to whole line.
+/// A range of bytes of a log file that begins and ends between lines.
 package struct LogSlice: Hashable, Sendable {
     package let path: String
     package let start: Int
-    /// nil: up to the file's end.
+    /// The offset of the first byte after the range; nil: the file's end.
     package var end: Int?
 
     package init(path: String, start: Int) {
@@ -13,7 +13,7 @@ package struct LogSlice: Hashable, Sendable {
     }
 }
 
-/// Both logs of a side, in one leg.
+/// The two logs of a side, for one leg.
 package struct LegLogs: Hashable, Sendable {
     package var qemu: LogSlice
     package var devices: LogSlice

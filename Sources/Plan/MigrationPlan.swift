@@ -1,20 +1,21 @@
-/// What is to be migrated and how, and what came of driving it.
+/// A migration plan: its legs, each with its sides, channel and steps; and the record of driving it.
 import MigrationTrace
 
-/// Watches a migration's events while it runs, and knows when it can never end.
+/// Reads the events of a running migration and tells when it can never end.
 package protocol MigrationWatcher: Sendable {
     mutating func take(_ event: Event, from stream: StreamName, line: Int)
-    /// The proof that the migration will never end by itself; nil while it may. `armed` says what the schedule still has in store.
+    /// The proof that the migration will never end by itself; nil while it still may. `armed` describes the next step of the schedule, if
+    /// any.
     func endlessProof(armed: String?) -> String?
 }
 
-/// One migration of a plan: from a process that runs to one that waits for it.
+/// One migration of a plan: from a running process to one that waits for an incoming migration.
 package struct MigrationLeg: Sendable {
     /// Which process is the source.
     package enum Origin: Hashable, Sendable {
         /// The plan's source: its first migration, or another attempt.
         case source
-        /// The destination of the leg before: the next hop of a chain.
+        /// The destination of the previous leg: the next hop of a chain.
         case lastDestination
     }
 
@@ -22,13 +23,13 @@ package struct MigrationLeg: Sendable {
     package enum Channel: Hashable, Sendable {
         /// TCP on loopback, the port chosen by the kernel.
         case tcp
-        /// The same through a relay of ours, which a step may cut.
+        /// TCP through a relay of the harness, which a step may cut.
         case relayed
-        /// A file, which the destination loads when the source has completed.
+        /// A file that the destination loads after the source has completed.
         case file
-        /// A pipe between two `exec:` commands: bytes go one way only.
+        /// A pipe between two `exec:` commands: it has no return path.
         case pipe
-        /// A snapshot of the running guest inside this disk, by the job `snapshot`; there is no destination.
+        /// A snapshot of the running guest in this block node, made by the job `snapshot`. The destination is not used.
         case snapshot(node: String)
     }
 
@@ -37,17 +38,17 @@ package struct MigrationLeg: Sendable {
     package var channel = Channel.tcp
     /// Steps taken before the `migrate` command.
     package var before: [ScheduleStep] = []
-    /// Steps taken while the migration runs; those left when it is over are not taken.
+    /// Steps taken while the migration runs. Steps that are left when it ends are not taken.
     package var schedule: [ScheduleStep] = []
-    /// Steps taken when the source has reached its final status, as a manager takes them.
+    /// Steps taken after the source has reached its final status, as a management application takes them.
     package var afterwards: [ScheduleStep] = []
-    /// The destination's process is halted when it listens, until the schedule lets it go on.
+    /// The destination's process is halted as soon as it listens, until a step resumes it.
     package var haltsDestination = false
-    /// Statuses of the source that end the leg, beside completed, failed and cancelled.
+    /// Statuses of the source that end the leg, in addition to completed, failed and cancelled.
     package var alsoFinal: Set<String> = []
-    /// Seconds from `migrate` until the source must have reached a final status, and from there for the steps afterwards.
+    /// Seconds that the source has from `migrate` to a final status. The steps afterwards have as long again.
     package var limit = 30.0
-    /// Ends a migration that is proved endless; nil: only the limits do.
+    /// Ends a migration that is proved endless; nil: only the limits end it.
     package var watcher: (any MigrationWatcher)?
 
     package init(destination: SideConfiguration, origin: Origin = .source) {
@@ -59,12 +60,13 @@ package struct MigrationLeg: Sendable {
     package var steps: [ScheduleStep] { before + schedule + afterwards }
 }
 
+/// Everything that is decided before anything runs.
 package struct MigrationPlan: Sendable {
     package var source: SideConfiguration
-    /// One migration after the other, each to a destination of its own; at least one.
+    /// The migrations, in order; at least one. Each has its own destination.
     package var legs: [MigrationLeg]
-    /// Bytes a side's logs may grow to. A source without devices, whose queries nothing slows down, writes some 20 MB a second when it waits;
-    /// where nobody gets a processor but it, that must be enough for a while.
+    /// The most bytes that the logs of a side may have. A waiting source without devices logs some 20 MB a second, since nothing slows its
+    /// queries down; the limit leaves it several seconds even if it has a processor to itself.
     package var logLimit = 256 << 20
 
     package init(source: SideConfiguration, destination: SideConfiguration) {
@@ -72,13 +74,13 @@ package struct MigrationPlan: Sendable {
         legs = [MigrationLeg(destination: destination)]
     }
 
-    /// The first leg, which most plans have alone.
+    /// The first leg; most plans have no other.
     package var leg: MigrationLeg {
         get { legs[0] }
         set { legs[0] = newValue }
     }
 
-    /// The folder of a leg's destination, in that of the cell.
+    /// The folder of a leg's destination inside the cell's folder.
     package static func destinationFolder(ofLeg index: Int) -> String { index == 0 ? "destination" : "destination-\(index + 1)" }
 
     /// What the source of a leg was started with.
@@ -87,22 +89,22 @@ package struct MigrationPlan: Sendable {
     }
 }
 
-/// How driving ended. What it means is for the verifier to say.
+/// How driving a leg ended. The verifier decides what the ending means.
 package enum MigrationOutcome: Hashable, Sendable {
     /// The source reported this final status: `completed`, `failed` or `cancelled`.
     case ended(String)
-    /// The watcher has proved that it never ends; its proof.
+    /// The watcher has proved that the migration never ends; with the proof.
     case endless(String)
-    /// The limit passed first; the source was in this status.
+    /// The time limit passed while the source was in this status.
     case limitReached(status: String)
-    /// A log of this side outgrew the plan's limit.
+    /// The logs of this side exceeded the plan's limit.
     case logLimitReached(Role)
-    /// The source's process ended by itself.
+    /// The source's process ended without being killed.
     case sourceEnded
-    /// A step killed it.
+    /// A step killed the source's process.
     case sourceKilled
 
-    /// Nothing of it goes on; otherwise it was broken off from outside.
+    /// True if the migration has ended by itself; false if driving was broken off while it went on.
     package var isEnd: Bool {
         switch self {
         case .ended, .sourceEnded, .sourceKilled: true
@@ -122,12 +124,12 @@ package enum MigrationOutcome: Hashable, Sendable {
     }
 }
 
-/// What a schedule step saw when it was done.
+/// A step that was taken, with what was seen then.
 package struct ScheduleMark: Hashable, Sendable {
     package let step: ScheduleStep
-    /// Precopy queries that the device of a `furtherQueries` step had answered when the wait began and when it was met.
+    /// For a wait for queries: the precopy queries that the device had answered when the wait began and when it was met.
     package let queries: ClosedRange<UInt64>?
-    /// Whether every source device was still in PRE_COPY, read from the board when the step was done and, for a gate, before it opened.
+    /// True if every source device was still in PRE_COPY: before the step, or for a wait when it was met.
     package let sourceIterated: Bool
 
     package init(step: ScheduleStep, queries: ClosedRange<UInt64>?, sourceIterated: Bool) {
@@ -137,25 +139,26 @@ package struct ScheduleMark: Hashable, Sendable {
     }
 }
 
+/// The record of driving one leg.
 package struct MigrationRecord: Sendable {
     package let outcome: MigrationOutcome
-    /// Statuses in the order of their MIGRATION events.
+    /// The statuses of each side, in the order of their MIGRATION events.
     package let sourceStatuses: [String]
     package let destinationStatuses: [String]
-    /// Run states at the end; nil when the process had ended.
+    /// The run state of each side at the end; nil if its process had ended.
     package let sourceRunState: String?
     package let destinationRunState: String?
-    /// All capabilities, as read back before the start.
+    /// All capabilities of each side, as read back before the start.
     package let sourceCapabilities: [String: Bool]
     package let destinationCapabilities: [String: Bool]
-    /// The source's error text, as `query-migrate` has it.
+    /// The source's error text from `query-migrate`.
     package let sourceError: String?
-    /// Milliseconds, as `query-migrate` has it; nil before a migration completed.
+    /// The downtime from `query-migrate`, in milliseconds; nil unless the migration completed.
     package let downtime: Double?
     package let marks: [ScheduleMark]
-    /// From `migrate` to the source's final status.
+    /// Seconds from `migrate` to the source's final status.
     package let seconds: Double
-    /// nil: no files were written, since both sides ran in this process.
+    /// The leg's part of each side's log files; nil if the side has written none.
     package var sourceLogs: LegLogs?
     package var destinationLogs: LegLogs?
 

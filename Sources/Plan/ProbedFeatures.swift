@@ -1,4 +1,4 @@
-/// What a QEMU binary can do, asked of the binary itself.
+/// What a side can do, as the binary itself answers.
 ///
 /// Version strings label, they never decide: builds between two releases share a version number, and distributions
 /// backport. Each fact here comes from the running binary (QMP's schema, object properties, trace events), and the
@@ -21,16 +21,16 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// The packager's version; empty in a build from source.
     package var package: String
     package var hasSwitchoverAck: Bool
-    /// Whether `migration.switchover-ack-legacy` exists: the binary knows both modes.
+    /// True if `migration.switchover-ack-legacy` exists: the binary has both modes.
     package var hasLegacyProperty: Bool
-    /// Names of MigrationStatus.
+    /// The values of `MigrationStatus`.
     package var statuses: [String]
-    /// Trace events of the vocabulary that the binary has.
+    /// The trace events of the vocabulary that the binary has.
     package var traceEvents: [String]
     package var machineTypes: [String]
     /// Aliases of versioned machine types, such as `q35`.
     package var aliases: [String: String]
-    /// The mode of each machine type it was measured on.
+    /// The mode of each machine type that was measured.
     package var modes: [String: SwitchoverAckMode]
     /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
     package var announcesRequests = false
@@ -133,8 +133,8 @@ package struct ProbedBinary: Sendable {
     }
 }
 
-/// The trace events a side logs: QEMU's part of the vocabulary, each name once, less those that come with every few bytes
-/// sent and say nothing about the handshake.
+/// The trace events that a side logs: QEMU's part of the vocabulary, each name once, without those that occur every few bytes and say
+/// nothing about the handshake.
 package let allowedTraceEvents: [String] = {
     let chatter: Set = ["migration_transferred_bytes", "vfio_container_query_dirty_bitmap", "vfio_get_dirty_bitmap"]
     var seen: Set<String> = []

@@ -1,29 +1,29 @@
-/// What is waited for and done around a migration, step by step: the words that a schedule is written in.
+/// The steps of a schedule: what is awaited and done around a migration.
 
-/// A condition on the progress of a migration, seen on a side's board or in its log. Counts are of the leg that is driven.
+/// A condition on the progress of a migration, read from a side's gate board or log. Counts start with the leg.
 package enum ProgressCondition: Hashable, Sendable {
     /// A call on the device is held at a gate right now.
     case held(Role, device: String)
-    /// The device has answered so many more precopy queries than when the wait for this condition began.
+    /// The device has answered this many precopy queries since the wait began.
     case furtherQueries(Role, device: String, UInt64)
-    /// The device has answered so many precopy queries since it entered PRE_COPY.
+    /// The device has answered this many precopy queries since it entered PRE_COPY.
     case queries(Role, device: String, UInt64)
-    /// The device is in another state than PRE_COPY.
+    /// The device is in a state other than PRE_COPY.
     case leftPrecopy(Role, device: String)
-    /// QEMU has logged the trace event so often.
+    /// The side has logged the trace event this many times.
     case logged(Role, event: String, times: Int)
-    /// QEMU has logged the trace event so often since the wait for this condition began.
+    /// The side has logged the trace event this many times since the wait began.
     case furtherLogged(Role, event: String, times: Int)
-    /// The side's migration has entered this status so often.
+    /// The side's migration has entered this status this many times.
     case status(Role, String, times: Int)
-    /// The word at this address of the side's guest is not 0.
+    /// The 32-bit word at this address of the guest's memory is not 0.
     case guestWrote(Role, address: Int)
 }
 
-/// What of a channel is cut.
+/// The part of a channel that is cut.
 package enum ChannelPart: String, Hashable, Sendable {
     case whole = "the channel"
-    /// What the destination says to the source.
+    /// The direction from the destination to the source.
     case returnPath = "the return path"
 }
 
@@ -31,29 +31,30 @@ package enum ChannelPart: String, Hashable, Sendable {
 package enum ScheduleStep: Hashable, Sendable {
     case wait(ProgressCondition)
     case open(Role, gate: String)
-    /// Halts the destination's process where it stands; at the migration's end it goes on.
+    /// Stops the destination's process (SIGSTOP); at the latest, the end of the migration resumes it.
     case haltDestination
-    /// Lets a destination go on whose process is halted.
+    /// Resumes the destination's halted process.
     case resumeDestination
-    /// Takes a paused postcopy up again, over a new connection: `migrate-recover` at the destination, `migrate` with `resume` at the source.
+    /// Recovers a paused postcopy migration over a new connection: `migrate-recover` at the destination, then `migrate` with `resume` at
+    /// the source.
     case recover
-    /// Waits until the job has concluded, without an error, and dismisses it.
+    /// Waits until the job has concluded without an error, and dismisses it.
     case concludeJob(Role, id: String)
-    /// A QMP command that must not be refused.
+    /// A QMP command that must succeed.
     case execute(Role, command: String, JSONValue?)
-    /// A QMP command to a side that cannot answer before a call that is held goes on: nobody waits for the answer.
+    /// A QMP command to a side whose main loop is blocked by a held call: the answer is not awaited.
     case request(Role, command: String, JSONValue?)
-    /// A QMP command that must be refused, in these words among others.
+    /// A QMP command that must be refused with an error that contains these words.
     case refused(Role, command: String, JSONValue?, words: String)
-    /// Ends the side's process by SIGKILL.
+    /// Kills the side's process (SIGKILL).
     case kill(Role)
-    /// Has the side give its channel up, by QMP `yank`.
+    /// Makes the side shut its channel down, by QMP `yank`.
     case yank(Role)
     /// Cuts a relayed channel, or a part of it.
     case cut(ChannelPart)
-    /// Lets the side open so many descriptors more than it has, and no more; nil: as many as it may.
+    /// Limits the side to this many more descriptors than it has; nil restores the limit it was started with.
     case limitDescriptors(Role, free: Int?)
-    /// Leaves the side next to no memory to take, by a cgroup: the kernel kills it as soon as it needs more.
+    /// Limits the side to almost no further memory, by a cgroup: the kernel kills it as soon as it allocates more.
     case limitMemory(Role)
 }
 
@@ -92,7 +93,7 @@ extension ScheduleStep: CustomStringConvertible {
 }
 
 extension [ScheduleStep] {
-    /// The step that comes after so many, in words; nil when all are taken.
+    /// The step that follows the first `done` steps, in words; nil when all are taken.
     package func armed(after done: Int) -> String? {
         done < count ? "schedule step \(done + 1) of \(count): \(self[done])" : nil
     }
@@ -100,8 +101,8 @@ extension [ScheduleStep] {
 
 // MARK: - Interpreting steps
 
-/// Gives each step its meaning: an asynchronous action on QEMU processes, an attempt between two steps of the engine's threads, or lines of a
-/// shell script.
+/// Gives each step its meaning: an asynchronous action on QEMU processes, an attempt between two steps of the engine's threads, or
+/// lines of a shell script.
 ///
 /// There is one requirement for each step and each condition, so that the compiler names every interpreter that lacks a new one. `Meaning`
 /// differs since only a process can be awaited: the engine answers when the driver of its virtual time has stepped it further.
@@ -133,7 +134,7 @@ package protocol StepInterpreter {
 }
 
 extension ScheduleStep {
-    /// What the step is to an interpreter: the one place that tells steps apart for those who take or render them.
+    /// The meaning of the step to an interpreter. Drivers and renderers tell steps apart here and nowhere else.
     package func meaning<Interpreter: StepInterpreter>(to interpreter: Interpreter) throws -> Interpreter.Meaning {
         switch self {
         case .wait(let condition): try condition.meaning(to: interpreter)

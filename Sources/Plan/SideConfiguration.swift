@@ -5,33 +5,33 @@ package enum Role: String, Hashable, Sendable {
     case source, destination
 }
 
-/// Everything a QEMU side is started with.
+/// Everything a side is started with.
 package struct SideConfiguration: Sendable {
     package var binary: SideImplementation
     /// The machine type as `-M` takes it, with its options.
     package var machine: String
     package var memoryMiB = 64
     package var firmware = Firmware.halting
-    /// Of these so many, from 4 MiB up, hold bytes that are not 0 from the start: memory that takes more than a few bytes a page to send.
+    /// MiB from address 4 MiB up that hold nonzero bytes from the start, so that their pages cost more than a few bytes to send.
     package var filledMiB = 0
-    /// In the order of plugging.
+    /// The devices, in the order of plugging.
     package var devices: [PlannedDevice] = []
     /// Properties of each device, beside those that name its descriptors.
     package var deviceProperties: [String: String] = [:]
-    /// `-S`: the guest does not start by itself.
+    /// `-S`: the guest starts when `cont` is executed.
     package var startsPaused = false
-    /// A gate that every connection it makes over IP waits for, as on a slow network; only on a side with devices.
+    /// A gate that each outgoing IP connection waits for, as on a slow network. Needs a side with devices.
     package var connectGate: String?
     /// `-global migration.switchover-ack-legacy=`; nil leaves the machine type's default. QEMU 11.1 and later only.
     package var legacyProperty: Bool?
     package var capabilities: [String: Bool] = [:]
-    /// As `migrate-set-parameters` takes them.
+    /// Migration parameters by their QMP names, as `migrate-set-parameters` takes them.
     package var parameters: [String: JSONValue] = [:]
-    /// The trace events to log, by exact name; those the binary lacks must not be here.
+    /// The trace events to log, by exact name. QEMU refuses to start with an event that it lacks.
     package var traceEvents: [String] = []
-    /// What an engine's guest has beside; nothing where the side is a QEMU.
+    /// What the guest has in addition to memory and devices; only the engine models it.
     package var modules = EngineModules()
-    /// What else QEMU is started with.
+    /// Further arguments of QEMU's command line.
     package var extraArguments: [String] = []
 
     package init(binary: SideImplementation, machine: String) {
@@ -41,7 +41,7 @@ package struct SideConfiguration: Sendable {
 }
 
 extension SideConfiguration {
-    /// The commands that set its capabilities and parameters.
+    /// The commands that set the capabilities and parameters.
     package var settingCommands: [(command: String, arguments: JSONValue)] {
         let asked: [JSONValue] = capabilities.sorted { $0.key < $1.key }.map { ["capability": .string($0.key), "state": .bool($0.value)] }
         return (asked.isEmpty ? [] : [("migrate-set-capabilities", ["capabilities": .array(asked)])])
@@ -53,7 +53,7 @@ extension SideConfiguration {
         [("iommufd", "iommufd0"), ("fd", "\(firstDeviceDescriptor + index)")] + deviceProperties.sorted { $0.key < $1.key }
     }
 
-    /// The arguments of `device_add` for a device that is plugged later.
+    /// The arguments of `device_add` for a hot-plugged device.
     package func plugging(_ index: Int) -> JSONValue {
         var arguments: [String: JSONValue] = [
             "driver": "vfio-pci", "id": .string(devices[index].name), "bus": .string(devices[index].port),
@@ -63,5 +63,5 @@ extension SideConfiguration {
     }
 }
 
-/// The number of the descriptor that a side's first device has; the others follow.
+/// The file-descriptor number of a side's first device; further devices have the numbers that follow.
 package let firstDeviceDescriptor = 100

@@ -1,11 +1,11 @@
-/// How a side, or the environment, may fail to do its part.
+/// The errors of driving sides: a refused command, a side that misbehaved, and an environment that lacks something.
 
-/// A side refused a command.
+/// A side has refused a command.
 package struct SideRefusal: Error, Hashable, CustomStringConvertible {
     package let role: Role
     package let binary: String
     package let command: String
-    /// QEMU's own words.
+    /// The error text, as QEMU or the engine has it.
     package let text: String
 
     package init(role: Role, binary: String, command: String, text: String) {
@@ -18,13 +18,13 @@ package struct SideRefusal: Error, Hashable, CustomStringConvertible {
     package var description: String { "the \(role.rawValue) \(binary) refused \(command): \(text)" }
 }
 
-/// A side did not do what driving it needs; `description` has QEMU's own words where there are any.
+/// A side did not behave as its driver expects. `description` quotes QEMU where it has said anything.
 package struct SideError: Error, CustomStringConvertible {
     package let description: String
     package init(_ description: String) { self.description = description }
 }
 
-/// The environment does not allow what was asked: no QEMU, no shim, no room. Never a finding.
+/// The environment lacks something that is needed, such as a QEMU, the shim or disk space. Never a finding.
 package struct Environment: Error, CustomStringConvertible {
     package let description: String
     package init(_ description: String) { self.description = description }

@@ -1,6 +1,6 @@
-/// Where blocking system calls of this room run: on threads of their own, never on the cooperative pool.
+/// Runs blocking system calls on threads of their own, never on the cooperative pool.
 ///
-/// Every blocking call takes a deadline, so that a thread is held for a bounded time only.
+/// Each blocking call has a deadline, so that it holds a thread for a bounded time.
 import Dispatch
 import Glibc
 
@@ -16,13 +16,13 @@ package struct Deadline: Hashable, Sendable, Comparable {
 
     package static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// Nanoseconds still to go; 0 when it has passed.
+    /// Nanoseconds until the deadline; 0 after it has passed.
     package var remaining: UInt64 {
         let now = Deadline.now.nanoseconds
         return nanoseconds > now ? nanoseconds - now : 0
     }
 
-    /// As `poll` takes it: whole milliseconds, rounded up.
+    /// The remaining time for `poll`, in milliseconds, rounded up.
     var pollTimeout: Int32 { Int32(min((remaining + 999_999) / 1_000_000, UInt64(Int32.max))) }
 }
 
@@ -35,8 +35,8 @@ private func monotonicNanoseconds() -> UInt64 {
 /// Runs `body`, which may block up to its deadline, on a thread of its own.
 func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-        // A queue of its own for each call: the workers of a shared concurrent queue are as few as the processors, and calls that
-        // wait would make each other wait.
+        // Each call has its own queue: a shared concurrent queue has as many workers as there are processors, so waiting calls would delay
+        // each other.
         DispatchQueue(label: "ackmatrix.blocking").async { continuation.resume(with: Result(catching: body)) }
     }
 }

@@ -1,4 +1,4 @@
-/// Remembered answers of probed binaries, so that a binary is asked once.
+/// The features of probed binaries, stored so that each binary is probed once.
 import Foundation
 import Glibc
 import Plan
@@ -8,7 +8,7 @@ package struct FeatureStore: Sendable {
 
     package init(cache: String) { folder = cache + "/features" }
 
-    /// What was remembered of exactly this file, or nil. A damaged entry is as good as none.
+    /// The stored features of exactly this file; nil if there are none, or if they cannot be read.
     package func features(of binary: QEMUBinary) -> ProbedFeatures? {
         guard let file = try? file(of: binary), let data = FileManager.default.contents(atPath: file) else { return nil }
         return try? JSONDecoder().decode(ProbedFeatures.self, from: data)
@@ -21,8 +21,8 @@ package struct FeatureStore: Sendable {
         try encoder.encode(features).write(to: URL(fileURLWithPath: file(of: binary)), options: .atomic)
     }
 
-    /// Named by what changes when the file does: device, inode, size and modification time; and by what was asked: the trace events of
-    /// the vocabulary.
+    /// The name of an entry is made of what changes with the file (device, inode, size, modification time) and of what was asked (the trace
+    /// events of the vocabulary).
     private func file(of binary: QEMUBinary) throws -> String {
         var status = stat()
         guard stat(binary.path, &status) == 0 else {
@@ -32,7 +32,7 @@ package struct FeatureStore: Sendable {
             UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec),
             UInt64(status.st_mtim.tv_nsec),
         ]
-        // FNV-1a, since a Hasher differs from run to run.
+        // FNV-1a, since the seed of a Hasher differs from run to run.
         let asked = allowedTraceEvents.joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
@@ -41,7 +41,8 @@ package struct FeatureStore: Sendable {
 }
 
 extension FeatureStore {
-    /// The binaries with their features: remembered ones as they are, others probed and remembered. `willProbe` hears of each before.
+    /// The binaries with their features. A binary without stored features is probed, after a call of `willProbe`, and its features are
+    /// stored.
     package func probed(
         _ binaries: [QEMUBinary], shim: String, folder: RunFolder, willProbe: (QEMUBinary) -> Void = { _ in }
     ) async throws -> [ProbedBinary] {

@@ -3,7 +3,7 @@ import Foundation
 import Plan
 
 extension Firmware {
-    /// The file's name in a side's folder.
+    /// The name of the image's file in a side's folder.
     var file: String {
         switch self {
         case .halting: "halt.bin"
@@ -27,16 +27,17 @@ extension Firmware {
     }
 }
 
-/// The 8254's input.
+/// The input frequency of the 8254 timer, in Hz.
 private let timerHertz = 1_193_182
-/// The image's segment in real mode.
+/// The real-mode segment of the image.
 private let segment: UInt16 = 0xf000
-/// Which word of a page is written; the stack lies below it in the first page.
+/// The offset of the written word in its page. In the first page the stack lies below the word.
 private let wordInPage = UInt32(Firmware.wordInPage)
 
 private func bytes<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
 
-/// The code, and where it begins. It stays in real mode, where an interrupt needs one word of table, with a 4 GiB limit left in ES.
+/// The code and the offset of its first instruction. The code stays in real mode, where an interrupt needs one table entry, with a 4 GiB
+/// limit left in ES.
 private func dirtyingCode(pages: UInt32, divisor: UInt16) -> (code: [UInt8], start: Int) {
     var code: [UInt8] = []
     // The descriptor table: none, and 4 GiB of data.

@@ -1,26 +1,27 @@
-/// Taking the steps of a schedule while the migration runs.
+/// Takes the steps of a schedule while the migration runs.
 import Foundation
 import Plan
 import Synchronization
 import VFIO
 
-/// What the steps have seen so far. Its lock guards an array that grows by a step.
-final class Diary: Sendable {
+/// The steps that were taken so far. The lock guards an array that grows by one step at a time.
+final class TakenSteps: Sendable {
     private let entries = Mutex<[ScheduleMark]>([])
     let steps: [ScheduleStep]
 
-    /// `steps` are those that may be taken while the migration runs.
+    /// `steps` are all steps that may be taken before the migration ends.
     init(_ steps: [ScheduleStep]) { self.steps = steps }
 
     var marks: [ScheduleMark] { entries.withLock { $0 } }
     func add(_ mark: ScheduleMark) { entries.withLock { $0.append(mark) } }
 
-    /// What is still to be done, in words; nil when nothing is.
+    /// The next step, in words; nil when all are taken.
     var armed: String? { steps.armed(after: marks.count) }
 }
 
-/// Takes the steps in order and notes each in the diary, up to the first that is not met by the deadline. Cancelled when the migration is over.
-func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: Diary, deadline: Deadline) async throws {
+/// Takes the steps in order and records each, up to the first that is not met by the deadline. The caller cancels the task when the
+/// migration has ended.
+func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, taken: TakenSteps, deadline: Deadline) async throws {
     let interpreter = QEMUSteps(sides: sides, relay: relay, deadline: deadline)
     for step in steps {
         if Task.isCancelled { return }
@@ -29,7 +30,7 @@ func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: 
         // A wait changes nothing: what counts is the moment when it is met.
         let iteratedBefore = try isWait ? false : sides.source.isInPrecopy()
         func note(_ queries: ClosedRange<UInt64>?) throws {
-            diary.add(ScheduleMark(step: step, queries: queries, sourceIterated: try isWait ? sides.source.isInPrecopy() : iteratedBefore))
+            taken.add(ScheduleMark(step: step, queries: queries, sourceIterated: try isWait ? sides.source.isInPrecopy() : iteratedBefore))
         }
         if action.mayEndMigration { try note(nil) }
         guard case .done(let queries) = try await action.take() else { return }
@@ -38,7 +39,7 @@ func follow(_ steps: [ScheduleStep], _ sides: LegSides, _ relay: Relay?, diary: 
 }
 
 extension GateBoard {
-    /// Waits until the device's progress meets `condition`; nil when the task was cancelled, or the deadline passed, first.
+    /// Waits until the device's progress meets `condition`, and returns that progress; nil if the task is cancelled or the deadline passes.
     func wait(for device: String, _ deadline: Deadline, until condition: @escaping @Sendable (DeviceProgress) -> Bool)
         async throws
         -> DeviceProgress?
@@ -53,7 +54,7 @@ extension GateBoard {
 }
 
 extension QEMUSide {
-    /// Waits until the job is over, and dismisses it; false when the task was cancelled, or the deadline passed, first.
+    /// Waits until the job has concluded, and dismisses it; false if the task is cancelled or the deadline passes.
     func concludes(job id: String, deadline: Deadline) async throws -> Bool {
         while !Task.isCancelled && deadline.remaining > 0 {
             let job = try await monitor.execute("query-jobs").array?.first { $0["id"]?.string == id }
@@ -63,7 +64,7 @@ extension QEMUSide {
                 try await execute("job-dismiss", ["id": .string(id)])
                 return true
             }
-            // Its events are read by whoever watches the migration.
+            // The task that watches the migration reads the events of the job.
             try? await Task.sleep(for: .milliseconds(2))
         }
         return false
@@ -71,19 +72,19 @@ extension QEMUSide {
 }
 
 extension LegSides {
-    /// The source reports its final status before it has put its devices back: the clean-up, which its main thread makes in one go, may
-    /// come any time later. Once it is in the log, the next answer of the monitor comes behind it (10.0.13 and 11.1.3).
+    /// Waits for the source's clean-up. The source reports its final status before its main thread has cleaned up, at any later time. After
+    /// the clean-up is in the log, the monitor's next answer follows it (10.0.13 and 11.1.3).
     func waitForCleanup() async throws {
         let event = "migration_cleanup"
         guard source.configuration.traceEvents.contains(event) else { return }
         if try await wait(.source, event, times: 1, deadline: .after(seconds: 5)) { return }
-        // One whose main thread waits for somebody, or that has ended, makes none; what it left is judged.
+        // A source that has ended, or whose main thread is blocked, never cleans up; the verifier judges what it has logged.
         guard (try? await source.monitor.execute("query-status", deadline: .after(seconds: 1))) != nil else { return }
         throw SideError("the source has reported its end and answers, but logged no \(event) within 5 s")
     }
 
-    /// Follows a side's log until it holds `times` lines of the event, with this text if one is given; false when the task was cancelled, or
-    /// the deadline passed, first.
+    /// Follows a side's log until it has `times` lines of the event, with this text if one is given; false if the task is cancelled or the
+    /// deadline passes.
     func wait(
         _ role: Role, _ event: String, text: String? = nil, times: Int, isFurther: Bool = false, deadline: Deadline
     ) async throws -> Bool {
@@ -91,7 +92,7 @@ extension LegSides {
         let wanted = isFurther ? try tail.count() + times : times
         while !Task.isCancelled && deadline.remaining > 0 {
             if try tail.count() >= wanted { return true }
-            // The log has no way to wake anybody; a device that is being queried does, and is the clock where there is one.
+            // A log cannot wake its reader. A gate board can, and changes with every query of a device.
             if let board = self[role].board {
                 try await blocking { board.waitForChange(since: board.changes, nanoseconds: 5_000_000) }
             } else {
@@ -103,7 +104,7 @@ extension LegSides {
 }
 
 extension QEMUSide {
-    /// Reads a word of guest memory until it is written; false when the task was cancelled, or the deadline passed, first.
+    /// Reads a word of guest memory until it is not 0; false if the task is cancelled or the deadline passes.
     func waitForGuest(_ address: Int, deadline: Deadline) async throws -> Bool {
         let command: JSONValue = ["command-line": .string("xp /1wx 0x\(String(address, radix: 16))")]
         while !Task.isCancelled && deadline.remaining > 0 {

@@ -1,15 +1,15 @@
-/// Following a log, as typed events, while a side writes it.
+/// Reads a log as typed events while a side writes it.
 import Glibc
 import MigrationTrace
 import Plan
 
-/// The whole lines of a log that have been written so far; asked again, those that have come since. A log that is not there yet has none.
+/// Reads the whole lines that have been written since the last read. A log that does not exist yet has no lines.
 final class GrowingLog {
     let stream: StreamName
     private let slice: LogSlice
     private var descriptor: Int32 = -1
     private var reader: LogReader?
-    /// Bytes of which the line is known to have been read.
+    /// The offset up to which all lines have been read.
     private var place = 0
 
     init(_ stream: StreamName, _ slice: LogSlice) {
@@ -22,8 +22,7 @@ final class GrowingLog {
     /// Bytes written so far.
     var size: Int { slice.size }
 
-    /// Reads on, up to the line that begins before so many bytes, or to the last whole one: a log may grow faster than it is read. Stops
-    /// when `isOver`.
+    /// Reads the lines that begin before the offset `end`, since a log may grow faster than it is read. Stops when `isOver` returns true.
     func read(upTo end: Int, unless isOver: () -> Bool, _ body: (Event, _ line: Int) -> Void) throws {
         if reader == nil {
             descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)

@@ -1,15 +1,15 @@
-/// The part of a process's logs that one leg wrote: a process may migrate more than once.
+/// Finds and reads the part of a process's logs that one leg has written.
 import Glibc
 import MigrationTrace
 import Plan
 
 extension LogSlice {
-    /// Bytes written so far, from its start on.
+    /// Bytes written so far, from the start of the slice.
     var size: Int { fileSize(path) - start }
 }
 
 extension LegLogs {
-    /// From here on; from their beginning, if it is the process's first migration.
+    /// The logs from their present end on, or from their beginning if this is the process's first migration.
     init(_ files: SideFiles, isFirst: Bool) {
         self.init(
             qemu: LogSlice(path: files.log, start: isFirst ? 0 : fileSize(files.log)),
@@ -19,7 +19,7 @@ extension LegLogs {
     /// Bytes written so far.
     var size: Int { qemu.size + devices.size }
 
-    /// They end where the next leg of the same process begins.
+    /// Ends the logs where the next leg of the same process begins.
     fileprivate mutating func end(at next: LegLogs) {
         guard qemu.end == nil, qemu.path == next.qemu.path else { return }
         qemu.end = next.qemu.start
@@ -28,7 +28,7 @@ extension LegLogs {
 }
 
 extension [MigrationRecord] {
-    /// The records, with the logs of each leg ending where a later one's begin.
+    /// The records, with the logs of each leg ending where the logs of a later leg begin.
     func closed() -> [MigrationRecord] {
         indices.map { index in
             var record = self[index]
@@ -51,7 +51,7 @@ extension LogReader {
     }
 }
 
-/// A file open between two places of it. Closed with its last owner.
+/// An open file, read between two offsets. Its deinit closes the file.
 private final class SlicedFile {
     private let descriptor: Int32
     private let slice: LogSlice

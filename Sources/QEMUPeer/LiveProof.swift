@@ -1,14 +1,14 @@
-/// Following the logs of a migration that runs, until it is proved that it never ends.
+/// Follows the logs of a running migration until the watcher proves that it never ends.
 import Foundation
 import MigrationTrace
 import Plan
 import Synchronization
 
-/// Healthy migrations are over by then: the logs of the others are followed from here on.
+/// Seconds before the logs are followed. Most migrations have ended by then.
 private let proofBegins = 0.3
 
-/// Follows all four logs until the watcher has its proof; nil when cancelled first, because the migration is over.
-func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) async throws -> MigrationOutcome? {
+/// Follows all four logs until the watcher has a proof; nil if the task is cancelled, since the migration has ended.
+func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, taken: TakenSteps) async throws -> MigrationOutcome? {
     do { try await Task.sleep(for: .seconds(proofBegins)) } catch { return nil }
     let isOver = Flag()
     return try await withTaskCancellationHandler {
@@ -18,10 +18,10 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
                 GrowingLog(.source, sides.sourceLogs.qemu), GrowingLog(.sourceDevices, sides.sourceLogs.devices),
                 GrowingLog(.destination, sides.destinationLogs.qemu), GrowingLog(.destinationDevices, sides.destinationLogs.devices),
             ]
-            var threshold = ThresholdInForce(steps: diary.steps)
+            var threshold = ThresholdInForce(steps: taken.steps)
             while !isOver.isSet {
-                // What is armed is asked, and how far the logs go, before they are read: what it did is in them then.
-                let (armed, taken, ends) = (diary.armed, diary.marks.count, logs.map(\.size))
+                // The next step and the ends of the logs are taken before the logs are read, so that they show what earlier steps caused.
+                let (armed, count, ends) = (taken.armed, taken.marks.count, logs.map(\.size))
                 for (log, end) in zip(logs, ends) {
                     try log.read(upTo: end, unless: { isOver.isSet }) { event, line in
                         watcher.take(event, from: log.stream, line: line)
@@ -29,8 +29,8 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
                     }
                 }
                 if isOver.isSet { return nil }
-                if let proof = watcher.endlessProof(armed: armed ?? threshold.pending(after: taken)) { return .endless(proof) }
-                // A log has no way to wake anybody.
+                if let proof = watcher.endlessProof(armed: armed ?? threshold.pending(after: count)) { return .endless(proof) }
+                // A log cannot wake its reader.
                 usleep(20_000)
             }
             return nil
@@ -40,7 +40,7 @@ func prove(_ watcher: any MigrationWatcher, _ sides: LegSides, diary: Diary) asy
     }
 }
 
-/// Set once, by whoever ends a wait.
+/// A flag that is set once, when a task is cancelled.
 private final class Flag: Sendable {
     private let value = Atomic(false)
     var isSet: Bool { value.load(ordering: .acquiring) }

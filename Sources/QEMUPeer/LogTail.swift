@@ -1,4 +1,4 @@
-/// Following a trace log while QEMU writes it, for one event.
+/// Counts the lines of one event in a trace log while QEMU writes it.
 import Glibc
 import Plan
 
@@ -6,15 +6,15 @@ import Plan
 /// some 20 MB a second.
 struct LogTail: ~Copyable {
     private let descriptor: Int32
-    /// The name and the blank after it, or all of the line; before it stands a prefix's last byte, or the line's beginning.
+    /// The event's name and the blank after it, or the whole line. A separator or the beginning of the line precedes it.
     private let needle: [CChar]
     private var buffer = [CChar](repeating: 0, count: (256 << 10) + 1)
-    /// Bytes at the buffer's start that may be the beginning of a name.
+    /// Bytes at the buffer's start that may be the first part of the needle.
     private var kept = 0
     private var found = 0
     private var atFileStart = true
 
-    /// Lines of the event; with this text alone, if one is given.
+    /// Counts the lines of the event, or only those with this text.
     init(_ slice: LogSlice, event: String, text: String? = nil) throws {
         descriptor = open(slice.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0, lseek(descriptor, off_t(slice.start), SEEK_SET) >= 0 else {
@@ -43,18 +43,18 @@ struct LogTail: ~Copyable {
             var (count, place) = (0, 0)
             while place < filled {
                 guard let match = strstr(bytes.baseAddress! + place, needle) else {
-                    // A NUL in the log ends the search early: go on behind it.
+                    // A NUL in the log ends the search early: continue after it.
                     place += strlen(bytes.baseAddress! + place) + 1
                     continue
                 }
                 let start = match - UnsafeMutablePointer(mutating: bytes.baseAddress!)
-                // At the start of a later read stands what the read before has judged, or a name's preceding byte.
+                // A later read starts with bytes that the previous one has kept: a match at 0 was counted then.
                 if start == 0 ? atFileStart : separators.contains(bytes[start - 1]) { count += 1 }
                 place = start + needle.count - 1
             }
             return count
         }
-        // A name that is cut, with the byte before it.
+        // Keep what may be the first part of a needle, with the byte before it.
         let tail = min(needle.count - 1, filled)
         if filled >= needle.count - 1 { self.atFileStart = false }
         buffer.withUnsafeMutableBytes { $0.baseAddress!.copyMemory(from: $0.baseAddress! + filled - tail, byteCount: tail) }

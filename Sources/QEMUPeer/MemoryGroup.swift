@@ -1,18 +1,19 @@
-/// A memory cgroup for one process, with a limit that leaves it next to nothing more to take: what a host does to a guest that it has
-/// promised too little.
+/// A memory cgroup for one process, whose limit leaves almost no further memory: the process meets the kernel's OOM killer as on an
+/// overcommitted host.
 import Foundation
 import Glibc
 import Plan
 
-/// Cgroups below the root of the hierarchy, version 1 or 2, each removed when its process has ended.
+/// Makes cgroups (version 1 or 2) below the root of the hierarchy, and removes each when its process has ended.
 ///
-/// After a kill of this program the empty group stays; the next probe removes it, as the kernel lets nobody remove one with a living process.
+/// If this program is killed, the empty group stays and the next probe removes it; the kernel refuses to remove a group with a living
+/// process.
 package enum MemoryGroup {
-    /// Bytes that a process may still take: enough to answer, too few for the thread and the buffers of a migration.
+    /// Bytes that the process may still allocate: enough to answer a command, too few for the threads and buffers of a migration.
     private static let headroom = 64 << 10
     private static let prefix = "ackmatrix-"
 
-    /// Where groups with a memory limit can be, and the file that has the limit.
+    /// The root of the hierarchy with the memory controller, and the name of the file with the limit; nil if none is mounted.
     private static var hierarchy: (root: String, limit: String)? {
         let files = FileManager.default
         if files.fileExists(atPath: "/sys/fs/cgroup/memory/memory.limit_in_bytes") {
@@ -22,7 +23,7 @@ package enum MemoryGroup {
         return controllers.split(whereSeparator: \.isWhitespace).contains("memory") ? ("/sys/fs/cgroup", "memory.max") : nil
     }
 
-    /// Why no group can be made here; nil where one can. Removes what was left behind.
+    /// Why no group can be made on this host; nil if one can. Removes groups that earlier runs have left.
     package static var missing: String? {
         guard let hierarchy else { return "no cgroup hierarchy with the memory controller is mounted" }
         for name in (try? FileManager.default.contentsOfDirectory(atPath: hierarchy.root)) ?? [] where name.hasPrefix(prefix) {
@@ -34,7 +35,7 @@ package enum MemoryGroup {
         return nil
     }
 
-    /// Puts the process into a group of its own. What it has already taken stays with the group it comes from.
+    /// Moves the process into its own group. Memory that it has already allocated stays charged to its previous group.
     static func make(for process: Int32) throws {
         guard let hierarchy else { throw Environment(missing ?? "no memory cgroup") }
         let path = path(hierarchy.root, process)
@@ -48,7 +49,7 @@ package enum MemoryGroup {
         }
     }
 
-    /// Removes a process' group, if it has one; the process must have ended.
+    /// Removes the group of a process that has ended, if it has one.
     static func remove(of process: Int32) {
         if let hierarchy { rmdir(path(hierarchy.root, process)) }
     }

@@ -1,10 +1,10 @@
-/// One migration between two QEMU sides, driven from start to reaped processes.
+/// Drives the legs of a plan between QEMU processes, from their start until all are reaped.
 import Foundation
 import Plan
 import VFIO
 
-/// Runs the plan in `folder`, which must be fresh: a record for each leg that was driven, the last one of them perhaps not to its end.
-/// All processes have ended and are reaped when this returns or throws. Throws `UnmetNeed` before anything runs.
+/// Runs the plan in `folder`, which must not exist, and returns a record for each leg that was driven; the last one may have been broken
+/// off. All processes are reaped when this returns or throws. Throws `UnmetNeed` before anything runs.
 package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async throws -> [MigrationRecord] {
     if let unmet = plan.unmetNeed({ QEMUSide.obstacle(to: $1) }) { throw unmet }
     let processes =
@@ -13,13 +13,13 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
     for path in [folder] + processes.map({ folder + "/" + $0.name }) {
         guard mkdir(path, 0o700) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
     }
-    // All start at once: most of a short cell is their start.
-    let meeting = Meeting()
+    // All processes start at once, since starting takes most of the time of a short cell.
+    let runningSides = RunningSides()
     return try await withThrowingTaskGroup(of: [MigrationRecord]?.self) { group in
         for (index, process) in processes.enumerated() {
             group.addTask {
                 try await withQEMU(process.role, process.configuration, shim: shim, folder: folder + "/" + process.name) { side in
-                    try await meeting.attend(side, as: index)
+                    try await runningSides.register(side, as: index)
                 }
                 return nil
             }
@@ -28,23 +28,23 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
             var records: [MigrationRecord] = []
             for (index, leg) in plan.legs.enumerated() {
                 let sides = LegSides(
-                    source: try await meeting.host(index == 0 || leg.origin == .source ? 0 : index), isSourceFirst: index == 0,
-                    destination: try await meeting.host(index + 1))
+                    source: try await runningSides.side(index == 0 || leg.origin == .source ? 0 : index), isSourceFirst: index == 0,
+                    destination: try await runningSides.side(index + 1))
                 let record = try await drive(leg, sides, logLimit: plan.logLimit)
                 records.append(record)
                 guard record.outcome.isEnd else { break }
             }
-            // Said while all live: they are taken down at once, too.
-            await meeting.end()
+            // All processes end at once, too.
+            await runningSides.end()
             return records
         }
         var records: [MigrationRecord]?
         do {
             while let part = try await group.next() { records = part ?? records }
         } catch {
-            // Whoever waits for another waits no longer.
+            // No task waits for another side any more.
             group.cancelAll()
-            await meeting.cancel()
+            await runningSides.cancel()
             while (try? await group.next()) != nil {}
             throw error
         }
@@ -53,22 +53,22 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
     }
 }
 
-/// Where the sides, started apart, come together: each waits there for the end of all legs, and the legs wait for their sides.
-private actor Meeting {
+/// The sides that run. Each side's task waits here until all legs are driven; the legs wait here for their sides.
+private actor RunningSides {
     private var sides: [Int: QEMUSide] = [:]
     private var isOver = false
     private var isCancelled = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// The side is there; returns when everything is over.
-    func attend(_ side: QEMUSide, as index: Int) async throws {
+    /// Registers a running side; returns when all legs are driven.
+    func register(_ side: QEMUSide, as index: Int) async throws {
         sides[index] = side
         wake()
         while !isOver { try await wait() }
     }
 
-    /// A side, once it is there.
-    func host(_ index: Int) async throws -> QEMUSide {
+    /// The side with this index, awaited until it runs.
+    func side(_ index: Int) async throws -> QEMUSide {
         while true {
             if let side = sides[index] { return side }
             try await wait()
@@ -109,21 +109,21 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     let sourceCapabilities = try await source.configure()
     let (address, relay) = [.tcp, .relayed].contains(leg.channel) ? try await listen(destination, leg.channel) : ("", nil)
     defer { relay?.end() }
-    let diary = Diary(leg.before + leg.schedule)
-    try await follow(leg.before, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
+    let taken = TakenSteps(leg.before + leg.schedule)
+    try await follow(leg.before, sides, relay, taken: taken, deadline: .after(seconds: leg.limit))
     let began = Deadline.now
     do {
         try await begin(leg, at: address, source: source, destination: destination)
     } catch QMPError.closed where source.wasKilled {
-        // It ends over the command, and the watch finds it gone.
+        // The command has ended the source; the watch reports that.
     }
 
     let statuses = StatusList()
-    let outcome = try await outcome(of: leg, sides, relay, statuses: statuses, diary: diary, logLimit: logLimit)
+    let outcome = try await outcome(of: leg, sides, relay, statuses: statuses, taken: taken, logLimit: logLimit)
     let seconds = Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9
-    if outcome.isEnd { try await finish(leg, outcome, sides, relay, diary: diary) }
+    if outcome.isEnd { try await finish(leg, outcome, sides, relay, taken: taken) }
     if case .ended(let status) = outcome, finalStatuses.contains(status), leg.channel.isCleanedUp { try await sides.waitForCleanup() }
-    // A source that is stuck may not answer any more.
+    // A stuck source may not answer.
     let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: outcome.isEnd ? 10 : 1))
     let sourceStatuses = await statuses.all
     let rest = await rest(of: leg, outcome, sides, sourceStatuses: sourceStatuses)
@@ -132,26 +132,26 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
         sourceRunState: rest.runStates.source, destinationRunState: rest.runStates.destination,
         sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
         sourceError: migration?["error-desc"]?.string,
-        downtime: migration?["downtime"]?.integer.map(Double.init), marks: diary.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
+        downtime: migration?["downtime"]?.integer.map(Double.init), marks: taken.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
         destinationLogs: sides.destinationLogs)
 }
 
-/// Watches the source while the schedule is followed and the logs are read for a proof, until one of them knows how it ends.
+/// Watches the source, follows the schedule and reads the logs for a proof, all at once, until one of these knows the outcome.
 private func outcome(
-    of leg: MigrationLeg, _ sides: LegSides, _ relay: Relay?, statuses: StatusList, diary: Diary, logLimit: Int
+    of leg: MigrationLeg, _ sides: LegSides, _ relay: Relay?, statuses: StatusList, taken: TakenSteps, logLimit: Int
 ) async throws -> MigrationOutcome {
     try await withThrowingTaskGroup(of: MigrationOutcome?.self) { group in
         group.addTask { try await watch(sides, statuses: statuses, leg, logLimit: logLimit) }
         group.addTask {
-            try await follow(leg.schedule, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
+            try await follow(leg.schedule, sides, relay, taken: taken, deadline: .after(seconds: leg.limit))
             return nil
         }
         if let watcher = leg.watcher {
-            group.addTask { try await prove(watcher, sides, diary: diary) }
+            group.addTask { try await prove(watcher, sides, taken: taken) }
         }
         while let outcome = try await group.next() {
             guard let outcome else { continue }
-            // Whatever is still scheduled or watched for belongs to a migration that is over.
+            // The migration has ended: the remaining steps and proofs are void.
             group.cancelAll()
             while !group.isEmpty {
                 do { _ = try await group.next() } catch is CancellationError { if Task.isCancelled { throw CancellationError() } }
@@ -162,22 +162,22 @@ private func outcome(
     }
 }
 
-/// The source has come to its end: lets the destination come to its own, which may still be held, and does what is to be done then.
-private func finish(_ leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, _ relay: Relay?, diary: Diary) async throws {
+/// Lets the destination of a migration that has ended at the source reach its own end, and takes the steps afterwards.
+private func finish(_ leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, _ relay: Relay?, taken: TakenSteps) async throws {
     sides.source.openAllGates()
     sides.destination.openAllGates()
     if leg.haltsDestination || leg.schedule.contains(.haltDestination) { sides.destination.halt(false) }
     if case .file = leg.channel, outcome == .ended("completed") {
         try await sides.destination.execute("migrate-incoming", ["uri": .string(uri(ofFile: "file:"))])
     }
-    try await follow(leg.afterwards, sides, relay, diary: diary, deadline: .after(seconds: leg.limit))
+    try await follow(leg.afterwards, sides, relay, taken: taken, deadline: .after(seconds: leg.limit))
 }
 
-/// Where both sides come to rest. What does not rest by itself is stopped.
+/// The statuses and run states in which both sides settle. A side that does not settle by itself is stopped.
 private func rest(
     of leg: MigrationLeg, _ outcome: MigrationOutcome, _ sides: LegSides, sourceStatuses: [String]
 ) async -> (destinationStatuses: [String], runStates: (source: String?, destination: String?)) {
-    // Nobody came to a destination whose source got no further than to connect, and nothing was sent to one that is still to load.
+    // A destination settles only if it was sent anything: not if its source has never become active, nor before its file is complete.
     let isFed =
         switch leg.channel {
         case .tcp, .relayed: sourceStatuses.contains("active")
@@ -187,13 +187,13 @@ private func rest(
         }
     let destinationStatuses = await drainStatuses(
         sides.destination, settled: outcome.isEnd && isFed, final: finalStatuses.union(leg.alsoFinal))
-    // A migration that rests in another status moves no further by itself, but by `quit`.
+    // A migration that stays in another status changes only when `quit` ends it.
     let isSettled = if case .ended(let status) = outcome { finalStatuses.contains(status) } else { outcome.isEnd }
     let runStates = (
         source: await runState(sides.source, settled: isSettled),
         destination: await runState(sides.destination, settled: isSettled && isFed)
     )
-    // What is still held, waiting or at rest must stay so to the end of the logs. Both are stopped before either is killed.
+    // The logs must not show what tearing down causes: both sides are stopped before either is killed.
     if !isSettled {
         sides.source.abandon()
         sides.destination.abandon()
@@ -202,7 +202,7 @@ private func rest(
 }
 
 extension MigrationLeg.Channel {
-    /// A snapshot is no migration with a clean-up of its own.
+    /// True if the source cleans up after the migration; it does not after a snapshot.
     fileprivate var isCleanedUp: Bool { if case .snapshot = self { false } else { true } }
 }
 
@@ -224,10 +224,10 @@ struct LegSides: Sendable {
     func logs(_ role: Role) -> LegLogs { role == .source ? sourceLogs : destinationLogs }
 }
 
-/// Where a channel that is a file or a pipe lies, as both sides see it from their folders.
+/// The URI of a file or a pipe, relative to the folder of either side.
 private func uri(ofFile scheme: String) -> String { scheme + "../channel" }
 
-/// Begins the migration, over TCP to a destination that listens at this address, halted if the leg is to find it so.
+/// Starts the migration over the channel of the leg. `address` is where the destination of a TCP connection listens.
 private func begin(_ leg: MigrationLeg, at address: String, source: QEMUSide, destination: QEMUSide) async throws {
     switch leg.channel {
     case .tcp, .relayed:
@@ -236,7 +236,7 @@ private func begin(_ leg: MigrationLeg, at address: String, source: QEMUSide, de
     case .file:
         try await source.execute("migrate", ["uri": .string(uri(ofFile: "file:"))])
     case .pipe:
-        // The source's command waits in open() for the destination's: so that none is left waiting, it must not be refused any more.
+        // The source's command blocks in open() until the destination opens the pipe, which therefore must not be refused.
         let path = source.files.folder + "/../channel"
         guard mkfifo(path, 0o600) == 0 else { throw Environment("\(path): cannot be made: \(String(cString: strerror(errno)))") }
         try await source.execute("migrate", ["uri": .string(uri(ofFile: "exec:cat > "))])
@@ -250,8 +250,8 @@ private func begin(_ leg: MigrationLeg, at address: String, source: QEMUSide, de
 
 /// Makes the destination listen on a free port, and returns the address for the source.
 ///
-/// TCP, not a unix socket: while a device holds the destination up, the source's small writes must find room. The kernel joins
-/// them in a TCP buffer, where a unix socket is full after some 280 of them and would stop the source instead of the ACK.
+/// The channel is TCP, not a unix socket: while a device blocks the destination, the source's many small writes must find room. The kernel
+/// merges them in a TCP buffer, whereas a unix socket is full after some 280 of them and would stop the source instead of the ACK.
 func listen(
     _ destination: QEMUSide, _ channel: MigrationLeg.Channel, command: String = "migrate-incoming"
 ) async throws -> (uri: String, relay: Relay?) {
@@ -274,7 +274,7 @@ private actor StatusList {
     func append(_ status: String) { all.append(status) }
 }
 
-/// Reads the source's events up to its final status, its end, or a limit.
+/// Reads the source's events until its final status, its end, or a limit.
 private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg, logLimit: Int) async throws -> MigrationOutcome {
     let deadline = Deadline.after(seconds: leg.limit)
     while true {
@@ -285,7 +285,7 @@ private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg,
                 if finalStatuses.contains(status) || leg.alsoFinal.contains(status) { return .ended(status) }
             }
         } catch QMPError.silent {
-            // No event in this slice: look at what else may end the watch.
+            // No event in this slice: check the limits.
         } catch QMPError.closed {
             return sides.source.wasKilled ? .sourceKilled : .sourceEnded
         }
@@ -294,7 +294,7 @@ private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg,
     }
 }
 
-/// The destination's statuses; after a completed migration it is given time to come to its own end.
+/// The destination's statuses. If it is `settled`, it has 5 s to reach a final one.
 private func drainStatuses(_ destination: QEMUSide, settled: Bool, final: Set<String>) async -> [String] {
     var statuses: [String] = []
     let deadline = Deadline.after(seconds: settled ? 5 : 0.2)
@@ -304,9 +304,8 @@ private func drainStatuses(_ destination: QEMUSide, settled: Bool, final: Set<St
     return statuses
 }
 
-/// The run state a side comes to rest in; nil when its process has ended. QEMU reports `completed` a moment before the source
-/// leaves finish-migrate (10.0.13 and 11.1.3), so it is asked again while it is on the way; after the deadline the state on the
-/// way is the answer.
+/// The run state in which a side settles; nil if its process has ended. QEMU reports `completed` a moment before the source leaves
+/// finish-migrate (10.0.13 and 11.1.3), so a transitional state is queried again until the deadline.
 private func runState(_ side: QEMUSide, settled: Bool) async -> String? {
     let deadline = Deadline.after(seconds: 5)
     while true {

@@ -1,16 +1,16 @@
-/// Asking a QEMU binary what it can do.
+/// Probes what a QEMU binary can do.
 import Foundation
 import MigrationTrace
 import Plan
 
-/// Asks a binary; its sockets and logs live in `folder` for the time.
+/// Probes a binary, with its sockets and logs in `folder`.
 package func probe(_ binary: QEMUBinary, shim: String, folder: RunFolder) async throws -> ProbedFeatures {
     let place = try folder.folder("probe-\(binary.name)")
     var configuration = SideConfiguration(binary: .qemu(binary), machine: "none")
     configuration.memoryMiB = 2
     var features = try await withQEMU(.source, configuration, shim: shim, folder: place) { try await ask($0.monitor) }
     guard features.hasLegacyProperty else { return features }
-    // Only a binary that knows both modes chooses between them, by machine type.
+    // Only a binary with both modes chooses between them, by machine type.
     for machine in machinesToMeasure(features) {
         features.modes[machine] = try await measureMode(
             binary, machine: machine, shim: shim, folder: folder.folder("mode-\(binary.name)-\(machine)"))
@@ -59,8 +59,8 @@ private func machinesToMeasure(_ features: ProbedFeatures) -> [String] {
     }
 }
 
-/// Migrates an idle guest into nothing, capability off, and reads the counter in the first query line: it starts at 1 in
-/// legacy mode and at 0 in per-device mode (confirmed on 11.1.3).
+/// Migrates an idle guest to /dev/null with the capability off, and reads the counter of pending ACKs in the first query: 1 in legacy mode,
+/// 0 in per-device mode (confirmed on 11.1.3).
 private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, folder: String) async throws -> SwitchoverAckMode {
     var configuration = SideConfiguration(binary: .qemu(binary), machine: machine)
     configuration.memoryMiB = 2
@@ -81,7 +81,7 @@ private func measureMode(_ binary: QEMUBinary, machine: String, shim: String, fo
             if case .qemuSavevmQueryPending(let query) = line.event { return query.pendingAcks == 0 ? .perDevice : .legacy }
         }
         throw SideError(
-            "\(binary.name): a trial migration of \(machine) logged no pending query: expected qemu_savevm_query_pending in \(side.files.log)"
+            "\(binary.name): expected qemu_savevm_query_pending in \(side.files.log) after a trial migration of \(machine), found none"
         )
     }
 }

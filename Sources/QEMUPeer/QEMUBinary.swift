@@ -23,7 +23,7 @@ extension QEMUBinary {
 package struct QEMUBinaries: Sendable {
     package struct Fetched: Hashable, Sendable {
         package let binary: QEMUBinary
-        /// The suite it came from.
+        /// The Debian suite that the packages are from.
         package let suite: String
     }
 
@@ -42,11 +42,12 @@ package struct QEMUBinaries: Sendable {
         let environment = ProcessInfo.processInfo.environment
         if let cache = environment["ACKMATRIX_CACHE"], !cache.isEmpty { return cache }
         if let cache = environment["XDG_CACHE_HOME"], !cache.isEmpty { return cache + "/ackmatrix" }
-        // As the scripts that fill the cache do: the account's own folder may be another than $HOME.
+        // The scripts that fill the cache use $HOME, which may differ from the account's folder.
         return (environment["HOME"] ?? NSHomeDirectory()) + "/.cache/ackmatrix"
     }
 
-    /// Reads the list that `fetch` keeps: a line per root, `NAME<TAB>VERSION<TAB>SUITE<TAB>ROOT`. No list means nothing was fetched.
+    /// Reads the list that `harness/qemu/fetch` writes, with a line per root: `NAME<TAB>VERSION<TAB>SUITE<TAB>ROOT`. Without a list
+    /// nothing was fetched.
     package init(cache: String = Self.cache, own: [QEMUBinary] = []) throws {
         let list = cache + "/qemu/binaries"
         self.own = own
@@ -59,7 +60,8 @@ package struct QEMUBinaries: Sendable {
             let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard fields.count == 4, fields.allSatisfy({ !$0.isEmpty }) else {
                 throw Environment(
-                    "\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; run: ackmatrix qemu fetch"
+                    "\(list):\(number + 1): expected NAME, VERSION, SUITE and ROOT separated by tabs, found '\(line)'; "
+                        + "run: ackmatrix qemu fetch"
                 )
             }
             return Fetched(binary: QEMUBinary(name: String(fields[0]), start: .root(String(fields[3]))), suite: String(fields[2]))

@@ -1,4 +1,4 @@
-/// A side of a migration that is a real QEMU: what it is started with, and its running process.
+/// A QEMU process as a side: its files, its command line, its start and its end.
 import Foundation
 import Glibc
 import Plan
@@ -7,7 +7,7 @@ import Synchronization
 import SystemPackage
 import VFIO
 
-/// A QMP command as it is sent.
+/// The line of JSON that a QMP command is sent as.
 package func qmpLine(_ command: String, _ arguments: JSONValue?) throws -> String {
     var object: [String: JSONValue] = ["execute": .string(command)]
     object["arguments"] = arguments
@@ -26,7 +26,7 @@ package struct SideFiles: Hashable, Sendable {
     package var standardError: String { folder + "/stderr" }
     package var deviceLog: String { folder + "/device.log" }
     package var commandLine: String { folder + "/command" }
-    /// The QMP commands it was given, one a line, as sent.
+    /// The QMP commands that the side was sent, one per line.
     package var commands: String { folder + "/commands" }
     var monitor: String { folder + "/qmp" }
     package var board: String { folder + "/board" }
@@ -39,7 +39,7 @@ package struct SideFiles: Hashable, Sendable {
 
 private let iommufdDescriptor = 99
 
-/// A QEMU that runs. Made by `withQEMU`, gone when its closure returns.
+/// A running QEMU process. `withQEMU` starts it and ends it after its closure has returned.
 package final class QEMUSide: Sendable {
     package let role: Role
     package let configuration: SideConfiguration
@@ -63,7 +63,7 @@ package final class QEMUSide: Sendable {
         self.board = board
     }
 
-    /// Stops the process where it stands, or lets it go on: what a gate is to a device call, where there is no device.
+    /// Stops the process (SIGSTOP) or resumes it (SIGCONT). It holds a side without devices, as a gate holds a device call.
     package func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
 
     /// Ends the process at once, as a crash does.
@@ -73,7 +73,7 @@ package final class QEMUSide: Sendable {
     }
     package var wasKilled: Bool { killed.withLock { $0 } }
 
-    /// Lets the process open so many descriptors more, and no more; nil: as many as when it was started.
+    /// Limits the process to `free` more descriptors; nil restores the limit that it was started with.
     func limitDescriptors(free: Int?) async throws {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
@@ -82,33 +82,33 @@ package final class QEMUSide: Sendable {
         var number = Int(limit.rlim_cur)
         if let free {
             let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.value)/fd").compactMap { Int($0) }
-            // New descriptors take the lowest free numbers, and the limit is on the number.
+            // A new descriptor gets the lowest free number, and the limit applies to the number.
             number = (0...).lazy.filter { !open.contains($0) }.dropFirst(free).first { _ in true } ?? number
         }
-        // Another process's limit can be set by prlimit(2) alone, which Swift's Glibc does not have.
+        // Only prlimit(2) sets another process's limit, and Swift's Glibc does not have it.
         let result = try await run(
             .name("prlimit"), arguments: ["--pid", "\(process.value)", "--nofile=\(number):"], output: .discarded,
             error: .string(limit: 4096))
         guard result.terminationStatus.isSuccess else {
-            throw Environment("prlimit: \(result.standardError): install util-linux, or leave out the cells of limits")
+            throw Environment("prlimit: \(result.standardError): install util-linux, or deselect the cells that limit descriptors")
         }
     }
 
-    /// Leaves the process next to no memory to take: the kernel kills it when it needs more.
+    /// Limits the process to almost no further memory: the kernel kills it when it allocates more.
     func limitMemory() throws {
         killed.withLock { $0 = true }
         try MemoryGroup.make(for: process.value)
     }
 
-    /// Stops this side where it stands, and has it end by a kill, its gates as they are: nothing that was held may go on, and nothing
-    /// that the other side's end causes may be logged.
+    /// Stops the process, which is then killed with its gates as they are: no held call goes on, and no effect of the other side's end is
+    /// logged.
     func abandon() {
         abandoned.withLock { $0 = true }
         halt(true)
     }
     var isAbandoned: Bool { abandoned.withLock { $0 } }
 
-    /// Runs a command; a refusal says which side refused.
+    /// Executes a command. Throws `SideRefusal`, which names the side, if QEMU refuses it.
     @discardableResult
     package func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
         -> JSONValue
@@ -121,20 +121,21 @@ package final class QEMUSide: Sendable {
         }
     }
 
-    /// Sends a command and does not wait for its answer.
+    /// Sends a command and does not await its answer.
     func request(_ command: String, _ arguments: JSONValue? = nil) async throws {
         try note(command, arguments)
         try await monitor.request(command, arguments, deadline: .after(seconds: 10))
     }
 
-    /// Runs a command that must be refused in these words.
+    /// Executes a command that must be refused with an error that contains these words.
     func expectRefusal(of command: String, _ arguments: JSONValue?, words: String) async throws {
         do {
             try await execute(command, arguments)
         } catch let refusal as SideRefusal {
             guard refusal.text.contains(words) else {
                 throw SideError(
-                    "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', found: \(refusal.text)"
+                    "\(role.rawValue) \(configuration.binary.name): expected \(command) to be refused with '\(words)', "
+                        + "found: \(refusal.text)"
                 )
             }
             return
@@ -150,8 +151,8 @@ package final class QEMUSide: Sendable {
         _ = try file.closeAfter { try file.writeAll(line.utf8) }
     }
 
-    /// Sets capabilities and parameters and reads the capabilities back.
-    /// Returns all capabilities in force; throws when QEMU refuses one or keeps another value than asked.
+    /// Sets the capabilities and parameters, and returns all capabilities as QEMU reports them. Throws if QEMU refuses one or reports
+    /// another value than was set.
     package func configure() async throws -> [String: Bool] {
         for (command, arguments) in configuration.settingCommands { try await execute(command, arguments) }
         var inForce: [String: Bool] = [:]
@@ -160,15 +161,15 @@ package final class QEMUSide: Sendable {
         }
         for (name, value) in configuration.capabilities where inForce[name] != value {
             throw SideError(
-                "\(role.rawValue) \(configuration.binary.name): expected capability \(name) \(value ? "on" : "off") after setting it, found "
-                    + (inForce[name].map { $0 ? "on" : "off" } ?? "no such capability"))
+                "\(role.rawValue) \(configuration.binary.name): expected capability \(name) \(value ? "on" : "off") after setting it, "
+                    + "found " + (inForce[name].map { $0 ? "on" : "off" } ?? "no such capability"))
         }
         return inForce
     }
 }
 
-/// QEMU's arguments for a side, without the launcher. QEMU runs in its folder and knows it as `.`, so that what it is started with does
-/// not depend on where that is. `monitor` is where QMP is; nil: the socket that its driver listens at.
+/// QEMU's arguments for a side. QEMU runs in its folder and calls it `.`, so that the arguments do not depend on the folder's path.
+/// `monitor` is QMP's character device; nil: the socket that the driver listens on.
 package func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {
     let files = SideFiles(folder: ".")
     var arguments = [
@@ -195,8 +196,8 @@ package func qemuArguments(_ configuration: SideConfiguration, role: Role, monit
     return arguments
 }
 
-/// Starts QEMU in `folder` (fresh, exclusively this side's), waits for its monitor, runs `body`, and ends it: by `quit`, and where that
-/// is not obeyed in time by killing its process group. The process is always reaped before this returns or throws.
+/// Starts QEMU in `folder`, which exists and is empty, waits for its monitor, runs `body`, and ends QEMU by `quit`, or by SIGKILL to its
+/// process group if it does not obey in time. The process is always reaped before this returns or throws.
 package func withQEMU<Value: Sendable>(
     _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
     body: (QEMUSide) async throws -> Value
@@ -241,7 +242,7 @@ package func withQEMU<Value: Sendable>(
             if side.isAbandoned {
                 try? execution.send(signal: .kill, toProcessGroup: true)
             } else {
-                // A held device call would keep it from obeying `quit`.
+                // A held device call would block the main loop, and with it `quit`.
                 board?.openAll()
                 await end(monitor, execution.processIdentifier)
             }
@@ -255,7 +256,8 @@ package func withQEMU<Value: Sendable>(
     return try result.closureResult.get()
 }
 
-/// Why a QEMU ended before its monitor was there: what the shim or the dynamic loader refuse is the environment's fault, the rest QEMU's.
+/// The error for a QEMU that has ended before its monitor connected: the environment's if the shim or the dynamic loader failed, otherwise
+/// QEMU's.
 private func startUpFailure(_ role: Role, _ binary: String, lastWords: String) -> any Error {
     let isEnvironment = ["ackmatrix-shim: ", "error while loading shared libraries"].contains { lastWords.contains($0) }
     return isEnvironment
@@ -263,10 +265,10 @@ private func startUpFailure(_ role: Role, _ binary: String, lastWords: String) -
         : SideRefusal(role: role, binary: binary, command: "its command line", text: lastWords)
 }
 
-/// Asks for `quit` and waits for the process to end; kills its group when it does not.
+/// Executes `quit` and waits until the process has ended; kills its process group after the deadline.
 private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
     let deadline = Deadline.after(seconds: 5)
-    // A QEMU that has already ended (a failed destination exits by itself) cannot be asked.
+    // A QEMU that has already ended, such as a failed destination, does not answer.
     _ = try? await monitor.execute("quit", deadline: deadline)
     let descriptor = process.processDescriptor
     let ended = try? await blocking {
@@ -290,7 +292,7 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
     return configuration.devices.isEmpty ? nil : try GateBoard(path: files.board)
 }
 
-/// What a side's folder holds before its QEMU starts, beside the gate board that a side with devices has.
+/// The files in a side's folder before its QEMU starts, except the gate board that a side with devices has.
 package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
     var contents = [
         (files.firmware(configuration.firmware), configuration.firmware.image),
@@ -317,7 +319,7 @@ private func write(_ text: String, to path: String) throws {
     }
 }
 
-/// The command as a shell takes it, environment first.
+/// The command as a line of shell, environment variables first.
 func shellLine(_ executable: String, _ arguments: [String], _ environment: [String: String]) -> String {
     let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(shellWord($0.value))" }
     return (variables + ([executable] + arguments).map(shellWord)).joined(separator: " ") + "\n"
@@ -325,7 +327,7 @@ func shellLine(_ executable: String, _ arguments: [String], _ environment: [Stri
 
 /// The end of a text file, for an error message.
 func lastLines(of path: String, count: Int = 3) -> String {
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else { return "it said nothing" }
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else { return "it has printed nothing" }
     let lines = text.split(separator: "\n")
     let telling = lines.filter { !$0.contains(": warning: ") }
     return (telling.isEmpty ? lines : telling).suffix(count).joined(separator: " | ")

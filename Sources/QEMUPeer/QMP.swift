@@ -1,8 +1,7 @@
 /// The QEMU Machine Protocol over a unix socket: one conversation, with deadlines.
 ///
-/// The listening end is ours and QEMU connects to it at start-up, so there is no moment at which a socket may
-/// not be there yet. While a device call is held on a destination its main loop is blocked: silence up to a
-/// deadline is not death, an end of file is.
+/// This program listens and QEMU connects at start-up, so the socket always exists before QEMU needs it. While a device call is held on a
+/// destination, the destination's main loop is blocked: silence until a deadline is no failure, an end of file is.
 import Foundation
 import Glibc
 import Plan
@@ -10,14 +9,14 @@ import Plan
 package enum QMPError: Error, Hashable, CustomStringConvertible {
     /// QEMU refused a command.
     case refused(command: String, class: String, description: String)
-    /// Nothing (more) came before the deadline.
+    /// No message, or no further one, arrived before the deadline.
     case silent(waitingFor: String, seconds: Double)
     /// QEMU closed the connection: it quit or died.
     case closed(waitingFor: String)
     case malformed(String)
     case socket(path: String, reason: String)
 
-    /// Whether it tells something of QEMU; otherwise the environment did not allow the conversation.
+    /// True if QEMU caused the error; false if the environment did.
     package var isOfQEMU: Bool {
         if case .socket = self { false } else { true }
     }
@@ -25,7 +24,7 @@ package enum QMPError: Error, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .refused(let command, let errorClass, let text): "QMP \(command): \(errorClass): \(text)"
-        case .silent(let what, let seconds): "QMP: waited \(String(format: "%.1f", seconds)) s for \(what), nothing came"
+        case .silent(let what, let seconds): "QMP: waited \(String(format: "%.1f", seconds)) s for \(what), and nothing arrived"
         case .closed(let what): "QMP: the connection ended while waiting for \(what)"
         case .malformed(let text): "QMP: expected a JSON object on a line, found \(text.prefix(120).debugDescription)"
         case .socket(let path, let reason): "\(path): \(reason)"
@@ -39,7 +38,7 @@ package struct QMPEvent: Hashable, Sendable {
     package let data: JSONValue
 }
 
-/// A listening unix socket that its owner removes by letting go of it.
+/// A listening unix socket, removed when its owner releases it.
 final class QMPListener: Sendable {
     let path: String
     private let descriptor: Int32
@@ -75,7 +74,7 @@ final class QMPListener: Sendable {
         unlink(path)
     }
 
-    /// Takes the one connection. `process` is a descriptor that becomes readable when the process ends (a pidfd):
+    /// Accepts the one connection. `process` is a descriptor that becomes readable when the process ends (a pidfd):
     /// a QEMU that refuses its command line never connects.
     func accept(process: Int32, deadline: Deadline) async throws -> QMPConnection {
         let descriptor = descriptor
@@ -97,25 +96,25 @@ final class QMPListener: Sendable {
     }
 }
 
-/// One monitor connection. Several tasks may use it at once: whoever finds nobody reading reads for all.
+/// One monitor connection. Several tasks may use it at once: the first one that waits reads for all.
 package actor QMPConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
     private var nextID: Int64 = 1
-    /// Events that came and nobody has waited for yet.
+    /// Events that have arrived and that no task has taken yet.
     private var events: [QMPEvent] = []
-    /// Answers that came, by the command's number; only of commands that somebody still waits for.
+    /// Answers that have arrived, by the command's number; only those that a task still waits for.
     private var answers: [Int64: JSONValue] = [:]
     private var awaited: Set<Int64> = []
     private var greeting: JSONValue?
     private var isReading = false
     private var isSending = false
     private var isClosed = false
-    /// Those who wait for what the reading task finds.
+    /// Tasks that wait while another one reads.
     private var waiting: [CheckedContinuation<Void, Never>] = []
     private var waitingToSend: [CheckedContinuation<Void, Never>] = []
 
-    /// The longest line believed; `query-qmp-schema` answers with some 300 KB.
+    /// The longest line accepted, in bytes; the answer to `query-qmp-schema` has some 300 KB.
     private static let longestLine = 16 << 20
 
     init(descriptor: Int32) { self.descriptor = descriptor }
@@ -148,7 +147,7 @@ package actor QMPConnection {
         return answer["return"] ?? .null
     }
 
-    /// Sends a command whose answer nobody waits for.
+    /// Sends a command and does not await its answer.
     func request(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline) async throws {
         try await send(command, arguments, id: newID(), deadline: deadline)
     }
@@ -164,12 +163,12 @@ package actor QMPConnection {
         try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
     }
 
-    /// The next event, among those that have already come or are still to come.
+    /// The next event: one that has already arrived, or the next one to arrive.
     package func event(deadline: Deadline, waitingFor what: String = "an event") async throws -> QMPEvent {
         try await read(waitingFor: what, deadline: deadline) { self.events.isEmpty ? nil : self.events.removeFirst() }
     }
 
-    /// Reads until `take` finds what it looks for among all that came.
+    /// Reads until `take` finds its value among the messages that have arrived.
     private func read<Value: Sendable>(waitingFor what: String, deadline: Deadline, take: () -> Value?) async throws -> Value {
         let began = Deadline.now
         var hasRead = false
@@ -191,7 +190,7 @@ package actor QMPConnection {
                     for continuation in waiting { continuation.resume() }
                     waiting = []
                 }
-                // In slices, so that neither a cancelled task nor another's deadline is held for the whole of a long one.
+                // In slices, so that a long deadline delays neither a cancelled task nor one with a shorter deadline.
                 switch try await readSome(min(deadline, .after(seconds: 0.1))) {
                 case .bytes(let bytes): received += bytes
                 case .end: isClosed = true
@@ -202,7 +201,7 @@ package actor QMPConnection {
         }
     }
 
-    /// Puts every whole message that came where it is waited for.
+    /// Sorts the whole messages into events, answers and the greeting.
     private func sort() throws {
         while let line = nextLine() {
             guard let message = try? JSONDecoder().decode(JSONValue.self, from: line), case .object = message else {
@@ -211,7 +210,7 @@ package actor QMPConnection {
             if let name = message["event"]?.string {
                 events.append(QMPEvent(name: name, data: message["data"] ?? .null))
             } else if let id = message["id"]?.integer {
-                // Nobody waits any more for what answers a command that ran past its deadline.
+                // The answer to a command that has exceeded its deadline is dropped.
                 if awaited.contains(id) { answers[id] = message }
             } else if message["QMP"] != nil {
                 greeting = message
@@ -219,10 +218,10 @@ package actor QMPConnection {
         }
     }
 
-    /// Takes the next whole line that says anything; nil when more must be read first.
+    /// Removes and returns the next whole line that is not blank; nil if more must be read first.
     ///
-    /// MIGRATION_PASS is passed over unread: QEMU 11.1 sends one with every round of a source that waits for an ACK, up to
-    /// 8,000 a second, and the trace log has every round anyway.
+    /// MIGRATION_PASS is dropped unread: QEMU 11.1 sends it with each iteration of a source that waits for an ACK, up to 8,000 times a
+    /// second, and the trace log has each iteration anyway.
     private func nextLine() -> Data? {
         let (line, end) = received.withUnsafeBytes { bytes -> (Data?, Int) in
             var start = 0
@@ -261,7 +260,7 @@ package actor QMPConnection {
     }
 
     private func send(_ bytes: Data, waitingFor command: String, deadline: Deadline) async throws {
-        // One command after the other, whole.
+        // Commands must not interleave.
         while isSending { await withCheckedContinuation { waitingToSend.append($0) } }
         isSending = true
         defer {
@@ -276,12 +275,12 @@ package actor QMPConnection {
             while sent < bytes.count {
                 var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 guard poll(&wait, 1, deadline.pollTimeout) > 0 else {
-                    throw QMPError.silent(waitingFor: "\(command) to be taken", seconds: 0)
+                    throw QMPError.silent(waitingFor: "QEMU to read \(command)", seconds: 0)
                 }
                 let count = bytes[sent...].withUnsafeBytes {
                     Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
                 }
-                if count < 0 && errno != EAGAIN && errno != EINTR { throw QMPError.closed(waitingFor: "\(command) to be taken") }
+                if count < 0 && errno != EAGAIN && errno != EINTR { throw QMPError.closed(waitingFor: "QEMU to read \(command)") }
                 sent += max(count, 0)
             }
         }

@@ -1,20 +1,20 @@
-/// A relay between the two sides of a migration on loopback: a network that can break where neither side asked for it.
+/// A relay between the two sides of a migration on loopback: a network that can break without either side's doing.
 ///
-/// It carries one connection, byte for byte, and takes no part in it. As in any network, what is on its way when it breaks may be lost.
+/// It carries the bytes of one connection unchanged. As in any network, bytes in flight may be lost when it breaks.
 import Dispatch
 import Glibc
 import Plan
 
 final class Relay: Sendable {
-    /// Where the source connects to.
+    /// The port that the source connects to.
     let port: UInt16
     private let listener: Int32
     private let destination: UInt16
-    /// Guards `ends`. A queue and no `Mutex`: of a contended one ThreadSanitizer does not see how it passes on (Swift 6.3).
+    /// Guards `ends`. A queue, since ThreadSanitizer does not see the hand-over of a contended `Mutex` (Swift 6.3).
     private let lock = DispatchQueue(label: "ackmatrix.relay.ends")
     private nonisolated(unsafe) var ends: (source: Int32, destination: Int32)?
 
-    /// Listens on a free port for the one connection that it carries on to the destination's port.
+    /// Listens on a free port for one connection, which it forwards to the destination's port.
     init(to destination: UInt16) throws {
         self.destination = destination
         let listener = try checked("socket", socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
@@ -30,7 +30,7 @@ final class Relay: Sendable {
             throw error
         }
         port = UInt16(bigEndian: address.sin_port)
-        // It ends with the connection, or with the listener, which whoever made it closes.
+        // The thread ends with the connection, or with the listener, which the deinit closes.
         DispatchQueue(label: "ackmatrix.relay").async { self.carry() }
     }
 
@@ -39,10 +39,10 @@ final class Relay: Sendable {
     /// Cuts the channel, or a part of it, between one byte and the next.
     func cut(_ part: ChannelPart) throws {
         try lock.sync {
-            guard let ends else { throw SideError("\(part.rawValue) is to be cut, but nothing is connected") }
+            guard let ends else { throw SideError("a step cuts \(part.rawValue), but no connection is open") }
             switch part {
             case .whole:
-                // Each side comes to the end of what it reads, and finds nobody to write to.
+                // Each side reads an end of file, and its writes fail.
                 shutdown(ends.destination, Int32(SHUT_RD))
                 shutdown(ends.source, Int32(SHUT_RDWR))
             case .returnPath:
@@ -52,7 +52,7 @@ final class Relay: Sendable {
         }
     }
 
-    /// Ends it, whatever is under way.
+    /// Ends the relay and its connection.
     func end() {
         shutdown(listener, Int32(SHUT_RDWR))
         lock.sync {
@@ -69,7 +69,7 @@ final class Relay: Sendable {
         let onward = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = loopback(destination)
         let isConnected = onward >= 0 && withAddress(&address) { connect(onward, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) } == 0
-        // A destination that does not listen is, to the source, a connection that ends at once.
+        // If the destination does not listen, the source sees a connection that ends at once.
         if isConnected {
             lock.sync { ends = (source, onward) }
             let back = DispatchGroup()
@@ -83,7 +83,7 @@ final class Relay: Sendable {
     }
 }
 
-/// Copies until either end is at its end, and passes that on.
+/// Copies bytes until either connection ends, and ends the other one.
 private func copy(_ from: Int32, to: Int32) {
     withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { buffer in
         while true {

@@ -1,7 +1,7 @@
-/// The folder of one run: sockets, logs, scripts and boards live here and go with it.
+/// The folder of one run, with its sockets, logs, scripts and gate boards.
 ///
-/// Folders of runs that were killed are swept by the next start. Whether a run still lives is told by the lock
-/// its process holds on the folder, never by a name or a process number.
+/// The next start removes the folders of runs that were killed. A run is alive while its process holds a lock on the folder; names and
+/// process numbers tell nothing.
 import Foundation
 import Glibc
 import Plan
@@ -10,15 +10,15 @@ package final class RunFolder: Sendable {
     package let path: String
     private let lock: Int32
 
-    /// Makes a folder under `TMPDIR` (or /tmp) and sweeps those nobody holds.
+    /// Makes a folder under `TMPDIR` (or /tmp), and removes the folders that no process holds.
     package init() throws {
         let parent = try Self.openParent()
         defer { Glibc.close(parent.descriptor) }
-        // One start at a time makes or sweeps folders, so that none is swept between its making and its locking.
+        // One start at a time makes or removes folders, so that no folder is removed before it is locked.
         guard flock(parent.descriptor, LOCK_EX) == 0 else { throw Environment("\(parent.path): cannot be locked: \(reason())") }
         Self.sweep(parent.path)
         var template = Array("\(parent.path)/run.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw Environment("\(parent.path): no folder can be made in it: \(reason())") }
+        guard mkdtemp(&template) != nil else { throw Environment("\(parent.path): cannot make a folder in it: \(reason())") }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw Environment("\(path): cannot be locked: \(reason())") }
@@ -29,7 +29,7 @@ package final class RunFolder: Sendable {
         Glibc.close(lock)
     }
 
-    /// A fresh folder inside.
+    /// Makes a folder in this one, and returns its path.
     package func folder(_ name: String) throws -> String {
         let folder = "\(path)/\(name)"
         guard mkdir(folder, 0o700) == 0 else { throw Environment("\(folder): cannot be made: \(reason())") }
@@ -44,7 +44,7 @@ package final class RunFolder: Sendable {
         var status = stat()
         guard descriptor >= 0, fstat(descriptor, &status) == 0, status.st_uid == getuid(), status.st_mode & 0o077 == 0 else {
             if descriptor >= 0 { Glibc.close(descriptor) }
-            throw Environment("\(path): expected a folder of this user that nobody else may enter; remove it, or set TMPDIR")
+            throw Environment("\(path): expected a folder that only this user may enter; remove it, or set TMPDIR")
         }
         return (path, descriptor)
     }
@@ -60,5 +60,5 @@ package final class RunFolder: Sendable {
     }
 }
 
-/// What errno says.
+/// The text of errno.
 private func reason() -> String { String(cString: strerror(errno)) }

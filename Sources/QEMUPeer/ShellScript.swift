@@ -1,17 +1,18 @@
-/// A shell script of ours, run as somebody else would: in a folder that is not ours, with an environment that has nothing in it.
+/// Runs a standalone script as its reader would: in another folder, with a minimal environment.
 import Foundation
 import Subprocess
 import SystemPackage
 
-/// What came of a script.
+/// How a script ended.
 package struct ScriptResult: Hashable, Sendable {
-    /// Its exit status; 128 and the signal's number where it was killed.
+    /// The exit status, or 128 plus the signal's number if a signal has ended the script.
     package let status: Int32
-    /// What it wrote, up to a limit; standard error after standard output.
+    /// The output, up to a limit: standard output, then standard error.
     package let output: String
 }
 
-/// Runs `sh PATH` in `folder` with this environment alone. When the task is cancelled the script is asked to end, and reaps what it started.
+/// Runs `sh PATH` in `folder` with exactly this environment. If the task is cancelled, the script is sent SIGTERM, and reaps the processes
+/// that it has started.
 package func runShellScript(_ path: String, folder: String, environment: [String: String]) async throws -> ScriptResult {
     var options = PlatformOptions()
     options.processGroupID = 0

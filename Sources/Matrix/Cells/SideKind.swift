@@ -4,9 +4,9 @@ import Plan
 
 extension SideKind {
     /// One that is available, in words.
-    var sideAtHand: String {
+    var availableSide: String {
         switch self {
-        case .qemu: "binary at hand"
+        case .qemu: "available binary"
         case .engine: "generation of the engine"
         }
     }
@@ -47,8 +47,8 @@ extension SharedCell {
 }
 
 extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A build of
-    /// one's own is called otherwise, and may do otherwise.
+    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A custom
+    /// build has another name, and may behave differently.
     package var counterpart: ProbedBinary? {
         guard binary.kind == .qemu, features.generation == binary.name else { return nil }
         return .engine(binary.name)

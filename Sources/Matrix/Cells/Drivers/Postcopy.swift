@@ -187,7 +187,7 @@ enum Need: Sendable {
     /// A memory cgroup of its own for a process.
     case memoryGroup
 
-    /// Why it is not to be had; nil where it is.
+    /// The reason why the need is not met on this machine; nil if it is met.
     var missing: String? {
         switch self {
         case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
