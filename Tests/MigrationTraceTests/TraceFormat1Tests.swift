@@ -21,7 +21,7 @@ import Testing
             stream destination 0 -
             stream destination.devices 0 -
             edges 0
-            end 23 0 0
+            end 25 0 0
 
             """
         return try TraceFormatTests.read(text).header
