@@ -16,6 +16,6 @@ import Testing
         #expect(judgement.verdict.rawValue == trace.header.verdict)
         #expect(judgement.broken == trace.header.broken)
         #expect(trace.header.source.traits.decision != nil)
-        #expect((trace.header.verdict == "waits forever") == (name == "legacy-waits-forever"))
+        #expect((trace.header.verdict == "waits forever") == (name != "per-device-fails"))
     }
 }
