@@ -22,6 +22,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var aliases: [String: String]
     /// The mode of each machine type that was measured.
     package var modes: [String: SwitchoverAckMode]
+    /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
+    package var announcesRequests = false
+
+    /// What is kept of a probe.
+    private enum CodingKeys: CodingKey {
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes
+    }
 
     package init(
         version: String, package: String, hasSwitchoverAck: Bool, hasLegacyProperty: Bool, statuses: [String], traceEvents: [String],
@@ -72,6 +79,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// Every switchover passes through the status device (10.0 and later). The status itself is older, so it is told by what came with the
     /// same release: VFIO's state on multifd channels.
     package var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
+
+    /// What a side that runs a machine type does, as far as the verifier depends on it.
+    package func traits(machine: String) -> SideTraits {
+        SideTraits(
+            decision: decidesAtThreshold ? .atThreshold : .belowThreshold, switchesInDevice: switchesInDevice,
+            announcesRequests: announcesRequests, ackMode: mode(machine: machine))
+    }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
     package var generation: String {

@@ -1,0 +1,120 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .swiftLanguageMode(.v6)]
+
+let package = Package(
+    name: "ackmatrix",
+    products: [.executable(name: "ackmatrix", targets: ["ackmatrix"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(
+            name: "CVFIOMock",
+            path: "harness/vfio",
+            exclude: ["bench", "tests", "shim.c", "Makefile"],
+            publicHeadersPath: "include",
+            cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
+        ),
+        .target(name: "MigrationTrace", swiftSettings: strict),
+        .target(name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace"], swiftSettings: strict),
+        .target(name: "SwitchoverProtocol", swiftSettings: strict),
+        .target(name: "MigrationStream", swiftSettings: strict),
+        .target(
+            name: "MigrationEngine", dependencies: ["SwitchoverProtocol", "MigrationStream", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
+        .target(name: "Plan", dependencies: ["MigrationTrace", "VFIO"], swiftSettings: strict),
+        .target(
+            name: "QEMUPeer",
+            dependencies: [
+                "Plan", "VFIO", "MigrationTrace",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "EnginePeer",
+            dependencies: ["Plan", "MigrationEngine", "MigrationStream", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
+        .target(name: "Prediction", swiftSettings: strict),
+        .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
+        .target(
+            name: "Matrix",
+            dependencies: [
+                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Running",
+            dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction"],
+            swiftSettings: strict),
+        .target(
+            name: "Reports",
+            dependencies: [
+                "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Exploration",
+            dependencies: ["Plan", "EnginePeer", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification"], swiftSettings: strict),
+        .target(name: "Experiment", dependencies: ["Plan", "QEMUPeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
+        .executableTarget(
+            name: "ackmatrix",
+            dependencies: [
+                "Matrix", "Running", "Reports", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace",
+                "Verification", "VFIO",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
+        .executableTarget(
+            name: "engine-benchmark", dependencies: ["Matrix", "Running", "Plan", "QEMUPeer", "EnginePeer"],
+            path: "Tests/Benchmarks/EngineBenchmark",
+            exclude: ["figures"],
+            swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "MigrationTraceTests", dependencies: ["MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(name: "VFIOTests", dependencies: ["VFIO", "CVFIOMock"], swiftSettings: strict),
+        .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: strict),
+        .testTarget(
+            name: "MigrationEngineTests", dependencies: ["MigrationEngine", "Verification", "VFIO", "SwitchoverProtocol"],
+            swiftSettings: strict),
+        .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
+        .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
+        .testTarget(
+            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),
+        .testTarget(
+            name: "RunningTests",
+            dependencies: [
+                "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "Verification", "Prediction",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReportsTests",
+            dependencies: [
+                "Reports", "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification",
+                "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
+            ],
+            exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
+            name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
+        .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
+    ]
+)

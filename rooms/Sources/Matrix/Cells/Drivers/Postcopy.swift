@@ -1,0 +1,206 @@
+/// Migrations that are switched to postcopy: what becomes of the guest, and of the handshake, on every way that may end.
+///
+/// The rate decides what is still missing: at the slowest some 32 pages go each 100 ms, whatever they exceed it by, and 8 MiB last 6 s.
+import Foundation
+import Plan
+import Prediction
+import QEMUPeer
+
+extension Driver {
+    static let postcopyDrivers = [
+        postcopy("postcopy", .completes, "switched to postcopy with pages missing") { draft in
+            draft.plan.leg.schedule = draft.untilPostcopyBegins
+            if draft.recipe.modules.faults > 0 { draft.plan.source.parameters["max-postcopy-bandwidth"] = faultingRate }
+        },
+        postcopy("postcopy-all-sent", .nothingIsMissing, "switched to postcopy when all pages are sent and only the ACK is missing") {
+            draft in
+            draft.plan.source.filledMiB = 0
+            draft.plan.source.parameters["max-bandwidth"] = .integer(1 << 30)
+            draft.plan.leg.schedule = draft.allIsSentButTheAck + [startPostcopy, .resumeDestination]
+        },
+        postcopy("postcopy-load-error", .loadFails, "the destination lacks a device whose state is in the package") { draft in
+            draft.plan.source.parameters["max-postcopy-bandwidth"] = slowest
+            draft.plan.source.extraArguments = ["-device", "i6300esb,addr=0x1d"]
+            draft.plan.leg.schedule = draft.untilPostcopyBegins
+            draft.plan.leg.alsoFinal = ["postcopy-paused"]
+            // 10.0 exits, aborts or hangs then, as chance has it.
+            draft.plan.leg.afterwards = [
+                .wait(.logged(.destination, event: "qemu_loadvm_state_post_main", times: 1)), .kill(.destination),
+            ]
+        },
+        postcopy("postcopy-killed-loading", .killedLoading, "the destination is killed before it has loaded the package") { draft in
+            draft.plan.source.parameters["max-postcopy-bandwidth"] = slowest
+            draft.plan.leg.schedule =
+                draft.withTheAck + [
+                    .haltDestination, startPostcopy,
+                    .wait(
+                        .status(.source, draft.scenario.postcopy?.awaitsPackage == true ? "postcopy-device" : "postcopy-active", times: 1)),
+                    .kill(.destination),
+                ]
+            draft.plan.leg.alsoFinal = ["postcopy-paused"]
+        },
+        postcopy("postcopy-killed-running", .killedRunning, "the destination is killed when it runs the guest, pages missing") { draft in
+            draft.plan.leg.schedule = draft.untilTheDestinationRuns + [.kill(.destination)]
+            draft.plan.leg.alsoFinal = ["postcopy-paused"]
+        },
+        postcopy("postcopy-paused", .paused, "the channel is cut when the destination runs the guest, pages missing") { draft in
+            draft.plan.leg.schedule = draft.untilTheDestinationRuns + [cutTheChannel]
+            draft.plan.leg.alsoFinal = ["postcopy-paused"]
+            draft.plan.leg.afterwards = [.wait(.status(.destination, "postcopy-paused", times: 1))]
+        },
+        postcopy("postcopy-recovered", .recovered, "the same, and the manager recovers it") { draft in
+            draft.plan.leg.schedule =
+                draft.untilTheDestinationRuns + [
+                    cutTheChannel, .wait(.status(.source, "postcopy-paused", times: 1)),
+                    .wait(.status(.destination, "postcopy-paused", times: 1)),
+                    draft.recipe.modules.faults > 0 ? postcopyRate(faultingRate) : fullRate, .recover,
+                ]
+        },
+        postcopy("postcopy-cut-at-end", .cutAtTheEnd, "the channel is cut when all pages are sent and the destination has not confirmed it")
+        { draft in
+            // No more than the sockets hold.
+            draft.plan.source.filledMiB = 2
+            draft.plan.leg.schedule =
+                draft.untilTheDestinationRuns + [
+                    .haltDestination, fullRate, .wait(.logged(.source, event: "migration_return_path_end_before", times: 1)), cutTheChannel,
+                ]
+        },
+        Driver("postcopy-vfio", "postcopy of memory with VFIO devices") { draft in
+            draft.switchToPostcopy(.refusedByDevices)
+            draft.plan.source.capabilities["postcopy-ram"] = true
+            draft.plan.leg.schedule = []
+        },
+        Driver("postcopy-bitmaps", "postcopy of dirty bitmaps alone, which VFIO allows") { draft in
+            draft.switchToPostcopy(.bitmaps)
+            // Bitmaps of some 256 KB.
+            let disk = ["-blockdev", "driver=null-co,node-name=disk,size=\(1 << 37),read-zeroes=on"]
+            draft.plan.source.extraArguments = disk
+            draft.plan.leg.destination.extraArguments = disk
+            draft.plan.source.capabilities["dirty-bitmaps"] = true
+            draft.plan.leg.destination.capabilities["dirty-bitmaps"] = true
+            draft.plan.leg.before = [.execute(.source, command: "block-dirty-bitmap-add", ["node": "disk", "name": "changes"])]
+            // Iterations that go on forever are as many as prove it, and not all that fit.
+            draft.plan.source.parameters["max-postcopy-bandwidth"] = 500_000
+            // More than the devices need, less than with the bitmaps: what is left can be sent by postcopy only.
+            let threshold: JSONValue = 700_000
+            let switched: [ScheduleStep] = [startPostcopy] + lowering(threshold)
+            if let held = draft.held {
+                draft.plan.leg.schedule = draft.recipe.onlyTheAckIsMissing(held) + switched + [.open(.destination, gate: "load")]
+            } else if draft.plan.leg.haltsDestination {
+                draft.plan.leg.schedule = draft.allIsSentButTheAck + switched + [.resumeDestination]
+            } else {
+                draft.plan.source.parameters["avail-switchover-bandwidth"] = threshold
+                draft.plan.leg.schedule = [began, startPostcopy]
+            }
+            if predict(draft.scenario).first?.ending == .doesNotConverge {
+                draft.plan.leg.schedule += [
+                    .wait(.status(.source, "postcopy-active", times: 1)),
+                    .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: 300)),
+                ]
+            }
+        },
+    ]
+
+    /// Postcopy of memory, without devices, the guest's memory filled and sent slowly.
+    private static func postcopy(
+        _ name: String, _ course: PostcopyCourse, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void
+    ) -> Driver {
+        Driver(name, about, needs: .userfaultfd) { draft in
+            draft.switchToPostcopy(course)
+            draft.plan.source.capabilities["postcopy-ram"] = true
+            draft.plan.leg.destination.capabilities["postcopy-ram"] = true
+            draft.plan.source.filledMiB = 8
+            draft.plan.source.parameters["max-bandwidth"] = slowest
+            // Nothing but postcopy gets below.
+            if !draft.plan.leg.haltsDestination { draft.plan.source.parameters["avail-switchover-bandwidth"] = slowest }
+            try make(&draft)
+        }
+    }
+}
+
+/// Bytes a second. QEMU divides by ten, and takes 0 for unlimited.
+private let slowest = JSONValue.integer(1000)
+
+private let began = ScheduleStep.wait(.logged(.source, event: "migration_thread_setup_complete", times: 1))
+private let startPostcopy = ScheduleStep.execute(.source, command: "migrate-start-postcopy", nil)
+/// An error of the channel, as a manager makes it.
+private let cutTheChannel = ScheduleStep.execute(.source, command: "migrate-pause", nil)
+private let fullRate = postcopyRate(0)
+/// Bytes a second at which the guest goes on finding pages missing.
+private let faultingRate = JSONValue.integer(4 << 20)
+
+private func postcopyRate(_ rate: JSONValue) -> ScheduleStep {
+    .execute(.source, command: "migrate-set-parameters", ["max-postcopy-bandwidth": rate])
+}
+
+/// Until the lower threshold is in force.
+private func lowering(_ bandwidth: JSONValue) -> [ScheduleStep] {
+    [
+        .execute(.source, command: "migrate-set-parameters", ["avail-switchover-bandwidth": bandwidth]),
+        .wait(.furtherLogged(.source, event: "migrate_transferred", times: 1)),
+    ]
+}
+
+extension Draft {
+    fileprivate mutating func switchToPostcopy(_ course: PostcopyCourse) {
+        scenario.postcopy = Postcopy(course, awaitsPackage: recipe.source.features.statuses.contains("postcopy-device"))
+    }
+
+    /// The window in which only the ACK of a halted destination was missing has been seen, and the threshold is below what is left.
+    private var onlyTheAckWasMissing: [ScheduleStep] {
+        [.wait(.logged(.source, event: "migrate_transferred", times: 3))] + lowering(slowest)
+    }
+
+    fileprivate var untilPostcopyBegins: [ScheduleStep] {
+        plan.leg.haltsDestination ? onlyTheAckWasMissing + [startPostcopy, .resumeDestination] : [began, startPostcopy]
+    }
+
+    /// The source has the ACK, if it waits for one, and goes on with precopy.
+    fileprivate var withTheAck: [ScheduleStep] {
+        guard plan.leg.haltsDestination else { return [began] }
+        let counted = ScheduleStep.wait(.logged(.source, event: countedAck, times: 1))
+        return onlyTheAckWasMissing + [.resumeDestination, counted]
+    }
+
+    fileprivate var allIsSentButTheAck: [ScheduleStep] {
+        [
+            .wait(.logged(.source, event: "migrate_transferred", times: 1)),
+            .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: 50)),
+        ]
+    }
+
+    /// At the slowest rate: pages stay missing.
+    fileprivate var untilTheDestinationRuns: [ScheduleStep] {
+        mutating get {
+            plan.source.parameters["max-postcopy-bandwidth"] = slowest
+            let fault = ScheduleStep.wait(.logged(.source, event: "migrate_handle_rp_req_pages", times: 1))
+            return untilPostcopyBegins + [
+                .wait(.status(.source, "postcopy-active", times: 1)), .wait(.logged(.destination, event: "vm_state_notify", times: 1)),
+            ] + (recipe.modules.faults > 0 ? [fault] : [])
+        }
+    }
+}
+
+/// What a driver needs of the machine it runs on.
+enum Need: Sendable {
+    /// Of page faults in the kernel, too, as QEMU takes them for postcopy.
+    case userfaultfd
+    /// A memory cgroup of its own for a process.
+    case memoryGroup
+
+    /// Why it is not to be had; nil where it is.
+    var missing: String? {
+        switch self {
+        case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
+        case .userfaultfd:
+            // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
+            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+            let effective = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }.map { $0.dropFirst(7).drop { $0 == "\t" } }
+            if let effective, let bits = UInt64(effective, radix: 16), bits & (1 << 19) != 0 { return nil }
+            let setting = try? String(contentsOfFile: "/proc/sys/vm/unprivileged_userfaultfd", encoding: .utf8)
+            if setting?.hasPrefix("1") == true { return nil }
+            if access("/dev/userfaultfd", R_OK | W_OK) == 0 { return nil }
+            return "postcopy needs userfaultfd: CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or access to /dev/userfaultfd"
+        }
+    }
+}

@@ -1,0 +1,61 @@
+/// The end of the migration thread: how it fails, what is done behind the loop whatever came of it, and the guest that runs again where it
+/// is still the source's.
+import MigrationTrace
+
+extension MigrationThread {
+    /// The migration fails here: what was planned is not done any more.
+    func failed(_ text: String) {
+        // A process that ends itself says nothing more.
+        guard host.abortion == nil else { return }
+        source.store(text)
+        if source.status == .postcopyRecover { return handshakeFailed() }
+        // The guest is the destination's: what is left can still be had, over another channel.
+        if source.fileError, source.pauses(on: .channelAtPostcopyEnd) {
+            unlock()
+            return pause()
+        }
+        source.fail()
+        leave()
+    }
+
+    /// To the end of the thread, whatever it was about.
+    func leave() {
+        payload = []
+        ops = [.afterLoop, .lock]
+    }
+
+    func afterLoop() {
+        package = nil
+        host.emit(.migrationThreadAfterLoop)
+        ops.append(.finish)
+        guard source.status != .completed else { return host.enter(.postmigrate) }
+        ops.append(.resumeGuest)
+        host.emit(.migrationBlockActivation(.active))
+        if generation.has(.failing) {
+            host.emit(.migrationCallNotifiers(type: MigrationReason.failed.rawValue))
+            ops.append(.notifyFailure(module: host.modules.count - 1, stage: 0))
+        }
+    }
+
+    func notifyFailure(_ module: Int, _ stage: Int) {
+        guard module >= 0 else { return }
+        var call = Call(host: host, stage: stage)
+        let progress = host.modules[module].migrationNotified(.failed, &call)
+        settle(call)
+        ops.append(progress == .again ? .notifyFailure(module: module, stage: stage + 1) : .notifyFailure(module: module - 1, stage: 0))
+    }
+
+    func resumeGuest() {
+        guard host.runState == .finishMigrate else { return }
+        if let stateBefore {
+            host.enter(stateBefore)
+        } else {
+            ops.append(.transition(VMTransition(runs: true, reason: .running)))
+        }
+    }
+
+    func finish() {
+        end()
+        main.cleanUp()
+    }
+}

@@ -1,0 +1,181 @@
+/// The migration thread of a source: what it knows, and which step comes next. The steps themselves are in the files of the set-up, the
+/// iteration, the switchover, postcopy and the end.
+///
+/// What it has to do next lies on a stack, so that a step may stop anywhere: behind a device's call, for the host's lock, for the other end.
+import MigrationStream
+import MigrationTrace
+import SwitchoverProtocol
+
+final class MigrationThread: EngineThread {
+    enum Query: Hashable {
+        case estimate, exact, final
+
+        var isExact: Bool { self != .estimate }
+        var isFinal: Bool { self == .final }
+    }
+
+    enum Op {
+        case lock
+        case unlock
+        // Set-up
+        case open
+        case setUp(module: Int, stage: Int)
+        case activate
+        case awaitUnplug
+        // Iteration
+        case loop
+        case query(Query, module: Int, stage: Int)
+        case decide
+        case iterate(module: Int, stage: Int)
+        case lookForError
+        case wake
+        // Switchover
+        case transition(VMTransition)
+        case guestStopped
+        case awaitManager
+        case finalQuery
+        case handOver
+        case complete(module: Int, stage: Int)
+        case saveState(module: Int, stage: Int)
+        case endStream
+        case joinReturnPath
+        case joined
+        // End
+        case afterLoop
+        case notifyFailure(module: Int, stage: Int)
+        case resumeGuest
+        case finish
+        // Postcopy
+        case postcopyPrepare(module: Int, stage: Int)
+        case postcopyStop
+        case completeWithoutPostcopy(module: Int, stage: Int)
+        case package
+        case packageState(module: Int, stage: Int)
+        case sendPackage
+        case packageSent
+        case enterPostcopy
+        case awaitPackage
+        case completePostcopy(module: Int, stage: Int)
+        case pauseJoin
+        case awaitRecovery
+        case resumePrepare(module: Int, stage: Int)
+        case awaitBitmaps
+        case awaitResumeAck
+    }
+
+    unowned let source: Source
+    unowned let main: MainThread
+    var ops: [Op] = [.open]
+    /// What the query at hand has come to.
+    var pending = PendingBytes()
+    /// Up to 11.0 the right to switch over is looked up before the queries.
+    var mayHaveSwitched = false
+    var payload: [SectionRecord] = []
+    /// Requests that were collected and that the destination is still to be told of, by module, where the core does that.
+    var unannounced: [Int: UInt32] = [:]
+    /// Elements of the package in the making, in a postcopy's switchover.
+    var package: [StreamElement]?
+    let decision: SwitchoverDecision
+    /// SWITCHOVER_START was sent, or would have been: the destination may complete.
+    var hasHandedOver = false
+    /// Modules whose END was sent at the start of the postcopy.
+    var completed: Set<Int> = []
+    /// The wait for the package is the last of the postcopy.
+    var awaitedCompletely = false
+    /// A module's set-up has failed; looked at when the status is `active`.
+    var setupHasFailed = false
+    /// Of a guest that did not run when it was to be stopped.
+    var stateBefore: RunState?
+    var window: RateWindow
+
+    init(_ source: Source, _ main: MainThread) {
+        self.source = source
+        self.main = main
+        decision = SwitchoverDecision(source.generation)
+        window = RateWindow(at: source.clock.now, 0)
+        super.init(source.host, source.clock)
+    }
+
+    var generation: Generation { source.generation }
+
+    override var inputArrival: UInt64? {
+        switch ops.last {
+        case .lock?: return mayLock ? 0 : nil
+        case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
+        case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
+        case .awaitPackage?:
+            let isOver = source.packageIsLoaded || source.status != .postcopyDevice || isWoken
+            return isOver || source.fileError && generation.has(.failsWithPackageOnItsWay) ? 0 : nil
+        case .awaitRecovery?: return source.status == .postcopyPaused || source.status == .postcopyRecoverSetup ? nil : 0
+        case .awaitBitmaps?: return host.memory?.awaitsBitmaps != true || isWoken ? 0 : nil
+        case .awaitResumeAck?: return source.resumeIsAcknowledged || isWoken ? 0 : nil
+        default: return source.channel.isFull ? (source.hasFailed ? 0 : nil) : 0
+        }
+    }
+
+    /// By the end of the return path, from a wait for what only that brings.
+    private var isWoken: Bool { source.returnPath?.isOver != false && ReturnPathRules(generation).endWakes(source.ruledStatus) }
+
+    override var stepName: String { "migration " + caseName(ops.last) }
+
+    override func step() {
+        spend(Pace.step)
+        guard let op = ops.popLast() else { return end() }
+        do { try perform(op) } catch let error as ModuleError { failed(error.text) } catch let error as ProtocolError {
+            failed(error.text)
+        } catch { failed("\(error)") }
+    }
+
+    private func perform(_ op: Op) throws {
+        switch op {
+        case .lock: lock()
+        case .unlock: unlock()
+        case .open: open()
+        case .setUp(let module, let stage): try setUp(module, stage)
+        case .activate: activate()
+        case .awaitUnplug: awaitUnplug()
+        case .loop: try loop()
+        case .query(let query, let module, let stage): try self.query(query, module, stage)
+        case .decide: decide()
+        case .iterate(let module, let stage): try iterate(module, stage)
+        case .lookForError: try lookForError()
+        case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
+        case .transition(var transition):
+            if transition.advance(host, self) {
+                if let failure = transition.failure { source.deviceRefused(failure) }
+            } else {
+                ops.append(.transition(transition))
+            }
+        case .guestStopped: guestStopped()
+        case .awaitManager: managerHasCome()
+        case .finalQuery: finalQuery()
+        case .handOver: handOver()
+        case .complete(let module, let stage): try complete(module, stage)
+        case .saveState(let module, let stage): try saveState(module, stage)
+        case .endStream: endStream()
+        case .joinReturnPath: break
+        case .joined: joined()
+        case .afterLoop: afterLoop()
+        case .notifyFailure(let module, let stage): notifyFailure(module, stage)
+        case .resumeGuest: resumeGuest()
+        case .finish: finish()
+        case .postcopyPrepare(let module, let stage): try preparePostcopy(module, stage)
+        case .postcopyStop:
+            ops.append(.guestStopped)
+            stopGuest()
+        case .completeWithoutPostcopy(let module, let stage): try completeWithoutPostcopy(module, stage)
+        case .package: beginPackage()
+        case .packageState(let module, let stage): try packageState(module, stage)
+        case .sendPackage: try sendPackage()
+        case .packageSent: packageSent()
+        case .enterPostcopy: enterPostcopy()
+        case .awaitPackage: packageHasCome()
+        case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
+        case .pauseJoin: paused()
+        case .awaitRecovery: recovers()
+        case .resumePrepare(let module, let stage): try resumePrepare(module, stage)
+        case .awaitBitmaps: bitmapsHaveCome()
+        case .awaitResumeAck: resumed()
+        }
+    }
+}

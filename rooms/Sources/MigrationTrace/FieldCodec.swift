@@ -1,0 +1,217 @@
+/// How an event's text is written down once and then read as well as printed.
+///
+/// `Event.format` walks the parts of a text in order and hands each to a codec. A codec that reads
+/// matches the literals and fills the fields in; one that prints copies both out; one that describes
+/// collects the format the way QEMU's own `trace-events` files note it.
+protocol FieldCodec {
+    mutating func event(_ name: StaticString, _ thread: ThreadRole)
+    mutating func literal(_ text: StaticString)
+    /// Decimal, without leading zeros or a plus sign.
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number)
+    /// Hexadecimal, lower case, without leading zeros.
+    mutating func hexadecimal(_ value: inout UInt64)
+    /// A C `bool` printed with `%d`.
+    mutating func boolean(_ value: inout Bool)
+    /// A number that stands for a word.
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool)
+    /// Text up to the first `delimiter`, which is left to be read; an empty delimiter means the rest of the line.
+    mutating func text(_ value: inout String, upTo delimiter: StaticString)
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString)
+    /// Whether an optional rest is there: when reading, whether anything is left; else whether the value has it.
+    mutating func hasRest(_ present: Bool) -> Bool
+    /// The value just read is none that QEMU prints.
+    mutating func refuse()
+}
+
+extension FieldCodec {
+    @inline(__always)
+    mutating func number<Number: FixedWidthInteger>(_ before: StaticString, _ value: inout Number, _ after: StaticString = "") {
+        literal(before)
+        decimal(&value)
+        literal(after)
+    }
+
+    @inline(__always)
+    mutating func hex(_ before: StaticString, _ value: inout UInt64, _ after: StaticString = "") {
+        literal(before)
+        hexadecimal(&value)
+        literal(after)
+    }
+
+    @inline(__always)
+    mutating func flag(_ before: StaticString, _ value: inout Bool) {
+        literal(before)
+        boolean(&value)
+    }
+
+    @inline(__always)
+    mutating func text(_ before: StaticString, _ value: inout String, _ after: StaticString = "") {
+        literal(before)
+        text(&value, upTo: after)
+        literal(after)
+    }
+
+    @inline(__always)
+    mutating func word(_ before: StaticString, _ value: inout some TraceWord, _ after: StaticString = "") {
+        literal(before)
+        word(&value, upTo: after)
+        literal(after)
+    }
+
+    /// The ` (NAME)` that begins every text about a VFIO device.
+    @inline(__always)
+    mutating func device(_ name: inout String) {
+        text(" (", &name, ")")
+    }
+
+    /// A number that only some releases print.
+    mutating func optional<Number: FixedWidthInteger>(_ before: StaticString, _ value: inout Number?) {
+        guard hasRest(value != nil) else {
+            value = nil
+            return
+        }
+        var number = value ?? 0
+        self.number(before, &number)
+        value = number
+    }
+
+    @inline(__always)
+    mutating func code<Code: RawRepresentable>(_ before: StaticString, _ value: inout Code, hexadecimal: Bool = false)
+    where Code.RawValue: FixedWidthInteger {
+        var number = value.rawValue
+        code(before, &number, hexadecimal: hexadecimal)
+        if let code = Code(rawValue: number) { value = code } else { refuse() }
+    }
+
+    /// A number that stands for a word which not every number has.
+    @inline(__always)
+    mutating func code<Number: FixedWidthInteger>(_ before: StaticString, _ value: inout Number, hexadecimal: Bool = false) {
+        literal(before)
+        var number = UInt64(value)
+        code(&number, hexadecimal: hexadecimal)
+        if let number = Number(exactly: number) { value = number } else { refuse() }
+    }
+}
+
+/// Prints an event as QEMU does, appending to `bytes`; no line end.
+struct FieldPrinter: FieldCodec {
+    var bytes: [UInt8] = []
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {
+        literal(name)
+        bytes.append(UInt8(ascii: " "))
+    }
+
+    mutating func literal(_ text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) { append(value, radix: 10) }
+
+    mutating func hexadecimal(_ value: inout UInt64) { append(value, radix: 16) }
+
+    mutating func boolean(_ value: inout Bool) { bytes.append(value ? 0x31 : 0x30) }
+
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { append(value, radix: hexadecimal ? 16 : 10) }
+
+    /// A line cannot hold a line end: in a text it is printed as a space.
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {
+        for byte in value.utf8 { bytes.append(byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") ? UInt8(ascii: " ") : byte) }
+    }
+
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {
+        bytes.append(contentsOf: value.rawValue.utf8)
+    }
+
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+
+    mutating func refuse() {}
+
+    mutating func append(_ value: some FixedWidthInteger, radix: Int, width: Int = 0) {
+        var rest = value.magnitude
+        let base = type(of: rest).init(radix)
+        let start = bytes.count
+        repeat {
+            let digit = UInt8(truncatingIfNeeded: rest % base)
+            bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+            rest /= base
+        } while rest > 0
+        while bytes.count - start < width { bytes.append(0x30) }
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        bytes[start...].reverse()
+    }
+}
+
+/// Collects what an event's declaration says: name, thread and format.
+struct FieldDescriber: FieldCodec {
+    var name = ""
+    var thread = ThreadRole.any
+    var format = ""
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {
+        self.name = name.description
+        self.thread = thread
+    }
+
+    mutating func literal(_ text: StaticString) { format += text.description }
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
+        format += Number.isSigned ? "%d" : "%u"
+    }
+    mutating func hexadecimal(_ value: inout UInt64) { format += "%x" }
+    mutating func boolean(_ value: inout Bool) { format += "%d" }
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { format += hexadecimal ? "%x" : "%d" }
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) { format += "%s" }
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) { format += "%s" }
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
+/// The numbers of an event in the order of its text, to be taken out or put in; codes and flags are none.
+struct NumberCodec: FieldCodec {
+    /// As many as any event has.
+    var numbers = EventNumbers.zero
+    var count = 0
+    /// Whether the event gets these numbers, instead of giving its own.
+    var replaces = false
+
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
+        if replaces {
+            value = Number(truncatingIfNeeded: numbers[count])
+        } else {
+            numbers[count] = Int64(truncatingIfNeeded: value)
+        }
+        count += 1
+    }
+
+    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
+    mutating func literal(_ text: StaticString) {}
+    mutating func boolean(_ value: inout Bool) {}
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
+/// An event's numbers as 64-bit patterns; what is not used is 0.
+package typealias EventNumbers = SIMD8<Int64>
+
+extension Event {
+    /// The numbers of the text, in its order, and how many there are.
+    var numbers: (values: EventNumbers, count: Int) {
+        var copy = self
+        var codec = NumberCodec()
+        copy.format(&codec)
+        return (codec.numbers, codec.count)
+    }
+
+    /// The same event with other numbers, each cut to its field's width.
+    func replacing(_ numbers: EventNumbers) -> Event {
+        var copy = self
+        var codec = NumberCodec(numbers: numbers, replaces: true)
+        copy.format(&codec)
+        return copy
+    }
+}

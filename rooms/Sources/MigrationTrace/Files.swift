@@ -1,0 +1,123 @@
+/// The rim: the only file that opens, reads, writes and renames.
+import Glibc
+
+/// A file that could not be opened, read or written.
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What was tried: "open", "read", "write", "rename", ...
+    package var operation: String
+    package var path: String
+    /// The errno.
+    package var code: Int32
+
+    package var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
+}
+
+/// An open file; closed with its last use.
+final class OpenFile {
+    let descriptor: Int32
+    let path: String
+
+    init(reading path: String) throws {
+        self.path = path
+        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError(operation: "open", path: path, code: errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    func read(into part: UnsafeMutableRawBufferPointer) throws -> Int {
+        try readFully(descriptor, path, part)
+    }
+}
+
+private func readFully(_ descriptor: Int32, _ path: String, _ part: UnsafeMutableRawBufferPointer) throws -> Int {
+    while true {
+        let count = Glibc.read(descriptor, part.baseAddress, part.count)
+        if count >= 0 { return count }
+        if errno != EINTR { throw FileError(operation: "read", path: path, code: errno) }
+    }
+}
+
+extension LogReader {
+    /// Reads a file.
+    package init(path: String) throws {
+        let file = try OpenFile(reading: path)
+        self.init { try file.read(into: $0) }
+    }
+
+    /// Reads a descriptor, which stays the caller's to close.
+    package init(descriptor: Int32) {
+        self.init { try readFully(descriptor, "descriptor \(descriptor)", $0) }
+    }
+}
+
+extension TraceReader {
+    /// Reads a trace file.
+    package init(path: String) throws {
+        let file = try OpenFile(reading: path)
+        self.init { try file.read(into: $0) }
+    }
+}
+
+extension Trace {
+    /// Reads a trace file whole.
+    package init(path: String) throws {
+        try self.init(TraceReader(path: path))
+    }
+
+    /// Writes the trace to `path`, all of it or nothing: to a temporary file in the same folder, which then takes the
+    /// name. Throws `FileError`; the temporary file is then gone and what was at `path` is untouched.
+    package func write(path: String) throws {
+        let (file, temporary) = try temporaryFile(beside: path)
+        do {
+            try write { try writeFully(file, temporary, $0) }
+            guard fsync(file) == 0 else { throw FileError(operation: "sync", path: temporary, code: errno) }
+            guard rename(temporary, path) == 0 else { throw FileError(operation: "rename to", path: path, code: errno) }
+        } catch {
+            close(file)
+            unlink(temporary)
+            throw error
+        }
+        close(file)
+        try syncFolder(of: path)
+    }
+}
+
+private func folder(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+}
+
+private func temporaryFile(beside path: String) throws -> (Int32, String) {
+    for attempt in 0..<1000 {
+        let name = "\(folder(of: path))/.ackmatrix-trace-\(getpid())-\(attempt)"
+        let file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        if file >= 0 { return (file, name) }
+        if errno != EEXIST { break }
+    }
+    throw FileError(operation: "create a temporary file beside", path: path, code: errno)
+}
+
+private func writeFully(_ file: Int32, _ path: String, _ bytes: [UInt8]) throws {
+    try bytes.withUnsafeBytes { whole in
+        var rest = whole[...]
+        while !rest.isEmpty {
+            let count = Glibc.write(file, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count == 0 || errno != EINTR {
+                throw FileError(operation: "write", path: path, code: count == 0 ? EIO : errno)
+            }
+        }
+    }
+}
+
+/// Makes the new name last.
+private func syncFolder(of path: String) throws {
+    let folder = folder(of: path)
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(operation: "open", path: folder, code: errno) }
+    defer { close(descriptor) }
+    // Some file systems cannot sync a folder; the file itself is already safe there.
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError(operation: "sync", path: folder, code: errno) }
+}

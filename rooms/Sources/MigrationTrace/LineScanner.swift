@@ -1,0 +1,137 @@
+/// Cuts an input of any size into lines, in one fixed buffer.
+struct LineScanner: ~Copyable {
+    /// A line, valid until the next one is asked for.
+    struct Line {
+        var position: Position
+        var start: UnsafePointer<UInt8>
+        /// Without its end, LF or CR LF.
+        var length: Int
+        /// Longer than allowed; `start` and `length` are how it begins.
+        var isOverlong = false
+        /// The input did not end in the middle of it.
+        var isTerminated: Bool
+    }
+
+    private static let capacity = 256 * 1024
+
+    private(set) var bytesRead = 0
+    private(set) var lineCount = 0
+    private let longestLine: Int
+    /// More may come behind the end: a line without its end waits, and reading goes on when it is asked for again.
+    private let isGrowing: Bool
+    private let input: LogReader.Input
+    private let buffer: UnsafeMutablePointer<UInt8>
+    private var place = 0
+    private var scanned = 0
+    private var limit = 0
+    private var consumed = 0
+    private var atEnd = false
+
+    /// `longestLine` must leave room in the buffer.
+    init(longestLine: Int, isGrowing: Bool = false, _ input: @escaping LogReader.Input) {
+        precondition(longestLine <= Self.capacity / 2)
+        self.longestLine = longestLine
+        self.isGrowing = isGrowing
+        self.input = input
+        buffer = .allocate(capacity: Self.capacity)
+    }
+
+    init(longestLine: Int, _ bytes: [UInt8]) {
+        var next = 0
+        self.init(longestLine: longestLine) { part in
+            let count = Swift.min(part.count, bytes.count - next)
+            part.copyBytes(from: bytes[next..<next + count])
+            next += count
+            return count
+        }
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// The next line; nil at the end. Throws the input's errors only.
+    mutating func next() throws -> Line? {
+        while true {
+            if let end = lineEnd(from: scanned, to: limit) { return line(to: end, next: end + 1, isTerminated: true) }
+            scanned = limit
+            if atEnd && isGrowing {
+                atEnd = false
+                return nil
+            }
+            if atEnd { return place < limit ? line(to: limit, next: limit, isTerminated: false) : nil }
+            if limit - place > longestLine { return try overlongLine() }
+            try fill()
+        }
+    }
+
+    private mutating func line(to end: Int, next: Int, isTerminated: Bool) -> Line {
+        lineCount += 1
+        let position = Position(line: lineCount, offset: consumed + place)
+        let start = UnsafePointer(buffer + place)
+        var length = end - place
+        place = next
+        scanned = next
+        if length > longestLine {
+            return Line(position: position, start: start, length: longestLine, isOverlong: true, isTerminated: isTerminated)
+        }
+        if length > 0, start[length - 1] == 0x0D { length -= 1 }
+        return Line(position: position, start: start, length: length, isTerminated: isTerminated)
+    }
+
+    /// Skips a line that is too long for the buffer, keeping how it begins.
+    private mutating func overlongLine() throws -> Line {
+        lineCount += 1
+        let position = Position(line: lineCount, offset: consumed + place)
+        let kept = 256
+        if place > 0 { try fill() }
+        var isTerminated = false
+        while true {
+            if let end = lineEnd(from: scanned, to: limit) {
+                place = end + 1
+                isTerminated = true
+                break
+            }
+            // All but the beginning makes room for what follows.
+            consumed += limit - kept
+            limit = kept
+            scanned = kept
+            if atEnd {
+                place = limit
+                break
+            }
+            try fill()
+        }
+        scanned = place
+        return Line(position: position, start: UnsafePointer(buffer), length: kept, isOverlong: true, isTerminated: isTerminated)
+    }
+
+    private mutating func fill() throws {
+        if place > 0 {
+            buffer.update(from: buffer + place, count: limit - place)
+            consumed += place
+            limit -= place
+            scanned -= place
+            place = 0
+        }
+        let count = try input(UnsafeMutableRawBufferPointer(start: buffer + limit, count: Self.capacity - limit))
+        if count == 0 { atEnd = true }
+        limit += count
+        bytesRead += count
+    }
+
+    @inline(__always)
+    private func lineEnd(from start: Int, to end: Int) -> Int? {
+        var index = start
+        let raw = UnsafeRawPointer(buffer)
+        while index + 8 <= end {
+            let word = raw.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian ^ 0x0A0A_0A0A_0A0A_0A0A
+            let found = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+            if found != 0 { return index + found.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < end {
+            if buffer[index] == 0x0A { return index }
+            index += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,112 @@
+/// The prefix of a log line: when it was printed, and by whom, as far as the line says.
+///
+///     TID@SEC.USEC:                      10.0, -msg timestamp=on
+///     YYYY-MM-DDTHH:MM:SS[.ffffff]Z      10.1 and later; no thread; the fraction is left out when it is 0
+///     TID#SEQ@SEC.NSEC+SEC.NSEC:         our preload shim: sequence number, CLOCK_REALTIME, CLOCK_MONOTONIC
+package struct Stamp: Hashable, Sendable {
+    /// Nanoseconds since 1970, by the host's clock: two hosts' clocks may differ by anything.
+    package var realtime: Int64
+    /// The host's thread id.
+    package var thread: UInt32?
+    /// The line's number in the shim's log, from 1 without gaps.
+    package var sequence: UInt64?
+    /// Nanoseconds of the host's CLOCK_MONOTONIC.
+    package var monotonic: Int64?
+
+    package init(realtime: Int64, thread: UInt32? = nil, sequence: UInt64? = nil, monotonic: Int64? = nil) {
+        self.realtime = realtime
+        self.thread = thread
+        self.sequence = sequence
+        self.monotonic = monotonic
+    }
+}
+
+/// Reads prefixes; a line that has none is left where it is.
+struct StampReader {
+    var cursor: UnsafePointer<UInt8>
+    let end: UnsafePointer<UInt8>
+
+    /// The stamp, with `cursor` behind it; nil with `cursor` unmoved when the line has none.
+    mutating func read() -> Stamp? {
+        let start = cursor
+        guard cursor < end, cursor.pointee &- 0x30 <= 9 else { return nil }
+        if let stamp = end - cursor > 4 && cursor[4] == UInt8(ascii: "-") ? calendar() : counted() { return stamp }
+        cursor = start
+        return nil
+    }
+
+    /// Either of the two forms that begin with a thread id.
+    private mutating func counted() -> Stamp? {
+        guard let thread = digits(atMost: 10), thread <= UInt64(UInt32.max) else { return nil }
+        if skip("@") {
+            guard let time = seconds(fraction: 6), skip(":") else { return nil }
+            return Stamp(realtime: time, thread: UInt32(thread))
+        }
+        guard skip("#"), let sequence = digits(atMost: 18), skip("@"), let realtime = seconds(fraction: 9), skip("+"),
+            let monotonic = seconds(fraction: 9), skip(":")
+        else { return nil }
+        return Stamp(realtime: realtime, thread: UInt32(thread), sequence: sequence, monotonic: monotonic)
+    }
+
+    private mutating func calendar() -> Stamp? {
+        guard let year = digits(exactly: 4), skip("-"), let month = digits(exactly: 2), skip("-"), let day = digits(exactly: 2), skip("T"),
+            let hour = digits(exactly: 2), skip(":"), let minute = digits(exactly: 2), skip(":"), let second = digits(exactly: 2)
+        else { return nil }
+        guard 1...12 ~= month, 1...31 ~= day, hour < 24, minute < 60, second <= 60, 1970...2200 ~= year else { return nil }
+        var nanoseconds: Int64 = 0
+        if skip(".") {
+            let start = cursor
+            guard let fraction = digits(atMost: 9) else { return nil }
+            nanoseconds = Int64(fraction)
+            for _ in (cursor - start)..<9 { nanoseconds *= 10 }
+        }
+        guard skip("Z"), skip(" ") else { return nil }
+        let time = daysSince1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+        return Stamp(realtime: time * 1_000_000_000 + nanoseconds)
+    }
+
+    /// Days of the Gregorian calendar, counted in years that begin with March.
+    private func daysSince1970(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        let shifted = month <= 2 ? year - 1 : year
+        let monthFromMarch = (month + 9) % 12
+        let dayOfYear = (153 * monthFromMarch + 2) / 5 + day - 1
+        return shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + dayOfYear - 719_468
+    }
+
+    private mutating func seconds(fraction: Int) -> Int64? {
+        guard let seconds = digits(atMost: 10), seconds < 9_223_372_036, skip("."), let part = digits(exactly: fraction) else { return nil }
+        return Int64(seconds) * 1_000_000_000 + (fraction == 6 ? part * 1000 : part)
+    }
+
+    @inline(__always)
+    private mutating func skip(_ character: Unicode.Scalar) -> Bool {
+        guard cursor < end, cursor.pointee == UInt8(ascii: character) else { return false }
+        cursor += 1
+        return true
+    }
+
+    @inline(__always)
+    private mutating func digits(atMost limit: Int) -> UInt64? {
+        var value: UInt64 = 0
+        let start = cursor
+        while cursor < end, cursor.pointee &- 0x30 <= 9 {
+            if cursor - start == limit { return nil }
+            value = value &* 10 &+ UInt64(cursor.pointee &- 0x30)
+            cursor += 1
+        }
+        return cursor == start ? nil : value
+    }
+
+    @inline(__always)
+    private mutating func digits(exactly count: Int) -> Int64? {
+        guard end - cursor >= count else { return nil }
+        var value: Int64 = 0
+        for offset in 0..<count {
+            let digit = cursor[offset] &- 0x30
+            if digit > 9 { return nil }
+            value = value &* 10 &+ Int64(digit)
+        }
+        cursor += count
+        return value
+    }
+}

@@ -1,0 +1,190 @@
+/// Writes a trace in the text format of Traces/FORMAT.md, version 1.
+extension Trace {
+    /// The whole trace as text, handed out in parts of some 64 KiB.
+    package func write(_ output: ([UInt8]) throws -> Void) throws {
+        try withoutActuallyEscaping(output) { output in
+            var text = TraceText(output: output)
+            try write(to: &text)
+        }
+    }
+
+    private func write(to text: inout TraceText) throws {
+        try text.line("ackmatrix-trace 1")
+        try text.line("cell ", header.cell)
+        try text.line("outcome ", header.outcome)
+        try text.line("duration \(header.duration.map(String.init) ?? "-")")
+        if !header.armed.isEmpty { try text.line("armed ", header.armed) }
+        if !header.verdict.isEmpty { try text.line("verdict ", header.verdict) }
+        for rule in header.broken { try text.line("broken ", rule) }
+        try text.side("source", header.source)
+        try text.side("destination", header.destination)
+        for name in StreamName.allCases { try text.stream(name, self[name]) }
+        try text.line("edges \(edges.count)")
+        for edge in edges {
+            let (from, to) = (edge.from, edge.to)
+            try text.line("edge \(edge.kind.rawValue) \(from.stream.rawValue) \(from.ordinal) \(to.stream.rawValue) \(to.ordinal)")
+        }
+        let entries = StreamName.allCases.reduce(0) { $0 + self[$1].count }
+        try text.line("end \(text.lines + 1) \(entries) \(edges.count)")
+        try text.flush()
+    }
+
+    /// The whole trace in memory.
+    package var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        // The output does not throw, so neither does `write`.
+        try? write { bytes += $0 }
+        return bytes
+    }
+}
+
+private struct TraceText {
+    let output: ([UInt8]) throws -> Void
+    var lines = 0
+    private var printer = FieldPrinter()
+
+    init(output: @escaping ([UInt8]) throws -> Void) { self.output = output }
+
+    mutating func flush() throws {
+        try output(printer.bytes)
+        printer.bytes.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func endLine() throws {
+        printer.bytes.append(0x0A)
+        lines += 1
+        if printer.bytes.count >= 64 * 1024 { try flush() }
+    }
+
+    /// A keyword with a value; without one the space between them goes too.
+    mutating func line(_ plain: String, _ value: String = "") throws {
+        printer.bytes += value.isEmpty && plain.last == " " ? plain.utf8.dropLast() : plain.utf8[...]
+        escape(value, spaces: false)
+        try endLine()
+    }
+
+    private mutating func setting(_ keyword: String, _ setting: Setting) throws {
+        printer.bytes += keyword.utf8
+        escape(setting.name, spaces: true)
+        try line(" ", setting.value)
+    }
+
+    private mutating func escape(_ value: String, spaces: Bool) {
+        for byte in value.utf8 {
+            if byte == UInt8(ascii: "\\") {
+                printer.bytes += "\\\\".utf8
+            } else if byte < 0x20 && byte != 0x09 || byte == 0x7F || spaces && (byte == 0x20 || byte == 0x09) {
+                printer.bytes += "\\x".utf8
+                printer.append(byte, radix: 16, width: 2)
+            } else {
+                printer.bytes.append(byte)
+            }
+        }
+    }
+
+    mutating func side(_ keyword: String, _ side: TraceSide) throws {
+        try line("side \(keyword)")
+        try line("name ", side.name)
+        try line("version ", side.version)
+        try line("machine ", side.machine)
+        for feature in side.features { try setting("feature ", feature) }
+        for capability in side.capabilities { try setting("capability ", capability) }
+        for property in side.properties { try setting("property ", property) }
+        for argument in side.commandLine { try line("argument ", argument) }
+        for device in side.devices {
+            try setting("device ", Setting(device.name, device.idstr))
+            for text in device.script { try line("script ", text) }
+        }
+        for kind in UnknownLine.allCases where side.unknown[kind] > 0 { try line("unknown \(kind.rawValue) \(side.unknown[kind])") }
+    }
+
+    mutating func stream(_ name: StreamName, _ stream: FoldedStream) throws {
+        let epoch = stream.folds.lazy.compactMap { $0.firstTime }.first
+        printer.bytes += "stream \(name.rawValue) \(stream.count) ".utf8
+        time(epoch, since: 0)
+        try endLine()
+        for fold in stream.folds {
+            switch fold {
+            case .once(let entry):
+                try self.entry(entry, since: epoch)
+            case .times(let count, let block):
+                try line("repeat \(count) \(block.count)")
+                for folded in block { try entry(folded.first, since: epoch, folded: folded) }
+            }
+        }
+    }
+
+    private mutating func entry(_ entry: Entry, since epoch: Int64?, folded: FoldedEntry? = nil) throws {
+        switch entry.record {
+        case .event(let event): printer.bytes += (event.isInjected ? "i " : "e ").utf8
+        case .message: printer.bytes += "m ".utf8
+        }
+        switch entry.thread {
+        case .role(let role): printer.bytes.append(role.rawValue.asciiValue!)
+        case .id(let id): printer.append(id, radix: 10)
+        }
+        printer.bytes.append(0x20)
+        time(entry.time, since: epoch ?? 0)
+        printer.bytes.append(0x20)
+        if let folded {
+            time(folded.lastTime, since: epoch ?? 0)
+            printer.bytes.append(0x20)
+            step(folded)
+            printer.bytes.append(0x20)
+        }
+        let start = printer.bytes.count
+        switch entry.record {
+        case .event(let event): event.print(to: &printer)
+        case .message(let message): printer.text(message.line)
+        }
+        // The space behind a name without text would be lost in the first editor.
+        if printer.bytes[start...].firstIndex(of: 0x20) == printer.bytes.count - 1 { printer.bytes.removeLast() }
+        try endLine()
+    }
+
+    /// `=` where each repetition says the same, else the step of each number.
+    private mutating func step(_ folded: FoldedEntry) {
+        guard folded.step != .zero, let event = folded.first.event else {
+            printer.bytes.append(UInt8(ascii: "="))
+            return
+        }
+        for place in 0..<event.numbers.count {
+            if place > 0 { printer.bytes.append(UInt8(ascii: ",")) }
+            printer.append(folded.step[place], radix: 10)
+        }
+    }
+
+    /// Seconds with nine digits behind the point, or `-`.
+    private mutating func time(_ time: Int64?, since epoch: Int64) {
+        guard let time else {
+            printer.bytes.append(UInt8(ascii: "-"))
+            return
+        }
+        let (difference, overflow) = time.subtractingReportingOverflow(epoch)
+        guard !overflow else {
+            printer.bytes.append(UInt8(ascii: "-"))
+            return
+        }
+        if difference < 0 { printer.bytes.append(UInt8(ascii: "-")) }
+        printer.append(difference.magnitude / 1_000_000_000, radix: 10)
+        printer.bytes.append(UInt8(ascii: "."))
+        printer.append(difference.magnitude % 1_000_000_000, radix: 10, width: 9)
+    }
+}
+
+extension FieldPrinter {
+    /// Free text of one line.
+    mutating func text(_ text: String) {
+        var text = text
+        self.text(&text, upTo: "")
+    }
+}
+
+extension Fold {
+    fileprivate var firstTime: Int64? {
+        switch self {
+        case .once(let entry): entry.time
+        case .times(_, let block): block.lazy.compactMap { $0.first.time }.first
+        }
+    }
+}

@@ -1,0 +1,168 @@
+/// The closed vocabularies inside event texts: states, run states, commands. A word QEMU may print but
+/// that is not listed here makes its line malformed, which is counted with its position: a new word in
+/// a new QEMU is a finding, not something to guess at.
+
+/// A closed set of words that stand in event texts.
+package protocol TraceWord: RawRepresentable<String>, CaseIterable, Hashable, Sendable {}
+
+/// Migration status, as `migrate_set_state` prints it (10.0 to 11.1; `failing` since 11.0, `postcopy-device` since 10.2).
+package enum MigrationStatus: String, TraceWord {
+    case none
+    case setup
+    case waitUnplug = "wait-unplug"
+    case active
+    case preSwitchover = "pre-switchover"
+    case device
+    case postcopyDevice = "postcopy-device"
+    case postcopyActive = "postcopy-active"
+    case postcopyPaused = "postcopy-paused"
+    case postcopyRecoverSetup = "postcopy-recover-setup"
+    case postcopyRecover = "postcopy-recover"
+    case colo
+    case completed
+    case cancelling
+    case cancelled
+    case failing
+    case failed
+}
+
+/// The guest's run state; also the *reason* of VM-state callbacks.
+package enum RunState: String, TraceWord {
+    case debug
+    case inmigrate
+    case internalError = "internal-error"
+    case ioError = "io-error"
+    case paused
+    case postmigrate
+    case prelaunch
+    case finishMigrate = "finish-migrate"
+    case restoreVM = "restore-vm"
+    case running
+    case saveVM = "save-vm"
+    case shutdown
+    case suspended
+    case watchdog
+    case guestPanicked = "guest-panicked"
+    case colo
+}
+
+/// A VFIO device's migration state. QEMU and the mock print the same names.
+package enum VFIOState: String, TraceWord {
+    case error = "ERROR"
+    case stop = "STOP"
+    case running = "RUNNING"
+    case stopCopy = "STOP_COPY"
+    case resuming = "RESUMING"
+    case runningP2P = "RUNNING_P2P"
+    case preCopy = "PRE_COPY"
+    case preCopyP2P = "PRE_COPY_P2P"
+    case unknown = "UNKNOWN STATE"
+}
+
+/// What `migration_block_activation` reports.
+package enum BlockActivation: String, TraceWord {
+    case active
+    case inactive
+}
+
+/// Which kind of state `vmstate_downtime_save` and `_load` speak of.
+package enum DowntimeKind: String, TraceWord {
+    case iterable
+    case nonIterable = "non-iterable"
+}
+
+/// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its name.
+package enum StreamCommand: UInt16, CaseIterable, Hashable, Sendable {
+    case openReturnPath = 1
+    case ping
+    case postcopyAdvise
+    case postcopyListen
+    case postcopyRun
+    case postcopyRAMDiscard
+    case packaged
+    case enableCOLO
+    case postcopyResume
+    case recvBitmap
+    case switchoverStart
+
+    /// The name as `loadvm_process_command` prints it.
+    package var name: String { Name(self).rawValue }
+
+    enum Name: String, TraceWord {
+        case openReturnPath = "OPEN_RETURN_PATH"
+        case ping = "PING"
+        case postcopyAdvise = "POSTCOPY_ADVISE"
+        case postcopyListen = "POSTCOPY_LISTEN"
+        case postcopyRun = "POSTCOPY_RUN"
+        case postcopyRAMDiscard = "POSTCOPY_RAM_DISCARD"
+        case packaged = "PACKAGED"
+        case enableCOLO = "ENABLE_COLO"
+        case postcopyResume = "POSTCOPY_RESUME"
+        case recvBitmap = "RECV_BITMAP"
+        case switchoverStart = "SWITCHOVER_START"
+        case nameless = "(null)"
+
+        init(_ command: StreamCommand?) { self = command.map { Name.allCases[Int($0.rawValue) - 1] } ?? .nameless }
+        var command: StreamCommand? { self == .nameless ? nil : StreamCommand.allCases[Name.allCases.firstIndex(of: self)!] }
+    }
+}
+
+/// A message of the return path, by the number `migrate_send_rp_message` prints.
+package enum ReturnPathMessage: UInt16, CaseIterable, Hashable, Sendable {
+    case shut = 1
+    case pong
+    case reqPagesID
+    case reqPages
+    case recvBitmap
+    case resumeAck
+    case switchoverAck
+}
+
+/// The section type byte `qemu_loadvm_state_section` prints; a broken stream can hold any.
+package struct SectionType: RawRepresentable, Hashable, Sendable {
+    package var rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let eof = SectionType(rawValue: 0)
+    package static let start = SectionType(rawValue: 1)
+    package static let part = SectionType(rawValue: 2)
+    package static let end = SectionType(rawValue: 3)
+    package static let full = SectionType(rawValue: 4)
+    package static let command = SectionType(rawValue: 8)
+}
+
+/// The tag `vfio_load_state` prints, the first eight bytes of each piece of a device's state.
+/// END_OF_STATE is never printed (10.0 to 11.1).
+package struct VFIOLoadTag: RawRepresentable, Hashable, Sendable {
+    package var rawValue: UInt64
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+    package static let config = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0002)
+    package static let setup = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0003)
+    package static let data = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0004)
+    /// INIT_DATA_SENT: the *marker* that a destination answers with its approval.
+    package static let initDataSent = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0005)
+    package static let configLoadReady = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0006)
+}
+
+/// What the mock's data session is for.
+package enum SessionPurpose: String, TraceWord {
+    case saving
+    case resuming
+}
+
+/// A part of a device's data, as the mock counts it.
+package enum DeviceSegment: String, TraceWord {
+    case initial
+    case dirty
+    case final
+}
+
+/// The thread that prints an event. From 10.1 on a line no longer names its thread; it follows from the event.
+package enum ThreadRole: Character, CaseIterable, Hashable, Sendable {
+    case main = "M"
+    case migration = "T"
+    case returnPath = "R"
+    case listen = "L"
+    case multifd = "Q"
+    /// More than one thread prints the event.
+    case any = "*"
+}

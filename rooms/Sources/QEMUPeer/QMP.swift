@@ -1,0 +1,289 @@
+/// The QEMU Machine Protocol over a unix socket: one conversation, with deadlines.
+///
+/// The listening end is ours and QEMU connects to it at start-up, so there is no moment at which a socket may
+/// not be there yet. While a device call is held on a destination its main loop is blocked: silence up to a
+/// deadline is not death, an end of file is.
+import Foundation
+import Glibc
+import Plan
+
+package enum QMPError: Error, Hashable, CustomStringConvertible {
+    /// QEMU refused a command.
+    case refused(command: String, class: String, description: String)
+    /// Nothing (more) came before the deadline.
+    case silent(waitingFor: String, seconds: Double)
+    /// QEMU closed the connection: it quit or died.
+    case closed(waitingFor: String)
+    case malformed(String)
+    case socket(path: String, reason: String)
+
+    /// Whether it tells something of QEMU; otherwise the environment did not allow the conversation.
+    package var isOfQEMU: Bool {
+        if case .socket = self { false } else { true }
+    }
+
+    package var description: String {
+        switch self {
+        case .refused(let command, let errorClass, let text): "QMP \(command): \(errorClass): \(text)"
+        case .silent(let what, let seconds): "QMP: waited \(String(format: "%.1f", seconds)) s for \(what), nothing came"
+        case .closed(let what): "QMP: the connection ended while waiting for \(what)"
+        case .malformed(let text): "QMP: expected a JSON object on a line, found \(text.prefix(120).debugDescription)"
+        case .socket(let path, let reason): "\(path): \(reason)"
+        }
+    }
+}
+
+/// An event as QMP sends it.
+package struct QMPEvent: Hashable, Sendable {
+    package let name: String
+    package let data: JSONValue
+}
+
+/// A listening unix socket that its owner removes by letting go of it.
+final class QMPListener: Sendable {
+    let path: String
+    private let descriptor: Int32
+
+    /// Binds and listens. `path` must be shorter than the 108 bytes of a unix socket address.
+    init(path: String) throws(QMPError) {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let room = MemoryLayout.size(ofValue: address.sun_path)
+        guard path.utf8.count < room else {
+            throw .socket(
+                path: path,
+                reason: "expected fewer than \(room) bytes for a unix socket path, found \(path.utf8.count): set TMPDIR to a shorter folder"
+            )
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw .socket(path: path, reason: "socket: \(String(cString: strerror(errno)))") }
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        }
+        guard bound == 0, listen(descriptor, 1) == 0 else {
+            let reason = String(cString: strerror(errno))
+            Glibc.close(descriptor)
+            throw .socket(path: path, reason: "cannot listen: \(reason)")
+        }
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        Glibc.close(descriptor)
+        unlink(path)
+    }
+
+    /// Takes the one connection. `process` is a descriptor that becomes readable when the process ends (a pidfd):
+    /// a QEMU that refuses its command line never connects.
+    func accept(process: Int32, deadline: Deadline) async throws -> QMPConnection {
+        let descriptor = descriptor
+        let connection = try await blocking { () throws -> Int32 in
+            var waits = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: process, events: Int16(POLLIN), revents: 0)]
+            let began = Deadline.now
+            while poll(&waits, 2, deadline.pollTimeout) < 0 && errno == EINTR {}
+            if waits[0].revents != 0 {
+                let connection = Glibc.accept(descriptor, nil, nil)
+                guard connection >= 0, fcntl(connection, F_SETFD, FD_CLOEXEC) == 0 else {
+                    throw QMPError.socket(path: "accept", reason: String(cString: strerror(errno)))
+                }
+                return connection
+            }
+            if waits[1].revents != 0 { throw QMPError.closed(waitingFor: "the monitor to connect") }
+            throw QMPError.silent(waitingFor: "the monitor to connect", seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+        }
+        return QMPConnection(descriptor: connection)
+    }
+}
+
+/// One monitor connection. Several tasks may use it at once: whoever finds nobody reading reads for all.
+package actor QMPConnection {
+    private let descriptor: Int32
+    private var received: [UInt8] = []
+    private var nextID: Int64 = 1
+    /// Events that came and nobody has waited for yet.
+    private var events: [QMPEvent] = []
+    /// Answers that came, by the command's number; only of commands that somebody still waits for.
+    private var answers: [Int64: JSONValue] = [:]
+    private var awaited: Set<Int64> = []
+    private var greeting: JSONValue?
+    private var isReading = false
+    private var isSending = false
+    private var isClosed = false
+    /// Those who wait for what the reading task finds.
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var waitingToSend: [CheckedContinuation<Void, Never>] = []
+
+    /// The longest line believed; `query-qmp-schema` answers with some 300 KB.
+    private static let longestLine = 16 << 20
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { Glibc.close(descriptor) }
+
+    /// Reads the greeting and leaves negotiation mode.
+    func negotiate(deadline: Deadline) async throws {
+        _ = try await read(waitingFor: "the greeting", deadline: deadline) { self.greeting }
+        try await execute("qmp_capabilities", deadline: deadline)
+    }
+
+    /// Runs a command and returns what it returns. Throws `QMPError.refused` with QEMU's own words.
+    @discardableResult
+    package func execute(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline = .after(seconds: 10)) async throws
+        -> JSONValue
+    {
+        let id = newID()
+        awaited.insert(id)
+        defer {
+            awaited.remove(id)
+            answers[id] = nil
+        }
+        try await send(command, arguments, id: id, deadline: deadline)
+        let answer = try await read(waitingFor: "the answer to \(command)", deadline: deadline) { self.answers[id] }
+        if let error = answer["error"] {
+            throw QMPError.refused(
+                command: command, class: error["class"]?.string ?? "?", description: error["desc"]?.string ?? "no description")
+        }
+        return answer["return"] ?? .null
+    }
+
+    /// Sends a command whose answer nobody waits for.
+    func request(_ command: String, _ arguments: JSONValue? = nil, deadline: Deadline) async throws {
+        try await send(command, arguments, id: newID(), deadline: deadline)
+    }
+
+    private func newID() -> Int64 {
+        defer { nextID += 1 }
+        return nextID
+    }
+
+    private func send(_ command: String, _ arguments: JSONValue?, id: Int64, deadline: Deadline) async throws {
+        var request: [String: JSONValue] = ["execute": .string(command), "id": .integer(id)]
+        request["arguments"] = arguments
+        try await send(JSONEncoder().encode(JSONValue.object(request)) + [UInt8(ascii: "\n")], waitingFor: command, deadline: deadline)
+    }
+
+    /// The next event, among those that have already come or are still to come.
+    package func event(deadline: Deadline, waitingFor what: String = "an event") async throws -> QMPEvent {
+        try await read(waitingFor: what, deadline: deadline) { self.events.isEmpty ? nil : self.events.removeFirst() }
+    }
+
+    /// Reads until `take` finds what it looks for among all that came.
+    private func read<Value: Sendable>(waitingFor what: String, deadline: Deadline, take: () -> Value?) async throws -> Value {
+        let began = Deadline.now
+        var hasRead = false
+        while true {
+            try sort()
+            if let value = take() { return value }
+            if isClosed { throw QMPError.closed(waitingFor: what) }
+            if hasRead && deadline.remaining == 0 {
+                throw QMPError.silent(waitingFor: what, seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+            }
+            guard received.count < Self.longestLine else { throw QMPError.malformed("a line of more than \(Self.longestLine) bytes") }
+            try Task.checkCancellation()
+            if isReading {
+                await withCheckedContinuation { waiting.append($0) }
+            } else {
+                isReading = true
+                defer {
+                    isReading = false
+                    for continuation in waiting { continuation.resume() }
+                    waiting = []
+                }
+                // In slices, so that neither a cancelled task nor another's deadline is held for the whole of a long one.
+                switch try await readSome(min(deadline, .after(seconds: 0.1))) {
+                case .bytes(let bytes): received += bytes
+                case .end: isClosed = true
+                case .nothing: break
+                }
+            }
+            hasRead = true
+        }
+    }
+
+    /// Puts every whole message that came where it is waited for.
+    private func sort() throws {
+        while let line = nextLine() {
+            guard let message = try? JSONDecoder().decode(JSONValue.self, from: line), case .object = message else {
+                throw QMPError.malformed(String(decoding: line, as: UTF8.self))
+            }
+            if let name = message["event"]?.string {
+                events.append(QMPEvent(name: name, data: message["data"] ?? .null))
+            } else if let id = message["id"]?.integer {
+                // Nobody waits any more for what answers a command that ran past its deadline.
+                if awaited.contains(id) { answers[id] = message }
+            } else if message["QMP"] != nil {
+                greeting = message
+            }
+        }
+    }
+
+    /// Takes the next whole line that says anything; nil when more must be read first.
+    ///
+    /// MIGRATION_PASS is passed over unread: QEMU 11.1 sends one with every round of a source that waits for an ACK, up to
+    /// 8,000 a second, and the trace log has every round anyway.
+    private func nextLine() -> Data? {
+        let (line, end) = received.withUnsafeBytes { bytes -> (Data?, Int) in
+            var start = 0
+            while let base = bytes.baseAddress, start < bytes.count,
+                let newline = memchr(base + start, 0x0a, bytes.count - start)
+            {
+                let end = UnsafeRawPointer(newline) - base
+                let line = Data(bytes[start..<end])
+                start = end + 1
+                let isBlank = line.isEmpty || line.elementsEqual([0x0d])
+                if !isBlank && line.range(of: Self.passEvent) == nil { return (line, start) }
+            }
+            return (nil, start)
+        }
+        received.removeSubrange(..<end)
+        return line
+    }
+
+    private static let passEvent = Data("\"event\": \"MIGRATION_PASS\"".utf8)
+
+    private enum Reading {
+        case bytes([UInt8])
+        case end, nothing
+    }
+
+    private func readSome(_ deadline: Deadline) async throws -> Reading {
+        let descriptor = descriptor
+        return try await blocking {
+            var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&wait, 1, deadline.pollTimeout) > 0 else { return .nothing }
+            var bytes = [UInt8](repeating: 0, count: 64 << 10)
+            let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+            if count < 0 { return errno == EAGAIN || errno == EINTR ? .nothing : .end }
+            return count == 0 ? .end : .bytes(Array(bytes[..<count]))
+        }
+    }
+
+    private func send(_ bytes: Data, waitingFor command: String, deadline: Deadline) async throws {
+        // One command after the other, whole.
+        while isSending { await withCheckedContinuation { waitingToSend.append($0) } }
+        isSending = true
+        defer {
+            isSending = false
+            for continuation in waitingToSend { continuation.resume() }
+            waitingToSend = []
+        }
+        let descriptor = descriptor
+        let bytes = [UInt8](bytes)
+        try await blocking {
+            var sent = 0
+            while sent < bytes.count {
+                var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                guard poll(&wait, 1, deadline.pollTimeout) > 0 else {
+                    throw QMPError.silent(waitingFor: "\(command) to be taken", seconds: 0)
+                }
+                let count = bytes[sent...].withUnsafeBytes {
+                    Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                }
+                if count < 0 && errno != EAGAIN && errno != EINTR { throw QMPError.closed(waitingFor: "\(command) to be taken") }
+                sent += max(count, 0)
+            }
+        }
+    }
+}

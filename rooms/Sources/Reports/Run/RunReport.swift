@@ -1,0 +1,251 @@
+/// The report of a run: what it prints while it goes on and when it ends, and the files that it leaves.
+import EnginePeer
+import Foundation
+import Matrix
+import Running
+
+package struct RunReport {
+    /// What a report is made of beside the results.
+    package struct Setting {
+        package var cells: [Cell]
+        package var axes: [Axis]
+        package var deviations: [Deviation]
+        /// True if all cells of the tier run, so that each axis value must gate somewhere.
+        package var isWhole: Bool
+        /// The options of the run that a cell depends on, word by word.
+        package var options: [String]
+        package var format: RunFormat
+        /// True if the account of every cell is printed.
+        package var isVerbose: Bool
+        package var corpus: Corpus
+        /// The selections that the available sides cannot run, one sentence each.
+        package var skipped: [String]
+
+        package init(
+            cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, options: [String], format: RunFormat, isVerbose: Bool,
+            corpus: Corpus, skipped: [String]
+        ) {
+            self.cells = cells
+            self.axes = axes
+            self.deviations = deviations
+            self.isWhole = isWhole
+            self.options = options
+            self.format = format
+            self.isVerbose = isVerbose
+            self.corpus = corpus
+            self.skipped = skipped
+        }
+    }
+
+    private let setting: Setting
+    private let place: ResultFolder
+    private let output: any ReportOutput
+    private let log: ResultLog
+    private let began = Date()
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+    private let nameWidth: Int
+    private var progress: RunProgress
+    private var counter: Counter
+    private var repetition = Repetition()
+    private var lines: [ResultLine] = []
+    /// Everything that was told, for summary.txt.
+    private var transcript: [String] = []
+    /// The number of unexpected cells that were printed.
+    private var printed = 0
+    /// The cells in which the ACK must hold the decision back, and those of them that passed as predicted.
+    private var gates = 0
+    private var passedGates: [String] = []
+    private var summaries: [SideKind: Summary]
+    private var engine = EngineAccount()
+    /// False where the engine has so many cells that a line for each would hide what matters.
+    private let namesEngineCells: Bool
+
+    /// The most cells whose lines the format `brief` prints.
+    private static let mostPrinted = 10
+
+    package init(_ setting: Setting, place: ResultFolder, output: any ReportOutput) throws {
+        self.setting = setting
+        self.place = place
+        self.output = output
+        let cells = setting.cells
+        log = try ResultLog(path: place.log)
+        namesEngineCells = cells.count(where: \.isEngine) <= 100
+        nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
+        progress = RunProgress(total: cells.count)
+        let summary = Summary(axes: setting.axes, deviations: setting.deviations, isWhole: setting.isWhole)
+        summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(Self.kind)).map { ($0, summary) })
+        start = clock.now
+        counter = Counter(at: start)
+        transcript = setting.skipped.map { "skipped: \($0)" }
+    }
+
+    private static func kind(_ cell: Cell) -> SideKind { cell.isEngine ? .engine : .qemu }
+
+    private var seconds: Double { (clock.now - start) / .seconds(1) }
+
+    package var hasResults: Bool { !lines.isEmpty }
+
+    /// The number of findings so far.
+    package var findings: Int { summaries.values.reduce(0) { $0 + $1.findings.count + $1.wholeRunFindings.count } }
+
+    /// Prints a line, and keeps it for summary.txt.
+    package mutating func say(_ text: String) {
+        transcript.append(text)
+        output.say(text)
+    }
+
+    package mutating func receive(_ event: WholeRun.Event) throws {
+        switch event {
+        case .qemu(.began(let cell)): progress.begin(cell.name)
+        case .qemu(.ended(let result, let folder)): try end(result, folder: folder)
+        case .engineRoundBegan: engine.beginRound()
+        case .engineRoundEnded: engine.endRound()
+        case .engine(.refused(let cell, let refusal)):
+            engine.leaveOut(cell, refusal)
+            progress.total = setting.cells.count - engine.leftOut.count
+        case .engine(.ended(let result, let line, let json, let folder)):
+            try append(result, line, json: json, folder: folder)
+            engine.append(result)
+            tell(result, line)
+            // Drawing a line takes longer than a cell of the engine.
+            guard progress.done.isMultiple(of: 100) else { return }
+        }
+        let progress = progress
+        output.show(progress.line(width:))
+        if !output.isTerminal, counter.isDue(at: clock.now) { output.say(progress.counterLine) }
+    }
+
+    private mutating func end(_ result: CellResult, folder: String) throws {
+        let line = ResultLine(result, options: setting.options)
+        try append(result, line, json: line.jsonLine(), folder: folder)
+        for (name, file) in result.cell.traces {
+            guard let golden = try setting.corpus.take(name, isFinding: result.isFinding, trace: folder + "/" + file) else { continue }
+            say("recorded \(golden)")
+        }
+        tell(result, line)
+    }
+
+    private mutating func append(_ result: CellResult, _ line: ResultLine, json: Data, folder: String) throws {
+        let kind = Self.kind(result.cell)
+        progress.end(line)
+        summaries[kind]?.add(line)
+        // One round of the engine lists its cells; the other rounds add what differs.
+        if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
+        if Canary.fits(result.cell) {
+            gates += 1
+            if !line.finding { passedGates.append(line.cell) }
+        }
+        if let difference = repetition.difference(line) { summaries[kind]?.add(wholeRunFinding: difference) }
+        try log.append(json)
+        try place.keep(line, folder: folder)
+    }
+
+    private mutating func tell(_ result: CellResult, _ line: ResultLine) {
+        let isNamed = namesEngineCells || !result.cell.isEngine
+        guard isNamed || line.finding || setting.isVerbose else { return }
+        let text = line.progressLine(nameWidth: nameWidth)
+        transcript.append(text)
+        if line.finding { printed += 1 }
+        let isPrinted = setting.isVerbose || setting.format != .brief || line.finding && printed <= Self.mostPrinted
+        if isPrinted { output.say(text) }
+        if line.finding, printed == Self.mostPrinted, setting.format == .brief, !setting.isVerbose {
+            output.say("from here on, cells that are not as predicted are counted; summary.txt names them")
+        }
+        guard setting.isVerbose else { return }
+        for leg in result.legs {
+            guard let judgement = leg.judgement else { continue }
+            let number = result.cell.plan.legs.count > 1 ? "leg \(leg.number + 1): \(judgement.verdict.rawValue), " : ""
+            for text in ["    because    \(number)\(judgement.reason)"] + handshakeLines(judgement.handshake) + judgement.findings.map(render)
+            {
+                say(text)
+            }
+        }
+    }
+
+    /// Adds a finding that belongs to no cell; it is told with those of QEMU's cells where there are any.
+    package mutating func add(wholeRunFinding sentence: String) {
+        summaries[summaries[.qemu] == nil ? .engine : .qemu]?.add(wholeRunFinding: sentence)
+    }
+
+    /// How many of the cells that must gate were findings after their logs were tampered with.
+    package func tampered(_ how: Tampering) -> String {
+        "tampered (\(how.rawValue)): \(gates - passedGates.count) of the \(counted(gates, "cell")) whose ACK must hold the decision back "
+            + "were rejected" + (passedGates.isEmpty ? "" : "; accepted: " + passedGates.joined(separator: ", "))
+    }
+}
+
+// MARK: The end of a run
+
+extension RunReport {
+    /// The run was interrupted: tells and keeps what there is.
+    package mutating func interrupted() throws {
+        output.clear()
+        for part in parts { say("stopped after " + part.summary.closingLine(seconds: seconds)) }
+        add(wholeRunFinding: "the run was stopped after \(lines.count) of \(counted(setting.cells.count, "cell"))")
+        let ran = Set(lines.map(\.cell))
+        try writeFiles(
+            leftOut: setting.cells.filter { !ran.contains($0.name) }.map {
+                LeftOut(name: $0.name, product: $0.product, reason: "the run was stopped")
+            })
+    }
+
+    /// Prints the closing block and writes summary.txt and junit.xml. `notes` are sentences of the run, such as that of the canary.
+    package mutating func finish(notes: [String]) throws {
+        output.clear()
+        var block = ClosingBlock(parts: parts, results: place.path)
+        block.notes = notes
+        block.skipped = setting.skipped.count
+        let tables = self.tables
+        transcript += [""] + tables
+        if setting.format == .full { for line in [""] + tables { output.say(line) } }
+        output.say("")
+        transcript.append("")
+        for line in block.lines { say(line) }
+        try writeFiles(leftOut: [])
+    }
+
+    private var parts: [ClosingBlock.Part] {
+        [SideKind.qemu, .engine].compactMap { kind in
+            summaries[kind].map {
+                ClosingBlock.Part(kind: kind, summary: $0, seconds: kind == .engine ? engine.seconds : seconds - engine.seconds)
+            }
+        }
+    }
+
+    /// The whole summary of each kind of side, in lines.
+    private var tables: [String] {
+        parts.flatMap { part in
+            let title: [String] =
+                switch part.kind {
+                case .qemu: ["QEMU binaries"]
+                case .engine: ["engine"] + engine.lines
+                }
+            let text = part.summary.text(seconds: part.seconds, lines: .max / 2)
+            return title + [""] + text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
+        }
+    }
+
+    private func writeFiles(leftOut: [LeftOut]) throws {
+        try place.write(summary: transcript.map(printable))
+        try JUnit(
+            lines, leftOut: leftOut, wholeRun: parts.flatMap(\.summary.wholeRunFindings), deviations: setting.deviations, began: began,
+            seconds: seconds
+        ).write(path: place.junit)
+    }
+}
+
+/// When a counter line is due: every 10 s, and after ten of them every minute.
+private struct Counter {
+    private var last: ContinuousClock.Instant
+    private var count = 0
+
+    init(at start: ContinuousClock.Instant) { last = start }
+
+    mutating func isDue(at now: ContinuousClock.Instant) -> Bool {
+        guard now - last >= .seconds(count < 10 ? 10 : 60) else { return false }
+        last = now
+        count += 1
+        return true
+    }
+}

@@ -1,0 +1,112 @@
+/// Text for terminals and mails: wrapped, aligned, and kept within a number of lines, with what is left out said.
+
+/// A part of a text that may be shortened.
+struct TextPart {
+    var title: String?
+    var lines: [String]
+    /// How many of its lines stay whatever else is there, the one that says what was left out among them.
+    var least: Int
+    /// Goes on where the part before it ends, without an empty line.
+    var isJoined: Bool
+
+    init(_ title: String? = nil, _ lines: [String], least: Int, isJoined: Bool = false) {
+        self.title = title
+        self.lines = lines
+        self.least = max(least, 1)
+        self.isJoined = isJoined
+    }
+
+    fileprivate var titleLines: Int { title == nil ? 0 : 1 }
+
+    fileprivate func shown(_ count: Int) -> [String] {
+        let body = lines.count <= count ? lines : lines.prefix(count - 1) + ["  ... \(lines.count - count + 1) lines"]
+        return (title.map { [$0] } ?? []) + body
+    }
+}
+
+/// The parts that have lines, one after the other, in at most `limit` lines: where they do not fit, the earlier ones of `order` are the
+/// last to be shortened. Empty lines stand between the parts where there is room. The least of all parts together must fit.
+func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil) -> [String] {
+    let order = (order ?? Array(parts.indices)).filter { !parts[$0].lines.isEmpty }
+    var shown = parts.map { min($0.lines.count, $0.least) }
+    var room = limit - order.reduce(0) { $0 + parts[$1].titleLines + shown[$1] }
+    for index in order {
+        let more = min(parts[index].lines.count - shown[index], max(room, 0))
+        shown[index] += more
+        room -= more
+    }
+    let present = parts.indices.filter { !parts[$0].lines.isEmpty }
+    let isAiry = room >= present.dropFirst().count { !parts[$0].isJoined }
+    return present.flatMap { index in
+        (isAiry && index != present.first && !parts[index].isJoined ? [""] : []) + parts[index].shown(shown[index])
+    }
+}
+
+/// Words on lines of at most `width` columns; lines after the first begin with `indent`. A word longer than a line is cut into pieces.
+func wrap(_ text: String, width: Int, indent: String = "") -> [String] {
+    var lines: [String] = []
+    var line = ""
+    for word in text.split(whereSeparator: \.isWhitespace) {
+        var word = word
+        if !line.isEmpty, line.count + 1 + word.count <= width {
+            line += " " + word
+            continue
+        }
+        while true {
+            if !line.isEmpty { lines.append(line) }
+            let lead = lines.isEmpty ? "" : indent
+            let room = max(width - lead.count, 1)
+            line = lead + word.prefix(room)
+            word = word.dropFirst(room)
+            if word.isEmpty { break }
+        }
+    }
+    return line.isEmpty ? lines : lines + [line]
+}
+
+/// The text in one line, its control characters replaced, and cut where it is longer than `width`.
+func cut(_ text: String, to width: Int) -> String {
+    let line = printable(text)
+    if line.count <= width { return line }
+    return width > 0 ? line.prefix(width - 1) + "…" : ""
+}
+
+/// The text in one line, its middle left out where it is longer than `width`: a log line begins with its event, and often ends with what
+/// matters.
+func cutMiddle(_ text: String, to width: Int) -> String {
+    let line = printable(text)
+    guard line.count > width else { return line }
+    let head = width / 3
+    return line.prefix(head) + "…" + line.suffix(max(width - head - 1, 0))
+}
+
+/// Without control characters: what a log holds must not move the cursor.
+func printable(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var plain = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars { plain.append(isControl(scalar) ? "?" : scalar) }
+    return String(plain)
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || 0x7F...0x9F ~= scalar.value }
+
+/// Up to the end of the first sentence.
+func firstSentence(_ text: String) -> String {
+    text.firstRange(of: ". ").map { String(text[..<$0.lowerBound]) } ?? text
+}
+
+/// Rows with aligned columns, two spaces apart: the first to the left, numbers to the right.
+func table(_ rows: [[String]]) -> [String] {
+    let columns = rows.map(\.count).max() ?? 0
+    let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+    return rows.map { row in
+        let cells = zip(row, widths).enumerated().map { $0 == 0 ? padded($1.0, $1.1) : rightPadded($1.0, $1.1) }
+        return trimmed(cells.joined(separator: "  "))
+    }
+}
+
+func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 0)) }
+
+private func rightPadded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(width - text.count, 0)) + text }
+
+func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }

@@ -1,0 +1,138 @@
+/// The file that grows by a line with each finished cell, and can be read whatever ended the run.
+import Foundation
+import Glibc
+import Plan
+
+/// A result log that cannot be taken for what it is.
+package struct ResultLogError: Error, Hashable, Sendable, CustomStringConvertible {
+    package var path: String
+    /// From 1.
+    package var line: Int
+    package var reason: String
+
+    package var description: String { "\(path):\(line): \(reason)" }
+}
+
+/// JSON Lines, open for appending. Each line is one `write` on a descriptor that appends, so that a killed run leaves whole lines, but for
+/// the last of a full file system.
+package final class ResultLog: Sendable {
+    /// Bytes of the longest line, and of the largest log that is read.
+    static let longestLine = 4 << 20
+    static let largestLog = 256 << 20
+
+    private let path: String
+    private let descriptor: Int32
+
+    /// Opens the log, made where there is none. A cut last line is taken away, so that the next one stands alone. Throws `Environment`.
+    package init(path: String) throws {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure("opened", path) }
+        do { try dropCutLine() } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Throws `Environment` where the line could not be written whole.
+    package func append(_ line: ResultLine) throws { try append(line.jsonLine()) }
+
+    /// Appends a line as `jsonLine` makes it.
+    package func append(_ bytes: Data) throws {
+        let count = try bytes.withUnsafeBytes { bytes in
+            while true {
+                let count = write(descriptor, bytes.baseAddress, bytes.count)
+                if count >= 0 { return count }
+                if errno != EINTR { throw failure("written", path) }
+            }
+        }
+        guard count == bytes.count else {
+            throw Environment("\(path): cannot be written: expected room for \(bytes.count) bytes, found \(count); make room and run again")
+        }
+    }
+
+    /// The log's lines. A last line without its end was cut and is left out. Throws `Environment`, or `ResultLogError` at the first other
+    /// line that is no result.
+    package static func read(path: String) throws -> [ResultLine] {
+        let unreadable = Environment("\(path): cannot be read; expected the result log of a run")
+        guard let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int else { throw unreadable }
+        guard size <= largestLog else {
+            throw Environment("\(path): expected a result log of at most \(largestLog) bytes, found \(size)")
+        }
+        guard let data = FileManager.default.contents(atPath: path) else { throw unreadable }
+        return try lines(data, path: path)
+    }
+
+    static func lines(_ data: Data, path: String) throws -> [ResultLine] {
+        let decoder = JSONDecoder()
+        let whole = data.lastIndex(of: newline).map { data[...$0] } ?? Data()
+        return try whole.split(separator: newline, omittingEmptySubsequences: false).dropLast().enumerated().map { index, bytes in
+            func error(_ reason: String) -> ResultLogError { ResultLogError(path: path, line: index + 1, reason: reason) }
+            func otherFormat(_ format: Int) -> ResultLogError {
+                error("expected format \(ResultLine.currentFormat), found \(format); read it with the ackmatrix that wrote it")
+            }
+            guard bytes.count <= longestLine else { throw error("expected a line of at most \(longestLine) bytes, found \(bytes.count)") }
+            let line: ResultLine
+            do {
+                line = try decoder.decode(ResultLine.self, from: bytes)
+            } catch {
+                // A line of another format lacks keys; its format is what to tell.
+                if let head = try? decoder.decode(LineFormat.self, from: bytes), head.format != ResultLine.currentFormat {
+                    throw otherFormat(head.format)
+                }
+                throw ResultLogError(
+                    path: path, line: index + 1, reason: "expected a result as JSON, found \(shown(bytes)): \(summary(error))")
+            }
+            guard line.format == ResultLine.currentFormat else { throw otherFormat(line.format) }
+            return line
+        }
+    }
+
+    private func dropCutLine() throws {
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size >= 0 else { throw failure("read", path) }
+        var tail = [UInt8](repeating: 0, count: min(Int(size), Self.longestLine + 1))
+        guard pread(descriptor, &tail, tail.count, size - off_t(tail.count)) == tail.count else { throw failure("read", path) }
+        let cut = tail.count - (tail.lastIndex(of: newline).map { $0 + 1 } ?? 0)
+        guard cut <= Self.longestLine else {
+            throw Environment("\(path): expected a result log, found a last line of more than \(Self.longestLine) bytes; name another file")
+        }
+        guard cut == 0 || ftruncate(descriptor, size - off_t(cut)) == 0 else { throw failure("cut", path) }
+    }
+}
+
+private struct LineFormat: Decodable {
+    let format: Int
+}
+
+private let newline = UInt8(ascii: "\n")
+
+private func failure(_ what: String, _ path: String) -> Environment {
+    Environment("\(path): cannot be \(what): \(String(cString: strerror(errno)))")
+}
+
+/// The beginning of a line, without control characters: what a log holds must not move the cursor.
+private func shown(_ bytes: Data) -> String {
+    "'" + String(decoding: bytes.prefix(60).map { 0x20..<0x7F ~= $0 ? $0 : UInt8(ascii: "?") }, as: UTF8.self) + "'"
+}
+
+/// What is wrong with the JSON, in a few words.
+private func summary(_ error: any Error) -> String {
+    switch error {
+    case DecodingError.keyNotFound(let key, _): "'\(key.stringValue)' is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+        "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of another type"
+    default: "it is not JSON"
+    }
+}
+
+extension ResultLine {
+    /// The object with its line end: keys sorted, the same bytes for the same result.
+    package func jsonLine() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(self) + [newline]
+    }
+}

@@ -1,0 +1,67 @@
+/// A run of many cells: those of QEMU, then those of the engine, which QEMU's endings judge, and the canary.
+import EnginePeer
+import Foundation
+import Matrix
+import QEMUPeer
+
+package struct WholeRun: Sendable {
+    package var runner: CellRunner
+    /// The number of cells that run at once.
+    package let jobs: Int
+    /// The number of times that each cell runs.
+    package let rounds: Int
+    /// Where each cell has its folder while it runs.
+    package let folder: RunFolder
+    /// True if the traces of every engine cell are kept, not only of those with findings.
+    package var keepsAll = false
+    /// The options of the command that reproduces a cell, for the seed of its round.
+    package var options: @Sendable (UInt64) -> [String]
+
+    package init(
+        runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, options: @escaping @Sendable (UInt64) -> [String]
+    ) {
+        self.runner = runner
+        self.jobs = jobs
+        self.rounds = rounds
+        self.folder = folder
+        self.keepsAll = keepsAll
+        self.options = options
+    }
+
+    package enum Event: Sendable {
+        case qemu(MatrixRun.Progress)
+        case engineRoundBegan
+        case engine(EnginePool.Outcome)
+        case engineRoundEnded
+    }
+
+    /// Runs the cells and reports each event as it comes. The seed of the runner is that of the first round; each later round has the
+    /// next one.
+    package func run(_ cells: [Cell], report: (Event) throws -> Void) async throws {
+        let (qemuCells, engineCells) = (cells.filter { !$0.isEngine }, cells.filter(\.isEngine))
+        var witnesses = Witnesses(Array(runner.binaries.values))
+        try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run((0..<rounds).flatMap { _ in qemuCells }) {
+            if case .ended(let result, _) = $0 { witnesses.append(result) }
+            try report(.qemu($0))
+        }
+        guard !engineCells.isEmpty else { return }
+        var runner = runner
+        // The endings of tampered logs judge nothing.
+        if runner.tampering == nil { runner.witnesses = witnesses.endings }
+        for round in 0..<rounds {
+            runner.seed = self.runner.seed &+ UInt64(round)
+            var pool = EnginePool(runner: runner, threads: jobs, folder: folder)
+            pool.keepsAll = keepsAll
+            pool.options = options(runner.seed)
+            try report(.engineRoundBegan)
+            try await pool.run(engineCells) { try report(.engine($0)) }
+            try report(.engineRoundEnded)
+        }
+    }
+
+    /// Runs the canary on one of the cells, or on one of `others` where none of them fits.
+    package func canary(_ cells: [Cell], others: () throws -> [Cell]) async throws -> Canary {
+        let chosen = (cells.filter { !$0.isEngine } + cells.filter(\.isEngine)).filter(Canary.fits)
+        return try await Canary(chosen.isEmpty ? try others().filter(Canary.fits) : chosen, runner: runner, folder: folder)
+    }
+}

@@ -1,0 +1,72 @@
+/// A device script: the text that says what a mock device can do, how fast, and what happens to it when.
+///
+/// The grammar is documented in `harness/vfio/include/device_script.h`. One parser serves everybody: the shim
+/// inside QEMU, the engine's mock backend, and this type, which refuses a wrong script before any side is started.
+import CVFIOMock
+
+package struct DeviceScript: Hashable, Sendable {
+    /// The script as written.
+    package let text: String
+    /// The gates the script mentions, in order of first mention.
+    package let gates: [String]
+    /// Abilities as the device will report them.
+    package let hasPrecopy: Bool
+    package let hasP2P: Bool
+    package let hasReinit: Bool
+    /// The calls that its rules are on, by the names that scripts have for them.
+    package let calls: Set<String>
+
+    /// Why a script was refused.
+    package struct Refusal: Error, Hashable, CustomStringConvertible {
+        /// The file, or whatever name the caller gave.
+        package let file: String
+        /// 1-based; 0 when the script as a whole is meant.
+        package let line: Int
+        package let reason: String
+
+        package var description: String { "\(file):\(line): \(reason)" }
+    }
+
+    /// Parses a script; `file` is only for the refusal's text.
+    package init(_ text: String, file: String) throws(Refusal) {
+        var text = text
+        // The structs are some 15 KB: kept on the heap, once per parse.
+        let script = UnsafeMutablePointer<device_script>.allocate(capacity: 1)
+        defer { script.deallocate() }
+        var refusal = script_refusal()
+        let accepted = text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { chars in
+                // An empty string has no base address; the parser wants one even for 0 bytes.
+                chars.baseAddress.map { device_script_parse($0, chars.count, script, &refusal) }
+                    ?? device_script_parse("", 0, script, &refusal)
+            }
+        }
+        guard accepted else {
+            throw Refusal(file: file, line: Int(refusal.line), reason: string(refusal.reason))
+        }
+        self.text = text
+        self.hasPrecopy = script.pointee.precopy
+        self.hasP2P = script.pointee.p2p
+        self.hasReinit = script.pointee.reinit
+        // Read in place: the rules are too many to lie on a stack twice.
+        let ruleCount = Int(script.pointee.rule_count)
+        self.calls = withUnsafeBytes(of: &script.pointee.rules) { bytes in
+            (0..<ruleCount).reduce(into: []) { calls, number in
+                let rule = bytes.load(fromByteOffset: number * MemoryLayout<script_rule>.stride, as: script_rule.self)
+                if rule.trigger == TRIGGER_CALL { calls.insert(String(cString: device_call_name(rule.call))) }
+            }
+        }
+        let gateCount = Int(script.pointee.gate_count)
+        self.gates = withUnsafeBytes(of: &script.pointee.gates) { bytes in
+            (0..<gateCount).map { gate in
+                let name = bytes[(gate * Int(SCRIPT_NAME_SIZE))..<((gate + 1) * Int(SCRIPT_NAME_SIZE))]
+                return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+            }
+        }
+    }
+}
+
+/// The text of a C character array up to its NUL.
+private func string<Characters>(_ characters: Characters) -> String {
+    withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}

@@ -1,0 +1,168 @@
+/// What QEMU asks its VFIO devices for, in the order of its roles: the states of a source, the states of a destination, and that all devices
+/// are prepared before the first one changes (10.0.13, 11.1.3).
+import MigrationTrace
+
+struct DeviceArcs: Sendable {
+    enum Role: Sendable {
+        case source
+        case destination
+    }
+
+    private struct Device: Sendable {
+        let name: String
+        /// As QEMU assumes it; nil where it is not known.
+        var state: VFIOState? = .running
+        var asked: (state: VFIOState, recover: VFIOState)?
+        var hasChanged = false
+        /// It refused a state, and was reset.
+        var reset: Spot?
+        /// It was prepared for a change of the guest's state, as only a device with P2P is.
+        var wasPrepared = false
+    }
+
+    private let role: Role
+    private var devices: [Device] = []
+    private var last = 0
+    /// Abilities as QEMU found them when the device was plugged (11.1).
+    private var flags: [String: UInt64] = [:]
+    /// The round of callbacks in progress: the guest's new state, and the first device that changed.
+    private var round: (running: Bool, changed: Spot?)?
+
+    init(_ role: Role) { self.role = role }
+
+    /// Devices that refused a state, and were reset, since the migration began.
+    var resets: [(device: String, spot: Spot)] { devices.compactMap { device in device.reset.map { (device.name, $0) } } }
+
+    /// The state of each device, as QEMU knows it; nil where it is not known.
+    var states: [(device: String, state: VFIOState?)] { devices.map { ($0.name, $0.state) } }
+
+    mutating func found(_ name: String, flags: UInt64) { if self.flags.count < SourceDevices.most { self.flags[name] = flags } }
+
+    /// By its abilities; where no line tells those, by how it was taken through a change of the guest's state.
+    func lacksP2P(_ name: String) -> Bool {
+        if let flags = flags[name] { return flags & 2 == 0 }
+        return devices.contains { $0.name == name && $0.hasChanged && !$0.wasPrepared }
+    }
+
+    /// A migration begins: what the devices are stays.
+    mutating func begin() {
+        for index in devices.indices { devices[index].reset = nil }
+    }
+
+    private mutating func index(_ name: String) -> Int? {
+        if last < devices.count, devices[last].name == name { return last }
+        if let found = devices.firstIndex(where: { $0.name == name }) {
+            last = found
+            return found
+        }
+        guard devices.count < SourceDevices.most else { return nil }
+        devices.append(Device(name: name))
+        last = devices.count - 1
+        return last
+    }
+
+    mutating func asks(_ name: String, _ state: VFIOState, recover: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        // No line told that the last one was done: it failed, and the device was reset or recovered.
+        if let asked = devices[index].asked, asked.state != devices[index].state { devices[index].state = nil }
+        let from = devices[index].state
+        if !isLegal(from, state, recover) {
+            let known = from.map { " in \($0.rawValue)" } ?? ""
+            let legal = VFIOState.allCases.flatMap { to in
+                VFIOState.allCases.filter { isLegal(from, to, $0) }.map { "\(to.rawValue) (recover \($0.rawValue))" }
+            }
+            breaches.report(
+                .qemuDeviceState, device: name, at: spot,
+                found: "the \(role) asked a device\(known) for \(state.rawValue), recover state \(recover.rawValue)",
+                legal: legal.joined(separator: ", "))
+        }
+        devices[index].asked = (state, recover)
+    }
+
+    private func isLegal(_ from: VFIOState?, _ to: VFIOState, _ recover: VFIOState) -> Bool {
+        func isIn(_ states: VFIOState...) -> Bool { from.map(states.contains) ?? true }
+        switch (to, recover) {
+        // No release does so: a loaded device that refuses to run is left as it is, so that the load can fail.
+        case (.runningP2P, .resuming), (.running, .resuming), (.running, .runningP2P): return role == .destination && isIn(recover)
+        case (.preCopy, .running): return role == .source && isIn(.running)
+        case (.preCopyP2P, .error): return role == .source && isIn(.preCopy)
+        case (.runningP2P, .error): return isIn(.running, .runningP2P, .stop, .stopCopy, .resuming, .preCopyP2P)
+        case (.stopCopy, .error): return role == .source && isIn(.preCopy, .preCopyP2P)
+        case (.stopCopy, .stop): return role == .source
+        case (.stop, .error): return true
+        case (.running, .error): return true
+        case (.resuming, _): return role == .destination && (from == nil || from == recover)
+        default: return false
+        }
+    }
+
+    mutating func did(_ name: String, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        // Where nothing is left to recover to, or that is refused too, QEMU resets the device, which then runs.
+        let isReset = devices[index].asked.map { $0.recover != .running && state == .running && $0.state != .running } ?? false
+        if isReset {
+            devices[index].reset = devices[index].reset ?? spot
+        } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {
+            breaches.report(
+                .qemuDeviceState, device: name, at: spot,
+                found: "the device's state is \(state.rawValue), but \(asked.state.rawValue) was asked for",
+                legal: "\(asked.state.rawValue), or \(asked.recover == .error ? "RUNNING" : asked.recover.rawValue) after a failure")
+        }
+        devices[index].state = state
+    }
+
+    mutating func prepared(_ name: String, running: Bool, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        devices[index].wasPrepared = true
+        called(index, state, at: spot, &breaches)
+        if let round, round.running == running, let changed = round.changed, !devices[index].hasChanged {
+            breaches.report(
+                .callbackOrder, device: name, at: spot, with: [changed.place],
+                found: "the device was prepared after another had changed already",
+                legal: "vfio_vmstate_change_prepare of every device first")
+        } else if round?.running != running || round?.changed != nil {
+            begin(running)
+        }
+    }
+
+    mutating func changed(_ name: String, running: Bool, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        called(index, state, at: spot, &breaches)
+        if round?.running != running || devices[index].hasChanged { begin(running) }
+        if round?.changed == nil { round?.changed = spot }
+        devices[index].hasChanged = true
+    }
+
+    private mutating func begin(_ running: Bool) {
+        round = (running, nil)
+        for index in devices.indices { devices[index].hasChanged = false }
+    }
+
+    /// The end of a callback names the state it asked for.
+    private mutating func called(_ index: Int, _ state: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let asked = devices[index].asked, asked.state != state else { return }
+        breaches.report(
+            .qemuDeviceState, device: devices[index].name, at: spot,
+            found: "the callback names \(state.rawValue), but \(asked.state.rawValue) was asked for",
+            legal: "device state \(asked.state.rawValue)")
+    }
+
+    /// A new device, or one of a new process.
+    mutating func realized(_ name: String) { devices.removeAll { $0.name == name } }
+
+    /// Lines are missing.
+    mutating func lose() {
+        for index in devices.indices {
+            devices[index].state = nil
+            devices[index].asked = nil
+        }
+        round = nil
+    }
+
+    /// Another process writes from here on.
+    mutating func restart() {
+        devices = []
+        flags = [:]
+        round = nil
+    }
+}

@@ -1,0 +1,229 @@
+/// The mock devices of one host, by the kernel's rules: states that are next to each other, sessions, and what a session allows.
+import MigrationTrace
+
+struct DeviceStreams: Sendable {
+    struct Device: Sendable {
+        let name: String
+        /// 1 stop-copy, 2 P2P, 4 pre-copy; nil where the device's beginning was not seen.
+        var flags: UInt64?
+        var state: VFIOState?
+        /// nil: none; a session whose beginning was not seen is not known of.
+        var session: SessionPurpose?
+        var knowsSession = false
+        /// Read or written in the last session; nil where lines are missing.
+        var sessionBytes: UInt64?
+        /// A REINIT that no query has reported yet.
+        var unreportedReinit: Spot?
+        /// Reset while a session was on.
+        var reset: Spot?
+        /// There was a session.
+        var hadSession = false
+        /// The last state it was asked for was refused.
+        var hasRefused = false
+        /// Reset after that, in a migration: by QEMU, not by the guest.
+        var resetForRefusal: Spot?
+        /// Bytes written when the initial bytes were complete, of each round.
+        var loadedInitial: [(bytes: UInt64, place: Place)] = []
+        var holds: [(gate: String, place: Place)] = []
+    }
+
+    private(set) var all: [Device] = []
+    private(set) var isPresent = false
+    private var last = 0
+
+    private mutating func index(_ name: String) -> Int? {
+        if last < all.count, all[last].name == name { return last }
+        if let found = all.firstIndex(where: { $0.name == name }) {
+            last = found
+            return found
+        }
+        guard all.count < SourceDevices.most else { return nil }
+        all.append(Device(name: name))
+        last = all.count - 1
+        return last
+    }
+
+    func device(_ name: String) -> Device? { all.first { $0.name == name } }
+
+    mutating func take(_ event: Event, at spot: Spot, _ breaches: inout Breaches) {
+        isPresent = true
+        switch event {
+        case .devicePrecopyInfo(let info): queried(info, at: spot, &breaches)
+        case .deviceRead(let name, _, let result): moved(name, result, .saving, at: spot, &breaches)
+        case .deviceWrite(let name, _, let result): moved(name, result, .resuming, at: spot, &breaches)
+        case .deviceOpen(let name, let flags, _):
+            guard let index = index(name) else { return }
+            all[index].flags = flags
+            all[index].state = .running
+            all[index].session = nil
+            all[index].knowsSession = true
+        case .deviceState(let name, let from, let to): entered(name, from, to, at: spot, &breaches)
+        case .deviceCall(let name, "set-state", let result):
+            guard let index = index(name) else { return }
+            all[index].hasRefused = result < 0
+        case .deviceLoaded(let name, .initial, _, let total):
+            guard let index = index(name), all[index].loadedInitial.count < SourceSide.mostPlaces else { return }
+            all[index].loadedInitial.append((total, spot.place))
+        case .deviceSessionBegin(let name, let purpose, _): began(name, purpose, at: spot, &breaches)
+        case .deviceSessionEnd(let name, _): ended(name, at: spot, &breaches)
+        case .deviceReset(let name, let from):
+            guard let index = index(name) else { return }
+            check(index, isIn: from, at: spot, &breaches)
+            if all[index].session == .saving { all[index].reset = spot }
+            if all[index].hasRefused, all[index].hadSession { all[index].resetForRefusal = spot }
+            all[index].hasRefused = false
+            all[index].state = .running
+            all[index].unreportedReinit = nil
+        case .deviceInjected(let name, _, "reinit", _):
+            guard let index = index(name) else { return }
+            all[index].unreportedReinit = spot
+        case .deviceHoldBegin(let name, let gate):
+            guard let index = index(name), all[index].holds.count < 64 else { return }
+            all[index].holds.append((gate, spot.place))
+        case .deviceHoldEnd(let name, let gate):
+            guard let index = index(name), let hold = all[index].holds.firstIndex(where: { $0.gate == gate }) else { return }
+            all[index].holds.remove(at: hold)
+        default: break
+        }
+    }
+
+    // MARK: States
+
+    private mutating func check(_ index: Int, isIn from: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let state = all[index].state, state != from else { return }
+        breaches.report(
+            .deviceState, device: all[index].name, at: spot, found: "the device leaves \(from.rawValue), but it was in \(state.rawValue)",
+            legal: "from \(state.rawValue)")
+    }
+
+    private mutating func entered(_ name: String, _ from: VFIOState, _ to: VFIOState, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        check(index, isIn: from, at: spot, &breaches)
+        if to != .error, !neighbours(of: from, flags: all[index].flags).contains(to) {
+            let legal = neighbours(of: from, flags: all[index].flags).map(\.rawValue).joined(separator: ", ")
+            breaches.report(
+                .deviceState, device: name, at: spot, found: "the device went from \(from.rawValue) to \(to.rawValue)",
+                legal: legal.isEmpty ? "only a reset leaves \(from.rawValue)" : "from \(from.rawValue): \(legal)")
+        }
+        all[index].state = to
+    }
+
+    // MARK: Sessions
+
+    private mutating func began(_ name: String, _ purpose: SessionPurpose, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        if let state = all[index].state, purpose != session(of: state) {
+            breaches.report(
+                .deviceSession, device: name, at: spot, found: "a \(purpose.rawValue) session began in \(state.rawValue)",
+                legal: session(of: state).map { "a \($0.rawValue) session" } ?? "no session")
+        } else if all[index].knowsSession, let open = all[index].session {
+            breaches.report(
+                .deviceSession, device: name, at: spot, found: "a \(purpose.rawValue) session began while a \(open.rawValue) one was on",
+                legal: "device_session_end before it")
+        }
+        all[index].session = purpose
+        all[index].hadSession = true
+        all[index].knowsSession = true
+        all[index].sessionBytes = 0
+        all[index].unreportedReinit = nil
+    }
+
+    private mutating func ended(_ name: String, at spot: Spot, _ breaches: inout Breaches) {
+        guard let index = index(name) else { return }
+        if all[index].knowsSession, let open = all[index].session, let state = all[index].state, session(of: state) == open {
+            breaches.report(
+                .deviceSession, device: name, at: spot, found: "the \(open.rawValue) session ended in \(state.rawValue)",
+                legal: "its end when the device leaves the states of the session")
+        } else if all[index].knowsSession, all[index].session == nil {
+            breaches.report(.deviceSession, device: name, at: spot, found: "a session ended, but none was on", legal: "no end")
+        }
+        all[index].session = nil
+        all[index].knowsSession = true
+    }
+
+    private mutating func moved(_ name: String, _ result: Int64, _ purpose: SessionPurpose, at spot: Spot, _ breaches: inout Breaches) {
+        guard result >= 0, let index = index(name), let state = all[index].state else { return }
+        all[index].sessionBytes = all[index].sessionBytes.map { $0 &+ UInt64(result) }
+        let isOpen = !all[index].knowsSession || all[index].session == purpose
+        guard session(of: state) != purpose || !isOpen else { return }
+        let word = purpose == .saving ? "read" : "written"
+        breaches.report(
+            .deviceSession, device: name, at: spot,
+            found: "\(result) bytes were \(word) in \(state.rawValue) without a \(purpose.rawValue) session",
+            legal: purpose == .saving ? "reads in PRE_COPY, PRE_COPY_P2P and STOP_COPY" : "writes in RESUMING")
+    }
+
+    private mutating func queried(_ info: DevicePrecopyInfo, at spot: Spot, _ breaches: inout Breaches) {
+        guard info.result == 0, let index = index(info.device) else { return }
+        if info.reinit { all[index].unreportedReinit = nil }
+        guard let state = all[index].state, state != .preCopy, state != .preCopyP2P else { return }
+        breaches.report(
+            .deviceSession, device: info.device, at: spot, found: "a precopy query succeeded in \(state.rawValue)",
+            legal: "EINVAL outside PRE_COPY and PRE_COPY_P2P")
+    }
+
+    /// Lines are missing.
+    mutating func lose() {
+        for index in all.indices {
+            all[index].state = nil
+            all[index].knowsSession = false
+            all[index].sessionBytes = nil
+            all[index].unreportedReinit = nil
+            all[index].holds = []
+        }
+    }
+}
+
+private func session(of state: VFIOState) -> SessionPurpose? {
+    switch state {
+    case .preCopy, .preCopyP2P, .stopCopy: .saving
+    case .resuming: .resuming
+    default: nil
+    }
+}
+
+private func exists(_ state: VFIOState, _ flags: UInt64) -> Bool {
+    switch state {
+    case .stop, .running, .stopCopy, .resuming: true
+    case .runningP2P: flags & 2 != 0
+    case .preCopy: flags & 4 != 0
+    case .preCopyP2P: flags & 6 == 6
+    case .error, .unknown: false
+    }
+}
+
+/// The first step from one state towards another with all abilities; nil where there is no way.
+private func firstStep(_ from: VFIOState, _ to: VFIOState) -> VFIOState? {
+    switch (from, to) {
+    case (_, .error), (_, .unknown), (.error, _), (.unknown, _): nil
+    case (from, from): from
+    case (.stop, .stopCopy), (.stop, .resuming): to
+    case (.stop, _): .runningP2P
+    case (.running, .preCopy): .preCopy
+    case (.running, _): .runningP2P
+    case (.stopCopy, .preCopy), (.stopCopy, .preCopyP2P): nil
+    case (.stopCopy, _), (.resuming, _): .stop
+    case (.runningP2P, .running), (.runningP2P, .preCopy): .running
+    case (.runningP2P, .preCopyP2P): .preCopyP2P
+    case (.runningP2P, _): .stop
+    case (.preCopy, .stopCopy), (.preCopy, .preCopyP2P): .preCopyP2P
+    case (.preCopy, _): .running
+    case (.preCopyP2P, .preCopy): .preCopy
+    case (.preCopyP2P, .stopCopy): .stopCopy
+    case (.preCopyP2P, _): .runningP2P
+    }
+}
+
+/// The states one step away; steps to states the device lacks are looked through. With unknown abilities, those of every device.
+private func neighbours(of from: VFIOState, flags: UInt64?) -> [VFIOState] {
+    guard let flags else {
+        return VFIOState.allCases.filter { to in [1, 3, 5, 7].contains { neighbours(of: from, flags: $0).contains(to) } }
+    }
+    var found: [VFIOState] = []
+    for to in VFIOState.allCases where exists(to, flags) && to != from {
+        var step = firstStep(from, to)
+        while let next = step, !exists(next, flags) { step = firstStep(next, to) }
+        if let step, step != from, !found.contains(step) { found.append(step) }
+    }
+    return found
+}

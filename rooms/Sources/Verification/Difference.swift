@@ -1,0 +1,191 @@
+/// What differs between two runs of one cell: verdict, counts, broken rules, and the order of protocol events.
+///
+/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see `ProtocolVocabulary`.
+
+/// A place where a thread did something else than expected.
+package struct OrderDifference: Hashable, Sendable {
+    /// Steps of context.
+    package static let context = 3
+
+    package let thread: ProtocolThread
+    /// Of the expected steps the first that is concerned, from 1; one more than there are where steps were added at the end.
+    package let position: Int
+    /// The last steps before it, which both have.
+    package let before: [ProtocolStep]
+    /// What is missing, and what is there instead; one of them may be empty.
+    package let expected: [ProtocolStep]
+    package let found: [ProtocolStep]
+}
+
+package enum Difference: Hashable, Sendable {
+    /// How it ended, a refusal in its own words.
+    case ending(expected: String, found: String)
+    /// Requests, approvals and the like, by device where they are.
+    case count(String, expected: String, found: String)
+    /// Ids of rules that only one of the two broke.
+    case rules(onlyExpected: [String], onlyFound: [String])
+    case order(OrderDifference)
+    /// Steps beyond those that are kept, or a leg that only one of the two has.
+    case extent(String)
+
+    /// What an entry in the list of known differences must name to explain it: `ending`, the name of a count, ids of rules, names of events.
+    package var subjects: Set<String> {
+        switch self {
+        case .ending: ["ending"]
+        case .count(let what, _, _): [what]
+        case .rules(let expected, let found): Set(expected + found)
+        case .order(let order): Set((order.expected + order.found).map(\.event))
+        case .extent: ["extent"]
+        }
+    }
+
+    /// In one line.
+    package var summary: String {
+        switch self {
+        case .ending(let expected, let found): "ending: expected \(expected), found \(found)"
+        case .count(let what, let expected, let found): "\(what): expected \(expected), found \(found)"
+        case .rules(let expected, let found):
+            "broken rules: "
+                + [("only expected", expected), ("only found", found)].filter { !$0.1.isEmpty }
+                .map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
+        case .order(let order):
+            "\(order.thread), step \(order.position): expected \(Self.first(order.expected)), found \(Self.first(order.found))"
+        case .extent(let text): text
+        }
+    }
+
+    /// For a reader, several lines: an order with what came before it.
+    package var description: [String] {
+        guard case .order(let order) = self else { return [summary] }
+        var lines = ["\(order.thread), step \(order.position):"]
+        lines += order.before.map { "      \($0.text)" }
+        lines += Self.listed(order.expected, "expected ")
+        lines += Self.listed(order.found, "found    ")
+        return lines
+    }
+
+    /// Steps of a long difference that are printed.
+    private static let mostListed = 8
+
+    private static func first(_ steps: [ProtocolStep]) -> String {
+        guard let first = steps.first else { return "nothing" }
+        return "'\(first.text)'" + (steps.count > 1 ? " and \(steps.count - 1) more" : "")
+    }
+
+    private static func listed(_ steps: [ProtocolStep], _ word: String) -> [String] {
+        if steps.isEmpty { return ["    \(word) nothing"] }
+        let more = steps.count - mostListed
+        return steps.prefix(mostListed).map { "    \(word) \($0.text)   [\($0.place)]" }
+            + (more > 0 ? ["    \(word) ... \(more) more"] : [])
+    }
+}
+
+extension ProtocolSequence {
+    /// Where this differs from what is expected, thread by thread. `isOpenEnded`: both were broken off in the midst of rounds that never end,
+    /// each after as many as there was time for; what one has more must be of the same kinds as what both have.
+    package func differences(from expected: ProtocolSequence, isOpenEnded: Bool = false) -> [Difference] {
+        let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
+        let cut = isOpenEnded ? [] : self.cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }
+        return cut.map { .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared") }
+            + threads.flatMap { thread in
+                hunks(thread, expected.threads[thread] ?? [], self.threads[thread] ?? [], isOpenEnded: isOpenEnded).map(Difference.order)
+            }
+    }
+}
+
+extension ProtocolSequence {
+    /// Without what chance decides: the ACKs that the source counts, where their number is not compared, but never an underflow; and how far
+    /// devices come in their iterations, where `iterates` is false.
+    package func comparing(_ counts: Set<String>, iterates: Bool = true) -> ProtocolSequence {
+        var sequence = self
+        if !counts.contains("acks-counted") { sequence.threads = threads.mapValues { $0.filter { $0.text != countedAckStep } } }
+        if !iterates { sequence.threads = sequence.threads.filter { !$0.key.role.isOfIterations } }
+        return sequence
+    }
+}
+
+extension ProtocolThread.Role {
+    fileprivate var isOfIterations: Bool { if case .iteration = self { true } else { false } }
+}
+
+private let countedAckStep = "source_return_path_thread_switchover_acked"
+
+/// Comparisons that a whole alignment may need; beyond it the first place where two threads part is all that is said.
+private let mostComparisons = 1 << 24
+
+private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found: [ProtocolStep], isOpenEnded: Bool) -> [OrderDifference] {
+    var start = 0
+    while start < min(expected.count, found.count), expected[start] == found[start] { start += 1 }
+    if start == expected.count, start == found.count { return [] }
+    if isOpenEnded, start == min(expected.count, found.count), start > 0 {
+        let common = Set(expected[..<start])
+        let rest = expected.count > found.count ? expected[start...] : found[start...]
+        if rest.allSatisfy(common.contains) { return [] }
+    }
+    func hunk(_ removed: Range<Int>, _ inserted: Range<Int>) -> OrderDifference {
+        OrderDifference(
+            thread: thread, position: removed.lowerBound + 1,
+            before: Array(expected[max(removed.lowerBound - OrderDifference.context, 0)..<removed.lowerBound]),
+            expected: Array(expected[removed]), found: Array(found[inserted]))
+    }
+    guard (expected.count - start) * (found.count - start) <= mostComparisons else {
+        return [hunk(start..<expected.count, start..<found.count)]
+    }
+    var (removed, inserted): (Set<Int>, Set<Int>) = ([], [])
+    for change in found[start...].map(\.self).difference(from: expected[start...].map(\.self)) {
+        switch change {
+        case .remove(let offset, _, _): removed.insert(start + offset)
+        case .insert(let offset, _, _): inserted.insert(start + offset)
+        }
+    }
+    var hunks: [OrderDifference] = []
+    var (at, to) = (start, start)
+    while at < expected.count || to < found.count {
+        let (fromAt, fromTo) = (at, to)
+        while removed.contains(at) { at += 1 }
+        while inserted.contains(to) { to += 1 }
+        if at > fromAt || to > fromTo {
+            hunks.append(hunk(fromAt..<at, fromTo..<to))
+        } else {
+            at += 1
+            to += 1
+        }
+    }
+    return hunks
+}
+
+extension Judgement {
+    /// What differs in verdict, counts and broken rules. `counts`: names of those that are compared, where chance decides others.
+    package func differences(from expected: Judgement, counts: Set<String> = Handshake.comparedCounts) -> [Difference] {
+        var found: [Difference] = []
+        if verdict != expected.verdict {
+            found.append(.ending(expected: "\(expected.verdict.rawValue) (\(expected.reason))", found: "\(verdict.rawValue) (\(reason))"))
+        }
+        for (count, other) in zip(handshake.counts, expected.handshake.counts)
+        where counts.contains(count.name) && count.value != other.value {
+            found.append(.count(count.name, expected: other.value, found: count.value))
+        }
+        let (ours, theirs) = (Set(broken), Set(expected.broken))
+        if ours != theirs {
+            found.append(.rules(onlyExpected: theirs.subtracting(ours).sorted(), onlyFound: ours.subtracting(theirs).sorted()))
+        }
+        return found
+    }
+}
+
+extension Handshake {
+    package static let comparedCounts: Set<String> = ["requests", "counted-in", "approvals", "acks-sent", "acks-counted"]
+
+    /// Who requested, who was counted in, who approved, and how many ACKs there were; texts, equal where the counts are.
+    package var counts: [(name: String, value: String)] {
+        func text(_ counts: [String: Int], unnamed: Int = 0) -> String {
+            let parts =
+                counts.filter { $0.value > 0 }.map { "\($0.key) x\($0.value)" }.sorted() + (unnamed > 0 ? ["\(unnamed) unnamed"] : [])
+            return parts.isEmpty ? "none" : parts.joined(separator: ", ")
+        }
+        return [
+            ("requests", text(requests)), ("counted-in", text(countedIn, unnamed: unnamedCountedIn)), ("approvals", text(approvals)),
+            ("acks-sent", "\(acksSent)"), ("acks-counted", "\(acksCounted)"),
+        ]
+    }
+}

@@ -1,0 +1,287 @@
+/// How the migration ended: from the final statuses and from which guests run; and what is wrong with that end.
+import MigrationTrace
+
+struct Ending {
+    let sides: Verifier.Sides
+    let source: SourceSide
+    let destination: DestinationSide
+    let wait: Wait
+    /// Its process is gone.
+    let sourceProcess: SourceProcessEnd?
+    let destinationWasKilled: Bool
+    /// What was proved before the wait was broken off from outside.
+    let brokenOff: (verdict: Verdict, proof: String, at: Spot)?
+
+    private(set) var verdict = Verdict.undecided
+    private(set) var reason = ""
+    private(set) var findings: [Finding] = []
+
+    init(
+        sides: Verifier.Sides, source: SourceSide, destination: DestinationSide, wait: Wait, sourceProcess: SourceProcessEnd?,
+        destinationWasKilled: Bool,
+        brokenOff: (verdict: Verdict, proof: String, at: Spot)?
+    ) {
+        self.sides = sides
+        self.source = source
+        self.destination = destination
+        self.wait = wait
+        self.sourceProcess = sourceProcess
+        self.destinationWasKilled = destinationWasKilled
+        self.brokenOff = brokenOff
+        switch sides {
+        case .destination: judgeDestination()
+        case .source, .both: judgeSource()
+        }
+    }
+
+    // MARK: Guests
+
+    /// Whether the source's guest runs. Where run states are not logged, by what a failed source does (10.0 to 11.1): it runs
+    /// on, unless it was stopped before, or its disks could not be activated again.
+    private var sourceRuns: Bool {
+        if let runs = source.guest.runs, source.guest.isTraced || source.status.final != .completed { return runs }
+        guard source.status.final != .completed else { return false }
+        if let state = source.guest.globalState { return state == RunState.running.rawValue && source.blocksActivated }
+        return source.switchover.decision == nil || source.switchover.decision?.guestRan != false
+    }
+
+    /// It is stopped because somebody stopped it.
+    private var sourceIsKept: Bool {
+        source.guest.isPausedByChoice || source.guest.wasPausedBefore
+            || source.guest.globalState.map { $0 != RunState.running.rawValue } == true
+    }
+
+    private var destinationRuns: Bool {
+        if destinationWasKilled { return false }
+        if let runs = destination.guest.runs { return runs }
+        // A device's callbacks would have said so.
+        guard destination.devices.isEmpty else { return false }
+        return destination.status.final == .completed && destination.guest.globalState == RunState.running.rawValue
+    }
+
+    private var destinationLoadedAll: Bool {
+        destination.status.final == .completed || destination.hasTakenOver || destination.status.status == .colo
+    }
+
+    // MARK: The source has its say
+
+    private mutating func judgeSource() {
+        // What was told and not done is handed over to nobody.
+        if let runs = source.runsAfterHandover, sides == .source || destination.hasTakenOver {
+            findings.append(
+                Finding(
+                    rule: .resumesOnFailure, found: "the source's guest runs again though the destination was told to run it",
+                    places: [runs.place, source.runWasSent].compactMap { $0 }, lastGood: runs.lastGood, legal: "a stopped guest"))
+        }
+        if let brokenOff, source.status.final != nil {
+            findings.append(
+                Finding(
+                    rule: brokenOff.verdict == .doesNotConverge ? .converges : .ends,
+                    found: "until it was broken off from outside: \(brokenOff.proof)",
+                    places: [brokenOff.at.place, source.ending?.place].compactMap { $0 }, legal: "an end without help from outside"))
+        }
+        switch source.status.status {
+        case .postcopyPaused?: return judgePaused()
+        case .colo?:
+            verdict = .replicates
+            reason = "the source has entered COLO at \(source.arrival.map(\.place.description) ?? "its end")"
+            return
+        default: break
+        }
+        guard let ending = source.ending, let final = source.status.final else {
+            if let sourceProcess { return judgeGone(sourceProcess) }
+            return judgeUnfinished()
+        }
+        let closing = "the source \(said(final)) at \(ending.place)"
+        if let brokenOff, final != .completed, source.switchover.decision == nil {
+            verdict = brokenOff.verdict
+            reason = "\(brokenOff.proof); it was broken off: \(closing)"
+        } else {
+            final == .completed ? judgeCompleted(ending, closing) : judgeFailed(ending, closing)
+        }
+    }
+
+    private func said(_ status: MigrationStatus) -> String {
+        switch status {
+        case .failed: source.error.map { "failed ('\($0.text)', \($0.place))" } ?? "failed"
+        case .cancelled: "was cancelled"
+        default: status.rawValue
+        }
+    }
+
+    /// The source's process ended before its migration: whoever has the guest then, it is not the source.
+    private mutating func judgeGone(_ end: SourceProcessEnd) {
+        reason = "the source's process " + (end == .killed ? "was killed" : "ended by itself")
+        if sides == .both, destination.status.final == .completed {
+            verdict = .completed
+            reason += ", and the destination completed at \(destination.ending!.place)" + (destinationRuns ? "" : ", paused")
+            return
+        }
+        verdict = .noGuest
+        reason += ", its guest with it, and no other runs"
+        // Who kills it takes the guest's life; a source that ends by itself does it to a guest that ran.
+        guard end == .byItself, let last = source.last else { return }
+        findings.append(
+            Finding(
+                rule: .aGuest, found: reason, places: [last.place], lastGood: .init(event: last.event.line, place: last.place),
+                legal: "a source whose guest runs on"))
+    }
+
+    /// The source waits to be recovered, and keeps what the destination lacks.
+    private mutating func judgePaused() {
+        let arrival = source.arrival ?? Spot(place: source.last!.place, event: source.last!.event)
+        let paused = "postcopy is paused at \(arrival.place)\(source.error.map { " ('\($0.text)', \($0.place))" } ?? "")"
+        guard sides == .both else { return rest(.paused, paused) }
+        switch (destination.status.final, destination.status.status) {
+        case _ where destinationWasKilled:
+            rest(
+                .noGuest,
+                paused + ", and the destination, which \(destination.hasTakenOver ? "ran" : "had not taken over") the guest, was killed")
+            noGuest(arrival)
+        case _ where destination.failedLoad != nil || destination.status.final == .failed:
+            rest(.noGuest, paused + ", and the destination failed\(destination.error.map { " ('\($0.text)')" } ?? "")")
+            noGuest(arrival)
+        case (_, .postcopyPaused?): rest(.paused, paused + ", and the destination runs the guest and waits for it")
+        default:
+            let owed = "the destination owes its pause"
+            reason = paused + ", but \(owed)"
+            stops(destination.last ?? (arrival.event, Place(stream: .destination, line: 0)), destination.isCut, [arrival.place], owed)
+        }
+    }
+
+    private mutating func rest(_ verdict: Verdict, _ reason: String) {
+        self.verdict = verdict
+        self.reason = reason
+    }
+
+    private mutating func judgeUnfinished() {
+        switch wait {
+        case .proved(let verdict, let proof):
+            self.verdict = verdict
+            reason = proof
+            findings.append(
+                Finding(
+                    rule: verdict == .doesNotConverge ? .converges : .ends, found: proof,
+                    places: [source.last?.place, destinationPlace].compactMap { $0 },
+                    legal: verdict == .doesNotConverge ? "fewer bytes pending, or a larger threshold" : "the message that it waits for"))
+        case .open(let owed):
+            reason =
+                sides == .both && destination.status.final == .completed
+                ? "the destination completed at \(destination.ending!.place), but the source's log ends before: \(owed)" : owed
+            var others = [Place?]()
+            if destination.status.final != nil { others.append(destination.ending?.place) }
+            stops(source.last, source.isCut, others, owed)
+        }
+    }
+
+    private var destinationPlace: Place? { sides == .both ? destination.last?.place : nil }
+
+    private mutating func stops(_ last: (event: Event, place: Place)?, _ isCut: Bool, _ others: [Place?], _ owed: String) {
+        let place = last?.place ?? Place(stream: sides == .destination ? .destination : .source, line: 0)
+        findings.append(
+            Finding(
+                rule: .truncated, found: isCut ? "the log ends within a line, with no final status" : "the log ends with no final status",
+                places: [place] + others.compactMap { $0 }, lastGood: last.map { .init(event: $0.event.line, place: $0.place) },
+                legal: "more of it: \(owed)"))
+    }
+
+    private mutating func judgeCompleted(_ ending: Spot, _ closing: String) {
+        verdict = .completed
+        reason = closing
+        guard sides == .both, !source.isSnapshot else { return }
+        switch destination.status.final {
+        case .completed?:
+            if source.guest.isTraced, sourceRuns, destinationRuns {
+                twoGuests(closing + ", and its guest runs, as the destination's does", ending)
+            } else if !destinationRuns, destination.guest.globalState == RunState.running.rawValue {
+                reason += ", the destination is complete and paused"
+            }
+        case .some:
+            verdict = .noGuest
+            reason = closing + ", but the destination failed\(destination.error.map { " ('\($0.text)')" } ?? "")"
+            noGuest(ending)
+        case nil:
+            verdict = .undecided
+            let owed = "the destination owes the end of its load"
+            reason = closing + ", but \(owed)"
+            stops(destination.last ?? (ending.event, Place(stream: .destination, line: 0)), destination.isCut, [ending.place], owed)
+        }
+    }
+
+    private mutating func judgeFailed(_ ending: Spot, _ closing: String) {
+        let isLoaded = sides == .both && destinationLoadedAll && !destinationWasKilled
+        switch (sourceRuns, isLoaded) {
+        case (true, true) where destinationRuns:
+            twoGuests(closing + " and runs its guest, and the destination completed and runs it too", ending)
+        case (true, true):
+            verdict = .wouldRunTwoGuests
+            reason = closing + " and runs its guest; the destination is complete and paused"
+            oneGuest(ending)
+        case (true, false):
+            verdict = .failed
+            reason = closing
+        case (false, _) where isLoaded && destinationRuns:
+            verdict = .completed
+            reason = closing + " after the destination took the guest over, and the destination runs it"
+        case (false, _) where sourceIsKept:
+            verdict = .failed
+            reason = closing + ", and keeps its guest, which was stopped before"
+        case (false, _) where !source.isCleanedUp && ending.event == .migrateSetState(.failed) && !source.status.has(reached: .failing):
+            // Up to 10.2 the status comes before the guest is started again.
+            let owed = "the source owes the start of its guest"
+            reason = closing + ", but \(owed)"
+            stops(source.last, source.isCut, [], owed)
+        case (false, _):
+            verdict = .noGuest
+            reason = closing + ", but does not run its guest, and no other does"
+            noGuest(ending)
+            findings.append(
+                Finding(
+                    rule: .resumesOnFailure, found: "the source failed, and its guest, which ran before, does not run",
+                    places: [ending.place, source.guest.place].compactMap { $0 }, lastGood: ending.lastGood,
+                    legal: "vm_state_notify running 1"))
+        }
+    }
+
+    private mutating func twoGuests(_ text: String, _ ending: Spot) {
+        verdict = .twoGuests
+        reason = text
+        oneGuest(ending)
+    }
+
+    private mutating func oneGuest(_ ending: Spot) {
+        findings.append(
+            Finding(
+                rule: .oneGuest, found: reason,
+                places: [ending.place, destination.ending?.place, source.guest.place, destination.guest.place].compactMap { $0 },
+                lastGood: ending.lastGood, legal: "one guest: the source's after a failure, else the destination's"))
+    }
+
+    private mutating func noGuest(_ ending: Spot) {
+        findings.append(
+            Finding(
+                rule: .aGuest, found: reason, places: [ending.place, sides == .both ? destination.ending?.place : nil].compactMap { $0 },
+                lastGood: ending.lastGood, legal: "one guest: the source's after a failure, else the destination's"))
+    }
+
+    // MARK: The destination alone
+
+    private mutating func judgeDestination() {
+        if destination.status.status == .postcopyPaused, let arrival = destination.arrival {
+            return rest(.paused, "postcopy is paused at \(arrival.place), and the destination runs the guest")
+        }
+        guard let ending = destination.ending, let final = destination.status.final else {
+            let owed = "the destination owes the end of its load"
+            reason = owed
+            return stops(destination.last, destination.isCut, [], owed)
+        }
+        if final == .completed {
+            verdict = .completed
+            reason = "the destination completed at \(ending.place)"
+        } else {
+            verdict = .failed
+            reason =
+                "the destination failed at \(ending.place)\(destination.error.map { " ('\($0.text)')" } ?? ""); the source's log is not there"
+        }
+    }
+}

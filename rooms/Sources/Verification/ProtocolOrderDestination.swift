@@ -1,0 +1,190 @@
+/// A destination's part of the canonical sequence.
+import MigrationTrace
+
+struct DestinationOrder: Sendable {
+    private struct Device: Sendable {
+        var data = ByteCount()
+        /// Its state is loaded over channels of its own.
+        var isOnChannels = false
+    }
+
+    private(set) var steps = StepDrafts(isSource: false)
+    private(set) var names: DeviceNames
+    private(set) var isQuitting = false
+    private(set) var stateChanges: [String: Int] = [:]
+    private var hasBegun = false
+    /// Two threads read: the package, and the rest of the stream.
+    private var listens = false
+    private var status = MigrationStatus.none
+    private var idstrs: [UInt32: String] = [:]
+    private var section = SectionType.eof
+    private var hasLoadedOthers = false
+    private var devices: [String: Device] = [:]
+
+    init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
+
+    private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
+
+    mutating func take(_ event: Event, at place: Place) {
+        if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }
+        guard !isQuitting else { return }
+        if case .vfioMigrationSetDeviceState(let device, _) = event { stateChanges[device, default: 0] += 1 }
+        if case .migrateSetState(.setup) = event { begin() }
+        guard hasBegun else { return }
+        takeStatus(event, at: place)
+        takeStream(event, at: place)
+        takeDevice(event, at: place)
+    }
+
+    private mutating func begin() {
+        hasBegun = true
+        listens = false
+        hasLoadedOthers = false
+        idstrs = [:]
+        devices = [:]
+    }
+
+    // MARK: Status and run state
+
+    private mutating func takeStatus(_ event: Event, at place: Place) {
+        switch event {
+        case .migrateSetState(let new):
+            status = new
+            steps.add(listens ? .statuses : .main, event, new.rawValue, at: place)
+        case .migrateError(let text): steps.add(.errors, event, withoutCut(text), at: place)
+        case .migrationBlockActivation(let activation): steps.add(.main, event, activation.rawValue, at: place)
+        case .runstateSet(_, let from, _, let to): steps.add(.main, event, "\(from.rawValue) -> \(to.rawValue)", at: place)
+        case .vmStateNotify(let running, _, let reason): steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue)", at: place)
+        case .migrationCancel: if !isFinal { steps.add(.main, event, at: place) }
+        case .migrateGlobalStatePostLoad(let state): steps.add(.main, event, state, at: place)
+        case .loadvmStateSetup: steps.add(.main, event, at: place)
+        case .loadvmStateCleanup: steps.add(listens ? .listen : .main, event, at: place)
+        case .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit: steps.add(.listen, event, at: place)
+        case .qemuLoadvmStatePostMain(let result): steps.add(.main, event, withoutCut(result), at: place)
+        case .processIncomingMigrationCoEnd(let result, _): steps.add(.main, event, "ret " + withoutCut(result), at: place)
+        case .processIncomingMigrationCoPostcopyEndMain: steps.add(.main, event, at: place)
+        default: break
+        }
+    }
+
+    // MARK: Stream and return path
+
+    private mutating func takeStream(_ event: Event, at place: Place) {
+        switch event {
+        case .qemuLoadvmStateSection(let type):
+            section = type
+            names.leave()
+            if type == .eof { steps.add(reader, event, "EOF", at: place) }
+        case .qemuLoadvmStateSectionStartFull(let number, let idstr, let instance, let version):
+            if idstrs.count < 4 * SourceDevices.most { idstrs[number] = idstr }
+            names.enter(idstr)
+            guard isIterable(section: idstr) else {
+                guard !hasLoadedOthers else { return }
+                hasLoadedOthers = true
+                return steps.add(.main, event, "(other modules)", at: place)
+            }
+            steps.add(.main, event, "\(section == .full ? "FULL" : "START") \(idstr) \(instance) \(version)", at: place)
+        case .qemuLoadvmStateSectionPartEnd(let number):
+            guard let idstr = idstrs[number] else { return }
+            names.enter(idstr)
+            if section == .end { steps.add(reader, event, "END \(idstr)", at: place) }
+        // Of the thread that reads commands: in postcopy that is the package's.
+        case .qemuLoadvmStateSectionCommand(let result): if result != 0 { steps.add(.main, event, "\(result)", at: place) }
+        case .loadvmProcessCommand(let command, _):
+            // Its own event has the value.
+            guard command != .ping else { return }
+            // From here on a second thread reads; its own first line may come late.
+            if command == .postcopyListen { listens = true }
+            let role: ProtocolThread.Role = command == .recvBitmap || command == .postcopyResume ? .listen : .main
+            steps.add(role, event, command?.name ?? "(null)", at: place, once: command?.isForEachBlock ?? false)
+        case .loadvmProcessCommandPing(let value):
+            steps.add(listens && value == listenPing ? .listen : .main, event, "0x" + String(value, radix: 16), at: place)
+        case .loadvmHandleCmdPackagedMain(let result): steps.add(.main, event, "\(result)", at: place)
+        case .loadvmPostcopyHandleListen(let step): steps.add(.main, event, step, at: place)
+        case .loadvmPostcopyHandleAdvise, .loadvmPostcopyHandleRun: steps.add(.main, event, at: place)
+        case .loadvmPostcopyHandleResume: steps.add(.listen, event, at: place)
+        case .loadvmStateSwitchoverAckNeeded(let pending), .loadvmApproveSwitchoverCounted(let pending):
+            steps.add(.main, event, "\(pending)", at: place)
+        case .migrationRequestSwitchoverAckLegacy(let device, let pending), .loadvmApproveSwitchoverLegacy(let device, let pending):
+            steps.add(.main, event, "\(pending)", of: device, at: place)
+        case .loadvmApproveSwitchover(let device): steps.add(.main, event, of: device, at: place)
+        case .migrateSendRPMessage(let message, _):
+            switch message {
+            case .reqPagesID, .reqPages: break
+            // Which thread answers a PING is not told.
+            default: steps.add(listens ? .messages("\(message)") : .main, event, "\(message)", at: place, once: message == .recvBitmap)
+            }
+        default: break
+        }
+    }
+
+    /// Who reads sections: a package has no END and no EOF of its own.
+    private var reader: ProtocolThread.Role { listens ? .listen : .main }
+
+    // MARK: Devices
+
+    private mutating func takeDevice(_ event: Event, at place: Place) {
+        switch event {
+        case .vfioMigrationSetState(let device, let state, let recover):
+            steps.add(.main, event, "\(state.rawValue), recover \(recover.rawValue)", of: device, at: place)
+        case .vfioMigrationSetDeviceState(let device, let state): steps.add(.main, event, state.rawValue, of: device, at: place)
+        case .vfioVMStateChangePrepare(let device, let running, let reason, let state),
+            .vfioVMStateChange(let device, let running, let reason, let state):
+            steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue) \(state.rawValue)", of: device, at: place)
+        case .vfioLoadState(let device, let tag):
+            names.see(device)
+            // Data is counted, not the pieces it comes in. Other tags are none: a stream that was cut in the midst of one.
+            guard let word = tag.word else { return }
+            let bytes = taken(device)
+            steps.add(.main, event, word, bytes: tag == .initDataSent ? bytes : nil, of: device, at: place)
+        case .vfioLoadStateDeviceData(let device, let size, let result):
+            names.see(device)
+            guard result == 0 else { return steps.add(.main, event, "ret \(result)", of: device, at: place) }
+            count(device, size)
+        case .vfioLoadDeviceConfigStateStart(let device), .vfioLoadDeviceConfigStateEnd(let device):
+            steps.add(devices[device]?.isOnChannels == true ? .multifd(device) : .main, event, of: device, at: place)
+        case .vfioLoadBufsThreadStart(let device), .vfioLoadBufsThreadEnd(let device):
+            if devices[device] != nil || devices.count < SourceDevices.most { devices[device, default: Device()].isOnChannels = true }
+            steps.add(.multifd(device), event, of: device, at: place)
+        case .vfioLoadCleanup(let device): steps.add(.main, event, of: device, at: place)
+        default: break
+        }
+    }
+
+    private mutating func count(_ name: String, _ size: UInt64) {
+        guard devices[name] != nil || devices.count < SourceDevices.most else { return }
+        devices[name, default: Device()].data.add(size)
+    }
+
+    private mutating func taken(_ name: String) -> UInt64 { devices[name]?.data.taken() ?? 0 }
+}
+
+extension VFIOLoadTag {
+    /// nil for data, and for what is none of the tags.
+    fileprivate var word: String? {
+        switch self {
+        case .config: "CONFIG"
+        case .setup: "SETUP"
+        case .initDataSent: "INIT_DATA_SENT"
+        case .configLoadReady: "CONFIG_LOAD_READY"
+        default: nil
+        }
+    }
+}
+
+/// A stream that ends is EIO within a field or before a section, and EINVAL at a section's footer: which of them it is depends on where the
+/// source's last flush ended.
+private func withoutCut(_ result: Int64) -> String { result == -5 || result == -22 ? "EIO or EINVAL" : "\(result)" }
+
+/// The same in words. What a device or a command refuses has other words.
+private func withoutCut(_ error: String) -> String {
+    let start = "load of migration failed: "
+    guard error.hasPrefix(start) else { return error }
+    let rest = error.dropFirst(start.count).split(separator: ": ", maxSplits: 1).map(String.init)
+    guard let word = rest.first, ["Input/output error", "Invalid argument"].contains(word) else { return error }
+    let more = rest.count > 1 ? rest[1] : ""
+    let isPlain =
+        more.isEmpty || more == "Input/output error" || more.hasPrefix("Section footer error")
+        || more.hasPrefix("Failed to load vmstate version_id") || more.hasPrefix("Failed to read section ID")
+    return isPlain ? start + "EIO or EINVAL" : start + "EIO or EINVAL: " + more
+}

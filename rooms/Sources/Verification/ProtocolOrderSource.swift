@@ -1,0 +1,399 @@
+/// A source's part of the canonical sequence: which thread each event is of, and what of it is compared.
+///
+/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against the thread
+/// ids in the logs of 10.0.13.
+import MigrationTrace
+
+struct SourceOrder: Sendable {
+    private enum Phase {
+        case setUp, iterating, stopping
+    }
+
+    private struct Device: Sendable {
+        var blocks = ByteCount()
+        /// Initial bytes are on their way that no marker has ended.
+        var awaitsInitial = false
+        /// Its state is sent over channels of its own.
+        var isOnChannels = false
+        var isCompleting = false
+        /// Who does to it what is done now.
+        var role = ProtocolThread.Role.migration
+    }
+
+    private(set) var steps = StepDrafts(isSource: true)
+    private(set) var names: DeviceNames
+    /// Devices that were found with dirty bytes while the source iterates.
+    private(set) var working: Set<String> = []
+    private(set) var isQuitting = false
+    /// By device name, from the log's beginning: changes of state before the program was quit.
+    private(set) var stateChanges: [String: Int] = [:]
+    private var hasBegun = false
+    private var phase = Phase.setUp
+    private var status = MigrationStatus.none
+    /// From 11.0 on notifiers have other numbers, and an event.
+    private var hasNotifierEvents = false
+    private var hasMigrationThread = false
+    private var hasChannelEnded = false
+    /// By an error of its own.
+    private var hasFailedInSetup = false
+    private var isCleaningUp = false
+    /// Who starts or stops the guest.
+    private var actor = ProtocolThread.Role.main
+    /// END and FULL sections are written.
+    private var isSaving = false
+    private var hasSavedOthers = false
+    private var hasSyncedLast = false
+    private var devices: [String: Device] = [:]
+
+    init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
+
+    /// The steps, without what a source that gives up may or may not have read before: the PONGs. (ACKs are counted beside.) Nor does it
+    /// matter how its return path's thread ends: it looks at the status between two messages, or waits in a read that is then shut down.
+    var finished: StepDrafts {
+        var kept = steps
+        let leftOut: Set = ["source_return_path_thread_pong", "source_return_path_thread_bad_end"]
+        let givesUp = [.failing, .failed, .cancelling, .cancelled].contains(status)
+        let hasFailed = steps.threads[.returnPath]?.contains { $0.event == "source_return_path_thread_bad_end" } ?? false
+        if givesUp || hasFailed { kept.keep(.returnPath) { !leftOut.contains($1.event) } }
+        // So soon that the thread may not have begun to read.
+        if givesUp, hasFailedInSetup { kept.keep(.returnPath) { !$1.what.hasSuffix(peerIsGone) } }
+        if hasChannelEnded { kept.keep(.errors) { !$1.what.hasSuffix(itWasClosed) } }
+        return kept
+    }
+
+    private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
+
+    mutating func take(_ event: Event, at place: Place) {
+        if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }
+        guard !isQuitting else { return }
+        if case .vfioMigrationSetDeviceState(let device, _) = event { stateChanges[device, default: 0] += 1 }
+        if case .migrateSetState(.setup) = event { begin() }
+        learn(event)
+        guard hasBegun else {
+            // Who acts is known from before.
+            if case .runstateSet = event { actor = .main }
+            return
+        }
+        takeStatus(event, at: place)
+        takeSending(event, at: place)
+        takeReturnPath(event, at: place)
+        takeDevice(event, at: place)
+    }
+
+    private mutating func begin() {
+        hasBegun = true
+        phase = .setUp
+        hasMigrationThread = false
+        hasChannelEnded = false
+        hasFailedInSetup = false
+        isCleaningUp = false
+        isSaving = false
+        hasSavedOthers = false
+        hasSyncedLast = false
+        devices = [:]
+    }
+
+    private mutating func learn(_ event: Event) {
+        switch event {
+        case .savevmSectionStart(let idstr, _): names.enter(idstr)
+        case .savevmSectionEnd: names.leave()
+        case .vfioSaveIterate(let device, _, _), .vfioSaveIterateStart(let device), .vfioSaveCompletePrecopyStart(let device):
+            names.see(device)
+        case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, _): names.name(device, idstr)
+        default: break
+        }
+    }
+
+    // MARK: Status and run state
+
+    private mutating func takeStatus(_ event: Event, at place: Place) {
+        switch event {
+        case .migrateSetState(let new):
+            steps.add(thread(setting: new), event, new.rawValue, at: place)
+            status = new
+            if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
+        case .migrateError(let text):
+            let isEnd = saysThatPeerIsGone(text)
+            // Another thread may find it ended once more, or not.
+            if isEnd, hasChannelEnded { return }
+            hasChannelEnded = hasChannelEnded || isEnd
+            if !isEnd, phase == .setUp, !text.hasPrefix("Unable to write to") { hasFailedInSetup = true }
+            let role = isEnd ? (isInPostcopy ? .errors : .returnPath) : thread(storing: text)
+            steps.add(role, event, isEnd ? peerIsGone : withoutErrno(text), at: place)
+        case .migrationCallNotifiers(let type):
+            hasNotifierEvents = true
+            actor = thread(notifying: type)
+            steps.add(actor, event, "\(type)", at: place)
+        case .migrationBlockActivation(let activation):
+            let role: ProtocolThread.Role = hasMigrationThread && !isFinal && !isCleaningUp ? .migration : .main
+            steps.add(role, event, activation.rawValue, at: place)
+        case .runstateSet(_, let from, _, let to):
+            actor = thread(from: from, to: to)
+            steps.add(actor, event, "\(from.rawValue) -> \(to.rawValue)", at: place)
+        case .vmStateNotify(let running, _, let reason): steps.add(actor, event, "\(running ? 1 : 0) \(reason.rawValue)", at: place)
+        case .migrationCancel: if !isFinal { steps.add(.main, event, at: place) }
+        case .migrationCleanup:
+            isCleaningUp = true
+            actor = .main
+            steps.add(.main, event, at: place)
+        case .savevmStateCleanup:
+            actor = .main
+            steps.add(.main, event, at: place)
+        case .migrationThreadSetupComplete:
+            phase = .iterating
+            steps.add(.migration, event, at: place)
+        case .migrationThreadAfterLoop, .migrationThreadFileErr, .migrationCompletionFileErr: steps.add(.migration, event, at: place)
+        case .migrateGlobalStatePreSave(let state): steps.add(.migration, event, state, at: place)
+        case .migrationThreadLowPending, .postcopyStart:
+            phase = .stopping
+            steps.add(.migration, event, at: place)
+        case .migrationCompletionVMStop(let result): steps.add(.migration, event, "ret \(result)", at: place)
+        case .migrationPrecopyComplete:
+            isSaving = true
+            steps.add(.migration, event, at: place)
+        case .postcopyPreemptEnabled(let value): steps.add(.migration, event, "\(value)", at: place)
+        case .migrationCompletionPostcopyEnd:
+            isSaving = true
+            steps.add(.migration, event, at: place)
+        case .migrationCompletionPostcopyEndAfterComplete:
+            isSaving = false
+            steps.add(.migration, event, at: place)
+        case .postcopyStartSetRun: steps.add(.migration, event, at: place)
+        default: break
+        }
+    }
+
+    /// As seen in logs of 10.0.13; `failed` is set by the clean-up from 11.0 on, and where there was no migration thread.
+    private func thread(setting new: MigrationStatus) -> ProtocolThread.Role {
+        switch new {
+        case .none, .setup, .cancelling, .cancelled, .postcopyRecoverSetup, .postcopyRecover: .main
+        case .failed: hasMigrationThread && status != .failing ? .migration : .main
+        case .failing: hasMigrationThread ? .migration : .main
+        default: .migration
+        }
+    }
+
+    private func thread(notifying type: Int64) -> ProtocolThread.Role {
+        switch type {
+        case 1: hasNotifierEvents ? .migration : .main
+        case 3: hasMigrationThread ? .migration : .main
+        default: .main
+        }
+    }
+
+    private func thread(from: RunState, to: RunState) -> ProtocolThread.Role {
+        switch (from, to) {
+        case (_, .finishMigrate), (.finishMigrate, _), (_, .postmigrate), (_, .colo), (.colo, _), (_, .saveVM), (.saveVM, _): .migration
+        default: .main
+        }
+    }
+
+    /// What only one thread says; the rest may come of several.
+    private func thread(storing error: String) -> ProtocolThread.Role {
+        func begins(_ texts: [String]) -> Bool { texts.contains(where: error.hasPrefix) }
+        if begins([
+            "Switchover ack pending num underflowed", "Received ", "Failed reading data for message", "MIG_RP_MSG",
+            "Req_Page_id",
+        ]) {
+            return .returnPath
+        }
+        if begins(["Switchover ACK was requested", "Switchover is interrupted", "Unable to write to"]) { return .migration }
+        return .errors
+    }
+
+    private var isInPostcopy: Bool {
+        [.postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover].contains(status)
+    }
+
+    // MARK: Stream
+
+    private mutating func takeSending(_ event: Event, at place: Place) {
+        switch event {
+        case .savevmStateHeader:
+            hasMigrationThread = true
+            steps.add(.migration, event, at: place)
+        case .savevmStateSetup, .savevmStateResumePrepare, .savevmSendOpenReturnPath, .savevmSendSwitchoverStart, .savevmSendPostcopyListen,
+            .savevmSendPostcopyRun, .savevmSendPostcopyResume, .qemuSavevmSendPostcopyAdvise, .qemuSavevmSendPackaged:
+            steps.add(.migration, event, at: place)
+        case .savevmSendPing(let value): steps.add(.migration, event, "0x" + String(value, radix: 16), at: place)
+        case .savevmCommandSend(let number, _):
+            let command = StreamCommand(rawValue: number)
+            steps.add(.migration, event, command?.name ?? "\(number)", at: place, once: command?.isForEachBlock ?? false)
+        case .savevmSectionStart(let idstr, _):
+            guard isSaving else { return }
+            if isIterable(section: idstr) {
+                steps.add(.migration, event, idstr, at: place)
+            } else if !hasSavedOthers {
+                hasSavedOthers = true
+                steps.add(.migration, event, "(other modules)", at: place)
+            }
+        case .savevmSectionEnd(let idstr, _, let result):
+            // Whether a source that is cancelled writes once more to what it has shut down is chance.
+            let hasFailed = result < 0 && status != .cancelling
+            if hasFailed || isSaving && isIterable(section: idstr) { steps.add(.migration, event, "\(idstr) -> \(result)", at: place) }
+        case .migrationBitmapSyncStart:
+            guard phase == .stopping, !hasSyncedLast else { return }
+            hasSyncedLast = true
+            steps.add(.migration, event, "(guest stopped)", at: place)
+        case .qemuSavevmQueryPending(let query):
+            guard query.final else { return }
+            steps.add(.migration, event, "exact \(query.exact ? 1 : 0), final 1, collected \(query.collectedAcks)", at: place)
+        default: break
+        }
+    }
+
+    // MARK: Return path
+
+    private mutating func takeReturnPath(_ event: Event, at place: Place) {
+        switch event {
+        case .openReturnPathOnSource, .openReturnPathOnSourceContinue: steps.add(.main, event, at: place)
+        case .sourceReturnPathThreadEntry:
+            hasChannelEnded = false
+            steps.add(.returnPath, event, at: place)
+        case .sourceReturnPathThreadPostcopyPackageLoaded, .sourceReturnPathThreadBadEnd,
+            .sourceReturnPathThreadEnd:
+            steps.add(.returnPath, event, at: place)
+        case .sourceReturnPathThreadPong(let value):
+            // The answer of the destination's listen thread, beside those to what is in the package: nobody waits for it, and a channel that
+            // breaks may take it along.
+            if value != listenPing { steps.add(.returnPath, event, "0x" + String(value, radix: 16), at: place) }
+        case .sourceReturnPathThreadSwitchoverAcked(let pending):
+            steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)
+        case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)
+        // SHUT 1 is compared as what follows from it, as the end of the channel is.
+        case .sourceReturnPathThreadShut(let value): if value == 0 { steps.add(.returnPath, event, "0", at: place) }
+        case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(.join, event, at: place)
+        default: break
+        }
+    }
+
+    // MARK: Devices
+
+    private mutating func takeDevice(_ event: Event, at place: Place) {
+        switch event {
+        case .vfioMigrationStateNotifier(let device, let state):
+            let role = hasNotifierEvents ? actor : thread(notifying: state)
+            actor = role
+            steps.add(role, event, "state \(state)", of: device, at: place)
+        case .vfioMigrationSetState(let device, let state, let recover):
+            let role = thread(of: device, setting: state, recover: recover)
+            change(device) { $0.role = role }
+            steps.add(role, event, "\(state.rawValue), recover \(recover.rawValue)", of: device, at: place)
+        case .vfioMigrationSetDeviceState(let device, let state):
+            steps.add(devices[device]?.role ?? actor, event, state.rawValue, of: device, at: place)
+        case .vfioVMStateChangePrepare(let device, let running, let reason, let state),
+            .vfioVMStateChange(let device, let running, let reason, let state):
+            steps.add(actor, event, "\(running ? 1 : 0) \(reason.rawValue) \(state.rawValue)", of: device, at: place)
+        case .vfioSaveSetup(let device, let size):
+            change(device) { $0.awaitsInitial = true }
+            steps.add(.migration, event, "data buffer size \(size)", of: device, at: place)
+        case .vfioQueryStopCopySize(let device, let size, let result):
+            if phase == .setUp { steps.add(.migration, event, "\(size) ret \(result)", of: device, at: place) }
+        case .vfioQueryPrecopySize(let device, let initial, let dirty, let reinit, let result):
+            works(device, dirty)
+            let flag = reinit ? 1 : 0
+            switch phase {
+            case .setUp:
+                steps.add(.migration, event, "init \(initial), dirty \(dirty), reinit \(flag), ret \(result)", of: device, at: place)
+            case .iterating: if reinit { steps.add(.iteration(device), event, "reinit 1, ret \(result)", of: device, at: place) }
+            case .stopping: steps.add(actor, event, "reinit \(flag), ret \(result)", of: device, at: place)
+            }
+        case .vfioStatePendingEstimate(let device, _, _, _, let dirty), .vfioStatePendingExact(let device, _, _, _, _, let dirty):
+            works(device, dirty)
+        case .vfioQueryPrecopySizeRequestSwitchoverAck(let device):
+            change(device) { $0.awaitsInitial = true }
+            steps.add(phase == .iterating ? .iteration(device) : actor, event, of: device, at: place)
+        case .vfioStatePending(let pending):
+            guard pending.requestsAck || pending.final else { return }
+            let flags =
+                "request switchover ack \(pending.requestsAck ? 1 : 0), exact \(pending.exact ? 1 : 0), final \(pending.final ? 1 : 0)"
+            steps.add(pending.final ? .migration : .iteration(pending.device), event, flags, of: pending.device, at: place)
+        case .vfioSaveIterateStart(let device): steps.add(.iteration(device), event, of: device, at: place)
+        case .vfioSaveBlock(let device, let size): change(device) { $0.blocks.add(UInt64(max(size, 0))) }
+        case .vfioSendInitDataFlag(let device):
+            let bytes = change(device) { device in
+                device.awaitsInitial = false
+                return device.blocks.taken()
+            }
+            steps.add(.iteration(device), event, bytes: bytes, of: device, at: place)
+        case .vfioSaveIterate(let device, let initial, _):
+            guard initial == 0, devices[device]?.awaitsInitial == true else { return }
+            let bytes = change(device) { device in
+                device.awaitsInitial = false
+                return device.blocks.taken()
+            }
+            steps.add(.iteration(device), event, "initial 0", bytes: bytes, of: device, at: place)
+        case .vfioSaveCompletePrecopyStart(let device):
+            change(device) { _ = $0.blocks.taken() }
+            steps.add(.migration, event, of: device, at: place)
+        case .vfioSaveCompletePrecopy(let device, let result):
+            let bytes = change(device) { $0.blocks.taken() }
+            steps.add(.migration, event, "ret \(result)", bytes: bytes, of: device, at: place)
+        case .vfioSaveCompletePrecopyThreadStart(let device, let idstr, let instance):
+            change(device) { device in
+                device.isOnChannels = true
+                _ = device.blocks.taken()
+            }
+            steps.add(.multifd(device), event, "\(idstr) \(instance)", of: device, at: place)
+        case .vfioSaveCompletePrecopyThreadEnd(let device, let result):
+            let bytes = change(device) { device in
+                device.isOnChannels = false
+                return device.blocks.taken()
+            }
+            steps.add(.multifd(device), event, "ret \(result)", bytes: bytes, of: device, at: place)
+        case .vfioSaveDeviceConfigState(let device):
+            steps.add(devices[device]?.isOnChannels == true ? .multifd(device) : .migration, event, of: device, at: place)
+        case .vfioSaveCleanup(let device): steps.add(.main, event, of: device, at: place)
+        default: break
+        }
+    }
+
+    private func thread(of device: String, setting state: VFIOState, recover: VFIOState) -> ProtocolThread.Role {
+        switch (state, recover) {
+        case (.preCopy, .running): .migration
+        case (_, .stop): devices[device]?.isOnChannels == true ? .multifd(device) : .migration
+        default: actor
+        }
+    }
+
+    private mutating func works(_ device: String, _ dirty: UInt64) {
+        if dirty > 0, phase == .iterating, working.count < SourceDevices.most { working.insert(device) }
+    }
+
+    @discardableResult
+    private mutating func change<Value>(_ name: String, _ body: (inout Device) -> Value) -> Value {
+        var device = devices[name] ?? Device()
+        let value = body(&device)
+        if devices[name] != nil || devices.count < SourceDevices.most { devices[name] = device }
+        return value
+    }
+}
+
+/// What a source stores when its destination has failed. A destination says SHUT 1 and closes; where something of the stream was not read
+/// yet, the close resets the connection, and what was said is lost. Which of the two it comes to is chance (TCP). The destination's own
+/// part tells that SHUT was said.
+private func saysThatPeerIsGone(_ error: String) -> Bool {
+    ["Sibling indicated error", "Channel error: Input/output error", "Unable to read from socket: "].contains(where: error.hasPrefix)
+}
+
+private let itWasClosed = "(it was closed)"
+private let peerIsGone = "(SHUT 1, or the end of the channel)"
+
+/// A write to a channel that was closed: which error number it is depends on whether it is the first.
+private func withoutErrno(_ error: String) -> String {
+    for text in ["Unable to write to socket: "] {
+        if let range = error.firstRange(of: text) { return error[..<range.upperBound] + itWasClosed }
+    }
+    return error
+}
+
+/// The PING that the destination's listen thread answers.
+let listenPing: UInt64 = 4
+
+/// Modules with START and END sections; all others have one FULL section each.
+func isIterable(section idstr: String) -> Bool { idstr == "ram" || idstr == "dirty-bitmap" || idstr.hasSuffix("/vfio") }
+
+extension StreamCommand {
+    /// Comes once for each block of RAM, or for each part of one.
+    var isForEachBlock: Bool { self == .postcopyRAMDiscard || self == .recvBitmap }
+}

@@ -1,0 +1,261 @@
+/// `ackmatrix compare`: the engine against the QEMU of its generation, cell by cell.
+import ArgumentParser
+import EnginePeer
+import Foundation
+import Matrix
+import Plan
+import QEMUPeer
+import Running
+
+/// What runs a side of the comparison.
+enum ComparedSide: ExpressibleByArgument, Equatable {
+    case qemu
+    case engine
+    /// What `ackmatrix run --keep-all` left there.
+    case recorded(String)
+
+    init?(argument: String) {
+        switch argument {
+        case "qemu": self = .qemu
+        case "engine": self = .engine
+        case "": return nil
+        default: self = .recorded(argument)
+        }
+    }
+
+    var kind: SideKind? {
+        switch self {
+        case .qemu: .qemu
+        case .engine: .engine
+        case .recorded: nil
+        }
+    }
+
+    var name: String {
+        switch self {
+        case .qemu: "QEMU"
+        case .engine: "engine"
+        case .recorded(let folder): "run in \(folder)"
+        }
+    }
+}
+
+struct CompareCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
+        discussion: """
+            Two runs of a cell are equal when they end alike, break the same rules, have the same requests, approvals and ACKs by device, and when \
+            each thread of QEMU's design, and each device, has the same events of the protocol in the same order: statuses, run states, device \
+            states, commands, sections, requests, markers, ACKs, the decision, the final query, errors. How often and how long is not compared.
+
+            Where who is faster decides, the engine must be able to go the way that was observed: it runs with up to --seeds seeds. \
+            harness/matrix/differences.yaml lists known differences; one that shows nowhere any more is a finding.
+
+            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
+            """)
+
+    @OptionGroup var binaries: BinaryOptions
+    @OptionGroup var matrix: MatrixOptions
+    @OptionGroup var deviations: DeviationOptions
+
+    @Option(help: ArgumentHelp("What is examined.", valueName: "SIDE"))
+    var left = ComparedSide.engine
+
+    @Option(help: ArgumentHelp("What is taken for right.", valueName: "SIDE"))
+    var right = ComparedSide.qemu
+
+    @Option(help: "How many cells run at once. (default: one for each processor)")
+    var jobs: Int?
+
+    @Option(help: "Seeds that the engine is run with, at most, until it goes the way that was observed of a race.")
+    var seeds = 64
+
+    @Option(
+        help: ArgumentHelp("The list of known differences. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
+    var differenceList: String?
+
+    @Flag(help: "Print every difference of a cell, and the list's entries that explain some.")
+    var verbose = false
+
+    func validate() throws {
+        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
+    }
+
+    func run() async throws {
+        let probed = try await Harness.probed(binaries.binaries())
+        let file = try matrix.file()
+        let sides = [left, right]
+        let known =
+            sides.contains(.engine)
+            ? try KnownDifferences(path: differenceList ?? Harness.root() + "/harness/matrix/differences.yaml", axes: file.axes)
+            : KnownDifferences()
+        let (cells, missing) = try cells(of: file, probed)
+        for sentence in missing { Harness.note("skipped: \(sentence)") }
+        let runner = CellRunner(
+            binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: try deviations.file(file),
+            policy: deviations.deviations)
+        let folder = try RunFolder()
+        var comparison = EngineComparison(
+            found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), known: known)
+        comparison.sometimes = { cell in runner.rulesBrokenSometimes(in: cell) }
+        comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
+        comparison.seeds = left == .engine ? seeds : 0
+        var report = CompareReport(total: cells.count, known: known, left: left.name, verbose: verbose, namesAll: known.all.isEmpty)
+        report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
+        do {
+            try await comparison.run(cells) { report.take($0) }
+        } catch {
+            report.interrupted()
+            throw error
+        }
+        let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier >= .default)
+        if findings > 0 { throw Finding(description: "\(findings) in \(cells.count) cells; see above, and: ackmatrix explain CELL") }
+    }
+
+    /// Cells that both sides can be asked for.
+    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (cells: [SharedCell], missing: [String]) {
+        let needsEngine = [left, right].contains(.engine)
+        // A cell is asked for by the name of either kind.
+        var options = matrix
+        options.cell = matrix.cell.map { $0.replacing(QEMUBinary.enginePrefix, with: "") }
+        let (qemuCells, missing) = try options.cells(of: file, probed)
+        guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
+        let tier = matrix.cell.isEmpty ? matrix.tier : .full
+        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
+        let shared = SharedCell.pairs(in: qemuCells + engines)
+        guard !shared.isEmpty else {
+            throw Environment("no binary at hand has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
+        }
+        return (shared, missing)
+    }
+
+    private func cellRun(_ side: ComparedSide, _ runner: CellRunner, _ folder: RunFolder, _ place: String) throws -> CellRun {
+        switch side {
+        case .engine: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") }
+        case .qemu:
+            { cell, _ in
+                try await runner.comparedRun(cell.qemu, seed: 1, folder: "\(folder.path)/\(place)-\(abs(cell.name.hashValue))")
+            }
+        case .recorded(let path):
+            try recorded(path)
+        }
+    }
+
+    private func recorded(_ path: String) throws -> CellRun {
+        let endings = Dictionary(try ResultLog.read(path: path + "/results.jsonl").map { ($0.cell, $0.ending) }) { first, _ in first }
+        return { cell, _ in
+            for candidate in [cell.qemu, cell.engine] {
+                if let run = try ComparedRun(candidate, keptIn: path + "/cells", endings: endings) { return run }
+            }
+            throw EngineRefusal("\(path) has no such cell")
+        }
+    }
+}
+
+/// What a comparison says while it goes and when it ends.
+private struct CompareReport {
+    private let screen = Screen()
+    private let total: Int
+    private let left: String
+    private let verbose: Bool
+    private var summary: ComparisonSummary
+    private var running: [String] = []
+    private var done = 0
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+    var nameWidth = 0
+
+    init(total: Int, known: KnownDifferences, left: String, verbose: Bool, namesAll: Bool) {
+        self.total = total
+        self.left = left
+        self.verbose = verbose
+        summary = ComparisonSummary(known: known)
+        start = clock.now
+    }
+
+    mutating func take(_ progress: EngineComparison.Progress) {
+        switch progress {
+        case .began(let cell): running.append(cell.name)
+        case .leftOut(let cell, let reason):
+            end(cell)
+            summary.leaveOut(reason)
+            if verbose { screen.say("\(name(cell))  not compared: \(reason)") }
+        case .ended(let comparison):
+            end(comparison.cell)
+            summary.add(comparison)
+            if comparison.isFinding || verbose || !screen.isTerminal { tell(comparison) }
+        }
+        let text = "[\(done)/\(total)]  \(summary.findings) differ  running: " + running.joined(separator: ", ")
+        screen.show { width in text.count <= width ? text : String(text.prefix(width - 3)) + "..." }
+    }
+
+    private mutating func end(_ cell: SharedCell) {
+        if let index = running.firstIndex(of: cell.name) { running.remove(at: index) }
+        done += 1
+    }
+
+    private func name(_ cell: SharedCell) -> String {
+        cell.name.padding(toLength: max(nameWidth, cell.name.count), withPad: " ", startingAt: 0)
+    }
+
+    private func tell(_ comparison: CellComparison) {
+        let start = "\(name(comparison.cell))  \(comparison.ending)  "
+        switch comparison.outcome {
+        case .equal: screen.say(start + "equal" + (comparison.isForced ? " (forced branch)" : ""))
+        case .reached(let runs, let isWhole):
+            screen.say(start + "race, reached with seed \(runs)" + (isWhole ? ", event by event" : ", in ending and counts"))
+        case .notComparable: screen.say(start + "race")
+        case .notReached(let observed, let ways):
+            screen.say(start + "NOT REACHED")
+            screen.say("    observed   \(observed)")
+            for way in ways.prefix(8) { screen.say("    reached    \(way)") }
+            if ways.count > 8 { screen.say("    reached    ... \(ways.count - 8) more ways") }
+        case .differs(let differences):
+            let unlisted = differences.filter { $0.known == nil }
+            let ids = Set(differences.compactMap(\.known)).sorted().joined(separator: ", ")
+            screen.say(
+                start
+                    + (unlisted.isEmpty
+                        ? "known difference \(ids)" : "DIFFERS: \(unlisted.count)" + (ids.isEmpty ? "" : ", and known: \(ids)")))
+            let most = verbose ? Int.max : 6
+            for difference in (verbose ? differences : unlisted).prefix(most) {
+                let leg = difference.leg.map { "leg \($0), " } ?? ""
+                let known = difference.known.map { " (known: \($0))" } ?? ""
+                for (index, line) in difference.difference.description.enumerated() {
+                    screen.say("    " + (index == 0 ? leg + line + known : line))
+                }
+            }
+            if unlisted.count > most { screen.say("    ... \(unlisted.count - most) more; see --verbose") }
+        }
+    }
+
+    func interrupted() {
+        screen.clear()
+        screen.say("stopped after " + summary.closingLine(found: left))
+    }
+
+    /// The number of findings.
+    func finish(isWhole: Bool) -> Int {
+        screen.clear()
+        screen.say("")
+        if !summary.leftOut.isEmpty {
+            screen.say("not compared: \(summary.leftOut.values.reduce(0, +)) cells")
+            for (reason, count) in summary.leftOut.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+                screen.say("  \(count)  \(reason)")
+            }
+        }
+        var findings = summary.findings
+        if isWhole {
+            for entry in summary.absent {
+                screen.say("known difference \(entry.id): no longer differs, in no cell that it concerns; take it from the list")
+            }
+            for entry in summary.idle { screen.say("known difference \(entry.id): concerns no cell that was compared") }
+            findings += summary.absent.count
+        }
+        if summary.forced > 0 { screen.say("\(summary.forced) of the cells are branches of races, each forced") }
+        let seconds = (clock.now - start) / .seconds(1)
+        screen.say(summary.closingLine(found: left) + String(format: "; %.1f s", seconds))
+        return findings
+    }
+}

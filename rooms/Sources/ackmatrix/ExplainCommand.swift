@@ -1,0 +1,70 @@
+/// `ackmatrix explain`: one cell in a page that can go into a mail.
+import ArgumentParser
+import Foundation
+import Matrix
+import MigrationTrace
+import Plan
+import QEMUPeer
+import Reports
+import Verification
+
+struct ExplainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain", abstract: "Say in at most 60 lines what a cell shows, which rule broke, and why.",
+        discussion: """
+            CELL is a cell's name, which is then run, or the folder of a cell that a run has kept. The text has both command lines, the QMP \
+            commands, the device scripts, the first broken rule and ten lines of each side's log.
+            """)
+
+    @OptionGroup var options: CellOptions
+
+    @Argument(help: ArgumentHelp("A cell's name, or a kept cell's folder.", valueName: "CELL")) var cell: String
+
+    func run() async throws {
+        if FileManager.default.fileExists(atPath: cell) {
+            print(try kept(cell))
+            return
+        }
+        let driven = try await options.drive(cell)
+        let (result, place) = (driven.result, driven.place)
+        let traces = try driven.traces()
+        let leg = result.telling.number
+        let trace = leg < traces.count ? traces[leg] : nil
+        let plan = result.cell.plan
+        let explanation =
+            result.cell.isEngine
+            // Nobody sent it commands; what they would set it to it was set to.
+            ? Explanation(
+                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
+                destinationCommands: try settings(plan.legs[leg].destination))
+            : Explanation(
+                result, trace: trace, sourceCommands: commands(place + "/source"),
+                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)))
+        print(explanation.text)
+        if result.isFinding { throw Finding(description: result.findings[0]) }
+    }
+
+    /// Of a folder that a run has kept: what its trace says, without a prediction.
+    private func kept(_ folder: String) throws -> String {
+        let path = folder + "/" + Cell.traceFile
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
+        }
+        let trace: Trace
+        do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
+        return Explanation(
+            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
+            destinationCommands: commands(folder + "/destination")
+        ).text
+    }
+
+    private func settings(_ side: SideConfiguration) throws -> [String] {
+        try side.settingCommands.map { try qmpLine($0.command, $0.arguments) }
+    }
+
+    private func commands(_ side: String) -> [String] {
+        // What only asks changes nothing.
+        ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+            .filter { !$0.contains("\"execute\":\"query-") }
+    }
+}

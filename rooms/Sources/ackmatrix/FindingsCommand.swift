@@ -1,0 +1,90 @@
+/// `ackmatrix findings`: what released versions do wrong, as a text; and whether each is still shown, by its script alone.
+import ArgumentParser
+import Foundation
+import Matrix
+import MigrationTrace
+import Plan
+import QEMUPeer
+import Reports
+import Running
+
+struct FindingsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "findings", abstract: "Print Traces/FINDINGS.md, made anew from its data; or show each finding again.",
+        discussion: """
+            The text is made from harness/matrix/findings.yaml, the known deviations, and the golden traces in Traces. With --reproduce the \
+            standalone script of each finding's cell is written and run as a stranger would: in a folder outside the repository, with an empty \
+            environment and a copy of the shim. The last line has the counts; exit status 1 says that one was not reproduced.
+            """)
+
+    @OptionGroup var options: CellOptions
+
+    @Flag(help: "Run the standalone script of each finding, and count what is reproduced.")
+    var reproduce = false
+
+    @Flag(help: "Print an entry to be filled in for each known deviation that has none, with a cell that shows it.")
+    var stubs = false
+
+    @Option(help: ArgumentHelp("Only the finding of this id; may repeat.", valueName: "ID"))
+    var only: [String] = []
+
+    @Option(help: "With --reproduce: how often each script runs.")
+    var `repeat` = 1
+
+    func validate() throws {
+        guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
+    }
+
+    func run() async throws {
+        let matrix = try options.matrixFile()
+        let deviations = try options.deviations.file(matrix)
+        let known = deviations.deviations
+        let root = try Harness.root()
+        let file = try FindingsFile(path: root + "/harness/matrix/findings.yaml", known: known)
+        if stubs {
+            let cells = try await Recipe.cells(of: matrix, tier: .full, binaries: Harness.probed(options.binaries.binaries())).cells
+            let golden = try Corpus.traces(in: root + "/Traces").map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
+            print(file.stubs(deviations, cells: cells, golden: Set(golden)), terminator: "")
+            return
+        }
+        guard reproduce else {
+            print(
+                try FindingsText(findings: file.findings, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text(),
+                terminator: "")
+            return
+        }
+        let chosen = file.findings.filter { only.isEmpty || only.contains($0.id) }
+        guard !chosen.isEmpty else { throw ValidationError("--only: no finding has the id \(only.joined(separator: " or "))") }
+        try await reproduce(chosen)
+    }
+
+    private func reproduce(_ findings: [KnownFinding]) async throws {
+        let binaries = try await Harness.probed(options.binaries.binaries())
+        var (shown, lost, without) = (0, 0, 0)
+        for finding in findings {
+            let driven = try await options.drive(finding.cell, binaries)
+            let place = try driven.folder.folder("elsewhere")
+            do {
+                try Data(driven.standalone().utf8).write(to: URL(fileURLWithPath: place + "/finding.sh"))
+            } catch let error as ValidationError {
+                without += 1
+                say("\(finding.id)  no script: \(error.message)")
+                continue
+            }
+            // Nothing of the repository is left to it.
+            try FileManager.default.copyItem(atPath: Harness.shim(), toPath: place + "/shim.so")
+            for _ in 0..<`repeat` {
+                let began = Date()
+                let result = try await runShellScript(
+                    place + "/finding.sh", folder: place, environment: ["SHIM": place + "/shim.so", "TMPDIR": place])
+                guard result.status != 2 else { throw Environment("\(finding.id): \(result.output)") }
+                let seconds = String(format: "%.1f s", Date().timeIntervalSince(began))
+                if result.status == 0 { shown += 1 } else { lost += 1 }
+                say("\(finding.id)  \(result.status == 0 ? "reproduced" : "NOT REPRODUCED")  \(finding.cell)  \(seconds)")
+                if result.status != 0 { say(result.output) }
+            }
+        }
+        say("\(shown) reproduced, \(lost) not reproduced, \(without) without a script")
+        if lost > 0 { throw Finding(description: "\(lost) of \(shown + lost) runs did not show their finding") }
+    }
+}

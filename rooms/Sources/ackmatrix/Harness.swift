@@ -1,0 +1,92 @@
+/// Where the harness and the binaries are.
+import ArgumentParser
+import Foundation
+import Matrix
+import Plan
+import QEMUPeer
+import Synchronization
+
+/// Options that say which QEMU binaries there are.
+struct BinaryOptions: ParsableArguments {
+    @Option(name: .customLong("qemu"), help: ArgumentHelp("Your own build, started as it is; may repeat.", valueName: "NAME=PATH"))
+    var own: [String] = []
+
+    func binaries() throws -> QEMUBinaries {
+        var names: Set<String> = []
+        let builds = try own.map { argument in
+            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            // A name becomes part of file names.
+            guard let name = parts.first, name.utf8.count <= 40, name.first != ".",
+                name.utf8.allSatisfy({ ($0 | 0x20) &- 0x61 < 26 || $0 &- 0x30 < 10 || "._-".utf8.contains($0) })
+            else { throw ValidationError("--qemu: expected a NAME of at most 40 letters, digits, '.', '_' and '-', found '\(argument)'") }
+            guard names.insert(name).inserted else { throw ValidationError("--qemu: expected each name once, found '\(name)' twice") }
+            guard parts.count == 2, FileManager.default.isExecutableFile(atPath: parts[1]) else {
+                throw ValidationError("--qemu: expected NAME=PATH with PATH an executable file, found '\(argument)'")
+            }
+            // The shim is for QEMU alone: a script would take the devices and lose them at its exec.
+            guard FileHandle(forReadingAtPath: parts[1])?.readData(ofLength: 4) == Data([0x7f, 0x45, 0x4c, 0x46]) else {
+                throw ValidationError("--qemu: expected the QEMU binary itself (ELF), found another kind of file: \(parts[1])")
+            }
+            return QEMUBinary(name: parts[0], start: .executable(URL(fileURLWithPath: parts[1]).path))
+        }
+        return try QEMUBinaries(own: builds)
+    }
+}
+
+/// A line of results, there at once also in a file or a pipe.
+func say(_ text: String) {
+    print(text)
+    if fflush(nil) != 0 { resultsAreLost.store(true, ordering: .relaxed) }
+}
+
+/// Standard output could not be written: whatever was found, nobody can read it.
+let resultsAreLost = Atomic(false)
+
+enum Harness {
+    /// The folder of the repository: the nearest one above this executable (or the working directory) that holds the shim's source.
+    static func root() throws -> String {
+        let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        for start in [executable, FileManager.default.currentDirectoryPath].compactMap({ $0 }) {
+            var folder = URL(fileURLWithPath: start)
+            while folder.path != "/" {
+                if FileManager.default.fileExists(atPath: folder.path + "/harness/vfio/shim.c") { return folder.path }
+                folder.deleteLastPathComponent()
+            }
+        }
+        throw Environment(
+            "no folder above this executable or the working directory holds harness/vfio: run ackmatrix inside its repository")
+    }
+
+    /// The preload shim: `$ACKMATRIX_SHIM`, or the one that `harness/run` builds.
+    static func shim() throws -> String {
+        let path = try ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? root() + "/.build/vfio/libackmatrix-shim.so"
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw Environment("\(path): the preload shim is not there; run: bash harness/run")
+        }
+        return URL(fileURLWithPath: path).path
+    }
+
+    /// The binaries at hand, probed, the user's own last. Answers are remembered under the cache, by the file's identity.
+    static func probed(_ binaries: QEMUBinaries) async throws -> [ProbedBinary] {
+        guard !binaries.all.isEmpty else {
+            throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
+        }
+        return try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries.all, shim: shim(), folder: RunFolder()) {
+            note("probing \($0.name) (\($0.path))")
+        }
+    }
+
+    /// The sides that a command is to use. Where both kinds are and no QEMU is at hand, the engine is alone, and that is said by who asks.
+    static func sides(_ kind: Sides, _ binaries: QEMUBinaries, engines: [ProbedBinary]) async throws -> [ProbedBinary] {
+        switch kind {
+        case .qemu: try await probed(binaries)
+        case .engine: engines
+        case .all: binaries.all.isEmpty ? engines : try await probed(binaries) + engines
+        }
+    }
+
+    /// A line about progress, beside the results.
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}

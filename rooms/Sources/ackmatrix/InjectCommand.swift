@@ -1,0 +1,109 @@
+/// `ackmatrix inject`: makes every place of a migration in the engine fail, one in each run, and says whose the guest was at the end.
+import ArgumentParser
+import EnginePeer
+import Exploration
+import Foundation
+import MigrationTrace
+import Plan
+
+struct InjectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inject", abstract: "Inject a failure at every place of a migration in the engine, and see that one guest is left.",
+        discussion: """
+            A run without a failure counts the places of each scenario: calls on devices, elements the source writes, messages the destination \
+            writes, statuses either side enters, steps the threads take. Then each place fails once in a run of its own: a call with EIO, \
+            also with its recovery; the connection breaks; the migration is cancelled; the destination is killed. Places of one kind that repeat \
+            fail at the first, the second and the last of them (--all: at each).
+
+            At the end the source runs its guest with all its devices RUNNING, or the destination has the guest and the source is at rest; \
+            postcopy that is paused is recovered over a new connection. The devices themselves are asked, and the verifier must say the same \
+            of the log. Anything else is a finding, and the exit status 1.
+
+            A message that was written is read, whatever breaks behind it: that the last message may be lost without its writer's knowing is the \
+            problem of the two generals, which no order of messages solves.
+            """)
+
+    @Option(
+        help: "The engine's generation, as 10.0 or 11.1, with the known wrongs of its release; with -corrected behind it, without them.")
+    var generation = "11.1-corrected"
+
+    @Option(help: ArgumentHelp("Only this scenario; may repeat.", valueName: "NAME"))
+    var scenario: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "One failure only, in one scenario: source.v0.set-state.2:eio, forward.7:break, step.300:cancel.", valueName: "PLACE"))
+    var place: String?
+
+    @Flag(help: "Inject at every place, also where places of one kind repeat.")
+    var all = false
+
+    @Flag(help: "With --place: print what both sides and their devices log.")
+    var events = false
+
+    @Option(help: "Makes the steps take uneven times; 0 leaves nothing to chance.")
+    var seed: UInt64 = 0
+
+    @Option(help: "How many runs at once. (default: one for each processor)")
+    var jobs: Int?
+
+    func validate() throws {
+        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        if let place, Injection(place) == nil {
+            throw ValidationError("--place: expected a place and what fails there, as source.v0.set-state.2:eio, found '\(place)'")
+        }
+        if place != nil, scenario.count != 1 { throw ValidationError("--place: expected one --scenario, found \(scenario.count)") }
+        if events, place == nil { throw ValidationError("--events: expected a --place") }
+    }
+
+    func run() async throws {
+        guard let known = InjectionScenario.all(generation: generation) else {
+            throw ValidationError(
+                "--generation: expected one of \(ProbedBinary.engineNames.joined(separator: ", ")), or one of them with -corrected, found '\(generation)'"
+            )
+        }
+        if let unknown = scenario.first(where: { name in !known.contains { $0.name == name } }) {
+            throw ValidationError("--scenario: expected one of \(known.map(\.name).joined(separator: ", ")), found '\(unknown)'")
+        }
+        let chosen = known.filter { scenario.isEmpty || scenario.contains($0.name) }
+        if let place { return try repeatOne(chosen[0], Injection(place)!) }
+
+        let began = ContinuousClock.now
+        var summary = InjectionSummary(generation: generation, options: seed == 0 ? [] : ["--seed \(seed)"])
+        let counted = try chosen.map { try CountedPlaces($0, seed: seed, all: all) }
+        for places in counted { summary.take(places) }
+        try await InjectionPool(threads: jobs ?? ProcessInfo.processInfo.activeProcessorCount, seed: seed).run(counted) { summary.take($1) }
+        for scenario in chosen { say("\(scenario.name): \(scenario.about)") }
+        say("")
+        for line in summary.table() { say(line) }
+        say("")
+        for line in summary.allowances() + summary.findingLines() { say(line) }
+        say(
+            "\(generation), seed \(seed): \(summary.counted) places counted, \(summary.counted - summary.places) of them left out as repetitions; "
+                + String(format: "%.1f s", (ContinuousClock.now - began) / .seconds(1)))
+        say(summary.closingLine)
+        if !summary.findings.isEmpty {
+            throw Finding(
+                description: "\(summary.findings.count) of \(summary.runs) injected failures did not end with one guest, or broke a rule")
+        }
+    }
+
+    private func repeatOne(_ scenario: InjectionScenario, _ injection: Injection) throws {
+        let tell: ((StreamName, Event) -> Void)? = events ? { say("\($0.rawValue): \($1.line)") } : nil
+        let result = try scenario.run(injection, seed: seed, tell: tell)
+        let record = result.record
+        func line(_ name: String, _ side: InjectedSide) -> String {
+            let devices = side.devices.sorted { $0.key < $1.key }.map { " \($0.key) \($0.value.rawValue)" }.joined()
+            return
+                "\(name): \(side.status ?? "no migration"), \(side.isGone ? "process ended" : side.runState),\(devices.isEmpty ? " no devices" : devices)"
+        }
+        say(line("source", record.source))
+        say(line("destination", record.destination))
+        if let refusal = record.refusal { say("refused: \(refusal)") }
+        if record.recoveries > 0 { say("recovered: \(record.recoveries) times") }
+        if !result.allowed.isEmpty { say("rules that may break here: \(result.allowed.joined(separator: ", "))") }
+        say("ending: \(result.ending.rawValue)")
+        guard let wrong = result.wrong else { return }
+        throw Finding(description: wrong + (result.quirks.isEmpty ? "" : "; none without \(result.quirks.joined(separator: ", or "))"))
+    }
+}

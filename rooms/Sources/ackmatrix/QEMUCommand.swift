@@ -1,0 +1,77 @@
+/// `ackmatrix qemu`: gets QEMU binaries and says what they can do.
+import ArgumentParser
+import Foundation
+import Plan
+import Subprocess
+import SystemPackage
+
+struct QEMUCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "qemu", abstract: "Get QEMU binaries of several versions, and list what each can judge.",
+        subcommands: [Fetch.self, List.self])
+
+    struct Fetch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Fetch the QEMU of each configured suite into versioned folders of the user cache; no root needed.",
+            discussion: "Arguments pass through to harness/qemu/fetch, which has a --help of its own: ackmatrix qemu fetch -- --help")
+
+        @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+
+        func run() async throws {
+            let script = try Harness.root() + "/harness/qemu/fetch"
+            // The script holds the reading end; when this process ends, however it ends, the script's watcher sees it.
+            let lifeline = try FileDescriptor.pipe()
+            defer { try? lifeline.writeEnd.close() }
+            var options = PlatformOptions()
+            options.processGroupID = 0
+            options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .seconds(1))]
+            let result = try await Subprocess.run(
+                .name("bash"), arguments: Arguments([script] + arguments.filter { $0 != "--" }),
+                environment: .inherit.updating(["ACKMATRIX_LIFELINE_FD": "0"]), platformOptions: options,
+                input: .fileDescriptor(lifeline.readEnd, closeAfterSpawningProcess: true),
+                output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
+                error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
+            guard result.terminationStatus.isSuccess else { throw Environment("harness/qemu/fetch: \(result.terminationStatus)") }
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the binaries: name, exact version, path, probed features.")
+
+        @OptionGroup var binaries: BinaryOptions
+
+        func run() async throws {
+            let all = try binaries.binaries()
+            let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
+            let probed = try await Harness.probed(all)
+            var judged: [String: [String]] = [:]
+            for (binary, features) in probed.map({ ($0.binary, $0.features) }) {
+                print(
+                    "\(binary.name)  \(features.version)\(features.package.isEmpty ? "" : " (\(features.package))")  \(suites[binary.name] ?? "your own")"
+                )
+                print("    path        \(binary.path)")
+                print(
+                    "    features    \(features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", "))"
+                )
+                print("    generation  \(features.generation)")
+                for line in modes(features) { print("    mode        \(line)") }
+                judged[features.generation, default: []].append(binary.name)
+            }
+            print("generations")
+            for generation in ProbedFeatures.knownGenerations {
+                print(
+                    "    \(generation.padding(toLength: 6, withPad: " ", startingAt: 0))  "
+                        + (judged[generation].map { "judged by " + $0.joined(separator: ", ") }
+                            ?? "no binary here: only your own build can judge it (--qemu NAME=PATH)"))
+            }
+        }
+
+        private func modes(_ features: ProbedFeatures) -> [String] {
+            guard features.hasSwitchoverAck else { return ["none on every machine type"] }
+            guard features.hasLegacyProperty else { return ["legacy on every machine type"] }
+            return Dictionary(grouping: features.modes, by: \.value).sorted { $0.key.rawValue < $1.key.rawValue }.map { mode, machines in
+                "\(mode.rawValue) on \(machines.map(\.key).sorted { $0.compare($1, options: .numeric) == .orderedAscending }.joined(separator: ", ")) (measured)"
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+/// `ackmatrix report`: a cell for others to see, in a bug report.
+import ArgumentParser
+import Foundation
+import Matrix
+import Plan
+import Reports
+
+struct ReportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "Run a cell, and write what a bug report about it needs.",
+        discussion: """
+            With --standalone: one POSIX shell script that drives the two QEMUs as the cell does, without this repository, and says whether \
+            what was found here shows there: exit status 0 reproduced, 1 not reproduced, 2 broken environment. It needs the two QEMU \
+            binaries and the preload shim: QEMU_SOURCE, QEMU_DESTINATION and SHIM in its environment, by default those used here.
+            """)
+
+    @OptionGroup var options: CellOptions
+
+    @Flag(help: "A shell script that shows it without this repository.")
+    var standalone = false
+
+    @Option(help: ArgumentHelp("Where it is written to. (default: standard output)", valueName: "FILE"))
+    var output: String?
+
+    @Argument(help: ArgumentHelp("A cell's name.", valueName: "CELL")) var cell: String
+
+    func run() async throws {
+        guard !standalone || !cell.contains(QEMUBinary.enginePrefix) else {
+            throw ValidationError(
+                "\(cell): an engine has no process that a script could drive; the same cell of QEMU may have a standalone script: "
+                    + cell.replacing(QEMUBinary.enginePrefix, with: ""))
+        }
+        let driven = try await options.drive(cell)
+        let result = driven.result
+        let text: String
+        if standalone {
+            text = try driven.standalone()
+        } else {
+            let traces = try driven.traces()
+            text = ShortReport(result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil).text
+        }
+        guard let output else {
+            print(text, terminator: "")
+            return
+        }
+        try write(text, executable: standalone, to: output)
+    }
+
+    private func write(_ text: String, executable: Bool, to path: String) throws {
+        do {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+            if executable { try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path) }
+        } catch {
+            throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+        }
+    }
+}
+
+extension DrivenCell {
+    /// The script that shows it elsewhere.
+    func standalone() throws -> String {
+        let driver = try Harness.root() + "/harness/standalone.sh"
+        guard let text = try? String(contentsOfFile: driver, encoding: .utf8) else { throw Environment("\(driver): cannot be read") }
+        do {
+            return try Standalone(result, traces: traces(), driver: text, shim: Harness.shim()).script(folder: folder.folder("boards"))
+        } catch let error as Unrenderable {
+            throw ValidationError("\(result.name) has no standalone script: \(error)")
+        }
+    }
+}

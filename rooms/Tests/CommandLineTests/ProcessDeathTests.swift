@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import QEMUPeer
+import Running
+import Testing
+
+/// The command itself, as built beside these tests.
+let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent(
+    "ackmatrix"
+).path
+let shimPath = ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? ""
+private let fetched = (try? QEMUBinaries().all) ?? []
+let qemuAtHand = FileManager.default.fileExists(atPath: shimPath) && !fetched.isEmpty
+
+/// Living processes that run in this folder or below it: a QEMU runs in the folder of its side.
+func processes(under folder: String) -> [Int32] {
+    let files = FileManager.default
+    return ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { process in
+        guard let place = try? files.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") else { return false }
+        return place == folder || place.hasPrefix(folder + "/")
+    }
+}
+
+@Suite(
+    .serialized,
+    .enabled(if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
+struct ProcessDeathTests {
+    /// SIGKILL at random points of a run: no child lives one second later, and the next run sweeps the files.
+    @Test func noChildSurvivesAKilledRun() throws {
+        let folder = try temporaryFolder()
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
+        let caches = try temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: caches) }
+        func freshCache(_ round: Int) throws -> String {
+            let cache = "\(caches)/\(round)"
+            try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(atPath: cache + "/qemu", withDestinationPath: QEMUBinaries.cache + "/qemu")
+            return cache
+        }
+        var generator = SeededGenerator.announced()
+        var sawChildren = 0
+        for round in 1...20 {
+            // Every other round nothing is remembered, so that kills fall into probing and its trial migrations too.
+            let process = try start(["run"], temporary: folder, cache: round.isMultiple(of: 2) ? freshCache(round) : nil)
+            let delay = UInt32.random(in: 0..<1_500_000, using: &generator)
+            // The kill's moment is what is random here; nothing is waited for.
+            usleep(delay)
+            if !processes(under: folder).isEmpty { sawChildren += 1 }
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            let deadline = Deadline.after(seconds: 1)
+            while !processes(under: folder).isEmpty && deadline.remaining > 0 { usleep(2_000) }
+            #expect(processes(under: folder) == [], "round \(round), killed after \(delay) microseconds")
+        }
+        #expect(sawChildren >= 5, "only \(sawChildren) of 20 rounds killed the run while a QEMU was alive")
+
+        let last = try start(["run", "--cell", "2-devices+first-without-p2p"], temporary: folder)
+        last.waitUntilExit()
+        #expect(last.terminationStatus == 0)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap {
+            try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0)
+        }
+        #expect(left == [])
+    }
+
+    /// A signal that can be caught ends the run in order: children reaped, files gone, and the process ended by that signal.
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalEndsTheRunInOrder(number: Int32) throws {
+        let folder = try temporaryFolder()
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
+        let process = try start(["run"], temporary: folder)
+        let deadline = Deadline.after(seconds: 20)
+        while processes(under: folder).isEmpty && deadline.remaining > 0 { usleep(2_000) }
+        #expect(!processes(under: folder).isEmpty)
+        kill(process.processIdentifier, number)
+        process.waitUntilExit()
+        #expect(process.terminationReason == .uncaughtSignal)
+        #expect(process.terminationStatus == number)
+        #expect(processes(under: folder) == [])
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).flatMap {
+            try FileManager.default.contentsOfDirectory(atPath: folder + "/" + $0)
+        }
+        #expect(left == [])
+    }
+
+    /// What was found before the signal is in the file, whole lines and a tally.
+    @Test func resultsBeforeASignalAreWritten() throws {
+        let folder = try temporaryFolder()
+        defer { for made in [folder, folder + "-results"] { try? FileManager.default.removeItem(atPath: made) } }
+        let path = folder + "/out"
+        try Data().write(to: URL(fileURLWithPath: path))
+        let process = try start(
+            ["run", "--cell", "2-devices+first-without-p2p", "--repeat", "100000"], temporary: folder,
+            output: FileHandle(forWritingAtPath: path))
+        let deadline = Deadline.after(seconds: 20)
+        func text() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
+        while try !text().contains("refused") && deadline.remaining > 0 { usleep(2_000) }
+        process.terminate()
+        process.waitUntilExit()
+        let written = try text()
+        #expect(written.hasSuffix("\n"))
+        #expect(written.contains("stopped after "))
+        let results = try ResultLog.read(path: folder + "-results/results.jsonl")
+        #expect(!results.isEmpty && results.allSatisfy { $0.ending == "refused" && !$0.finding })
+        #expect(try String(contentsOfFile: folder + "-results/junit.xml", encoding: .utf8).contains("<testcase"))
+    }
+
+    private func temporaryFolder() throws -> String {
+        var template = Array("/tmp/ackmatrix-death.XXXXXX".utf8CString)
+        let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) }
+        return String(cString: try #require(made))
+    }
+
+    private func start(_ arguments: [String], temporary: String, cache: String? = nil, output: FileHandle? = nil) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: command)
+        process.arguments = arguments + ["--results", temporary + "-results"]
+        process.environment = ProcessInfo.processInfo.environment.merging([
+            "TMPDIR": temporary, "ACKMATRIX_CACHE": cache ?? QEMUBinaries.cache,
+        ]) { $1 }
+        process.standardOutput = output ?? FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+}
+
+/// A generator whose seed is printed, and taken from ACKMATRIX_SEED to replay.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    static func announced() -> SeededGenerator {
+        let seed = ProcessInfo.processInfo.environment["ACKMATRIX_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
+        print("seed \(seed) (replay with ACKMATRIX_SEED=\(seed))")
+        return SeededGenerator(state: seed)
+    }
+
+    /// SplitMix64.
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+        return value ^ (value >> 31)
+    }
+}

@@ -1,0 +1,416 @@
+# From here to the next line of dashes the same in every script of `ackmatrix report --standalone`: how two QEMUs are started, spoken
+# to and watched from a POSIX shell. What follows it is the cell.
+set -u
+LC_ALL=C
+PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
+export LC_ALL PATH
+ulimit -c 0 2>/dev/null # a guest that is lost may be lost by an abort
+
+broken() {
+    printf 'environment broken: %s\n' "$*" >&2
+    exit 2
+}
+
+for tool in awk cat cp cut date dd grep head mkfifo mktemp od rm sed sleep tail tr wc; do
+    command -v "$tool" >/dev/null 2>&1 || broken "no $tool here"
+done
+[ -r /proc/self/stat ] || broken "no /proc here"
+absolute() {
+    case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s\n' "$PWD/$1" ;; esac
+}
+QEMU_SOURCE=$(absolute "$QEMU_SOURCE")
+QEMU_DESTINATION=$(absolute "$QEMU_DESTINATION")
+SHIM=$(absolute "$SHIM")
+[ -x "$QEMU_SOURCE" ] || broken "QEMU_SOURCE=$QEMU_SOURCE is no program"
+[ -x "$QEMU_DESTINATION" ] || broken "QEMU_DESTINATION=$QEMU_DESTINATION is no program"
+[ -r "$SHIM" ] || broken "SHIM=$SHIM cannot be read"
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/ackmatrix-report.XXXXXX") || broken "no folder can be made in ${TMPDIR:-/tmp}"
+processes=
+finish() {
+    status=$?
+    trap '' INT TERM HUP
+    for process in $processes; do kill -KILL "$process" 2>/dev/null; done
+    for process in $processes; do wait "$process" 2>/dev/null; done
+    if [ -n "${KEEP-}" ]; then printf 'kept: %s\n' "$folder"; else rm -rf "$folder"; fi
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$folder" || broken "$folder cannot be entered"
+
+pause() { sleep 0.02; }
+# until_time SECONDS: a deadline, for before().
+until_time() { deadline=$(($(date +%s) + $1)); }
+before() { [ "$(date +%s)" -le "$deadline" ]; }
+
+# ---- files
+
+# fill COUNT OCTAL: the same byte many times.
+fill() { head -c "$1" /dev/zero | tr '\000' "\\$2"; }
+# word SIDE PLACE: a 64-bit number of the gate board; poke SIDE PLACE: a 1 in its 32 bits there, which opens a gate.
+word() { od -An -tu8 -j "$2" -N 8 "$1/board" | tr -d ' '; }
+poke() { printf '\001\000\000\000' | dd of="$1/board" bs=4 seek=$(($2 / 4)) conv=notrunc 2>/dev/null; }
+
+# ---- processes
+
+# descriptor SIDE: the one that its monitor is written to.
+descriptor() {
+    case $1 in source) echo 3 ;; destination) echo 4 ;; destination-*) echo $((3 + ${1#destination-})) ;; esac
+}
+process() { cat "$1/process"; }
+alive() {
+    case $(cat "/proc/$(process "$1")/stat" 2>/dev/null) in '' | *') Z '* | *') X '*) return 1 ;; esac
+}
+
+# In a process of its own: becomes QEMU in the side's folder.
+become() {
+    cd "$1" || exit 2
+    qemu=$2
+    shift 2
+    # The shim ends its process when this shell is gone.
+    ACKMATRIX_PARENT=$$
+    export ACKMATRIX_PARENT
+    if [ -e board ]; then
+        ACKMATRIX_SIDE=.
+        export ACKMATRIX_SIDE
+    fi
+    root=${qemu%/usr/bin/*}
+    if [ "$root" != "$qemu" ] && [ -n "$root" ] && [ -x "$root/lib64/ld-linux-x86-64.so.2" ]; then
+        # A folder of unpacked packages: with its own loader and libraries.
+        libraries=$root/usr/lib/x86_64-linux-gnu
+        QEMU_MODULE_DIR=$libraries/qemu
+        export QEMU_MODULE_DIR
+        exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$libraries" --preload "$SHIM" "$qemu" \
+            -L "$root/usr/share/seabios" -L "$root/usr/share/qemu" "$@"
+    fi
+    LD_PRELOAD=$SHIM
+    export LD_PRELOAD
+    exec "$qemu" "$@"
+}
+
+# start SIDE QEMU ARGUMENTS...: its monitor is its standard input and output.
+start() {
+    mkfifo "$1/in" || broken "$1/in cannot be made"
+    eval "exec $(descriptor "$1")<>\"$1/in\""
+    (become "$@") <"$1/in" >"$1/out" 2>"$1/stderr" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+    processes="$processes $!"
+    echo $! >"$1/process"
+}
+
+# greet SIDE: waits for its monitor.
+greet() {
+    until_time 30
+    until grep -q '"QMP"' "$1/out" 2>/dev/null; do
+        alive "$1" || broken "the $1's QEMU ended at start-up: $(tail -n 3 "$1/stderr")"
+        before || broken "the $1's QEMU has no monitor after 30 s"
+        pause
+    done
+    qmp "$1" '{"execute":"qmp_capabilities"}' || broken "the $1's monitor refuses to begin: $refusal"
+}
+
+calls=0
+# ask SIDE COMMAND: sends it, as call number $calls.
+ask() {
+    calls=$((calls + 1))
+    printf '%s\n' "${2%\}},\"id\":\"c$calls\"}" >&"$(descriptor "$1")"
+}
+# qmp SIDE COMMAND: runs it; the answer is in $reply. Fails where it is refused, with QEMU's words in $refusal.
+qmp() {
+    refusal=''
+    ask "$1" "$2"
+    until_time 10
+    while :; do
+        reply=$(grep "\"id\": \"c$calls\"" "$1/out")
+        [ -z "$reply" ] || break
+        if ! alive "$1"; then
+            refusal="its process has ended"
+            return 1
+        fi
+        if ! before; then
+            refusal="no answer within 10 s"
+            return 1
+        fi
+        pause
+    done
+    case $reply in
+        *'"error": {'*)
+            refusal=$(printf '%s\n' "$reply" | sed 's/.*"desc": "\(.*\)"}.*/\1/')
+            return 1
+            ;;
+    esac
+}
+
+# ---- a leg: one migration
+
+# leg SOURCE DESTINATION SECONDS FINAL: between which sides, how long at most, and the statuses that end it (an expression).
+leg() {
+    from=$1 to=$2 limit=$3 final=$4
+    taken=0 phase=before
+    missed='' ended='' refused=''
+    for side in "$from" "$to"; do
+        # Of a side's first leg there is all that it wrote from its start.
+        for log in qemu.log device.log out; do
+            if [ -e "$side/in-a-leg" ] && [ -e "$side/$log" ]; then wc -c <"$side/$log"; else echo 0; fi >"$side/$log.start"
+        done
+        : >"$side/in-a-leg"
+    done
+    printf '%s -> %s\n' "$from" "$to"
+}
+# written SIDE LOG: what it wrote there in this leg.
+written() { tail -c +$(($(cat "$1/$2.start") + 1)) "$1/$2"; }
+# count SIDE EVENT [TEXT]: lines of the event in this leg.
+count() { written "$1" qemu.log | grep -cE "(^|[ :])$2 ${3:+.*$3}"; }
+# sum SIDE EXPRESSION: of the numbers that follow it in this leg.
+sum() { written "$1" qemu.log | awk -v before="$2" '{ if (match($0, before)) total += substr($0, RSTART + RLENGTH) + 0 } END { print total + 0 }'; }
+# In this leg, one a line.
+statuses() { written "$1" out | sed -n '/"event": "MIGRATION"/s/.*"status": "\([^"]*\)".*/\1/p'; }
+
+# Whether the source's migration is over; how in $ended.
+is_over() {
+    [ -z "$ended" ] || return 0
+    if alive "$from"; then gone=; else gone=gone; fi
+    ended=$(statuses "$from" | grep -xE "$final" | tail -n 1)
+    ended=${ended:-$gone}
+    [ -n "$ended" ]
+}
+
+# Whether the next step is to be taken: not once one was missed, and while it runs not once it is over.
+due() {
+    [ -z "$missed$refused" ] || return 1
+    [ "$phase" != during ] || ! is_over
+}
+# took TEXT: a step was taken.
+took() {
+    taken=$((taken + 1))
+    printf '  %s\n' "$1"
+}
+# wait_for TEXT CONDITION...
+wait_for() {
+    due || return 0
+    text=$1
+    shift
+    until_time "$limit"
+    until "$@"; do
+        if [ "$phase" = during ] && is_over; then return 0; fi
+        if ! before; then
+            missed=$text
+            return 0
+        fi
+        pause
+    done
+    took "$text"
+}
+held() { [ "$(word "$1" "$2")" -gt 0 ]; }
+reached() { [ "$(word "$1" "$2")" -ge "$3" ]; }
+# Its state is another than PRE_COPY.
+left_precopy() { [ "$(word "$1" "$2")" -ne 6 ]; }
+has_logged() { [ "$(count "$1" "$2" "${4-}")" -ge "$3" ]; }
+# guest_wrote SIDE ADDRESS: the word there is not 0.
+guest_wrote() {
+    of_wait=$deadline
+    qmp "$1" "{\"execute\":\"human-monitor-command\",\"arguments\":{\"command-line\":\"xp /1wx $2\"}}" || return 1
+    deadline=$of_wait
+    printf '%s\n' "$reply" | grep -qE ': 0x0*[1-9a-f]'
+}
+# open_gate TEXT SIDE PLACE
+open_gate() {
+    due || return 0
+    poke "$2" "$3"
+    took "$1"
+}
+# limit_descriptors TEXT SIDE FREE|lift: new descriptors take the lowest free numbers, and the limit is on the number.
+limit_descriptors() {
+    due || return 0
+    command -v prlimit >/dev/null 2>&1 || broken "no prlimit here"
+    # shellcheck disable=SC3045 # not POSIX, and everywhere
+    number=$(ulimit -Sn)
+    if [ "$3" != lift ]; then
+        number=0
+        free=$3
+        while [ -e "/proc/$(process "$2")/fd/$number" ] || [ "$free" -gt 0 ]; do
+            [ -e "/proc/$(process "$2")/fd/$number" ] || free=$((free - 1))
+            number=$((number + 1))
+        done
+    fi
+    prlimit --pid "$(process "$2")" --nofile="$number:" || broken "prlimit fails"
+    took "$1"
+}
+# execute TEXT SIDE COMMAND
+execute() {
+    due || return 0
+    if qmp "$2" "$3"; then took "$1"; else refused=$refusal; fi
+}
+# request TEXT SIDE COMMAND: nobody waits for the answer.
+request() {
+    due || return 0
+    ask "$2" "$3"
+    took "$1"
+}
+# expect_refusal TEXT SIDE COMMAND WORDS
+expect_refusal() {
+    due || return 0
+    if qmp "$2" "$3"; then
+        missed="$1: it was accepted"
+    else
+        case $refusal in
+            *"$4"*) took "$1" ;;
+            *) missed="$1: the words were: $refusal" ;;
+        esac
+    fi
+}
+# send_signal TEXT SIDE SIGNAL
+send_signal() {
+    due || return 0
+    kill "-$3" "$(process "$2")"
+    took "$1"
+}
+# settings SIDE COMMAND
+settings() { [ -n "$refused" ] || qmp "$1" "$2" || refused=$refusal; }
+
+# listen: the destination on a free port, which is in $port.
+listen() {
+    [ -z "$refused" ] || return 0
+    qmp "$to" '{"arguments":{"uri":"tcp:127.0.0.1:0"},"execute":"migrate-incoming"}' || { refused=$refusal; return 0; }
+    qmp "$to" '{"execute":"query-migrate"}' || { refused=$refusal; return 0; }
+    port=$(printf '%s\n' "$reply" | sed -n 's/.*"port": "\([0-9]*\)".*/\1/p')
+    [ -n "$port" ] || broken "the destination listens, and names no port: $reply"
+}
+# migrate halted|running [URI]: begins, the destination halted or not; to where it listens, or to the URI.
+migrate() {
+    due || return 0
+    [ "$1" != halted ] || kill -STOP "$(process "$to")"
+    qmp "$from" "{\"arguments\":{\"uri\":\"${2-tcp:127.0.0.1:${port-}}\"},\"execute\":\"migrate\"}" || refused=$refusal
+    phase=during
+}
+
+# await_end PLACE: waits for the end; then everything that is held goes on, for the destination's end. PLACE: where all gates open.
+await_end() {
+    [ -z "$refused" ] || return 0
+    until_time "$limit"
+    until is_over; do
+        before || return 0
+        pause
+    done
+    # The destination must end by itself, and a gate may still hold it.
+    for side in "$from" "$to"; do [ ! -e "$side/board" ] || poke "$side" "$1"; done
+    kill -CONT "$(process "$to")" 2>/dev/null
+    phase=afterwards
+}
+# await_endless ITERATIONS WINDOWS ACKS: every step taken, every ACK counted, and so many iterations or windows of the link more: then it
+# goes on forever, as far as a shell can tell.
+await_endless() {
+    [ -z "$missed$refused" ] && ! is_over || return 0
+    until_time "$limit"
+    until has_logged "$from" source_return_path_thread_switchover_acked "$3"; do
+        if is_over || ! before; then return 0; fi
+        pause
+    done
+    iterations=$(($(count "$from" savevm_state_iterate) + $1))
+    windows=$(($(count "$from" migrate_transferred) + $2))
+    until has_logged "$from" savevm_state_iterate "$iterations" || has_logged "$from" migrate_transferred "$windows"; do
+        if is_over || ! before; then return 0; fi
+        pause
+    done
+    ended="goes on"
+}
+
+# await_silence: every step taken, and then its monitor comes to answer no more.
+await_silence() {
+    [ -z "$missed$refused" ] && ! is_over || return 0
+    asked=0
+    while qmp "$from" '{"execute":"query-status"}'; do
+        asked=$((asked + 1))
+        if is_over || [ "$asked" -gt 100 ]; then return 0; fi
+        pause
+    done
+    ! alive "$from" || ended="goes on"
+}
+
+# run_state SIDE: the one it comes to rest in is then in $state; gone without a process.
+run_state() {
+    until_time 5
+    resting=$deadline
+    while :; do
+        if ! qmp "$1" '{"execute":"query-status"}'; then
+            state=gone
+            return
+        fi
+        state=$(printf '%s\n' "$reply" | sed -n 's/.*"status": "\([^"]*\)".*/\1/p')
+        case $state in finish-migrate | inmigrate) ;; *) return ;; esac
+        [ "$(date +%s)" -le "$resting" ] || return
+        pause
+    done
+}
+# final_status: the destination's, which it is given 5 s for, is then in $last.
+final_status() {
+    until_time 5
+    while :; do
+        if alive "$to"; then gone=; else gone=gone; fi
+        last=$(statuses "$to" | grep -xE "$final" | tail -n 1)
+        if [ -n "$last$gone" ] || ! before; then break; fi
+        pause
+    done
+    last=${last:-none}
+}
+
+# ---- what came of it
+
+differs=0
+# check WHAT EXPECTED FOUND
+check() {
+    if [ "$2" = "$3" ]; then
+        printf '  as recorded: %s: %s\n' "$1" "$3"
+    else
+        printf '  DIFFERS:     %s: expected %s, found %s\n' "$1" "$2" "$3"
+        differs=1
+    fi
+}
+check_ending() { check "the source's migration" "$1" "${ended:-still ${missed:+waits: $missed, }$(statuses "$from" | tail -n 1)}"; }
+# check_steps OWED: a source that has ended may leave steps behind that wait for its destination.
+check_steps() {
+    if [ -n "$missed" ] || [ "$taken" -lt "$1" ]; then check "steps taken" "$1" "$taken${missed:+ (missed: $missed)}"; fi
+}
+check_guests() {
+    run_state "$from"
+    check "the source's guest" "$1" "$state"
+    final_status
+    check "the destination's migration" "$2" "$last"
+    run_state "$to"
+    check "the destination's guest" "$3" "$state"
+}
+# check_refusal WORDS
+check_refusal() {
+    case $refused in
+        *"$1"*) printf '  as recorded: refused: %s\n' "$refused" ;;
+        *) check refused "$1" "${refused:-nothing}" ;;
+    esac
+}
+# rule ID STATEMENT FOUND
+rule() { printf 'rule %s: %s\n  found when recorded: %s\n' "$1" "$2" "$3"; }
+# shows SIDE LOG WHICH EXPRESSION: the line that shows it, the first or the last of its kind in this leg.
+shows() {
+    line=$(written "$1" "$2" | grep -nE "$4" | if [ "$3" = first ]; then head -n 1; else tail -n 1; fi)
+    if [ -n "$line" ]; then
+        printf '  %s %s\n' "$1" "$line" | cut -c 1-200
+    else
+        printf '  DIFFERS:     %s: no line like: %s\n' "$1" "$4"
+        differs=1
+    fi
+}
+# excerpt SIDE: what its log has of the handshake, without the queries.
+excerpt() {
+    printf '%s, %s/qemu.log (the last 30 lines of this kind):\n' "$1" "$1"
+    grep -nE '[ :](migrate_set_state|migrate_error|runstate_set|source_return_path_thread_switchover_acked|migration_thread_low_pending|migration_precopy_complete|loadvm_approve_switchover[a-z_]*|migration_request_switchover_ack[a-z_]*|loadvm_state_switchover_ack_needed|migrate_send_rp_message|process_incoming_migration_co_end|vfio_save_iterate_start) |error: ' \
+        "$1/qemu.log" | tail -n 30 | cut -c 1-180 | sed 's/^/  /'
+}
+verdict() {
+    if [ "$differs" = 0 ]; then
+        printf 'reproduced: %s\n' "$1"
+        exit 0
+    fi
+    printf 'not reproduced: %s\n' "$1"
+    exit 1
+}

@@ -1,0 +1,52 @@
+/*
+ * Every system call of the C layer, in one place.
+ *
+ * The shim replaces libc's read, write, ioctl, ... for the whole process, so nothing here may go
+ * through those names: each function is a raw system call. Results are as the kernel gives them, a
+ * negative errno on failure.
+ */
+#ifndef ACKMATRIX_SYSTEM_CALLS_H
+#define ACKMATRIX_SYSTEM_CALLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int sys_open(const char *path, int flags, unsigned mode);
+int sys_close(int fd);
+int64_t sys_read(int fd, void *buffer, size_t length);
+int64_t sys_write(int fd, const void *buffer, size_t length);
+int64_t sys_pread(int fd, void *buffer, size_t length, int64_t offset);
+int64_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
+int sys_ioctl(int fd, unsigned long request, void *argument);
+int sys_connect(int fd, const void *address, unsigned length);
+int sys_truncate(int fd, uint64_t length);
+int64_t sys_file_size(int fd);
+
+/* A fresh descriptor that stands for a mocked one; on exec it is closed. */
+int sys_placeholder(const char *name);
+/* Moves `fd` to the number `target`, which must be free (EBUSY). */
+int sys_move(int fd, int target);
+
+/* Shared, readable and writable; NULL on failure with *error set. */
+void *sys_map_shared(int fd, size_t length, int *error);
+void sys_unmap(void *address, size_t length);
+
+int sys_thread_id(void);
+/* Asks for SIGKILL when the thread that started this process ends. */
+int sys_die_with_parent(void);
+int sys_parent(void);
+_Noreturn void sys_exit(int status);
+
+uint64_t sys_monotonic_ns(void);
+uint64_t sys_realtime_ns(void);
+void sys_sleep_ns(uint64_t duration);
+
+/* Sleeps while *word == expected, at most timeout_ns (0 = forever). Wakes for no reason too. */
+void sys_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void sys_futex_wake_all(uint32_t *word);
+
+/* Whether this process may read (and, if asked, write) all of [address, address + length). */
+bool sys_accessible(uint64_t address, size_t length, bool writable);
+
+#endif
