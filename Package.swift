@@ -122,7 +122,8 @@ let package = Package(
             name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
             swiftSettings: strict),
         .testTarget(
-            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], exclude: ["Format1"], swiftSettings: strict),
+            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], exclude: ["Format1"],
+            swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
