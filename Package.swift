@@ -26,7 +26,7 @@ let package = Package(
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
-        .executableTarget(name: "event-generator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
+        .executableTarget(name: "EventGenerator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
         .target(name: "MigrationTrace", swiftSettings: strict),
         .target(
             name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
+                "Plan", "MigrationTrace", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
@@ -101,7 +101,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "event-generator"], resources: [.copy("Logs")],
+            name: "MigrationTraceTests", dependencies: ["MigrationTrace", "TestSupport", "EventGenerator"],
             swiftSettings: strict),
         .testTarget(
             name: "VFIOTests",
@@ -111,20 +111,22 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests",
             dependencies: [
-                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol",
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
-        .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(
+            name: "QEMUPeerTests", dependencies: ["QEMUPeer", "TestSupport", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(
             name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
             swiftSettings: strict),
         .testTarget(
-            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
-        .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
+            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], exclude: ["Format1"],
+            swiftSettings: strict),
+        .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
         .testTarget(
             name: "RunningTests",
             dependencies: [
@@ -140,7 +142,8 @@ let package = Package(
             exclude: ["Golden"], swiftSettings: strict),
         .testTarget(
             name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
-        .testTarget(name: "ExperimentTests", dependencies: ["Experiment"], swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
+        .testTarget(name: "ExperimentTests", dependencies: ["Experiment", "MigrationTrace", "VFIO"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["TestSupport", "ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
     ]
 )

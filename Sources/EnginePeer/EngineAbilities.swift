@@ -34,7 +34,15 @@ extension EngineProcess: Plan.Side {
 
     package func openAllGates() { host.openAllGates() }
 
-    package func progress(of device: String) throws -> DeviceProgress? { try self.device(device).progress }
+    /// A device that a step plugs later has no progress before that step.
+    package func progress(of device: String) throws -> DeviceProgress? {
+        if configuration.devices.contains(where: { $0.name == device && $0.isPluggedLater }),
+            !scripted.contains(where: { $0.name == device })
+        {
+            return nil
+        }
+        return try self.device(device).progress
+    }
 
     package func halt(_ isHalted: Bool) { host.isHalted = isHalted }
 

@@ -93,7 +93,7 @@ package final class EngineProcess {
         let (device, script) = backend(of: planned)
         let name = host.generation.has(.perDeviceAcks) ? planned.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
-        // A device that does not migrate is there all the same, without a section.
+        // A device that does not migrate has no section.
         if module.plug(host) { host.register(module, device: device, scripted: script) }
         modules.append(module)
         guard let script else { return }

@@ -2,6 +2,7 @@
 ///
 /// What was written arrives after the latency, whatever happens to the writer; a cut loses what is in flight.
 import MigrationStream
+import SwitchoverProtocol
 
 package final class Channel {
     /// A queue of elements, each with the virtual time at which it can be read.
@@ -31,16 +32,7 @@ package final class Channel {
         }
     }
 
-    /// The kind of connection.
-    package enum Kind: Hashable, Sendable {
-        case socket
-        /// A file, read when it is complete; it has no way back.
-        case file
-        /// A pipe between two commands; nobody reads what is written backwards.
-        case pipe
-    }
-
-    package let kind: Kind
+    package let kind: Transport
     private var forward = Queue<StreamElement>()
     private var back = Queue<ReturnMessage>()
     /// Bytes written forward and not yet read.
@@ -64,7 +56,7 @@ package final class Channel {
         case back(ReturnMessage)
     }
 
-    package init(_ kind: Kind = .socket) { self.kind = kind }
+    package init(_ kind: Transport = .socket) { self.kind = kind }
 
     // MARK: Source's end
 

@@ -29,11 +29,7 @@ package struct HostSettings: Sendable {
     /// True if the source sends SWITCHOVER_START. Machine types up to 9.2 have a compat setting that leaves it out; types without a version
     /// send it.
     var sendsSwitchoverStart: Bool {
-        guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0])
-        else {
-            return true
-        }
-        return major >= 10
+        machineRelease(machine).map { !$0.lexicographicallyPrecedes([10]) } ?? true
     }
 }
 

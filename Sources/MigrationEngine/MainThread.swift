@@ -178,14 +178,8 @@ package final class MainThread: EngineThread {
 
     /// What happens when the return path is opened on the channel.
     private func returnPath(of source: Source, over channel: Channel) -> ReturnPathOpening {
-        let transport: Transport =
-            switch channel.kind {
-            case .socket: .socket
-            case .file: .file
-            case .pipe: .pipe
-            }
-        return ReturnPathRules(host.generation).opening(
-            transport, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
+        ReturnPathRules(host.generation).opening(
+            channel.kind, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
     }
 
     /// Ends a migration that opened nothing: only its last status is left to be logged.

@@ -5,16 +5,6 @@
 /// effective mode of a machine type from the first pending query of a real migration.
 import MigrationTrace
 
-/// Which handshake a source runs by default on a machine type.
-package enum SwitchoverAckMode: String, Hashable, Sendable, Codable {
-    /// One ACK for all devices, counted by the destination (QEMU 8.1 and later).
-    case legacy
-    /// An ACK per device request, counted by the source (QEMU 11.1 and later).
-    case perDevice = "per-device"
-    /// The binary has no switchover-ack capability (before 8.1).
-    case none
-}
-
 package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// `MAJOR.MINOR.MICRO`, as `query-version` says.
     package var version: String
@@ -32,6 +22,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var aliases: [String: String]
     /// The mode of each machine type that was measured.
     package var modes: [String: SwitchoverAckMode]
+    /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
+    package var announcesRequests = false
+
+    /// What is kept of a probe.
+    private enum CodingKeys: CodingKey {
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes
+    }
 
     package init(
         version: String, package: String, hasSwitchoverAck: Bool, hasLegacyProperty: Bool, statuses: [String], traceEvents: [String],
@@ -59,14 +56,15 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         return names
     }
 
-    /// The mode a machine type runs in; an alias counts as what it stands for, options after a comma do not count.
+    /// The mode in which a machine type runs; nil if the mode is not known, or the binary has no switchover-ack (before 8.1). An alias counts
+    /// as the type that it stands for; options after a comma do not count.
     ///
     /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
     /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.
     package func mode(machine: String) -> SwitchoverAckMode? {
         let name = machine.prefix { $0 != "," }
         let type = aliases[String(name)] ?? String(name)
-        guard hasSwitchoverAck else { return SwitchoverAckMode.none }
+        guard hasSwitchoverAck else { return nil }
         guard hasLegacyProperty else { return .legacy }
         if let measured = modes[type] { return measured }
         guard let release = machineRelease(type) else { return nil }
@@ -81,6 +79,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// Every switchover passes through the status device (10.0 and later). The status itself is older, so it is told by what came with the
     /// same release: VFIO's state on multifd channels.
     package var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
+
+    /// What a side that runs a machine type does, as far as the verifier depends on it.
+    package func traits(machine: String) -> SideTraits {
+        SideTraits(
+            decision: decidesAtThreshold ? .atThreshold : .belowThreshold, switchesInDevice: switchesInDevice,
+            announcesRequests: announcesRequests, ackMode: mode(machine: machine))
+    }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
     package var generation: String {
@@ -126,10 +131,3 @@ package let allowedTraceEvents: [String] = {
     var seen: Set<String> = []
     return Event.vocabulary.map(\.name).filter { !$0.hasPrefix("device_") && !chatter.contains($0) && seen.insert($0).inserted }
 }()
-
-/// The numbers a versioned type's name ends with, `[10, 0]` of `pc-q35-10.0`; nil for other types.
-package func machineRelease(_ type: String) -> [Int]? {
-    guard let last = type.split(separator: "-").last, last.count < type.count else { return nil }
-    let numbers = last.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
-    return numbers.count >= 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil
-}

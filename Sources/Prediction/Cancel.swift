@@ -1,40 +1,42 @@
-/// A migration that its manager cancels: what was requested and counted by then, and which guests run after it.
+/// A migration that its manager cancels: what was requested and counted before, and which guests run afterwards.
 
-/// When the source is told to cancel.
+/// When the manager cancels the migration.
 package enum Cancel: String, Hashable, Sendable {
-    /// The connection to the destination is not made yet.
+    /// The source is still connecting to the destination.
     case connecting
-    /// A device's move to PRE_COPY is held: the source answers nobody, and obeys when it goes on.
+    /// A gate holds a device's move to PRE_COPY. The source does not answer its monitor, and obeys when the gate opens.
     case inSetup
-    /// A gate holds the last device's load, and the source goes on asking.
+    /// A gate holds the last device's load, and the source goes on iterating.
     case onlyTheAckIsMissing
-    /// Every ACK is counted and the guest stopped; the source waits for its manager.
+    /// Every ACK is counted and the guest is stopped; the source waits for its manager in `pre-switchover`.
     case inPreSwitchover
-    /// Everything is sent. The destination is still loading it, and the source waits for it to say so.
+    /// Everything is sent. The destination is still loading, and the source waits for it to report the end.
     case everythingIsSent
 }
 
-/// What a cancelled migration shows, from what it would have shown.
+/// What a migration shows that is cancelled at this moment; `outcome` is what it would show otherwise.
 func cancelled(_ moment: Cancel, _ scenario: Scenario, _ outcome: Outcome) -> Outcome {
     var cancelled = outcome
     cancelled.ending = .failed
     cancelled.words = nil
     switch moment {
     case .connecting:
-        // Once connected it begins all the same. 10.0.13 looks at its status then; 11.1.3 waits for a return path that nobody shuts down.
+        // The migration begins all the same once it is connected. 10.0.13 looks at its status then; 11.1.3 waits for a return path that
+        // nobody shuts down.
         cancelled = Outcome(scenario.source.knowsPerDevice ? .waitsForever : .failed)
     case .inSetup:
-        // How far it comes before it obeys depends on who is faster; nothing that it asks for is answered.
+        // How far the source gets before it obeys depends on which thread is faster; no request is answered.
         cancelled = Outcome(.failed)
     case .onlyTheAckIsMissing:
-        // What had been sent is still read when the gate opens, as far as the connection lets it.
+        // The destination still reads what was sent when the gate opens, as far as the connection is still there.
         cancelled.approvals = nil
         cancelled.acksSent = nil
         cancelled.acksCounted = outcome.acksCounted.map { $0 - 1 }
         cancelled.isGating = false
     case .inPreSwitchover: break
     case .everythingIsSent:
-        // The source takes its guest back, and nobody tells the destination, which has all it needs (10.0.13 and 11.1.3).
+        // The source runs its guest again, and nothing tells the destination, which has all that it needs to run it too (10.0.13 and
+        // 11.1.3).
         cancelled.ending = scenario.destination.startsPaused ? .wouldRunTwoGuests : .twoGuests
     }
     return cancelled

@@ -1,16 +1,16 @@
-/// Migrations over something else than a socket, or to something else than another host: files, pipes, snapshots, COLO and CPR.
+/// Migrations that do not go through a socket or do not move the guest to another host: files, pipes, snapshots, COLO and CPR.
 
-/// What the stream goes to.
+/// Where the stream goes.
 package enum Sink: String, Hashable, Sendable {
-    /// A file, which is loaded when it is complete.
+    /// A file, which the destination loads when it is complete.
     case file
-    /// A pipe between two commands: nothing comes back.
+    /// A pipe between two commands, through which nothing comes back.
     case pipe
-    /// A snapshot inside a disk, with the guest stopped.
+    /// A snapshot inside a disk, taken with the guest stopped.
     case snapshot
 }
 
-/// What the migration is for, where it is not to move the guest.
+/// The purpose of a migration that does not move the guest.
 package enum Purpose: String, Hashable, Sendable {
     case backgroundSnapshot = "background-snapshot"
     case colo
@@ -19,12 +19,12 @@ package enum Purpose: String, Hashable, Sendable {
     case cprExec = "cpr-exec"
 }
 
-/// What it comes to without a socket.
+/// What a migration shows whose stream goes to `sink`; `outcome` is what it would show through a socket.
 func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     var sent = Outcome(.completed)
     let source = scenario.source
     let nobody = scenario.users.map { _ in 0 }
-    // A guest that is stopped first asks for nothing.
+    // A source whose guest is stopped requests no ACK.
     sent.requests = sink == .snapshot ? nobody : scenario.firstRequests
     (sent.approvals, sent.acksSent, sent.acksCounted) = (nobody, sink == .pipe ? nil : 0, 0)
     if sink == .pipe { sent.approvals = nil }
@@ -40,14 +40,14 @@ func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     if awaits || sink == .pipe {
         sent.ending = .waitsForever
     } else {
-        // All is written before the source asks how its return path ended.
+        // Everything is written before the source looks at how its return path ended.
         sent.ending = .failed
         sent.words = "Unable to read from file: Bad file descriptor"
     }
     return sent
 }
 
-/// What it comes to, from the migration that would have moved the guest.
+/// What a migration with this purpose shows; `outcome` is what it would show if it moved the guest.
 func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     let isNew = scenario.source.knowsPerDevice
     func refused(_ words: String) -> Outcome {
@@ -63,7 +63,7 @@ func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Ou
         var reboot = outcome
         reboot.isGating = false
         guard !scenario.devices.isEmpty else { return reboot }
-        // Refused while the migration is set up, by when nothing was asked.
+        // The device refuses while the migration is set up, before any request.
         reboot = Outcome(.failed)
         reboot.words = "VFIO device only supports cpr-reboot for runstate suspended"
         let nobody = scenario.users.map { _ in 0 }
@@ -72,7 +72,7 @@ func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Ou
     case .colo:
         var colo = outcome
         colo.isGating = false
-        // Up to 11.0 the return path's thread takes COLO's own messages for its, and fails; both run the guest (10.0.13).
+        // Up to 11.0 the return path's thread reads COLO's messages as its own and fails; both sides run the guest (10.0.13).
         colo.ending = isNew ? .replicates : .twoGuests
         return colo
     }

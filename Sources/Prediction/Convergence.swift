@@ -1,25 +1,26 @@
-/// Whether the pending bytes fit the threshold at some point: thresholds that differ from them by a byte, a guest that writes its memory
+/// Convergence: does what is pending ever fit the threshold? Thresholds that differ from it by a byte, a guest that writes its memory
 /// faster than the link carries it, and devices that never stop re-initialising.
 
-/// The threshold against what is pending when nothing is left to send: the devices' stop-copy size, and what the guest writes meanwhile.
+/// The threshold against what is pending when nothing is left to send: the devices' stop-copy size and what the guest writes meanwhile.
 package enum Threshold: String, CaseIterable, Hashable, Sendable {
-    /// By a byte.
+    /// A byte more than that, as much, or a byte less.
     case above, at, below
 }
 
-/// A guest that goes on writing the same pages.
+/// A guest that writes the same pages again and again.
 package struct Dirtying: Hashable, Sendable {
-    /// The link carries less in a window than these pages are, and so RAM uses all of it up, window for window.
+    /// True if the pages are more than the link carries in a window, so that RAM uses up every window.
     package var outpacesLink: Bool
 
     package init(outpacesLink: Bool) { self.outpacesLink = outpacesLink }
 }
 
 extension Scenario {
-    /// With every ACK there, some query finds what is pending within the threshold.
+    /// True if some query finds what is pending within the threshold once every ACK is counted.
     var converges: Bool {
         if estimate == .aboveThreshold { return false }
-        // Sent faster than it is written anew, the guest's memory counts nothing at some query; the threshold is then above the rest.
+        // The link sends the pages faster than the guest writes them, so that at some query none is pending; the threshold is above the
+        // rest.
         if let dirtying, !dirtying.outpacesLink { return true }
         switch threshold {
         case nil, .above?: return true
@@ -29,13 +30,13 @@ extension Scenario {
         }
     }
 
-    /// RAM comes first in each window. Within the threshold every step looks anew at what the guest has written, so that RAM is never
-    /// through, and the devices' initial bytes, the marker and the ACK never come (10.0.13, 11.1.3).
+    /// True if RAM leaves the devices nothing of the link, so that initial bytes, marker and ACK never come. RAM comes first in each
+    /// window, and looks anew at what the guest has written in every step, so that it never finishes (10.0.13, 11.1.3).
     var starvesDevices: Bool {
         dirtying?.outpacesLink == true && source.capability && devices.contains { $0.source.hasPrecopy }
     }
 
-    /// A REINIT at every query that finds the initial bytes drained requests another ACK before the decision. Legacy mode takes no notice.
+    /// True if REINITs request ACKs without end: one at every query that finds the initial bytes drained. Legacy mode ignores a REINIT.
     package var requestsForever: Bool {
         reinitsForever && source.capability && source.mode == .perDevice && devices.contains { $0.source == .reinit }
     }

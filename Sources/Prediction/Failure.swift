@@ -1,17 +1,17 @@
-/// Something breaks: a process dies, the channel is cut, a device call fails, or descriptors run out. What comes of it follows from the
-/// moment, or from the call, and never from luck (confirmed on 10.0.13 and 11.1.3).
+/// Breakages: a process dies, the channel is cut, a device call fails, or descriptors run out. The moment or the call decides the outcome,
+/// and never chance (confirmed on 10.0.13 and 11.1.3).
 
-/// A moment of the handshake, in the order in which a migration comes to them. At each a gate holds what would go on.
+/// A moment of the handshake; the cases are in the order in which a migration passes them. At each a gate holds what would go on.
 package enum BreakMoment: String, CaseIterable, Hashable, Sendable {
     /// The last device's initial bytes are half written; its marker is not loaded.
     case initialData = "initial-data"
-    /// Only the last ACK is missing, and the source goes on asking.
+    /// Only the last ACK is missing, and the source goes on iterating.
     case waiting
     /// Every ACK is counted; the source iterates.
     case acknowledged
-    /// The source has decided, its guest is stopped, its devices go to PRE_COPY_P2P.
+    /// The source has decided, its guest is stopped, and its devices are on the way to PRE_COPY_P2P.
     case decided
-    /// They are in STOP_COPY, and nothing of it is sent.
+    /// The devices are on the way to STOP_COPY, and nothing of their final data is sent.
     case stopCopy = "stop-copy"
     /// Everything is sent; the destination writes the last device's final data.
     case finalData = "final-data"
@@ -19,7 +19,7 @@ package enum BreakMoment: String, CaseIterable, Hashable, Sendable {
     case starting
 
     var isAcknowledged: Bool { self >= .acknowledged }
-    /// The stream is in the destination's hands to its end.
+    /// True if the destination has the whole stream.
     var isAllSent: Bool { self >= .finalData }
 }
 
@@ -27,7 +27,7 @@ extension BreakMoment: Comparable {
     package static func < (one: Self, other: Self) -> Bool { allCases.firstIndex(of: one)! < allCases.firstIndex(of: other)! }
 }
 
-/// A call on the last device, by the stage in which QEMU makes it; it fails each time it is made there.
+/// A call on the last device that fails whenever QEMU makes it in this stage.
 package enum FailingCall: String, CaseIterable, Hashable, Sendable {
     // The source starts.
     case sourceBind = "source-bind"
@@ -38,18 +38,18 @@ package enum FailingCall: String, CaseIterable, Hashable, Sendable {
     case sourcePrecopyInfoV2 = "source-precopy-info-v2"
     case sourceProbe = "source-feature-probe"
     case sourceBootState = "source-boot-state"
-    // It sets up the migration.
+    // The source sets up the migration.
     case sourceDMALoggingStart = "source-dma-logging-start"
     case sourceDMALoggingReport = "source-dma-logging-report"
     case sourceFirstDataSize = "source-first-data-size"
     case sourcePreCopy = "source-pre-copy"
     case sourceFirstPrecopyInfo = "source-first-precopy-info"
-    // It iterates.
+    // The source iterates.
     case sourceDataSize = "source-data-size"
     case sourcePrecopyInfo = "source-precopy-info"
     case sourceRead = "source-read"
     case sourceLaterRead = "source-later-read"
-    // It stops the guest, sends the rest, and ends.
+    // The source stops the guest, sends the rest, and ends.
     case sourcePreCopyP2P = "source-pre-copy-p2p"
     case sourceStopCopy = "source-stop-copy"
     case sourceFinalRead = "source-final-read"
@@ -82,29 +82,29 @@ package enum CallErrno: String, CaseIterable, Hashable, Sendable {
 package enum Breakage: Hashable, Sendable {
     case destinationKilled(BreakMoment)
     case sourceKilled(BreakMoment)
-    /// Both directions, by a side's `yank` or by nobody's doing.
+    /// Both directions of the channel, by a side's `yank` or by the network.
     case channelCut(BreakMoment)
     /// The destination's messages no longer reach the source.
     case returnPathCut(BreakMoment)
     /// A device call fails with this error; where QEMU falls back on a reset of the device, that reset may fail as well.
     case call(FailingCall, errno: CallErrno, resetFails: Bool)
-    /// The source may open so many files more.
+    /// The source may open only so many descriptors more.
     case sourceDescriptors(Int)
-    /// The source's memory cgroup leaves it none for the migration, and the kernel kills it while it sets up.
+    /// The source's memory cgroup leaves no memory for the migration, and the kernel kills the source while it sets up.
     case sourceMemory
-    /// The destination may; with none it may again later.
+    /// The destination may open only so many descriptors more; if none, the limit is lifted later.
     case destinationDescriptors(Int)
-    /// The source is told of more channels than it has, while only the last ACK is missing. It aborts.
+    /// The manager raises the number of channels while only the last ACK is missing, and the source aborts.
     case channelsRaised
 }
 
-/// What a migration shows that something breaks, from what it would have shown.
+/// What a migration shows that `breakage` breaks; `healthy` is what it would show otherwise.
 func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> Outcome {
     switch breakage {
     case .destinationKilled(let moment): return account(healthy, .failed, upTo: moment)
     case .channelsRaised: return broken(by: .sourceKilled(.waiting), healthy, scenario)
     case .sourceKilled(let moment):
-        // What is in the socket is still read, and approved.
+        // The destination still reads and approves what is in the socket.
         var outcome = healthy.ending(moment.isAllSent ? .completed : .noGuest)
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
@@ -113,7 +113,7 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
     case .returnPathCut(let moment):
-        // The source looks at its return path at the end only.
+        // The source looks at its return path only at the end.
         var outcome = healthy.ending(moment.isAcknowledged ? lostEnd(scenario) : .waitsForever)
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
@@ -129,10 +129,10 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
     }
 }
 
-/// The destination has the guest, and the source does not hear of it.
+/// The ending where the destination has the guest and the source does not learn it.
 private func lostEnd(_ scenario: Scenario) -> Ending { scenario.destination.startsPaused ? .wouldRunTwoGuests : .twoGuests }
 
-/// The counts up to a moment: before it is acknowledged the last device's last ACK is missing, and with it a legacy destination's only one.
+/// The counts up to a moment. Before `acknowledged` the last device's last ACK is missing, or a legacy destination's only one.
 private func account(_ healthy: Outcome, _ ending: Ending, upTo moment: BreakMoment) -> Outcome {
     var outcome = healthy.ending(ending)
     guard !moment.isAcknowledged else { return outcome }
@@ -142,18 +142,18 @@ private func account(_ healthy: Outcome, _ ending: Ending, upTo moment: BreakMom
     return outcome
 }
 
-/// It fails before the source's first query.
+/// The counts of a migration that fails before the source's first query.
 private func nothingAsked(_ healthy: Outcome) -> Outcome {
     var outcome = healthy.ending(.failed)
     outcome.requests = outcome.requests.map { $0.map { _ in 0 } }
     outcome.approvals = outcome.approvals.map { $0.map { _ in 0 } }
     (outcome.acksSent, outcome.acksCounted) = (0, 0)
-    // How far the destination came before it is told.
+    // How far the destination gets before it learns of the failure depends on which side is faster.
     outcome.countedIn = nil
     return outcome
 }
 
-/// It fails with the last device's first data; what comes of the other devices' markers depends on who is faster.
+/// The counts of a migration that fails at the last device's first data. The other devices' markers may or may not have been loaded.
 private func lastNeverLoaded(_ healthy: Outcome, _ scenario: Scenario) -> Outcome {
     var outcome = healthy.ending(.failed)
     let isAlone = scenario.devices.count == 1
@@ -165,7 +165,7 @@ private func lastNeverLoaded(_ healthy: Outcome, _ scenario: Scenario) -> Outcom
     return outcome
 }
 
-/// What comes of a call that fails: the errno matters for reads and for MIG_PRECOPY_INFOv2 only.
+/// What a migration shows in which a call fails. The errno matters only for reads and for MIG_PRECOPY_INFOv2.
 private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool, _ healthy: Outcome, _ scenario: Scenario) -> Outcome {
     func refused(_ words: String) -> Outcome {
         var outcome = Outcome(.refused)
@@ -179,7 +179,7 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
     }
     func aborted() -> Outcome {
         var outcome = healthy.ending(.noGuest)
-        // The ACK frees the source before it has its line, which an abort of another thread may cut off.
+        // The source may decide before the return path's thread has logged the ACK, and an abort of another thread may cut that line off.
         outcome.acksCounted = nil
         return outcome
     }
@@ -190,11 +190,11 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
     case .sourceConfigSpace: return refused("failed to read device config space")
     case .sourceMigration: return refused(source.knowsPerDevice ? "VFIO migration init failed" : "VFIO")
     case .sourcePrecopyInfoV2:
-        // ENOTTY is a kernel without it; up to 11.0 nobody asks.
+        // ENOTTY means a kernel without the feature; QEMU up to 11.0 does not ask for it.
         return source.knowsPerDevice && errno != .enotty ? refused("failed to set precopy info v2") : healthy
-    // A message at most; where a state was refused, a reset.
+    // QEMU prints a message at most, or resets the device where it refused a state.
     case .sourceIRQInfo, .sourceProbe, .sourceBootState, .sourceSavedConfig, .destinationLoadedConfig: return healthy
-    // The size is taken for 100 GiB: once that is nothing.
+    // QEMU then assumes 100 GiB, which one query alone does not make matter.
     case .sourceFirstDataSize: return healthy
     case .sourceDataSize: return healthy.ending(.doesNotConverge)
     case .sourceDMALoggingStart, .sourceDMALoggingReport: return nothingAsked(healthy)
@@ -203,27 +203,27 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
         outcome.words = "Failed setting device state to PRE_COPY"
         return outcome
     case .sourceFirstPrecopyInfo:
-        // Taken for 0 initial bytes: the marker comes with the first read, and its ACK holds nothing back.
+        // QEMU assumes 0 initial bytes: the marker comes with the first read, and its ACK holds nothing back.
         return healthy.ending(.completed)
     case .sourcePrecopyInfo:
-        // Only a per-device source asks at the last check, and takes the failure for a request.
+        // Only a per-device source queries at the last check, and counts the failure as a request.
         guard source.mode == .perDevice else { return healthy }
         var outcome = failed("Switchover ACK was requested by 1 devices during switchover")
         if let last = outcome.requests?.indices.last { outcome.requests?[last] += 1 }
         return outcome
     case .sourceRead:
-        // ENOMSG is no data yet, which ends the initial bytes.
+        // ENOMSG means that there is no data yet, which ends the initial bytes.
         return errno == .enomsg ? healthy.ending(.completed) : lastNeverLoaded(healthy, scenario)
     case .sourceLaterRead: return errno == .enomsg ? healthy : failed()
     case .sourceFinalRead: return errno == .enomsg ? healthy : failed()
     case .sourcePreCopyP2P:
         return resetFails ? aborted() : failed("Failed setting device state to PRE_COPY_P2P")
     case .sourceStopCopy: return resetFails ? aborted() : failed("Failed setting device state to STOP_COPY")
-    // When all is over: the device is reset, or the process ends, at a source that has nothing more to do.
+    // The migration is over: the device is reset, or the process of a source ends that has nothing more to do.
     case .sourceStop: return healthy
     case .destinationMigration:
         var outcome = healthy.ending(.failed)
-        // It knows no such section. Without other users a legacy one has sent its ACK by then.
+        // The destination has no such section. A legacy one without other users has sent its ACK before.
         outcome.requests = nil
         let isAlone = scenario.devices.count == 1
         let isLegacy = scenario.destination.mode == .legacy
@@ -234,18 +234,18 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
         return outcome
     case .destinationResuming:
         var outcome = nothingAsked(healthy)
-        // Whether the source has asked by then depends on who is faster.
+        // The source may or may not have made its first query before.
         outcome.requests = nil
         return outcome
     case .destinationWrite: return lastNeverLoaded(healthy, scenario)
     case .destinationFinalWrite: return failed()
-    // The device is reset, its loaded state with it, and the guest runs; only a reset that fails ends the destination.
+    // QEMU resets the device, which loses its loaded state, and runs the guest; only a reset that fails ends the destination.
     case .destinationRunningP2P, .destinationRunning: return resetFails ? failed() : healthy
     }
 }
 
 extension Outcome {
-    /// The same counts with another end; what ends otherwise, or earlier, gates nothing that was decided.
+    /// The same counts with another ending. No ACK is expected to hold a decision back then.
     fileprivate func ending(_ ending: Ending) -> Outcome {
         var outcome = self
         outcome.ending = ending

@@ -1,28 +1,28 @@
-/// What befalls the source's guest, or a device, in the midst of a migration: a stop, a stop that is taken back, a reset.
+/// Interruptions of the source's guest or of a device during a migration: a stop, a stop and a continuation, a reset.
 ///
-/// A device that leaves PRE_COPY has lost its saving session, and QEMU does not begin another (10.0.13 and 11.1.3): what is still to be
-/// marked never is, and what is still to be saved cannot be.
+/// A device that leaves PRE_COPY loses its saving session, and QEMU does not begin another one (10.0.13 and 11.1.3): markers that were not
+/// sent are never sent, and state that was not saved cannot be saved.
 
 package enum Interruption: String, Hashable, Sendable {
     /// QMP `stop` before any device has sent its marker.
     case stopBeforeMarker
-    /// The same, and `cont` after it; or a guest that had not run yet is started there.
+    /// QMP `stop` and `cont` before any device has sent its marker; or `cont` there starts a guest that never ran.
     case stopAndContBeforeMarker
-    /// `stop` and `cont` while only the ACK is missing.
+    /// QMP `stop` and `cont` while only the ACK is missing.
     case stopAndContWaiting
-    /// `stop` and `cont` between the last ACK and the decision.
+    /// QMP `stop` and `cont` between the last ACK and the decision.
     case stopAndContAfterACKs
     /// QMP `system_reset` before any device has sent its marker.
     case resetBeforeMarker
-    /// `system_reset` after the last ACK, while the source still iterates.
+    /// QMP `system_reset` after the last ACK, while the source still iterates.
     case resetAfterACKs
-    /// The first device alone is reset, as its guest can, while only the ACK is missing.
+    /// The guest resets the first device alone while only the ACK is missing.
     case deviceResetWaiting
-    /// The first device alone is reset in PRE_COPY_P2P, between the last check and STOP_COPY.
+    /// The guest resets the first device alone in PRE_COPY_P2P, between the last check and STOP_COPY.
     case deviceResetStopping
 }
 
-/// What a migration shows that is interrupted, from what it would have shown.
+/// What a migration shows that is interrupted; `outcome` is what it would show otherwise.
 func interrupted(_ interruption: Interruption, _ outcome: Outcome) -> Outcome {
     var shown = outcome
     shown.words = nil
@@ -33,13 +33,13 @@ func interrupted(_ interruption: Interruption, _ outcome: Outcome) -> Outcome {
     }
     switch interruption {
     case .stopBeforeMarker:
-        // A guest that does not run needs no ACK.
+        // A source whose guest does not run waits for no ACK.
         noMarkers()
     case .stopAndContBeforeMarker:
         shown.ending = .waitsForever
         noMarkers()
     case .stopAndContWaiting, .stopAndContAfterACKs:
-        // The devices are saved from STOP, in a session that is not the one that was begun.
+        // QEMU saves the devices from STOP, in another session than the one that it began.
         shown.ending = .failed
         shown.words = "Bad file descriptor"
         shown.isGating = outcome.isGating
@@ -54,7 +54,7 @@ func interrupted(_ interruption: Interruption, _ outcome: Outcome) -> Outcome {
     case .deviceResetWaiting:
         shown.ending = .failed
         shown.words = "No such device"
-        // What had been sent is still read, and answered, when the gate opens, as far as the connection lets it.
+        // The destination still reads and answers what was sent when the gate opens, as far as the connection is still there.
         (shown.approvals, shown.acksSent, shown.acksCounted) = (nil, nil, nil)
     case .deviceResetStopping:
         shown.ending = .failed

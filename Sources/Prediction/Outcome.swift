@@ -1,6 +1,6 @@
 /// What a migration is predicted to show.
 
-/// How it ends; the words are those of the contract of verdicts.
+/// How a migration ends. The words are those of the verdict contract.
 package enum Ending: String, Hashable, Sendable {
     case completed
     case failed = "failed, source running"
@@ -12,29 +12,29 @@ package enum Ending: String, Hashable, Sendable {
     case doesNotConverge = "does not converge"
     case paused = "paused, recoverable"
     case replicates = "replicates by COLO"
-    /// A side refuses before anything is sent.
+    /// A side refuses the migration before anything is sent.
     case refused
 }
 
-/// One way it may go. Counts by device have the requester's, where there is one, behind them. Counts are exact; nil where they depend on
-/// who is faster, and say nothing of the handshake.
+/// One way in which a migration may go. Counts by device are in plug order, the requester's count, where there is one, behind them. A count
+/// is exact, or nil where it depends on which thread is faster and so tells nothing of the handshake.
 package struct Outcome: Hashable, Sendable {
     package var ending: Ending
-    /// By device: what a per-device source collects.
+    /// By device: the requests that a per-device source collects.
     package var requests: [Int]?
-    /// By device: what a legacy destination counts in.
+    /// By device: 1 if a legacy destination waits for its approval.
     package var countedIn: [Int]?
-    /// By device: markers the destination accepts.
+    /// By device: the markers that the destination accepts.
     package var approvals: [Int]?
     package var acksSent: Int?
     package var acksCounted: Int?
-    /// The ACK must be seen to hold the decision back.
+    /// True if the trace must show that the ACK held the decision back.
     package var isGating = false
-    /// RAM must be seen to leave a device with initial bytes nothing of a window.
+    /// True if the trace must show that RAM left a device with initial bytes nothing of a window.
     package var starves = false
-    /// Words of the refusal, or of the error the source keeps.
+    /// Words that the refusal contains, or the error that the source keeps; nil: any.
     package var words: String?
-    /// The same, where it depends on who is faster which of two errors comes first and is kept.
+    /// Other words that will do, where either of two errors may come first and is kept.
     package var otherWords: String?
 
     package init(_ ending: Ending) { self.ending = ending }

@@ -1,32 +1,32 @@
 /// Postcopy: the guest runs on at the destination before all of its memory is there, so a channel that breaks then may cost the guest.
 ///
-/// The start of postcopy waits for the ACK as the completion of precopy does. What follows asks for no ACK any more.
+/// The start of postcopy waits for the ACK as the completion of precopy does. Postcopy itself requests no ACK.
 
-/// How a migration that is switched to postcopy goes on. Pages are missing at the destination, where nothing else is said.
+/// How a migration goes on that is switched to postcopy. Pages are missing at the destination unless the case says otherwise.
 package enum PostcopyCourse: String, Hashable, Sendable {
     case completes
     /// Only the ACK kept the source from switching over, and no page is missing when it comes.
     case nothingIsMissing
-    /// The destination cannot load a device in the package.
+    /// The destination cannot load a device whose state is in the package.
     case loadFails
     /// The destination is killed before it has loaded the package.
     case killedLoading
-    /// The destination is killed when it runs the guest.
+    /// The destination is killed while it runs the guest.
     case killedRunning
-    /// The channel is cut when the destination runs the guest.
+    /// The channel is cut while the destination runs the guest.
     case paused
     case recovered
     /// The channel is cut when all pages are sent and the destination has not confirmed it yet.
     case cutAtTheEnd
-    /// Devices are there, with postcopy of memory.
+    /// The guest has VFIO devices, which refuse postcopy of memory.
     case refusedByDevices
-    /// Postcopy of dirty bitmaps alone, which devices allow.
+    /// Postcopy of dirty bitmaps alone, which VFIO devices allow.
     case bitmaps
 }
 
 package struct Postcopy: Hashable, Sendable {
     package var course: PostcopyCourse
-    /// The source waits to hear that the package is loaded before it gives its guest up (10.2 and later).
+    /// True if the source waits for the report that the package is loaded before it gives its guest up (10.2 and later).
     package var awaitsPackage: Bool
 
     package init(_ course: PostcopyCourse, awaitsPackage: Bool) {
@@ -35,18 +35,18 @@ package struct Postcopy: Hashable, Sendable {
     }
 }
 
-/// What postcopy makes of the way a migration would have gone.
+/// What a migration shows that is switched to postcopy; `outcome` is what it would show in precopy.
 func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
-    // Asked for in the final query, which comes before anything is handed over.
+    // The final query, which comes before anything is handed over, shows the late request.
     if let late = scenario.requester?.late, late > 0, outcome.ending == .failed { return outcome }
     var switched = outcome
-    // Whose end comes first decides on the error that the source keeps.
+    // The source keeps the error of the thread that ends first.
     switched.words = nil
     switch postcopy.course {
     case .completes, .recovered: break
     case .nothingIsMissing:
-        // In 10.0 nothing pending is completed as precopy. Since 10.1 postcopy comes first, and no destination takes it (10.0.13, 11.1.3;
-        // what lies between by its source).
+        // With nothing pending, 10.0 completes precopy. Since 10.1 the source begins postcopy, which no destination takes (confirmed on
+        // 10.0.13 and 11.1.3; read from the sources of the releases between).
         guard scenario.source.decidesAtThreshold else { break }
         switched.ending = .failed
     case .loadFails, .killedLoading: switched.ending = postcopy.awaitsPackage ? .failed : .noGuest
@@ -57,11 +57,11 @@ func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -
         switched = Outcome(.refused)
         switched.words = "VFIO migration is not supported with postcopy migration"
     case .bitmaps:
-        // The stop-copy size counts as pending, and nobody asks for it again: the end, which is 0, never comes (11.1.3).
+        // The stop-copy size counts as pending and is not queried again, so that 0, where postcopy ends, is never reached (11.1.3).
         guard scenario.source.knowsPerDevice, !scenario.devices.isEmpty else { break }
         switched.ending = .doesNotConverge
     }
-    // Up to here it went as it should.
+    // The handshake came before postcopy, and was right.
     switched.isGating = scenario.isGated && scenario.source.capability && (outcome.acksSent ?? 0) > 0 && switched.ending == .completed
     return switched
 }

@@ -1,9 +1,10 @@
 /// The closed form: from sides, abilities and schedule to outcome and counts.
 ///
-/// It knows what released binaries do where the modes of the sides differ (confirmed on 10.0.13 and 11.1.3), since a prediction must
-/// meet what is measured; that it is a defect is said by the list of known deviations. Where who is faster decides, all outcomes are named.
+/// The closed form says what released binaries do where the modes of the sides differ (confirmed on 10.0.13 and 11.1.3), since a prediction
+/// is compared with what is measured; the list of known deviations says which of this is a defect. Where chance decides, every outcome is
+/// named.
 
-/// All the ways the scenario may go, one of them where nothing is left to chance.
+/// All the ways in which the scenario may go: one, where nothing is left to chance.
 package func predict(_ scenario: Scenario) -> [Outcome] {
     if let refusal = refusal(scenario) { return [refusal] }
     if let failure = failureWithoutHandshake(scenario) { return [failure] }
@@ -12,10 +13,10 @@ package func predict(_ scenario: Scenario) -> [Outcome] {
     return outcomes.flatMap { scenario.sendsStateUnexpected ? lostOnChannels($0) : [$0] }.map { done(to: $0, scenario) }
 }
 
-/// What it comes to after all that is done to the migration.
+/// The outcome after everything that is done to the migration.
 private func done(to outcome: Outcome, _ scenario: Scenario) -> Outcome {
     var outcome = outcome
-    if let failure = scenario.failureAfterPause { outcome = ended(by: failure, outcome) }
+    if let failure = scenario.switchoverFailure { outcome = ended(by: failure, outcome) }
     if let interruption = scenario.interruption { outcome = interrupted(interruption, outcome) }
     if let breakage = scenario.breakage { outcome = broken(by: breakage, outcome, scenario) }
     if let cancel = scenario.cancel { outcome = cancelled(cancel, scenario, outcome) }
@@ -25,7 +26,7 @@ private func done(to outcome: Outcome, _ scenario: Scenario) -> Outcome {
     return outcome
 }
 
-/// What a side does not even begin.
+/// The refusal of a side that does not even begin; nil where both begin.
 private func refusal(_ scenario: Scenario) -> Outcome? {
     var refused = Outcome(.refused)
     for side in [scenario.destination, scenario.source] where side.capability && !side.hasSwitchoverAck {
@@ -40,11 +41,11 @@ private func refusal(_ scenario: Scenario) -> Outcome? {
     return nil
 }
 
-/// What fails whatever is acknowledged.
+/// The failure of a migration that fails whatever is acknowledged; nil where the handshake decides.
 private func failureWithoutHandshake(_ scenario: Scenario) -> Outcome? {
     var failed = Outcome(.failed)
     if scenario.machinesDiffer {
-        // The destination reads no further than the name of the machine.
+        // The destination reads no further than the name of the machine type.
         let nobody = scenario.users.map { _ in 0 }
         failed.requests = scenario.firstRequests
         (failed.countedIn, failed.approvals, failed.acksSent, failed.acksCounted) = (nobody, nobody, 0, 0)
@@ -57,19 +58,19 @@ private func failureWithoutHandshake(_ scenario: Scenario) -> Outcome? {
     return nil
 }
 
-/// How many ACKs there are, by the modes and the devices alone.
+/// The requests, markers, approvals and ACKs that follow from the modes and the devices alone.
 private struct Acknowledgements {
-    /// By device: what the source collects, in per-device mode.
+    /// By device: the requests that the source collects, in per-device mode.
     let collected: [Int]
-    /// By device: markers in the stream.
+    /// By device: the markers in the stream.
     let markers: [Int]
-    /// Devices a legacy destination counts in.
+    /// By device: 1 if a legacy destination waits for its approval.
     let counted: [Int]
     let approvals: [Int]
     let sent: Int
-    /// The destination refuses a marker and ends.
+    /// True if the destination refuses a marker and ends.
     let isMarkerRefused: Bool
-    /// It is of a device that cannot have one there.
+    /// True if a marker is refused because its device takes none at the destination.
     let isMarkerUnwanted: Bool
 
     init(_ scenario: Scenario) {
@@ -99,28 +100,28 @@ private struct Acknowledgements {
             counted = users
             let expected = users.reduce(0, +)
             let total = markers.reduce(0, +)
-            // Its counter is at 0 when a marker too many comes.
+            // The counter of the destination is at 0 when a surplus marker comes.
             isMarkerRefused = unwanted || total > expected
             approvals = zip(markers, users).map { min($0, $1) }
-            // Without users the one ACK answers OPEN_RETURN_PATH.
+            // Without users the destination sends its one ACK in answer to OPEN_RETURN_PATH.
             sent = total >= expected || expected == 0 ? 1 : 0
         }
     }
 
-    /// How it may end; counts come with `complete`.
+    /// The ways in which the migration may end, without counts, which `complete` adds.
     func outcomes(_ scenario: Scenario) -> [Outcome] {
         if isMarkerRefused { return [Outcome(.failed)] }
         // A source that fails may also reset the connection before the destination has read to the end.
         let split = Outcome(scenario.destination.startsPaused ? .wouldRunTwoGuests : .twoGuests)
         let source = scenario.source
         let awaited = source.mode == .legacy ? 1 : collected.reduce(0, +)
-        // Only a source that counts notices that there was one too many.
+        // Only a source that counts notices a surplus ACK.
         let underflows = source.knowsPerDevice && sent > awaited
         guard source.capability, scenario.guest == .running else {
             if scenario.guest == .reset { return [Outcome(.failed)] }
             if !scenario.converges { return [Outcome(.doesNotConverge)] }
             if isAskedLate(scenario) { return [Outcome(.failed)] }
-            // It does not wait, and finds the error when all has been sent.
+            // The source does not wait, and finds the error when everything is sent.
             return underflows ? [split, Outcome(.failed)] : [Outcome(.completed)]
         }
         if sent < awaited || scenario.starvesDevices { return [Outcome(.waitsForever)] }
@@ -138,10 +139,10 @@ private struct Acknowledgements {
 
     private func isAskedLate(_ scenario: Scenario) -> Bool { lateRequests(scenario).contains { $0 > 0 } }
 
-    /// By device: the request of a REINIT that the check after the decision shows. Only a per-device source checks, and only devices
-    /// with P2P (11.1.3). The requester's are those it makes in the final query.
+    /// By device: the request of a REINIT that the check after the decision shows. Only a per-device source checks, and only devices with
+    /// P2P (11.1.3). A requester's late requests are those that it makes in the final query.
     ///
-    /// A device that was reset under the migration answers that check with an error, which counts as a request, too.
+    /// A device that was reset during the migration answers that check with an error, which counts as a request as well.
     private func lateRequests(_ scenario: Scenario) -> [Int] {
         guard scenario.source.mode == .perDevice, scenario.source.capability else { return collected.map { _ in 0 } }
         let devices = scenario.devices.indices.map { index in
@@ -154,15 +155,15 @@ private struct Acknowledgements {
 
     func complete(_ outcome: Outcome, _ scenario: Scenario) -> Outcome {
         var outcome = outcome
-        // Who never decides, or is refused a marker before, makes no last check.
+        // A source that never decides, or whose marker is refused before, makes no last check.
         let isChecked = outcome.ending == .failed && !isMarkerRefused
         let late = isChecked ? lateRequests(scenario) : collected.map { _ in 0 }
         if late.contains(where: { $0 > 0 }) {
             outcome.words = "Switchover ACK was requested by \(late.reduce(0, +)) devices during switchover"
         }
-        // Whether a marker of a guest that never ran is still sent, and its ACK still read, depends on who is faster.
+        // The marker of a guest that never ran may or may not be sent, and its ACK read, before the source ends.
         if scenario.guest == .neverStarted { return outcome }
-        // How many come is up to when it is broken off.
+        // Their number depends on when the migration is broken off.
         if scenario.requestsForever { return outcome }
         if scenario.guest == .reset, scenario.source.mode == .legacy || !scenario.source.capability {
             outcome.words = "data_fd out of sync"
@@ -175,16 +176,16 @@ private struct Acknowledgements {
             (outcome.acksSent, outcome.acksCounted) = (0, 0)
             return outcome
         }
-        // A refused marker, or a connection that was reset, ends the destination while others may be on their way.
+        // A refused marker, or a connection that was reset, ends the destination while other markers may be on their way.
         let awaited = scenario.source.mode == .legacy ? 1 : collected.reduce(0, +)
         let underflows = scenario.source.knowsPerDevice && sent > awaited
-        // One of a REINIT is refused only after the ACK, which a gate keeps apart from it.
+        // The marker of a REINIT is refused only after the ACK, and a gate keeps the two apart.
         let isApart = scenario.isGated && !isMarkerUnwanted
         if (isMarkerRefused && !isApart) || (underflows && outcome.ending == .failed) { return outcome }
         outcome.approvals = approvals
         outcome.acksSent = sent
         outcome.acksCounted = sent
-        // The thread that reads the ACKs ends at the underflow.
+        // The thread that reads the ACKs ends at the surplus one.
         if underflows { outcome.acksCounted = awaited + 1 }
         outcome.isGating = scenario.isGated && scenario.source.capability && sent > 0 && outcome.ending == .completed
         return outcome

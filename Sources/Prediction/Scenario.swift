@@ -1,8 +1,9 @@
-/// What decides how a migration with switchover ACKs goes: both sides, the devices, and what is made to happen when.
+/// What decides how a migration with switchover ACKs goes: both sides, the devices, and what happens around the migration.
 ///
 /// This room imports nothing. It holds a closed form and no machinery: neither engine, protocol, stream nor device model.
 
-/// How a side counts ACKs.
+/// How a side counts ACKs. The closed form has a type of its own for it, as it imports nothing: it must not share anything with what it
+/// judges.
 package enum AckMode: String, Hashable, Sendable {
     /// The destination counts its devices and sends one ACK (8.1 and later).
     case legacy
@@ -19,19 +20,19 @@ package enum Ability: String, CaseIterable, Hashable, Sendable {
 
 package struct Scenario: Hashable, Sendable {
     package struct Side: Hashable, Sendable {
-        /// Has the capability `switchover-ack` at all (8.1 and later).
+        /// True if the binary has the capability `switchover-ack` (8.1 and later).
         package var hasSwitchoverAck = true
-        /// Knows both modes (11.1 and later): counts ACKs, notices a surplus one, makes a final query.
+        /// True if the binary knows both modes (11.1 and later): its source counts ACKs, notices a surplus one, and makes a final query.
         package var knowsPerDevice: Bool
         package var mode: AckMode
-        /// Decides when as much is pending as the threshold, not only when less is (10.1 and later).
+        /// True if the source decides when as much is pending as the threshold, and not only when less is (10.1 and later).
         package var decidesAtThreshold = true
-        /// Every switchover passes through the status device, not only one that pauses (10.0 and later): no ending turns on it, but what is
-        /// legal on the way.
+        /// True if every switchover passes through the status `device`, and not only one that pauses (10.0 and later). No ending depends on
+        /// this, only which statuses are legal on the way.
         package var switchesInDevice = true
-        /// The capability is on.
+        /// True if the capability is switched on.
         package var capability = true
-        /// Started with `-S`.
+        /// True if the side is started with `-S`.
         package var startsPaused = false
 
         package init(knowsPerDevice: Bool, mode: AckMode) {
@@ -44,7 +45,7 @@ package struct Scenario: Hashable, Sendable {
         package var source: Ability
         package var destination: Ability
         package var hasP2P = true
-        /// REINITs raised while the source iterates, each after the marker of the round before.
+        /// The number of REINITs that the device raises while the source iterates, each after the marker of the round before.
         package var reinits = 0
 
         package init(source: Ability, destination: Ability) {
@@ -53,21 +54,21 @@ package struct Scenario: Hashable, Sendable {
         }
     }
 
-    /// A REINIT around the decision.
+    /// When the last REINIT comes, if that is around the decision.
     package enum LateReinit: String, CaseIterable, Hashable, Sendable {
-        /// Shown by the check that follows the decision, vCPUs stopped.
+        /// The check that follows the decision, with the vCPUs stopped, shows the REINIT.
         case lastCheck = "last-check"
-        /// Raised when that check has been made.
+        /// The device raises the REINIT after that check.
         case afterCheck = "after-check"
     }
 
     package enum Guest: String, CaseIterable, Hashable, Sendable {
         case running
-        /// The source is started with `-S`.
+        /// The source is started with `-S`, and its guest never runs.
         case neverStarted = "never-started"
-        /// QMP `stop` while only the ACK is missing.
+        /// QMP `stop` stops the guest while only the ACK is missing.
         case stopped
-        /// QMP `system_reset` while only the ACK is missing; then the ACK comes.
+        /// QMP `system_reset` resets the guest while only the ACK is missing; then the ACK comes.
         case reset
     }
 
@@ -77,7 +78,7 @@ package struct Scenario: Hashable, Sendable {
         case aboveThreshold = "above-threshold"
     }
 
-    /// Which comes first where both may: the ACKs, or the decision.
+    /// Which of the ACKs and the decision comes first, where either may.
     package enum Race: String, CaseIterable, Hashable, Sendable {
         case natural
         case acksFirst = "ack-first"
@@ -87,39 +88,39 @@ package struct Scenario: Hashable, Sendable {
     package var source: Side
     package var destination: Side
     package var devices: [Device] = []
-    /// nil: VFIO devices alone ask for ACKs.
+    /// The user of switchover-ack that is no VFIO device; nil: VFIO devices alone request ACKs.
     package var requester: Requester?
-    /// The two sides' machine types are different versions.
+    /// True if the machine types of the two sides are different versions.
     package var machinesDiffer = false
     package var late: LateReinit?
     package var guest = Guest.running
     package var estimate = Estimate.small
     package var race = Race.natural
-    /// nil: far above.
+    /// The threshold against what is pending when nothing is left to send; nil: far above it.
     package var threshold: Threshold?
     /// nil: the guest writes no memory.
     package var dirtying: Dirtying?
-    /// Every device that can re-initialise does so whenever its initial bytes were read, without end.
+    /// True if every device that can re-initialise does so whenever its initial bytes were read, without end.
     package var reinitsForever = false
-    /// nil: precopy only.
+    /// How the migration goes on in postcopy; nil: the migration stays in precopy.
     package var postcopy: Postcopy?
-    /// nil: a socket.
+    /// Where the stream goes; nil: to a destination, through a socket.
     package var sink: Sink?
-    /// nil: to move the guest.
+    /// What the migration serves; nil: it moves the guest.
     package var purpose: Purpose?
-    /// The capability `return-path` is on at both sides.
+    /// True if the capability `return-path` is on at both sides.
     package var hasReturnPath = true
-    /// nil: nobody cancels.
+    /// When the manager cancels the migration; nil: never.
     package var cancel: Cancel?
-    /// nil: what was paused before the switchover is continued, and completes.
-    package var failureAfterPause: FailureAfterPause?
-    /// nil: guest and devices are left alone.
+    /// Why a source that paused before the switchover does not complete; nil: the manager continues it, and it completes.
+    package var switchoverFailure: SwitchoverFailure?
+    /// What interrupts the guest or a device during the migration; nil: nothing.
     package var interruption: Interruption?
-    /// Stopped devices give their state to channels on which the destination takes memory alone.
+    /// True if stopped devices send their state on channels on which the destination takes memory alone.
     package var sendsStateUnexpected = false
-    /// nil: nothing breaks.
+    /// What breaks; nil: nothing.
     package var breakage: Breakage?
-    /// A gate keeps the last ACK back until it is the only thing missing.
+    /// True if a gate keeps the last ACK back until nothing else keeps the source from switching over.
     package var isGated = false
 
     package init(source: Side, destination: Side) {

@@ -133,11 +133,11 @@ extension Circumstances {
         self.init()
         sourceCapability = scenario.source.capability
         destinationCapability = scenario.destination.capability
-        sourceMode = Handshake.Mode(rawValue: scenario.source.mode.rawValue)
-        destinationMode = Handshake.Mode(rawValue: scenario.destination.mode.rawValue)
+        sourceMode = SwitchoverAckMode(rawValue: scenario.source.mode.rawValue)
+        destinationMode = SwitchoverAckMode(rawValue: scenario.destination.mode.rawValue)
         reinitsForever = scenario.reinitsForever
-        decidesBelowThreshold = !scenario.source.decidesAtThreshold
-        doesWithoutDevice = !scenario.source.switchesInDevice
+        sourceTraits.decision = scenario.source.decidesAtThreshold ? .atThreshold : .belowThreshold
+        sourceTraits.switchesInDevice = scenario.source.switchesInDevice
         isOneWay = scenario.sink == .pipe
     }
 }

@@ -63,9 +63,9 @@ package enum ReturnPathReaction: Hashable, Sendable {
 /// The kind of a migration's channel, on which its return path depends.
 package enum Transport: Hashable, Sendable {
     case socket
-    /// `file:`
+    /// `file:`. It is read when it is complete, and nothing comes back.
     case file
-    /// `exec:`
+    /// `exec:`, a command on each side. Nobody reads what the destination sends back.
     case pipe
 }
 

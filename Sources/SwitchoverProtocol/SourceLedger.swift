@@ -1,6 +1,6 @@
 /// The source's account of ACKs: how many are awaited, and whether the source may switch over.
 
-/// How a side counts ACKs.
+/// How a side counts ACKs. The rules have a type of their own for it: they import nothing, and share nothing with the verifier.
 package enum AckMode: String, Hashable, Sendable {
     case legacy
     case perDevice = "per-device"

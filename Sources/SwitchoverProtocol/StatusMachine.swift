@@ -2,7 +2,7 @@
 ///
 /// A change is a compare-and-swap: a change that does not find the expected status has no effect, and no event.
 
-/// Every status of 11.1, by QEMU's name.
+/// Every status of 11.1, by QEMU's name. `MigrationTrace` has its own type for the same names, since the rules import nothing.
 package enum Status: String, CaseIterable, Hashable, Sendable {
     case none
     case setup

@@ -1,17 +1,17 @@
-/// What holds between the two sides: by contents (the k-th ACK sent and the k-th counted, a device's k-th marker and its k-th load, bytes),
-/// never by the order of lines in two logs, nor by their clocks.
+/// The rules between the two sides. They compare contents (the k-th ACK sent with the k-th ACK counted, a device's k-th marker with its
+/// k-th load, bytes), never the order of lines in two logs or the clocks of two hosts.
 import MigrationTrace
 
 struct Crossing {
     let source: SourceSide
     let destination: DestinationSide
     let capability: Bool?
-    /// Section idstr of a user that is no VFIO device.
+    /// Section idstr of the user of switchover-ack that is no VFIO device.
     let requester: String?
-    /// The source is proved to be stuck.
+    /// True if the source is proved to be stuck.
     let isStuck: Bool
 
-    /// It can get no further.
+    /// True if the source will do nothing more.
     private var isOver: Bool { isStuck || source.status.final != nil }
 
     var findings: [Finding] {
@@ -25,8 +25,8 @@ struct Crossing {
         return found
     }
 
-    private var sourceMode: Handshake.Mode? { source.ledger.mode }
-    /// 11.1 prints its markers.
+    private var sourceMode: SwitchoverAckMode? { source.ledger.mode }
+    /// True for a source that prints its markers (11.1).
     private var printsMarkers: Bool { source.ledger.counts == true }
 
     // MARK: Devices
@@ -37,8 +37,8 @@ struct Crossing {
         var destination: DestinationDevice
     }
 
-    /// By section idstr; those whose idstr a log does not tell by the order in which they appear, which is that of the sections. A source's
-    /// device without PRE_COPY is in no section before the end.
+    /// The devices of both sides, matched by section idstr. Devices whose idstr is not known are matched by the order in which they appear,
+    /// which is that of the sections: a source's device without PRE_COPY has no section before the end.
     private var pairs: [Pair] {
         let from = source.names
         let to = destination.names
@@ -58,7 +58,7 @@ struct Crossing {
 
     // MARK: Counts
 
-    /// Missing lines make counts smaller, so none may be missing of the side that has fewer, and it must have reached its end.
+    /// Missing lines make counts too small, so the side with the smaller count must have no missing lines, and must have ended.
     private func counts(_ found: inout [Finding]) {
         if printsMarkers, !source.hasGaps, isOver {
             for pair in pairs where pair.destination.loadCount > pair.source.markers {
@@ -66,7 +66,7 @@ struct Crossing {
                 found.append(
                     Finding(
                         rule: .countsAcross, device: pair.name,
-                        found: "the destination loaded \(count(pair.destination.loadCount, "marker")), the source wrote \(number)",
+                        found: "the destination loaded \(count(pair.destination.loadCount, "marker")), but the source wrote \(number)",
                         places: [
                             number < pair.destination.loads.count ? pair.destination.loads[number] : nil, pair.source.points.last?.place,
                         ]
@@ -82,8 +82,8 @@ struct Crossing {
                 Finding(
                     rule: .countsAcross, device: requester,
                     found:
-                        "the destination approved the requester \(count(destination.requesterApprovalCount, "time")), which asked for "
-                        + "\(count(number, "ACK"))",
+                        "the destination approved \(requester) \(count(destination.requesterApprovalCount, "time")), but the source "
+                        + "collected \(count(number, "request")) of \(requester)",
                     places: [number < places.count ? places[number] : places.last, source.ending?.place].compactMap { $0 },
                     legal: "at most \(count(number, "approval"))"))
         }
@@ -91,7 +91,8 @@ struct Crossing {
             let number = destination.sent
             found.append(
                 Finding(
-                    rule: .countsAcross, found: "the source counted \(count(source.ledger.acks, "ACK")), the destination sent \(number)",
+                    rule: .countsAcross,
+                    found: "the source counted \(count(source.ledger.acks, "ACK")), but the destination sent \(number)",
                     places: [number < source.ackPlaces.count ? source.ackPlaces[number] : nil, destination.acks.last?.place].compactMap {
                         $0
                     },
@@ -108,8 +109,8 @@ struct Crossing {
                     Finding(
                         rule: .bytesAcross, device: pair.name,
                         found:
-                            "the source wrote \(marker.bytes) bytes before marker \(index + 1), the destination \(approval.bytes) before "
-                            + "its approval",
+                            "the source sent \(marker.bytes) bytes before marker \(index + 1), but the destination wrote "
+                            + "\(approval.bytes) bytes before it approved the marker",
                         places: [approval.place, marker.place], legal: "\(marker.bytes) bytes written before the approval"))
                 break
             }
@@ -118,7 +119,7 @@ struct Crossing {
 
     // MARK: The meaning of the ACK
 
-    /// Which ACKs the source had when it decided, against those the destination sent for its devices.
+    /// Compares the ACKs that the source had counted when it decided with those that the destination sent for its devices.
     private func order(_ found: inout [Finding]) {
         guard let decision = source.switchover.decision, decision.guestRan == true, capability != false, destination.mode == .perDevice
         else { return }
@@ -132,7 +133,7 @@ struct Crossing {
             found.append(
                 Finding(
                     rule: .approvedBeforeDecision, device: destination.names.idstr(of: device),
-                    found: "the source decided with \(count(counted, "ACK")); the device is approved by ACK \(index + 1)",
+                    found: "the source decided after \(count(counted, "ACK")), but the device's approval is ACK \(index + 1)",
                     places: [decision.spot.place, ack.place, index < source.ackPlaces.count ? source.ackPlaces[index] : nil].compactMap {
                         $0
                     },
@@ -140,8 +141,8 @@ struct Crossing {
         }
     }
 
-    /// Devices that a legacy source did not wait for, as the first ACK of a per-device destination freed it: their marker was never due
-    /// before the guest stopped, so that none of their ACKs can be late.
+    /// Devices that a legacy source did not wait for, because the first ACK of a per-device destination let it decide. Their markers were
+    /// not due before the guest stopped, so the destination never sent an ACK for them.
     private func unmarked(_ found: inout [Finding]) {
         guard let decision = source.switchover.decision, decision.guestRan == true, decision.guestIsCertain, capability == true,
             source.ledger.mode == .legacy, destination.mode == .perDevice, source.status.final == .completed, !source.hasGaps,
@@ -151,7 +152,7 @@ struct Crossing {
             found.append(
                 Finding(
                     rule: .approvedBeforeDecision, device: pair.name,
-                    found: "the source decided, and the device was never approved", places: [decision.spot.place],
+                    found: "the source decided, but the destination never approved the device", places: [decision.spot.place],
                     lastGood: decision.spot.lastGood, legal: "a decision after the device's ACK"))
         }
     }
@@ -175,30 +176,33 @@ struct Crossing {
                 let approvals = pair.destination.approvalCount
                 let lost = approvals < pair.source.points.count ? pair.source.points[approvals].place : pair.source.points.last?.place
                 add(
-                    pair.name, "\(pair.source.requests) requests, \(pair.source.markers) markers and \(approvals) approvals", [lost],
-                    legal: "as many of each")
+                    pair.name,
+                    "the device has \(count(pair.source.requests, "request")), \(count(pair.source.markers, "marker")) and "
+                        + "\(count(approvals, "approval"))",
+                    [lost],
+                    legal: "the same number of each")
             }
             if let requester, source.ledger.ofRequester != destination.requesterApprovalCount {
                 add(
                     requester,
-                    "\(count(source.ledger.ofRequester, "ACK")) requested by the requester, "
+                    "\(requester) has \(count(source.ledger.ofRequester, "request")) and "
                         + "\(count(destination.requesterApprovalCount, "approval"))",
-                    [destination.requesterApprovals.last], legal: "as many of each")
+                    [destination.requesterApprovals.last], legal: "the same number of each")
             }
             if sent != counted {
                 add(
-                    nil, "\(count(sent, "ACK")) sent, \(counted) counted",
+                    nil, "the destination sent \(count(sent, "ACK")), but the source counted \(counted)",
                     [counted < destination.acks.count ? destination.acks[counted].place : nil, source.ackPlaces.last],
-                    legal: "every ACK counted before the end")
+                    legal: "every ACK counted before the migration completes")
             } else if counted != source.ledger.collected {
                 add(
-                    nil, "\(count(source.ledger.collected, "ACK")) requested, \(counted) counted",
+                    nil, "the source collected \(count(source.ledger.collected, "request")), but counted \(count(counted, "ACK"))",
                     [source.ackPlaces.last, destination.acks.last?.place],
                     legal: "as many ACKs as requests")
             }
         case (.legacy?, .legacy?) where sent != 1 || counted != 1:
             add(
-                nil, "\(count(sent, "ACK")) sent and \(counted) counted in legacy mode",
+                nil, "in legacy mode, the destination sent \(count(sent, "ACK")) and the source counted \(counted)",
                 [source.ackPlaces.last, destination.acks.last?.place],
                 legal: "exactly one ACK")
         default: break
@@ -216,19 +220,19 @@ struct Crossing {
             Finding(
                 rule: .sameMode,
                 found:
-                    "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), the destination in \(mode.rawValue) "
-                    + "mode sent \(destination.sent)",
+                    "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), but the destination in "
+                    + "\(mode.rawValue) mode sent \(destination.sent)",
                 places: [shown, destination.acks.last?.place].compactMap { $0 },
                 lastGood: (source.ledger.underflow ?? source.switchover.decision?.spot)?.lastGood,
-                legal: "the same machine type, or switchover-ack-legacy set alike, on both sides"))
+                legal: "the same machine type, or the same value of switchover-ack-legacy, on both sides"))
     }
 
-    /// Whether the source is sent more ACKs than it waits for, or waits for one that never comes. A destination that fails for
-    /// another reason sends fewer, too.
-    private func isUnserved(_ sourceMode: Handshake.Mode) -> Bool {
+    /// True if the destination sends more ACKs than the source waits for, or not all of them. A destination that fails for another reason
+    /// sends too few, too.
+    private func isUnserved(_ sourceMode: SwitchoverAckMode) -> Bool {
         let wanted = sourceMode == .legacy ? 1 : source.ledger.collected
         if destination.sent > wanted, sourceMode == .legacy || !source.hasGaps { return true }
-        // A legacy destination that has sent its ACK sends no other.
+        // A legacy destination sends only one ACK.
         if sourceMode == .perDevice, destination.sent == 1, destination.counter == 0, source.ledger.owed > 0 { return true }
         return isStuck && destination.sent < wanted
     }

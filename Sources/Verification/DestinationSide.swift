@@ -1,20 +1,20 @@
 /// The destination's side: what it loads, which devices it approves, and which ACK it sends for each approval.
 ///
-/// A marker, its approval and its ACK are lines of one thread, one after the other; only buffers on multifd channels are written by others.
+/// One thread prints a marker, its approval and its ACK one after the other. Only buffers on multifd channels are written by other threads.
 import MigrationTrace
 
 struct DestinationDevice: Sendable {
     let name: String
-    /// Data blocks that were announced but not written yet.
+    /// Data blocks that were announced and not written yet.
     var announced = 0
-    /// The first of these.
+    /// The first of these data blocks.
     var unwritten: Spot?
     var bytes: UInt64 = 0
     var failedWrite: (spot: Spot, result: Int64)?
-    /// Buffers that came on multifd channels, and those written.
+    /// Buffers that arrived on multifd channels, and those written.
     var incoming = 0
     var written = 0
-    /// A marker that is not approved yet.
+    /// The marker that is not approved yet.
     var marker: Spot?
     var loads: [Place] = []
     var loadCount = 0
@@ -37,40 +37,42 @@ struct DestinationSide: Sendable {
     private(set) var hasGaps = false
     private(set) var isCut = false
     private(set) var ending: Spot?
-    /// The last change of its status.
+    /// The last change of the destination's status.
     private(set) var arrival: Spot?
-    /// It has loaded all devices and was told to run the guest, which lacks pages yet.
+    /// The destination has loaded all devices and was told to run the guest, which still lacks pages (postcopy).
     private(set) var hasTakenOver = false
-    /// Its load has failed; the status may say so never, or late.
+    /// The line that shows that the load has failed; the status may change late, or never.
     private(set) var failedLoad: Place?
     private(set) var error: (text: String, place: Place)?
 
-    /// Given, or as approvals and requests tell it.
-    private(set) var mode: Handshake.Mode?
+    /// Given from outside, else concluded from approvals and requests.
+    private(set) var mode: SwitchoverAckMode?
     private(set) var showsCapability: Bool?
-    /// Legacy mode: devices counted in, less approvals.
+    /// Legacy mode: devices counted in minus approvals.
     private(set) var counter = 0
-    private var saidNoUsers = false
+    /// The log says that no user of switchover-ack was counted in.
+    private var hasNoUsers = false
+    /// ACKs sent.
     private(set) var sent = 0
     /// The first ACKs: their lines, and the device whose approval each is for.
     private(set) var acks: [(place: Place, device: String?)] = []
-    /// An approval whose ACK is due.
+    /// The approval whose ACK is due.
     private(set) var awaitingAck: (spot: Spot, device: String?)?
     private(set) var openedReturnPath: Spot?
     private(set) var isOpeningReturnPath = false
     /// The command POSTCOPY_RUN, until its result.
     private var run: Spot?
     private(set) var pongs = 0
-    /// Lines are missing before: a marker or an approval may be among them.
+    /// Lines are missing right before, and a marker or an approval may be among them.
     private var isAfterGap = false
     private var lastDevice = 0
     private var lastMarker: String?
-    /// The command that is being read is one that no release has, and the source's core announces requests by it: it is the marker.
+    /// The destination reads the command of the variant `request-message` by which the source announces requests; it stands for the marker.
     private var isInAnnouncement = false
-    /// How often each device was counted in; up to 11.0 how many devices were, whose names are not logged.
+    /// How often each device was counted in; up to 11.0 only the number of devices, whose names are not logged.
     private(set) var countedIn: [String: Int] = [:]
     private(set) var unnamedCountedIn = 0
-    /// Approvals without a name, before any marker.
+    /// Approvals without a name and before any marker.
     private(set) var unnamedApprovals = 0
     /// Approvals of the requester.
     private(set) var requesterApprovals: [Place] = []
@@ -91,7 +93,7 @@ struct DestinationSide: Sendable {
         self.arcs = arcs
         self.arcs.begin()
         self.reporter = reporter
-        // What the process did before its first migration is told with that one.
+        // What a process did before its first migration belongs to that migration.
         if !isFirst { self.reporter.forget() }
         hasBegun = true
     }
@@ -119,7 +121,7 @@ struct DestinationSide: Sendable {
         handleLoad(event)
     }
 
-    /// Sections, approvals and ACKs; any other event is handed on.
+    /// Sections, approvals and ACKs; passes any other event on.
     private mutating func handleLoad(_ event: Event) {
         switch event {
         case .qemuLoadvmStateSection:
@@ -150,7 +152,7 @@ struct DestinationSide: Sendable {
             showsCapability = showsCapability ?? true
             counter = Int(pending)
             unnamedCountedIn += Int(pending)
-            saidNoUsers = pending == 0
+            hasNoUsers = pending == 0
         case .migrateSendRPMessage(.switchoverAck, _): sentAck()
         case .migrateSendRPMessage(.pong, _): pongs += 1
         case .loadvmProcessCommand(.openReturnPath?, _):
@@ -204,7 +206,8 @@ struct DestinationSide: Sendable {
             if let marker = devices[index].marker {
                 reporter.report(
                     .markerApproved, device: name, at: marker, with: [reporter.spot.place],
-                    found: "another marker was loaded before marker \(devices[index].loadCount) was approved", legal: approvalLine)
+                    found: "the destination loaded another marker before it had approved marker \(devices[index].loadCount)",
+                    legal: approvalLine)
             }
             loadedMarker(index)
         default: break
@@ -228,13 +231,14 @@ struct DestinationSide: Sendable {
         }
     }
 
-    /// The next section, or the end: what the last one began must be done, or the load have failed.
+    /// The next section begins, or the load ends: the previous section must be finished, unless the load has failed.
     private mutating func readsOn() {
         isAfterGap = false
         if let due = awaitingAck {
             reporter.report(
                 .ackPerApproval, device: due.device, at: due.spot, with: [reporter.spot.place],
-                found: mode == .legacy ? "the last device was approved, but no ACK was sent" : "the approval was followed by no ACK",
+                found: mode == .legacy
+                    ? "the destination approved the last device, but sent no ACK" : "the destination sent no ACK after the approval",
                 legal: "migrate_send_rp_message 7: len 0 before the next section")
             awaitingAck = nil
         }
@@ -242,14 +246,14 @@ struct DestinationSide: Sendable {
             if let marker = devices[index].marker {
                 reporter.report(
                     .markerApproved, device: devices[index].name, at: marker, with: [reporter.spot.place],
-                    found: "the destination read on after marker \(devices[index].loadCount) without approving the device",
+                    found: "the destination read the next section after marker \(devices[index].loadCount) without approving the device",
                     legal: approvalLine)
                 devices[index].marker = nil
             }
             if let unwritten = devices[index].unwritten {
                 reporter.report(
                     .dataWritten, device: devices[index].name, at: unwritten, with: [reporter.spot.place],
-                    found: "data was announced, but the destination read on without writing it",
+                    found: "data was announced, but the destination read the next section without writing the data",
                     legal: "vfio_load_state_device_data before the section's end")
                 devices[index].unwritten = nil
                 devices[index].announced = 0
@@ -257,7 +261,8 @@ struct DestinationSide: Sendable {
             if let failed = devices[index].failedWrite {
                 reporter.report(
                     .dataWritten, device: devices[index].name, at: failed.spot, with: [reporter.spot.place],
-                    found: "data could not be written (ret \(failed.result)), but the destination read on", legal: "the load fails")
+                    found: "data could not be written (ret \(failed.result)), but the destination read the next section",
+                    legal: "a failed load")
                 devices[index].failedWrite = nil
             }
         }
@@ -270,15 +275,15 @@ struct DestinationSide: Sendable {
     private mutating func approved(_ name: String?, _ pending: UInt32?) {
         showsCapability = showsCapability ?? true
         reporter.report(
-            .capabilityOff, device: name, when: .capabilityOff, found: "a device was approved, with the capability off",
+            .capabilityOff, device: name, when: .capabilityOff, found: "the destination approved a device with switchover-ack off",
             legal: "no approval")
         if let due = awaitingAck, mode == .perDevice {
             reporter.report(
                 .ackPerApproval, device: due.device, at: due.spot, with: [reporter.spot.place],
-                found: "the approval was followed by another one, and no ACK",
-                legal: "migrate_send_rp_message 7: len 0 after each")
+                found: "the destination sent no ACK between this approval and the next",
+                legal: "migrate_send_rp_message 7: len 0 after each approval")
         }
-        if let pending { count(down: Int(pending), name) }
+        if let pending { countedDown(to: Int(pending), name) }
         awaitingAck = pending == nil || pending == 0 ? (reporter.spot, name) : nil
         if let name, let requester = circumstances.requester, names.idstr(of: name) == requester {
             return approvedRequester(name)
@@ -286,8 +291,8 @@ struct DestinationSide: Sendable {
         guard let name, let index = index(name) else {
             if name == nil { unnamedApprovals += 1 }
             reporter.report(
-                .approvalMarker, found: "an approval without any marker before it",
-                legal: "vfio_load_state with ...ef100005 before it")
+                .approvalMarker, found: "the destination approved a device before any marker",
+                legal: "vfio_load_state with data 0xffffffffef100005 before the approval")
             return
         }
         if isInAnnouncement { loadedMarker(index) }
@@ -295,21 +300,23 @@ struct DestinationSide: Sendable {
         if device.marker == nil, !isAfterGap {
             reporter.report(
                 .approvalMarker, device: name, with: [device.loads.last],
-                found: "approval \(device.approvalCount + 1) of the device, with \(device.loadCount) markers loaded",
+                found:
+                    "the destination approved the device \(count(device.approvalCount + 1, "time")), but loaded "
+                    + "\(count(device.loadCount, "marker"))",
                 legal: "one approval for each marker")
         }
         if let failed = device.failedWrite {
             reporter.report(
                 .approvalAfterData, device: name, with: [failed.spot.place],
-                found: "the device was approved though data before its marker could not be written (ret \(failed.result))",
-                legal: "the load fails")
+                found: "the destination approved the device, but data before the marker could not be written (ret \(failed.result))",
+                legal: "a failed load")
         } else if device.announced > 0 || device.incoming > device.written {
             reporter.report(
                 .approvalAfterData, device: name,
                 found:
-                    "the device was approved with \(device.announced + max(device.incoming - device.written, 0)) blocks of data not "
-                    + "written yet",
-                legal: "vfio_load_state_device_data with ret 0 for each block first")
+                    "the destination approved the device before it had written "
+                    + "\(count(device.announced + max(device.incoming - device.written, 0), "block")) of data",
+                legal: "vfio_load_state_device_data with ret 0 for each block before the approval")
         }
         devices[index].marker = nil
         devices[index].approvalCount += 1
@@ -318,14 +325,14 @@ struct DestinationSide: Sendable {
         }
     }
 
-    /// Its marker has no line: that the approval is written inside its section is all that shows.
+    /// The marker of a user that is no VFIO device has no line. All that can be checked is that the approval is inside the user's section.
     private mutating func approvedRequester(_ name: String) {
         requesterApprovalCount += 1
         if requesterApprovals.count < SourceDevice.mostMarkers { requesterApprovals.append(reporter.spot.place) }
         guard !sections.isInRequesters, !isInAnnouncement, !isAfterGap else { return }
         reporter.report(
-            .approvalMarker, device: name, found: "an approval of the requester outside of its section",
-            legal: "one approval for each marker, in its section")
+            .approvalMarker, device: name, found: "the destination approved \(name) outside of its section",
+            legal: "one approval for each marker, inside the section")
     }
 
     private mutating func countedIn(_ name: String, _ pending: Int) {
@@ -333,36 +340,37 @@ struct DestinationSide: Sendable {
         showsCapability = showsCapability ?? true
         if !hasGaps, pending != counter + 1 {
             reporter.report(
-                .legacyCount, device: name, found: "the device was counted in as \(pending) after \(counter)",
+                .legacyCount, device: name, found: "counting the device in took the counter from \(counter) to \(pending)",
                 legal: "switchover_ack_pending_num_legacy \(counter + 1)")
         }
         counter = pending
         if countedIn[name] != nil || countedIn.count < SourceDevices.most { countedIn[name, default: 0] += 1 }
     }
 
-    private mutating func count(down pending: Int, _ name: String?) {
+    private mutating func countedDown(to pending: Int, _ name: String?) {
         if !hasGaps, pending != counter - 1 {
             reporter.report(
-                .legacyCount, device: name, found: "the approval left \(pending) pending after \(counter)",
-                legal: counter > 0 ? "\(counter - 1) pending" : "no approval: none is pending")
+                .legacyCount, device: name, found: "the approval took the counter from \(counter) to \(pending)",
+                legal: counter > 0 ? "\(counter - 1) pending" : "no approval, because none is pending")
         }
         counter = pending
     }
 
     private mutating func sentAck() {
         sent += 1
-        reporter.report(.capabilityOff, when: .capabilityOff, found: "an ACK was sent, with the capability off", legal: "no ACK")
+        reporter.report(.capabilityOff, when: .capabilityOff, found: "the destination sent an ACK with switchover-ack off", legal: "no ACK")
         if acks.count < SourceSide.mostPlaces { acks.append((reporter.spot.place, awaitingAck?.device)) }
         let isForNoUsers = isOpeningReturnPath && counter == 0 && mode != .perDevice && sent == 1
         if isForNoUsers { mode = .legacy }
         if mode == .legacy, sent > 1 {
             reporter.report(
-                .legacyOneAck, with: [acks.first?.place], found: "ACK \(sent) was sent in legacy mode",
+                .legacyOneAck, with: [acks.first?.place], found: "the destination sent ACK \(sent) in legacy mode",
                 legal: "one ACK for all devices")
         }
         if awaitingAck == nil, !isForNoUsers, !isAfterGap {
             reporter.report(
-                .ackHasApproval, with: [acks.dropLast().last?.place], found: "ACK \(sent) was sent without an approval before it",
+                .ackHasApproval, with: [acks.dropLast().last?.place],
+                found: "the destination sent ACK \(sent) without an approval before it",
                 legal: mode == .legacy ? "an ACK after the approval that leaves none pending" : "one ACK after each approval")
         }
         awaitingAck = nil
@@ -371,21 +379,21 @@ struct DestinationSide: Sendable {
     private mutating func refusesToRun(_ run: Spot, _ result: Int64) {
         reporter.report(
             .packageRuns, at: run, with: [reporter.spot.place],
-            found: "the package is loaded, and its order to run the guest failed (\(result))",
+            found: "the package is loaded, but its command POSTCOPY_RUN failed (ret \(result))",
             legal: "qemu_loadvm_state_section_command 1")
     }
 
-    /// OPEN_RETURN_PATH is done.
+    /// The command OPEN_RETURN_PATH is done.
     private mutating func returnPathIsOpen() {
-        let isDue = saidNoUsers || (circumstances.destinationMode == .legacy && circumstances.destinationCapability == true && counter == 0)
+        let isDue = hasNoUsers || (circumstances.destinationMode == .legacy && circumstances.destinationCapability == true && counter == 0)
         guard isDue, sent == 0, let opened = openedReturnPath else { return }
         reporter.report(
             .legacyNoUsers, at: opened, with: [reporter.spot.place],
-            found: "the return path was opened, no device counts, and no ACK was sent",
+            found: "the return path is open and no device counts, but the destination sent no ACK",
             legal: "migrate_send_rp_message 7: len 0 before the command is done")
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
         hasGaps = true
         isAfterGap = true
@@ -402,13 +410,13 @@ struct DestinationSide: Sendable {
         status.lose()
     }
 
-    /// The last line is cut.
+    /// The last line of the log is cut.
     mutating func cut(at place: Place) {
         isCut = true
         reporter.advance(toCutLineAt: place)
     }
 
-    /// Another process writes from here on.
+    /// Another process writes the log from here on.
     mutating func restart() {
         if !hasBegun { reporter.forget() }
         guest.restart()

@@ -1,5 +1,5 @@
-/// What QEMU asks its VFIO devices for, in the order of its roles: the states of a source, the states of a destination, and that all
-/// devices are prepared before the first one changes (10.0.13, 11.1.3).
+/// The states that QEMU asks its VFIO devices for: only those of its role, source or destination; and that QEMU prepares all devices
+/// before it changes the first one (10.0.13, 11.1.3).
 import MigrationTrace
 
 struct DeviceArcs: Sendable {
@@ -10,13 +10,13 @@ struct DeviceArcs: Sendable {
 
     private struct Device: Sendable {
         let name: String
-        /// As QEMU assumes it; nil where it is not known.
+        /// The state, as QEMU assumes it; nil if it is not known.
         var state: VFIOState? = .running
         var asked: (state: VFIOState, recover: VFIOState)?
         var hasChanged = false
-        /// It refused a state, and was reset.
+        /// QEMU reset the device because it refused a state.
         var reset: Spot?
-        /// It was prepared for a change of the guest's state, as only a device with P2P is.
+        /// QEMU prepared the device for a change of the guest's state, as it does only for a device with P2P.
         var wasPrepared = false
     }
 
@@ -30,7 +30,7 @@ struct DeviceArcs: Sendable {
 
     init(_ role: Role) { self.role = role }
 
-    /// Devices that refused a state, and were reset, since the migration began.
+    /// Devices that refused a state and were reset since the migration began.
     var resets: [(device: String, spot: Spot)] { devices.compactMap { device in device.reset.map { (device.name, $0) } } }
 
     /// The state of each device, as QEMU knows it; nil where it is not known.
@@ -38,13 +38,13 @@ struct DeviceArcs: Sendable {
 
     mutating func found(_ name: String, flags: UInt64) { if self.flags.count < SourceDevices.most { self.flags[name] = flags } }
 
-    /// By its abilities; where no line tells those, by how it was taken through a change of the guest's state.
+    /// By the device's abilities; if no line tells them, by the callbacks of the last change of the guest's state.
     func lacksP2P(_ name: String) -> Bool {
         if let flags = flags[name] { return flags & 2 == 0 }
         return devices.contains { $0.name == name && $0.hasChanged && !$0.wasPrepared }
     }
 
-    /// A migration begins: what the devices are stays.
+    /// A migration begins. The devices keep their states.
     mutating func begin() {
         for index in devices.indices { devices[index].reset = nil }
     }
@@ -63,7 +63,7 @@ struct DeviceArcs: Sendable {
 
     mutating func asked(_ name: String, _ state: VFIOState, recover: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
-        // No line told that the last one was done: it failed, and the device was reset or recovered.
+        // No line shows that the last request was fulfilled: it failed, and the device was reset or recovered.
         if let asked = devices[index].asked, asked.state != devices[index].state { devices[index].state = nil }
         let from = devices[index].state
         if !isLegal(from, state, recover) {
@@ -73,7 +73,7 @@ struct DeviceArcs: Sendable {
             }
             reporter.report(
                 .qemuDeviceState, device: name,
-                found: "the \(role) asked a device\(known) for \(state.rawValue), recover state \(recover.rawValue)",
+                found: "the \(role) asked a device\(known) for \(state.rawValue) with recover state \(recover.rawValue)",
                 legal: legal.joined(separator: ", "))
         }
         devices[index].asked = (state, recover)
@@ -82,7 +82,7 @@ struct DeviceArcs: Sendable {
     private func isLegal(_ from: VFIOState?, _ to: VFIOState, _ recover: VFIOState) -> Bool {
         func isIn(_ states: VFIOState...) -> Bool { from.map(states.contains) ?? true }
         switch (to, recover) {
-        // No release does so: a loaded device that refuses to run is left as it is, so that the load can fail.
+        // No release asks for these: the engine leaves a loaded device that refuses to run as it is, so that the load can fail.
         case (.runningP2P, .resuming), (.running, .resuming), (.running, .runningP2P): return role == .destination && isIn(recover)
         case (.preCopy, .running): return role == .source && isIn(.running)
         case (.preCopyP2P, .error): return role == .source && isIn(.preCopy)
@@ -98,14 +98,14 @@ struct DeviceArcs: Sendable {
 
     mutating func reached(_ name: String, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
-        // Where nothing is left to recover to, or that is refused too, QEMU resets the device, which then runs.
+        // Without a state to recover to, or if the device refuses that one too, QEMU resets the device, which is in RUNNING then.
         let isReset = devices[index].asked.map { $0.recover != .running && state == .running && $0.state != .running } ?? false
         if isReset {
             devices[index].reset = devices[index].reset ?? reporter.spot
         } else if let asked = devices[index].asked, state != asked.state, state != asked.recover {
             reporter.report(
                 .qemuDeviceState, device: name,
-                found: "the device's state is \(state.rawValue), but \(asked.state.rawValue) was asked for",
+                found: "the device's state is \(state.rawValue), but QEMU asked for \(asked.state.rawValue)",
                 legal: "\(asked.state.rawValue), or \(asked.recover == .error ? "RUNNING" : asked.recover.rawValue) after a failure")
         }
         devices[index].state = state
@@ -118,7 +118,7 @@ struct DeviceArcs: Sendable {
         if let round, round.running == running, let changed = round.changed, !devices[index].hasChanged {
             reporter.report(
                 .callbackOrder, device: name, with: [changed.place],
-                found: "the device was prepared after another had changed already",
+                found: "QEMU prepared the device after it had changed the state of another one",
                 legal: "vfio_vmstate_change_prepare of every device first")
         } else if round?.running != running || round?.changed != nil {
             begin(running)
@@ -138,19 +138,19 @@ struct DeviceArcs: Sendable {
         for index in devices.indices { devices[index].hasChanged = false }
     }
 
-    /// The end of a callback names the state it asked for.
+    /// The line at the end of a callback has the state that the callback asked for.
     private mutating func called(_ index: Int, _ state: VFIOState, _ reporter: inout RuleReporter) {
         guard let asked = devices[index].asked, asked.state != state else { return }
         reporter.report(
             .qemuDeviceState, device: devices[index].name,
-            found: "the callback names \(state.rawValue), but \(asked.state.rawValue) was asked for",
+            found: "the callback's line has \(state.rawValue), but QEMU asked for \(asked.state.rawValue)",
             legal: "device state \(asked.state.rawValue)")
     }
 
-    /// A new device, or one of a new process.
+    /// A new device, or a device of a new process.
     mutating func realized(_ name: String) { devices.removeAll { $0.name == name } }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
         for index in devices.indices {
             devices[index].state = nil
@@ -159,7 +159,7 @@ struct DeviceArcs: Sendable {
         round = nil
     }
 
-    /// Another process writes from here on.
+    /// Another process writes the log from here on.
     mutating func restart() {
         devices = []
         flags = [:]

@@ -1,29 +1,31 @@
-/// The mock devices of one host, by the kernel's rules: states that are next to each other, sessions, and what a session allows.
+/// The devices of one host, by the kernel's rules: adjacent states, sessions, and the calls that a session allows.
 import MigrationTrace
 
 struct DeviceStreams: Sendable {
     struct Device: Sendable {
         let name: String
-        /// 1 stop-copy, 2 P2P, 4 pre-copy; nil where the device's beginning was not seen.
+        /// 1 stop-copy, 2 P2P, 4 pre-copy; nil if the log begins after the device was opened.
         var flags: UInt64?
         var state: VFIOState?
-        /// nil: none; a session whose beginning was not seen is not known of.
+        /// The open session, if `knowsSession`; nil if there is none.
         var session: SessionPurpose?
+        /// False before the log shows the beginning or the end of a session.
         var knowsSession = false
-        /// Read or written in the last session; nil where lines are missing.
+        /// Bytes read or written in the last session; nil after missing lines.
         var sessionBytes: UInt64?
         /// A REINIT that no query has reported yet.
         var unreportedReinit: Spot?
-        /// Reset while a session was on.
+        /// The device was reset in a saving session.
         var reset: Spot?
-        /// There was a session.
+        /// The device has had a session.
         var hadSession = false
-        /// The last state it was asked for was refused.
+        /// The device refused the last state that it was asked for.
         var hasRefused = false
-        /// Reset after that, in a migration: by QEMU, not by the guest.
+        /// The reset after such a refusal in a migration, which QEMU makes and not the guest.
         var resetForRefusal: Spot?
-        /// Bytes written when the initial bytes were complete, of each round.
+        /// For each round of initial bytes, the bytes written when the round was complete.
         var loadedInitial: [(bytes: UInt64, place: Place)] = []
+        /// Calls that are held at a gate.
         var holds: [(gate: String, place: Place)] = []
     }
 
@@ -31,7 +33,7 @@ struct DeviceStreams: Sendable {
     private(set) var reporter = RuleReporter()
     private var last = 0
 
-    /// The log of the devices is there.
+    /// True if there is a log of the devices.
     var isPresent: Bool { reporter.last != nil }
 
     private mutating func index(_ name: String) -> Int? {
@@ -95,7 +97,7 @@ struct DeviceStreams: Sendable {
     private mutating func check(_ index: Int, isIn from: VFIOState) {
         guard let state = all[index].state, state != from else { return }
         reporter.report(
-            .deviceState, device: all[index].name, found: "the device leaves \(from.rawValue), but it was in \(state.rawValue)",
+            .deviceState, device: all[index].name, found: "the device left \(from.rawValue), but it was in \(state.rawValue)",
             legal: "from \(state.rawValue)")
     }
 
@@ -106,7 +108,7 @@ struct DeviceStreams: Sendable {
             let legal = neighbours(of: from, flags: all[index].flags).map(\.rawValue).joined(separator: ", ")
             reporter.report(
                 .deviceState, device: name, found: "the device went from \(from.rawValue) to \(to.rawValue)",
-                legal: legal.isEmpty ? "only a reset leaves \(from.rawValue)" : "from \(from.rawValue): \(legal)")
+                legal: legal.isEmpty ? "a reset, which alone leaves \(from.rawValue)" : "from \(from.rawValue): \(legal)")
         }
         all[index].state = to
     }
@@ -121,8 +123,8 @@ struct DeviceStreams: Sendable {
                 legal: session(of: state).map { "a \($0.rawValue) session" } ?? "no session")
         } else if all[index].knowsSession, let open = all[index].session {
             reporter.report(
-                .deviceSession, device: name, found: "a \(purpose.rawValue) session began while a \(open.rawValue) one was on",
-                legal: "device_session_end before it")
+                .deviceSession, device: name, found: "a \(purpose.rawValue) session began while a \(open.rawValue) session was open",
+                legal: "device_session_end before the new session")
         }
         all[index].session = purpose
         all[index].hadSession = true
@@ -136,9 +138,9 @@ struct DeviceStreams: Sendable {
         if all[index].knowsSession, let open = all[index].session, let state = all[index].state, session(of: state) == open {
             reporter.report(
                 .deviceSession, device: name, found: "the \(open.rawValue) session ended in \(state.rawValue)",
-                legal: "its end when the device leaves the states of the session")
+                legal: "the session's end when the device leaves the states of the session")
         } else if all[index].knowsSession, all[index].session == nil {
-            reporter.report(.deviceSession, device: name, found: "a session ended, but none was on", legal: "no end")
+            reporter.report(.deviceSession, device: name, found: "a session ended, but none was open", legal: "no device_session_end")
         }
         all[index].session = nil
         all[index].knowsSession = true
@@ -165,7 +167,7 @@ struct DeviceStreams: Sendable {
             legal: "EINVAL outside PRE_COPY and PRE_COPY_P2P")
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
         for index in all.indices {
             all[index].state = nil
@@ -195,7 +197,7 @@ private func exists(_ state: VFIOState, _ flags: UInt64) -> Bool {
     }
 }
 
-/// The first step from one state towards another with all abilities; nil where there is no way.
+/// The first state on the way from one state to another for a device with all abilities; nil if there is no way.
 private func firstStep(_ from: VFIOState, _ to: VFIOState) -> VFIOState? {
     switch (from, to) {
     case (_, .error), (_, .unknown), (.error, _), (.unknown, _): nil
@@ -217,7 +219,8 @@ private func firstStep(_ from: VFIOState, _ to: VFIOState) -> VFIOState? {
     }
 }
 
-/// The states one step away; steps to states the device lacks are looked through. With unknown abilities, those of every device.
+/// The adjacent states of a state: a state that the device lacks is passed over. If the abilities are not known, the adjacent states for
+/// any abilities.
 private func neighbours(of from: VFIOState, flags: UInt64?) -> [VFIOState] {
     guard let flags else {
         return VFIOState.allCases.filter { to in [1, 3, 5, 7].contains { neighbours(of: from, flags: $0).contains(to) } }

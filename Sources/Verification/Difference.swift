@@ -1,35 +1,35 @@
-/// What differs between two runs of one cell: verdict, counts, broken rules, and the order of protocol events.
+/// Differences between two runs of one cell: in the verdict, the counts, the broken rules, and the order of protocol events.
 ///
-/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see
-/// `ProtocolVocabulary`.
+/// One run is *expected* (a real QEMU's), the other one is *found*. Nothing that depends on time is compared: see `ProtocolVocabulary`.
 
-/// A place where a thread did something else than expected.
+/// A place at which a thread did something other than expected.
 package struct OrderDifference: Hashable, Sendable {
-    /// Steps of context.
+    /// Steps before the place that are kept as context.
     package static let context = 3
 
     package let thread: ProtocolThread
-    /// Of the expected steps the first that is concerned, from 1; one more than there are where steps were added at the end.
+    /// The number of the first expected step that differs, from 1; one more than the number of expected steps if steps were added at the
+    /// end.
     package let position: Int
-    /// The last steps before it, which both have.
+    /// The last steps before the place, which both runs have.
     package let before: [ProtocolStep]
-    /// What is missing, and what is there instead; one of them may be empty.
+    /// The missing steps, and the steps that were found instead; one of the two may be empty.
     package let expected: [ProtocolStep]
     package let found: [ProtocolStep]
 }
 
 package enum Difference: Hashable, Sendable {
-    /// How it ended, a refusal in its own words.
+    /// The ending; a refusal with its own text.
     case ending(expected: String, found: String)
-    /// Requests, approvals and the like, by device where they are.
+    /// A count, such as requests or approvals, by device if it is one of devices.
     case count(String, expected: String, found: String)
-    /// Ids of rules that only one of the two broke.
+    /// Ids of rules that only one of the two runs broke.
     case rules(onlyExpected: [String], onlyFound: [String])
     case order(OrderDifference)
-    /// Steps beyond those that are kept, or a leg that only one of the two has.
+    /// Steps beyond those that are kept, or a leg that only one of the two runs has.
     case extent(String)
 
-    /// In one line.
+    /// The difference in one line.
     package var summary: String {
         switch self {
         case .ending(let expected, let found): "ending: expected \(expected), found \(found)"
@@ -44,7 +44,7 @@ package enum Difference: Hashable, Sendable {
         }
     }
 
-    /// For a reader, several lines: an order with what came before it.
+    /// The difference in several lines, with the steps before it.
     package var description: [String] {
         guard case .order(let order) = self else { return [summary] }
         var lines = ["\(order.thread), step \(order.position):"]
@@ -54,7 +54,7 @@ package enum Difference: Hashable, Sendable {
         return lines
     }
 
-    /// Steps of a long difference that are printed.
+    /// Steps of a difference that are printed.
     private static let mostListed = 8
 
     private static func first(_ steps: [ProtocolStep]) -> String {
@@ -71,17 +71,17 @@ package enum Difference: Hashable, Sendable {
 }
 
 extension ProtocolSequence {
-    /// Where this differs from what is expected, thread by thread. Two threads, and two devices, have no common order: what one of them does
-    /// before or after a step of the other is no difference.
+    /// Where this differs from what is expected, thread by thread. Two threads, and two devices, have no common order: what one of them
+    /// does before or after a step of the other is no difference.
     package func differences(from expected: ProtocolSequence) -> [Difference] {
         let threads = Set(threads.keys).union(expected.threads.keys).sorted { $0.sortKey < $1.sortKey }
         return cut.union(expected.cut).sorted { $0.sortKey < $1.sortKey }.map {
-            .extent("\($0): more than \(ProtocolSequence.mostSteps) steps, of which the rest was not compared")
+            .extent("\($0): more than \(ProtocolSequence.mostSteps) steps; the rest is not compared")
         } + threads.flatMap { hunks($0, expected.threads[$0] ?? [], self.threads[$0] ?? []).map(Difference.order) }
     }
 }
 
-/// Comparisons that a whole alignment may need; beyond it the first place where two threads part is all that is said.
+/// Comparisons that a whole alignment may need; beyond that, only the first place at which two threads differ is reported.
 private let mostComparisons = 1 << 24
 
 private func hunks(_ thread: ProtocolThread, _ expected: [ProtocolStep], _ found: [ProtocolStep]) -> [OrderDifference] {

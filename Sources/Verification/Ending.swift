@@ -1,4 +1,4 @@
-/// How the migration ended: from the final statuses and from which guests run; and what is wrong with that end.
+/// How the migration ended, concluded from the final statuses and from which guests run, and the findings about that end.
 import MigrationTrace
 
 struct Ending {
@@ -6,10 +6,10 @@ struct Ending {
     let source: SourceSide
     let destination: DestinationSide
     let wait: Wait
-    /// Its process is gone.
+    /// Set if the source's process is gone.
     let sourceProcess: SourceProcessEnd?
     let destinationWasKilled: Bool
-    /// What was proved before the wait was broken off from outside.
+    /// What was proved before something from outside ended the wait.
     let brokenOff: (verdict: Verdict, proof: String, at: Spot)?
 
     private(set) var verdict = Verdict.undecided
@@ -36,8 +36,8 @@ struct Ending {
 
     // MARK: Guests
 
-    /// Whether the source's guest runs. Where run states are not logged, by what a failed source does (10.0 to 11.1): it runs
-    /// on, unless it was stopped before, or its disks could not be activated again.
+    /// True if the source's guest runs. If the log has no run states, this follows from what a failed source does (10.0 to 11.1): the guest
+    /// keeps running unless it was stopped before, or its disks could not be activated again.
     private var sourceRuns: Bool {
         if let runs = source.guest.runs, source.guest.isTraced || source.status.final != .completed { return runs }
         guard source.status.final != .completed else { return false }
@@ -45,7 +45,7 @@ struct Ending {
         return source.switchover.decision == nil || source.switchover.decision?.guestRan != false
     }
 
-    /// It is stopped because somebody stopped it.
+    /// True if the source's guest is stopped on request, or was stopped before the migration.
     private var sourceIsKept: Bool {
         source.guest.isPausedByChoice || source.guest.wasPausedBefore
             || source.guest.globalState.map { $0 != RunState.running.rawValue } == true
@@ -54,7 +54,7 @@ struct Ending {
     private var destinationRuns: Bool {
         if destinationWasKilled { return false }
         if let runs = destination.guest.runs { return runs }
-        // A device's callbacks would have said so.
+        // The devices' callbacks would show it.
         guard destination.devices.isEmpty else { return false }
         return destination.status.final == .completed && destination.guest.globalState == RunState.running.rawValue
     }
@@ -63,28 +63,28 @@ struct Ending {
         destination.status.final == .completed || destination.hasTakenOver || destination.status.status == .colo
     }
 
-    // MARK: The source has its say
+    // MARK: With the source's log
 
     private mutating func judgeSource() {
-        // What was told and not done is handed over to nobody.
+        // Only a destination that runs the guest has taken it over.
         if let runs = source.runsAfterHandover, sides == .source || destination.hasTakenOver {
             findings.append(
                 Finding(
-                    rule: .resumesOnFailure, found: "the source's guest runs again though the destination was told to run it",
+                    rule: .resumesOnFailure, found: "the source's guest runs again after the destination was told to run it",
                     places: [runs.place, source.runWasSent].compactMap { $0 }, lastGood: runs.lastGood, legal: "a stopped guest"))
         }
         if let brokenOff, source.status.final != nil {
             findings.append(
                 Finding(
                     rule: brokenOff.verdict == .doesNotConverge ? .converges : .ends,
-                    found: "until it was broken off from outside: \(brokenOff.proof)",
-                    places: [brokenOff.at.place, source.ending?.place].compactMap { $0 }, legal: "an end without help from outside"))
+                    found: "until something from outside ended the wait: \(brokenOff.proof)",
+                    places: [brokenOff.at.place, source.ending?.place].compactMap { $0 }, legal: "a migration that ends by itself"))
         }
         switch source.status.status {
         case .postcopyPaused?: return judgePaused()
         case .colo?:
             verdict = .replicates
-            reason = "the source has entered COLO at \(source.arrival.map(\.place.description) ?? "its end")"
+            reason = "the source has entered COLO\(source.arrival.map { " at \($0.place)" } ?? "")"
             return
         default: break
         }
@@ -95,7 +95,7 @@ struct Ending {
         let closing = "the source \(said(final)) at \(ending.place)"
         if let brokenOff, final != .completed, source.switchover.decision == nil {
             verdict = brokenOff.verdict
-            reason = "\(brokenOff.proof); it was broken off: \(closing)"
+            reason = "\(brokenOff.proof); something from outside ended the wait: \(closing)"
         } else {
             final == .completed ? judgeCompleted(ending, closing) : judgeFailed(ending, closing)
         }
@@ -109,7 +109,7 @@ struct Ending {
         }
     }
 
-    /// The source's process ended before its migration, so the source does not have the guest.
+    /// The source's process ended before its migration did, so the source does not run the guest any more.
     private mutating func judgeGone(_ end: SourceProcessEnd) {
         reason = "the source's process " + (end == .killed ? "was killed" : "ended by itself")
         if sides == .both, destination.status.final == .completed {
@@ -118,16 +118,16 @@ struct Ending {
             return
         }
         verdict = .noGuest
-        reason += ", its guest with it, and no other runs"
-        // Who kills it takes the guest's life; a source that ends by itself does it to a guest that ran.
+        reason += " and its guest with it, and no other side runs the guest"
+        // A kill from outside ends the guest, too. A source that ends by itself takes a running guest down, which is its fault.
         guard end == .byItself, let last = source.last else { return }
         findings.append(
             Finding(
                 rule: .aGuest, found: reason, places: [last.place], lastGood: last.asLastGood,
-                legal: "a source whose guest runs on"))
+                legal: "a source whose guest keeps running"))
     }
 
-    /// The source waits to be recovered, and keeps what the destination lacks.
+    /// Postcopy is paused: the source waits for a recovery, and keeps the pages that the destination lacks.
     private mutating func judgePaused() {
         let arrival = source.arrival ?? source.last!
         let paused = "postcopy is paused at \(arrival.place)\(source.error.map { " ('\($0.text)', \($0.place))" } ?? "")"
@@ -136,14 +136,14 @@ struct Ending {
         case _ where destinationWasKilled:
             rest(
                 .noGuest,
-                paused + ", and the destination, which \(destination.hasTakenOver ? "ran" : "had not taken over") the guest, was killed")
+                paused + ", and the destination, which \(destination.hasTakenOver ? "ran" : "had not started") the guest, was killed")
             noGuest(arrival)
         case _ where destination.failedLoad != nil || destination.status.final == .failed:
             rest(.noGuest, paused + ", and the destination failed\(destination.error.map { " ('\($0.text)')" } ?? "")")
             noGuest(arrival)
-        case (_, .postcopyPaused?): rest(.paused, paused + ", and the destination runs the guest and waits for it")
+        case (_, .postcopyPaused?): rest(.paused, paused + ", and the destination runs the guest and waits for the recovery")
         default:
-            let owed = "the destination owes its pause"
+            let owed = "the destination owes the status postcopy-paused"
             reason = paused + ", but \(owed)"
             stops(
                 destination.last ?? Spot(place: Place(stream: .destination, line: 0), event: arrival.event), destination.isCut,
@@ -165,7 +165,8 @@ struct Ending {
                 Finding(
                     rule: verdict == .doesNotConverge ? .converges : .ends, found: proof,
                     places: [source.last?.place, destinationPlace].compactMap { $0 },
-                    legal: verdict == .doesNotConverge ? "fewer bytes pending, or a larger threshold" : "the message that it waits for"))
+                    legal: verdict == .doesNotConverge
+                        ? "fewer pending bytes, or a larger threshold" : "the message that the source waits for"))
         case .open(let owed):
             reason =
                 sides == .both && destination.status.final == .completed
@@ -184,7 +185,7 @@ struct Ending {
             Finding(
                 rule: .truncated, found: isCut ? "the log ends within a line, with no final status" : "the log ends with no final status",
                 places: [place] + others.compactMap { $0 }, lastGood: last?.asLastGood,
-                legal: "more of it: \(owed)"))
+                legal: "more of the log: \(owed)"))
     }
 
     private mutating func judgeCompleted(_ ending: Spot, _ closing: String) {
@@ -194,9 +195,9 @@ struct Ending {
         switch destination.status.final {
         case .completed?:
             if source.guest.isTraced, sourceRuns, destinationRuns {
-                twoGuests(closing + ", and its guest runs, as the destination's does", ending)
+                twoGuests(closing + ", but its guest runs, and the destination runs it, too", ending)
             } else if !destinationRuns, destination.guest.globalState == RunState.running.rawValue {
-                reason += ", the destination is complete and paused"
+                reason += ", and the destination has completed and is paused"
             }
         case .some:
             verdict = .noGuest
@@ -216,17 +217,17 @@ struct Ending {
         let isLoaded = sides == .both && destinationLoadedAll && !destinationWasKilled
         switch (sourceRuns, isLoaded) {
         case (true, true) where destinationRuns:
-            twoGuests(closing + " and runs its guest, and the destination completed and runs it too", ending)
+            twoGuests(closing + " and runs its guest, but the destination has completed and runs the guest, too", ending)
         case (true, true):
             verdict = .wouldRunTwoGuests
-            reason = closing + " and runs its guest; the destination is complete and paused"
+            reason = closing + " and runs its guest, while the destination has completed and is paused"
             oneGuest(ending)
         case (true, false):
             verdict = .failed
             reason = closing
         case (false, _) where isLoaded && destinationRuns:
             verdict = .completed
-            reason = closing + " after the destination took the guest over, and the destination runs it"
+            reason = closing + " after the destination took over the guest, and the destination runs it"
         case (false, _) where sourceIsKept:
             verdict = .failed
             reason = closing + ", and keeps its guest, which was stopped before"
@@ -237,11 +238,11 @@ struct Ending {
             stops(source.last, source.isCut, [], owed)
         case (false, _):
             verdict = .noGuest
-            reason = closing + ", but does not run its guest, and no other does"
+            reason = closing + ", but the source does not run its guest, and neither does the destination"
             noGuest(ending)
             findings.append(
                 Finding(
-                    rule: .resumesOnFailure, found: "the source failed, and its guest, which ran before, does not run",
+                    rule: .resumesOnFailure, found: "the source failed, but its guest, which ran before, does not run",
                     places: [ending.place, source.guest.place].compactMap { $0 }, lastGood: ending.lastGood,
                     legal: "vm_state_notify running 1"))
         }
@@ -258,14 +259,14 @@ struct Ending {
             Finding(
                 rule: .oneGuest, found: reason,
                 places: [ending.place, destination.ending?.place, source.guest.place, destination.guest.place].compactMap { $0 },
-                lastGood: ending.lastGood, legal: "one guest: the source's after a failure, else the destination's"))
+                lastGood: ending.lastGood, legal: "one running guest: the source's after a failure, else the destination's"))
     }
 
     private mutating func noGuest(_ ending: Spot) {
         findings.append(
             Finding(
                 rule: .aGuest, found: reason, places: [ending.place, sides == .both ? destination.ending?.place : nil].compactMap { $0 },
-                lastGood: ending.lastGood, legal: "one guest: the source's after a failure, else the destination's"))
+                lastGood: ending.lastGood, legal: "one running guest: the source's after a failure, else the destination's"))
     }
 
     // MARK: The destination alone
@@ -285,8 +286,8 @@ struct Ending {
         } else {
             verdict = .failed
             reason =
-                "the destination failed at \(ending.place)\(destination.error.map { " ('\($0.text)')" } ?? ""); the source's log is not "
-                + "there"
+                "the destination failed at \(ending.place)\(destination.error.map { " ('\($0.text)')" } ?? ""); there is no log of the "
+                + "source"
         }
     }
 }

@@ -1,4 +1,4 @@
-/// What was found, where, and what would have been right.
+/// What was found, where, and what would have been legal.
 import MigrationTrace
 
 /// A line of a log, or an entry of a trace's stream; both count from 1.
@@ -14,9 +14,9 @@ package struct Place: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "\(stream.rawValue):\(line)" }
 }
 
-/// A rule that broke, and the lines that show it.
+/// A broken rule, and the lines that show that it is broken.
 package struct Finding: Hashable, Sendable {
-    /// The last event before the break that was as it should be.
+    /// The last event before the rule was broken.
     package struct GoodEvent: Hashable, Sendable {
         /// As QEMU prints it.
         package var event: String
@@ -33,7 +33,7 @@ package struct Finding: Hashable, Sendable {
     package var device: String?
     /// What was found, in one sentence.
     package var found: String
-    /// Where it broke, then the lines it is in conflict with; of both sides where both are involved.
+    /// The line that breaks the rule, then the lines that it conflicts with, of both sides if both are involved.
     package var places: [Place]
     package var lastGood: GoodEvent?
     /// What would have been legal there.
@@ -49,7 +49,7 @@ package struct Finding: Hashable, Sendable {
     }
 }
 
-/// Where an event stands, and what stood before it in the same stream.
+/// The place of an event, and the event before it in the same stream.
 struct Spot: Hashable, Sendable {
     var place: Place
     /// nil: the line is cut, and its event is not known.

@@ -1,21 +1,21 @@
-/// Whether the guest of a side runs: from the run states it prints, else from what its devices were told, else from the state it saved or
-/// loaded.
+/// Tells if the guest of a side runs: from the run states in the log, else from the devices' callbacks, else from the run state in the
+/// stream.
 import MigrationTrace
 
 struct GuestAccount: Sendable {
-    /// nil: nothing has been said yet.
+    /// nil before the first line about it.
     private(set) var runs: Bool?
-    /// The line that last said so.
+    /// The line of the last change.
     private(set) var place: Place?
-    /// `runstate_set` or `vm_state_notify` is in this log: each change is said before anything follows from it.
+    /// True if the log has `runstate_set` or `vm_state_notify`, so each change is logged before anything that follows from it.
     private(set) var isTraced = false
-    /// It was stopped, not by the migration: it may stay so.
+    /// True if a request stopped the guest, not the migration: the guest may stay stopped.
     private(set) var isPausedByChoice = false
-    /// It did not run when the migration began.
+    /// True if the guest did not run when the migration began.
     private(set) var wasPausedBefore = false
-    /// The run state in the stream: what the source saved, or the destination loaded.
+    /// The run state in the stream, which the source saved or the destination loaded.
     private(set) var globalState: String?
-    /// The program is being quit: what stops now was running at the end.
+    /// True once the program is told to quit: a guest that stops after that was running at the end.
     private(set) var isQuitting = false
 
     mutating func handle(_ event: Event, at place: Place) {
@@ -45,12 +45,12 @@ struct GuestAccount: Sendable {
         isPausedByChoice = !running && (reason == .paused || reason == .prelaunch || (isPausedByChoice && reason == .finishMigrate))
     }
 
-    /// A migration begins; what the guest did so far stays.
+    /// A migration begins. What is known of the guest stays.
     mutating func begin() {
         wasPausedBefore = runs == false
         globalState = nil
     }
 
-    /// Another process writes from here on.
+    /// Another process writes the log from here on.
     mutating func restart() { self = GuestAccount() }
 }

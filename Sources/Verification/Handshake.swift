@@ -21,11 +21,7 @@ package struct Handshake: Hashable, Sendable {
     }
 
     /// The mode that the source ran, as its header or its log tells; nil when neither does.
-    package var mode: Mode?
-    package enum Mode: String, Hashable, Sendable {
-        case legacy
-        case perDevice = "per-device"
-    }
+    package var mode: SwitchoverAckMode?
 
     /// By idstr: requests that a per-device source collected.
     package var requests: [String: Int] = [:]
@@ -43,7 +39,7 @@ package struct Handshake: Hashable, Sendable {
     /// Windows of 100 ms in which RAM used up what the link may carry, and a device with initial bytes sent none.
     package var starvedWindows = 0
 
-    /// An ACK held the decision back; without that a completed handshake proves nothing.
+    /// True if an ACK held the decision back; without that a completed handshake proves nothing.
     package var isGating: Bool { gatedSteps > 0 }
 
     /// How many ACKs were asked for, on either side, by devices with or without a name.

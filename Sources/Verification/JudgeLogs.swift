@@ -1,13 +1,13 @@
-/// Judges plain logs: one, or both sides of a migration, in any order; which side a log is follows from its events.
+/// Judges plain logs: one side of a migration, or both in any order. The events of a log tell which side it is.
 import MigrationTrace
 
-/// Why logs cannot be judged.
+/// The reason why logs cannot be judged.
 package enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Nothing was read.
+    /// The log is empty.
     case empty(String)
-    /// No trace event in it; the reader's explanation.
+    /// The log has no trace event; with the reader's explanation.
     case foreign(String, String)
-    /// Events, but none of a migration's side.
+    /// The log has events, but none that only a source or only a destination logs.
     case noMigration(String)
     /// Both logs are of this side.
     case sameSide(StreamName, String, String)
@@ -28,7 +28,7 @@ package enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A log that can be read twice: which side it is shows only in the reading.
+/// A log that can be read twice: reading it shows which side it is, before it can be judged.
 package struct LogSource {
     package let name: String
     let open: () throws -> LogReader
@@ -44,17 +44,17 @@ package struct LogSource {
     }
 }
 
-/// What a log was taken for.
+/// What a log was found to be.
 package struct LogPart: Hashable, Sendable {
     package let side: StreamName
-    /// In a libvirt per-domain log the start of QEMU whose migration is judged: the last one that has any; nil in other logs, and where
-    /// the log begins behind its banner.
+    /// In a libvirt per-domain log, the start of QEMU whose migration is judged: the last start with a migration. nil in other logs, and if
+    /// the log begins after the banner of that start.
     package let start: DomainStart?
-    /// How often QEMU was started in it.
+    /// How often QEMU was started in the log.
     package let starts: Int
 }
 
-/// The judgement of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
+/// Judges the last migration in one log or two. Throws `LogRefusal`, and `FileError` if a file cannot be read.
 package func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
     try judgeParts(of: logs, circumstances: circumstances).judgement
 }
@@ -63,7 +63,7 @@ package func judge(logs paths: [String], circumstances: Circumstances = .init())
     try judge(logs: paths.map(LogSource.init(path:)), circumstances: circumstances)
 }
 
-/// The same, with what each log was taken for.
+/// Judges like `judge(logs:)`, and tells what each log was found to be.
 package func judgeParts(of logs: [LogSource], circumstances: Circumstances = .init()) throws -> (judgement: Judgement, parts: [LogPart]) {
     guard logs.count == 1 || logs.count == 2 else { throw LogRefusal.count(logs.count) }
     let parts = try parts(of: logs)
@@ -83,7 +83,7 @@ private func parts(of logs: [LogSource]) throws -> [LogPart] {
         throw LogRefusal.sameSide(side, logs[0].name, logs[1].name)
     }
     return try zip(found, logs).enumerated().map { index, log in
-        // A side that failed before it did anything is known by the other's.
+        // A log that does not tell its side, since it failed too early, is the other side's counterpart.
         let other = found.count == 2 ? found[1 - index].side.map { $0 == .source ? StreamName.destination : .source } : nil
         guard let side = log.0.side ?? other else { throw LogRefusal.noMigration(log.1.name) }
         return LogPart(side: side, start: log.0.start, starts: log.0.starts)
@@ -91,10 +91,10 @@ private func parts(of logs: [LogSource]) throws -> [LogPart] {
 }
 
 extension Circumstances {
-    /// What the command line says, where nothing else is known.
+    /// Adds what QEMU's command line tells and nothing else has told.
     fileprivate mutating func add(_ part: LogPart) {
         guard let start = part.start else { return }
-        let mode = start.isLegacy.map { $0 ? Handshake.Mode.legacy : .perDevice }
+        let mode = start.isLegacy.map { $0 ? SwitchoverAckMode.legacy : .perDevice }
         if part.side == .source {
             sourceMode = sourceMode ?? mode
             sourceCapability = sourceCapability ?? start.capability
@@ -106,8 +106,8 @@ extension Circumstances {
 }
 
 extension Verifier {
-    /// A whole log, with its gaps: lines that begin with `#` stand for lines left out, and a line that cannot be read is one. Of a log with
-    /// several starts of QEMU only the lines of the given one are taken.
+    /// Reads a whole log, with its gaps: a line that begins with `#` stands for lines left out, and a line that cannot be read is a gap,
+    /// too. In a log with several starts of QEMU, only the lines of the given start are read.
     package mutating func read(_ reader: inout LogReader, as stream: StreamName, of start: DomainStart? = nil) throws {
         var episode = 0
         while let line = try reader.next() {
@@ -117,9 +117,9 @@ extension Verifier {
             let place = Place(stream: stream, line: line.position.line)
             switch line.content {
             case .record(.event(let event)):
-                // The numbers of a line without its end may be cut.
+                // A line without a line end may be cut within a number.
                 if line.isUnterminated, !event.isWhole { cut(at: place) } else { handle(event, at: place) }
-            // The beginning of a name is one that is not known.
+            // A line that is cut within a name looks like other text.
             case .record(.message), .unknown(.blank), .unknown(.libvirt), .unknown(.otherText), .unknown(.unknownEvent):
                 if line.isUnterminated { cut(at: place) }
             case .unknown(.comment), .unknown(.malformedEvent), .unknown(.overlong), .unknown(.binary):
@@ -130,13 +130,13 @@ extension Verifier {
 }
 
 extension Event {
-    /// Whether it can be nothing longer.
+    /// True if the line cannot be the beginning of a longer one.
     fileprivate var isWhole: Bool {
         if case .migrateSetState = self { true } else { line.utf8.last.map { !($0 &- 0x30 <= 9) } ?? true }
     }
 }
 
-/// The side of the last migration in a log, nil where one began and nothing tells the side; and the start of QEMU that made it.
+/// The side of the last migration in a log, nil if a migration began and no event tells the side; and the start of QEMU that it belongs to.
 private func lastMigration(in log: LogSource) throws -> (side: StreamName?, start: DomainStart?, starts: Int) {
     var reader = try log.open()
     var (side, hasBegun): (StreamName?, Bool) = (nil, false)
@@ -151,7 +151,7 @@ private func lastMigration(in log: LogSource) throws -> (side: StreamName?, star
             if case .migrateSetState(.setup) = event { (side, hasBegun) = (nil, true) }
             side = side ?? event.side
         }
-        // With what comes behind it: the end that libvirt notes.
+        // The reader adds to the start what follows, such as the end that libvirt logs.
         if hasBegun || side != nil { found = (side, reader.start) }
     }
     switch reader.summary.verdict {
@@ -164,7 +164,7 @@ private func lastMigration(in log: LogSource) throws -> (side: StreamName?, star
 }
 
 extension Event {
-    /// The side that alone prints it; nil for what either may.
+    /// The only side that logs this event; nil if either may.
     fileprivate var side: StreamName? {
         switch self {
         case .savevmStateHeader, .savevmStateSetup, .savevmStateIterate, .savevmSectionStart, .savevmSendOpenReturnPath,

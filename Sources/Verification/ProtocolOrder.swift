@@ -1,6 +1,6 @@
-/// Makes the canonical sequence of a migration out of its typed events, taken one by one, each stream in its own order.
+/// Makes the canonical sequence of a migration out of its typed events, which it is handed one by one, each stream in its own order.
 ///
-/// State is bounded: by device, and by `ProtocolSequence.mostSteps` for each thread.
+/// The state is bounded by the number of devices, and by `ProtocolSequence.mostSteps` for each thread.
 import MigrationTrace
 
 package struct ProtocolOrder: Sendable {
@@ -9,7 +9,7 @@ package struct ProtocolOrder: Sendable {
     private var sourceDevices: DeviceOrder
     private var destinationDevices: DeviceOrder
 
-    /// `sourceIdstrs`: section idstrs by every name that a device of that side may have in its logs; others are learnt from the sections.
+    /// `sourceIdstrs`: the section idstr for every name that a device has in that side's logs; the sections tell those that are not given.
     package init(sourceIdstrs: [String: String] = [:], destinationIdstrs: [String: String] = [:]) {
         source = SourceOrder(sourceIdstrs)
         destination = DestinationOrder(destinationIdstrs)
@@ -17,7 +17,7 @@ package struct ProtocolOrder: Sendable {
         destinationDevices = DeviceOrder(isSource: false)
     }
 
-    /// The next event of the place's stream.
+    /// Handles the next event of the place's stream.
     package mutating func handle(_ event: Event, at place: Place) {
         guard case .compared = event.relevance else { return }
         switch place.stream {
@@ -28,14 +28,14 @@ package struct ProtocolOrder: Sendable {
         }
     }
 
-    /// What was done so far.
+    /// The sequence of the events so far.
     package func sequence() -> ProtocolSequence {
         var sequence = ProtocolSequence()
-        // What a device that goes on working has left at the end depends on when the end is.
+        // How many bytes a working device has left at the end depends on the time.
         let working = Set(source.working.union(sourceDevices.working).map(source.names.idstr(of:)))
         source.steps.add(to: &sequence, names: source.names, working: working)
         destination.steps.add(to: &sequence, names: destination.names, working: working)
-        // A program that is taken down stops its devices: that is no part of the migration.
+        // A program that quits stops its devices, which is no part of the migration.
         sourceDevices.steps(before: source.isQuitting ? source.stateChanges : nil, names: source.names).add(
             to: &sequence, names: source.names, working: working)
         destinationDevices.steps(before: destination.isQuitting ? destination.stateChanges : nil, names: destination.names).add(
@@ -45,7 +45,7 @@ package struct ProtocolOrder: Sendable {
 }
 
 extension ProtocolSequence {
-    /// Of a recorded migration. `names`: further names of its devices, as in `ProtocolOrder.init`.
+    /// The sequence of a recorded migration. `sourceNames`, `destinationNames`: further names of its devices, as for `ProtocolOrder`.
     package init(_ trace: Trace, sourceNames: [String: String] = [:], destinationNames: [String: String] = [:]) {
         let known = Circumstances(trace.header)
         var order = ProtocolOrder(
@@ -62,11 +62,11 @@ extension ProtocolSequence {
     }
 }
 
-/// Steps as they are taken down: what a device's section is called may only show later.
+/// Steps before their devices are named: a device's section idstr may show only later.
 struct StepDrafts: Sendable {
     struct Draft: Sendable {
         var what: String
-        /// Bytes that came with it; not told of a device that goes on working.
+        /// Bytes of data up to the step; left out for a device that keeps working.
         var bytes: UInt64?
         var device: String?
         var event: String
@@ -75,12 +75,12 @@ struct StepDrafts: Sendable {
 
     let isSource: Bool
     private(set) var threads: [ProtocolThread.Role: [Draft]] = [:]
-    /// Steps beyond the most that are kept.
+    /// How many steps were not kept.
     private(set) var omitted: [ProtocolThread.Role: Int] = [:]
 
     init(isSource: Bool) { self.isSource = isSource }
 
-    /// `once`: not if it is what the thread did last.
+    /// `once`: not if the thread's last step is the same.
     mutating func add(
         _ role: ProtocolThread.Role, _ event: Event, _ arguments: String = "", bytes: UInt64? = nil, of device: String? = nil,
         at place: Place, once: Bool = false
@@ -131,7 +131,7 @@ extension ProtocolThread.Role {
     }
 }
 
-/// Bytes of one device, up to where something is said of them.
+/// The bytes of a device since the last step that counted them.
 struct ByteCount: Sendable {
     var bytes: UInt64 = 0
 

@@ -1,10 +1,10 @@
-/// A destination's part of the canonical sequence.
+/// The destination's part of the canonical sequence.
 import MigrationTrace
 
 struct DestinationOrder: Sendable {
     private struct Device: Sendable {
         var data = ByteCount()
-        /// Its state is loaded over channels of its own.
+        /// The device's state is loaded over channels of its own (multifd).
         var isOnChannels = false
     }
 
@@ -13,7 +13,7 @@ struct DestinationOrder: Sendable {
     private(set) var isQuitting = false
     private(set) var stateChanges: [String: Int] = [:]
     private var hasBegun = false
-    /// Two threads read: the package, and the rest of the stream.
+    /// Two threads read the stream: one the postcopy package, the listen thread the rest.
     private var listens = false
     private var status = MigrationStatus.none
     private var idstrs: [UInt32: String] = [:]
@@ -88,12 +88,12 @@ struct DestinationOrder: Sendable {
             guard let idstr = idstrs[number] else { return }
             names.enterSection(idstr)
             if section == .end { steps.add(reader, event, "END \(idstr)", at: place) }
-        // Of the thread that reads commands: in postcopy that is the package's.
+        // The thread that reads commands; in postcopy that is the thread that reads the package.
         case .qemuLoadvmStateSectionCommand(let result): if result != 0 { steps.add(.main, event, "\(result)", at: place) }
         case .loadvmProcessCommand(let command, _):
-            // Its own event has the value.
+            // PING has an event of its own, with the value.
             guard command != .ping else { return }
-            // From here on a second thread reads; its own first line may come late.
+            // From here on a second thread reads, whose first line may be printed late.
             if command == .postcopyListen { listens = true }
             let role: ProtocolThread.Role = command == .recvBitmap || command == .postcopyResume ? .listen : .main
             steps.add(role, event, command?.name ?? "(null)", at: place, once: command?.isForEachBlock ?? false)
@@ -111,14 +111,14 @@ struct DestinationOrder: Sendable {
         case .migrateSendRPMessage(let message, _):
             switch message {
             case .reqPagesID, .reqPages: break
-            // Which thread answers a PING is not told.
+            // No line tells which thread answers a PING.
             default: steps.add(listens ? .messages("\(message)") : .main, event, "\(message)", at: place, once: message == .recvBitmap)
             }
         default: break
         }
     }
 
-    /// Who reads sections: a package has no END and no EOF of its own.
+    /// The thread that reads END sections and EOF: a package has none.
     private var reader: ProtocolThread.Role { listens ? .listen : .main }
 
     // MARK: Devices
@@ -133,7 +133,7 @@ struct DestinationOrder: Sendable {
             steps.add(.main, event, "\(running ? 1 : 0) \(reason.rawValue) \(state.rawValue)", of: device, at: place)
         case .vfioLoadState(let device, let tag):
             names.sawLine(of: device)
-            // Data is counted, not the pieces it comes in. Other tags are none: a stream that was cut in the midst of one.
+            // The bytes of data are counted, not its pieces. An unknown tag comes from a stream that was cut within a tag.
             guard let word = tag.word else { return }
             let bytes = taken(device)
             steps.add(.main, event, word, bytes: tag == .initDataSent ? bytes : nil, of: device, at: place)
@@ -160,7 +160,7 @@ struct DestinationOrder: Sendable {
 }
 
 extension VFIOLoadTag {
-    /// nil for data, and for what is none of the tags.
+    /// nil for data and for an unknown tag.
     fileprivate var word: String? {
         switch self {
         case .config: "CONFIG"

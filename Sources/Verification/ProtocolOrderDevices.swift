@@ -1,18 +1,17 @@
-/// What the mock devices of one host saw of a migration: states they were set to, sessions, REINITs that were shown, data in sums, and what
-/// failed.
+/// What the devices of one host saw of a migration: states, sessions, reported REINITs, sums of data, and failed calls.
 import MigrationTrace
 
 struct DeviceOrder: Sendable {
     private struct Device: Sendable {
-        /// States on the way of the change in progress.
+        /// The states so far of the change in progress.
         var path: [VFIOState] = []
         var state = VFIOState.running
         var stopCopyBytes = ByteCount()
-        /// Changes of state so far, as QEMU counts them.
+        /// Changes of state so far, one for each set-state of QEMU.
         var changes = 0
-        /// How many steps there were when each change began.
+        /// The number of steps when each change began.
         var stepsBefore: [Int] = []
-        /// The same of the change in progress.
+        /// The number of steps when the change in progress began.
         var begun = 0
         var hasRefused = false
     }
@@ -28,7 +27,7 @@ struct DeviceOrder: Sendable {
         drafts = StepDrafts(isSource: isSource)
     }
 
-    /// The machine's own descriptor among those that are mocked, which is no device.
+    /// The mocked descriptor that is no device.
     private static let machine = "iommufd"
 
     mutating func handle(_ event: Event, at place: Place) {
@@ -54,7 +53,7 @@ struct DeviceOrder: Sendable {
             if result >= 0 { changed(device, isOnItsWay: !way.isEmpty) }
             add(event, "set-state \(way.isEmpty ? "(no change)" : way)\(result == 0 ? "" : ", ret \(result)")", of: device, at: place)
         case .deviceCall(let device, let call, let result):
-            // What the machine asks at its start fails in ways of its own; which pages a device has written is the machine's question, too.
+            // Calls that a machine makes at its start fail in ways of that machine, and so do calls of dirty-page logging.
             guard result < 0, devices[device] != nil, !call.hasPrefix("dma-logging") else { return }
             add(event, "\(call) ret \(result)", of: device, at: place, once: true)
         case .deviceReset(let device, let from):
@@ -63,7 +62,7 @@ struct DeviceOrder: Sendable {
                 device.state = .running
                 return device.hasRefused
             }
-            // At its start QEMU resets every device.
+            // QEMU resets every device when it starts.
             guard devices[device]?.changes != 0 || hasRefused == true else { return }
             if hasRefused == true { changed(device, isOnItsWay: false) }
             add(event, "from \(from.rawValue)", of: device, at: place)
@@ -106,8 +105,9 @@ struct DeviceOrder: Sendable {
         return body(&devices[name, default: Device()])
     }
 
-    /// The steps of the migration: without the guest's first start, which is before it, and without what comes of the program's end, which
-    /// is behind so many changes of state by QEMU's own name of the device. nil: it was not ended.
+    /// The steps of the migration: without the first start of the guest, which comes before, and without the steps after the program was
+    /// told to quit. `changes`: by QEMU's name of the device, how many changes of state come before that; nil if the program was not told
+    /// to quit.
     func steps(before changes: [String: Int]?, names: DeviceNames) -> StepDrafts {
         var kept = drafts
         for (name, device) in devices {

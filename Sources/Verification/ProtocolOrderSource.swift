@@ -1,7 +1,7 @@
-/// A source's part of the canonical sequence: which thread each event is of, and what of it is compared.
+/// The source's part of the canonical sequence: the thread of each event, and the arguments that are compared.
 ///
-/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against
-/// the thread ids in the logs of 10.0.13.
+/// From 10.1 on, no line names its thread. If several threads may log an event, the event and its context tell which one did; this was
+/// checked against the thread ids in logs of 10.0.13.
 import MigrationTrace
 
 struct SourceOrder: Sendable {
@@ -11,33 +11,33 @@ struct SourceOrder: Sendable {
 
     private struct Device: Sendable {
         var blocks = ByteCount()
-        /// Initial bytes are on their way that no marker has ended.
+        /// Initial bytes are being sent, and their marker is not written yet.
         var awaitsInitial = false
-        /// Its state is sent over channels of its own.
+        /// The device's state is sent over channels of its own (multifd).
         var isOnChannels = false
         var isCompleting = false
-        /// Who does to it what is done now.
+        /// The thread that changes the device's state.
         var role = ProtocolThread.Role.migration
     }
 
     private(set) var steps = StepDrafts(isSource: true)
     private(set) var names: DeviceNames
-    /// Devices that were found with dirty bytes while the source iterates.
+    /// Devices that reported dirty bytes while the source iterated.
     private(set) var working: Set<String> = []
     private(set) var isQuitting = false
-    /// By device name, from the log's beginning: changes of state before the program was quit.
+    /// By device name, changes of state from the log's beginning until the program was told to quit.
     private(set) var stateChanges: [String: Int] = [:]
     private var hasBegun = false
     private var phase = Phase.setUp
     private var status = MigrationStatus.none
-    /// From 11.0 on notifiers have other numbers, and an event.
+    /// True from 11.0 on: notifiers have other numbers, and an event of their own.
     private var hasNotifierEvents = false
     private var hasMigrationThread = false
     private var hasChannelEnded = false
     private var isCleaningUp = false
-    /// Who starts or stops the guest.
+    /// The thread that starts or stops the guest.
     private var actor = ProtocolThread.Role.main
-    /// END and FULL sections are written.
+    /// The source writes END and FULL sections.
     private var isSaving = false
     private var hasSavedOthers = false
     private var hasSyncedLast = false
@@ -54,7 +54,7 @@ struct SourceOrder: Sendable {
         if case .migrateSetState(.setup) = event { begin() }
         learn(event)
         guard hasBegun else {
-            // Who acts is known from before.
+            // The thread is known from before the migration.
             if case .runstateSet = event { actor = .main }
             return
         }
@@ -96,7 +96,7 @@ struct SourceOrder: Sendable {
             status = new
             if new == .postcopyActive || new == .postcopyDevice { isSaving = false }
         case .migrateError(let text):
-            let isEnd = saysThatPeerIsGone(text)
+            let isEnd = isFromFailedPeer(text)
             // Any of several threads finds it ended first, and the others may find it once more: one end, said once.
             if isEnd, hasChannelEnded { return }
             hasChannelEnded = hasChannelEnded || isEnd
@@ -145,7 +145,7 @@ struct SourceOrder: Sendable {
         }
     }
 
-    /// As seen in logs of 10.0.13; `failed` is set by the clean-up from 11.0 on, and where there was no migration thread.
+    /// As seen in logs of 10.0.13. The clean-up sets `failed` from 11.0 on, and if there was no migration thread.
     private func thread(setting new: MigrationStatus) -> ProtocolThread.Role {
         switch new {
         case .none, .setup, .cancelling, .cancelled, .postcopyRecoverSetup, .postcopyRecover: .main
@@ -170,7 +170,7 @@ struct SourceOrder: Sendable {
         }
     }
 
-    /// What only one thread says; the rest may come of several.
+    /// The thread of an error that only one thread stores; several threads may store the others.
     private func thread(storing error: String) -> ProtocolThread.Role {
         func begins(_ texts: [String]) -> Bool { texts.contains(where: error.hasPrefix) }
         if begins([
@@ -237,7 +237,7 @@ struct SourceOrder: Sendable {
         case .sourceReturnPathThreadSwitchoverAcked(let pending):
             steps.add(.returnPath, event, pending == .max ? "(underflow)" : "", at: place)
         case .sourceReturnPathThreadResumeAck(let value): steps.add(.returnPath, event, "\(value)", at: place)
-        // SHUT 1 is compared as what follows from it, as the end of the channel is.
+        // SHUT 1 is compared by the error that follows from it, as the end of the channel is.
         case .sourceReturnPathThreadShut(let value): if value == 0 { steps.add(.returnPath, event, "0", at: place) }
         case .migrationReturnPathEndBefore, .migrationReturnPathEndAfter: steps.add(.join, event, at: place)
         default: break
@@ -348,7 +348,7 @@ struct SourceOrder: Sendable {
 
 /// What a source stores when its destination has failed. A destination says SHUT 1 and closes; where something of the stream was not read
 /// yet, the close resets the connection, and what was said is lost.
-private func saysThatPeerIsGone(_ error: String) -> Bool {
+private func isFromFailedPeer(_ error: String) -> Bool {
     ["Sibling indicated error", "Channel error: Input/output error", "Unable to read from socket: "].contains(where: error.hasPrefix)
 }
 
@@ -359,6 +359,6 @@ let listenPing: UInt64 = 4
 func isIterable(section idstr: String) -> Bool { idstr == "ram" || idstr == "dirty-bitmap" || idstr.hasSuffix("/vfio") }
 
 extension StreamCommand {
-    /// Comes once for each block of RAM, or for each part of one.
+    /// True if the command comes once for each block of RAM, or for each part of a block.
     var isForEachBlock: Bool { self == .postcopyRAMDiscard || self == .recvBitmap }
 }

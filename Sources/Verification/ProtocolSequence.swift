@@ -1,34 +1,33 @@
-/// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are
-/// equal.
+/// The steps of a migration that do not depend on time: the canonical form in which two runs of one cell are equal.
 ///
-/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts there
-/// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common order is
-/// no exemption: it is the order that QEMU's design gives. What two runs may do differently beside is no matter of this file: the list
-/// harness/matrix/differences.yaml says it.
+/// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts
+/// there is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common
+/// order is no exemption: it is the order that QEMU's design gives. What two runs may do differently beside is no matter of this file: the
+/// list harness/matrix/differences.yaml says it.
 import MigrationTrace
 
-/// A thread of a side whose order is its own.
+/// A thread of a side, whose steps have an order.
 package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
     package enum Role: Hashable, Sendable {
         case main
         case migration
         case returnPath
         case listen
-        /// By section idstr: what one device does in the migration thread while the source iterates. Which device comes first in a window,
-        /// and in which window, depends on the bytes that went before.
+        /// By section idstr: the steps of one device in the migration thread while the source iterates. The order of devices in a window,
+        /// and the window itself, depend on the bytes sent before.
         case iteration(String)
         /// By section idstr: the thread that sends or loads one device's state over channels of its own.
         case multifd(String)
-        /// Messages on the return path that come from several threads, one kind each (postcopy).
+        /// Messages of one kind on the return path, which come from several threads (postcopy).
         case messages(String)
-        /// Statuses that one of several threads sets (postcopy of a destination).
+        /// Statuses that one of several threads sets (a destination in postcopy).
         case statuses
         /// Errors that one of several threads stores.
         case errors
-        /// The wait for the end of the return path: the migration thread waits where the last write to the channel succeeded, else the clean-up
-        /// does, and no edge orders that write against the close by the other side.
+        /// The wait for the end of the return path: the migration thread waits where the last write to the channel succeeded, else the
+        /// clean-up does, and no edge orders that write against the close by the other side.
         case join
-        /// By section idstr: what the device itself saw.
+        /// By section idstr: the steps that the device itself logged.
         case device(String)
     }
 
@@ -53,13 +52,13 @@ package struct ProtocolThread: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// An event of the protocol, without what differs from run to run.
+/// An event of the protocol, without the arguments that differ from run to run.
 package struct ProtocolStep: Hashable, Sendable {
-    /// What happened, devices by section idstr.
+    /// The event and the arguments that are compared; devices are named by section idstr.
     package let text: String
     /// The name of the event.
     package let event: String
-    /// Where it stands in its own log; plays no part in equality.
+    /// The place in the side's own log, which plays no part in equality.
     package let place: Place
 
     package init(text: String, event: String, place: Place) {
@@ -73,13 +72,13 @@ package struct ProtocolStep: Hashable, Sendable {
 }
 
 package struct ProtocolSequence: Hashable, Sendable {
-    /// Steps of a thread that are kept; of a longer one the rest is only counted.
+    /// The most steps of a thread that are kept; further steps are only counted.
     package static let mostSteps = 1 << 14
 
-    /// Threads that did anything.
+    /// The steps of each thread that has any.
     package internal(set) var threads: [ProtocolThread: [ProtocolStep]] = [:]
 
-    /// Threads that did more than is kept, and so cannot be compared to their end.
+    /// Threads with more steps than are kept, which cannot be compared to their end.
     package internal(set) var cut: Set<ProtocolThread> = []
 
     package init(threads: [ProtocolThread: [ProtocolStep]] = [:], cut: Set<ProtocolThread> = []) {
@@ -87,14 +86,14 @@ package struct ProtocolSequence: Hashable, Sendable {
         self.cut = cut
     }
 
-    /// All threads, in a fixed order.
+    /// All threads with their steps, in a fixed order.
     package var ordered: [(thread: ProtocolThread, steps: [ProtocolStep])] {
         threads.map { ($0.key, $0.value) }.sorted { $0.0.sortKey < $1.0.sortKey }
     }
 }
 
 extension ProtocolThread {
-    /// Source first; within a side by how much a reader cares.
+    /// The source comes first; within a side the most interesting thread does.
     var sortKey: String {
         let rank: Int =
             switch role {

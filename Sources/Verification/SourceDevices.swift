@@ -1,46 +1,49 @@
-/// Requests and markers of the source's devices: when one is due, when one is legal, and how many bytes came before each.
+/// Requests and markers of the source's devices: when one is due, when one is legal, and how many bytes were sent before each.
 ///
-/// The initial bytes are computed here as QEMU caches them: what the last precopy query said, less each block written since, initial bytes
-/// first; an empty read makes them 0.
+/// The remaining initial bytes are computed as QEMU caches them: those that the last precopy query reported, minus each block written
+/// since, initial bytes first. A read that returns no data makes them 0.
 import MigrationTrace
 
-/// A marker that was written, or a marker that was approved, with the device's precopy bytes up to there.
+/// A marker that the source wrote or that the destination approved, with the device's precopy bytes up to that line.
 struct MarkerPoint: Sendable {
     var place: Place
     var bytes: UInt64
 }
 
 struct SourceDevice: Sendable {
-    /// Markers whose bytes are kept for comparison with the other side.
+    /// Markers of a device whose bytes are kept for the comparison with the other side.
     static let mostMarkers = 4096
 
     let name: String
-    /// In PRE_COPY or PRE_COPY_P2P, as QEMU's set-state lines say.
+    /// True in PRE_COPY and PRE_COPY_P2P, by QEMU's set-state lines.
     var isInPrecopy = false
     var enteredPrecopyAtSetup = false
-    /// The cached sizes; nil where they are not known.
+    /// The remaining initial bytes, as QEMU caches them; nil if they are not known.
     var initial: UInt64?
     var dirty: UInt64 = 0
-    /// The marker for the current initial bytes was written; nil where it is not known.
-    var isSent: Bool? = false
+    /// True once the marker for the current initial bytes is written; nil if that is not known.
+    var markerIsWritten: Bool? = false
     var requests = 0
     var markers = 0
     var points: [MarkerPoint] = []
     var bytes: UInt64 = 0
-    /// A REINIT that a query reported; its request line is due.
+    /// The query that reported a REINIT, until the line of its request.
     var reinit: Spot?
-    /// A request that is not collected yet.
-    var raised: Spot?
-    /// The last query behind the decision.
+    /// The line of a request that no query has collected yet.
+    var uncollected: Spot?
+    /// The last precopy query after the decision.
     var lastCheck: Place?
-    /// The last check, with the guest stopped, failed.
+    /// The last check, made with the guest stopped, if it failed.
     var failedCheck: (spot: Spot, result: Int64)?
-    var hasBlockInPart = false
-    var markerInPart: Spot?
-    var knowsPart = true
+    /// The section in progress has a block of data.
+    var hasBlockInSection = false
+    /// The marker in the section in progress.
+    var markerInSection: Spot?
+    /// False after missing lines, until the device's next section ends.
+    var knowsSection = true
     var isCompleting = false
-    /// Bytes of initial data left at the end of the last section; up to 11.0 this tells that the marker was written.
-    var initialAtPartEnd: UInt64?
+    /// Initial bytes left at the end of the last section; up to 11.0, 0 shows that the marker was written.
+    var initialAtSectionEnd: UInt64?
 
     init(_ name: String) { self.name = name }
 
@@ -51,15 +54,15 @@ struct SourceDevice: Sendable {
 }
 
 struct SourceDevices: Sendable {
-    /// No device writes a marker: see `Circumstances`.
+    /// The source's core announces requests, and no device writes a marker: see `Circumstances`.
     let announcesRequests: Bool
-    /// A log that names more devices than any machine has is not worth more memory.
+    /// Devices that are kept: a broken log that names more of them must not use more memory.
     static let most = 256
 
     private(set) var all: [SourceDevice] = []
     private var last = 0
     private var isFirstQueryOver = false
-    /// A marker, or a request: nothing else makes them than the capability.
+    /// A marker or a request was logged, which only switchover-ack causes.
     private(set) var showsCapability = false
 
     init(announcesRequests: Bool = false) { self.announcesRequests = announcesRequests }
@@ -86,19 +89,19 @@ struct SourceDevices: Sendable {
         if state == .preCopy, !isFirstQueryOver { all[index].enteredPrecopyAtSetup = true }
     }
 
-    /// The guest was started; `iterates`: in the midst of precopy.
+    /// The guest's start changed the device's state. `iterates`: the source is in the middle of precopy.
     func started(_ name: String, _ state: VFIOState, iterates: Bool, _ reporter: inout RuleReporter) {
         guard iterates, state == .running, let device = all.first(where: { $0.name == name }), device.enteredPrecopyAtSetup else { return }
         reporter.report(
             .sessionLasts, device: name,
-            found: "the guest's start took the device out of its saving session, to RUNNING, while the migration goes on",
-            legal: "device state PRE_COPY, or a migration that fails here")
+            found: "starting the guest moved the device to RUNNING and ended its saving session, while the migration continues",
+            legal: "device state PRE_COPY, or a failing migration")
     }
 
     // MARK: Queries
 
     mutating func queried(
-        _ name: String, initial: UInt64, dirty: UInt64, reinit: Bool, result: Int64, isLastCheck: Bool, mode: Handshake.Mode?,
+        _ name: String, initial: UInt64, dirty: UInt64, reinit: Bool, result: Int64, isLastCheck: Bool, mode: SwitchoverAckMode?,
         _ reporter: inout RuleReporter
     ) {
         guard let index = index(name) else { return }
@@ -107,80 +110,82 @@ struct SourceDevices: Sendable {
         all[index].dirty = result == 0 ? dirty : 0
         if isLastCheck { all[index].lastCheck = reporter.spot.place }
         if result < 0, isLastCheck { all[index].failedCheck = (reporter.spot, result) }
-        if reinit, result == 0, all[index].isSent == true, mode == .perDevice { all[index].reinit = reporter.spot }
+        if reinit, result == 0, all[index].markerIsWritten == true, mode == .perDevice { all[index].reinit = reporter.spot }
     }
 
-    /// The line of a request that a REINIT made.
-    mutating func requested(_ name: String, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
+    /// The device's line of a request after a REINIT.
+    mutating func requested(_ name: String, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         showsCapability = true
         let device = all[index]
         if mode == .legacy {
             reporter.report(
                 .legacyRequests, device: name, found: "the device requested an ACK in legacy mode", legal: "no request")
-        } else if device.isSent == false {
+        } else if device.markerIsWritten == false {
             reporter.report(
                 .requestAfterMarker, device: name,
                 found:
-                    "the device requested an ACK though the marker for its last request was not written (\(device.markers) markers so far)",
-                legal: "no request: the one outstanding covers the new initial bytes")
-        } else if device.reinit == nil, device.isSent == true {
+                    "the device requested an ACK before the marker for its previous request was written "
+                    + "(\(count(device.markers, "marker")) so far)",
+                legal: "no request, because the outstanding one covers the new initial bytes")
+        } else if device.reinit == nil, device.markerIsWritten == true {
             reporter.report(
                 .requestCause, device: name, found: "the device requested an ACK without a REINIT",
-                legal: "a query with reinit 1 before it")
+                legal: "a query with reinit 1 before the request")
         }
         all[index].reinit = nil
-        all[index].raised = reporter.spot
-        all[index].isSent = false
+        all[index].uncollected = reporter.spot
+        all[index].markerIsWritten = false
     }
 
+    /// A line that shows that the request for a REINIT is missing.
     private mutating func missedRequest(_ index: Int, _ reporter: inout RuleReporter) {
         guard let reinit = all[index].reinit else { return }
         reporter.report(
             .reinitRequests, device: all[index].name, at: reinit, with: [reporter.spot.place],
             found: "a query reported a REINIT after marker \(all[index].markers), but the device requested no ACK",
-            legal: "vfio_query_precopy_size_request_switchover_ack as the next line of the device")
+            legal: "vfio_query_precopy_size_request_switchover_ack as the device's next line")
         all[index].reinit = nil
     }
 
     /// The device's part of a query (11.1).
-    mutating func reported(_ pending: DevicePending, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
+    mutating func reported(_ pending: DevicePending, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
         guard let index = index(pending.device) else { return }
         missedRequest(index, &reporter)
-        if let initial = all[index].initial, initial != pending.initial, all[index].knowsPart {
+        if let initial = all[index].initial, initial != pending.initial, all[index].knowsSection {
             reporter.report(
                 .initialBytes, device: pending.device,
-                found: "the device reports \(pending.initial) initial bytes; the lines before it make it \(initial)",
+                found: "the device reports \(pending.initial) initial bytes, but the lines before it give \(initial)",
                 legal: "precopy initial size \(initial)")
             all[index].initial = pending.initial
         }
         guard pending.requestsAck else {
-            guard let raised = all[index].raised else { return }
+            guard let uncollected = all[index].uncollected else { return }
             reporter.report(
-                .requestCollected, device: pending.device, with: [raised.place],
-                found: "the query did not collect the request that the device raised", legal: "request switchover ack 1")
-            all[index].raised = nil
+                .requestCollected, device: pending.device, with: [uncollected.place],
+                found: "the query did not collect the device's request", legal: "request switchover ack 1")
+            all[index].uncollected = nil
             return
         }
         showsCapability = true
         let device = all[index]
         all[index].requests += 1
-        all[index].raised = nil
-        if device.raised != nil { return }
+        all[index].uncollected = nil
+        if device.uncollected != nil { return }
         if mode == .legacy {
             reporter.report(
                 .legacyRequests, device: pending.device, found: "the device requested an ACK in legacy mode",
                 legal: "request switchover ack 0")
         } else if !isFirstQueryOver {
-            guard !device.enteredPrecopyAtSetup, device.isSent != nil else { return }
+            guard !device.enteredPrecopyAtSetup, device.markerIsWritten != nil else { return }
             reporter.report(
                 .requestCause, device: pending.device,
-                found: "the device requested an ACK though set-up did not move it to PRE_COPY",
+                found: "the device requested an ACK, but set-up did not move it to PRE_COPY",
                 legal: "request switchover ack 0")
         } else if pending.final, device.failedCheck != nil {
-            // The check that failed raised it, without a line of its own.
-            all[index].isSent = false
-        } else if device.isSent != nil {
+            // The failed check requested the ACK, without a line of its own.
+            all[index].markerIsWritten = false
+        } else if device.markerIsWritten != nil {
             reporter.report(
                 .requestCause, device: pending.device,
                 found: "the device requested an ACK in a later query, without a REINIT or a failed last check",
@@ -188,26 +193,27 @@ struct SourceDevices: Sendable {
         }
     }
 
-    /// The query is over.
-    mutating func queryEnded(mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
+    /// The whole query's line, after the devices' lines.
+    mutating func queryEnded(mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
         guard !isFirstQueryOver else { return }
         isFirstQueryOver = true
         guard mode == .perDevice else { return }
-        for device in all where device.enteredPrecopyAtSetup && device.requests == 0 && device.isSent != nil {
+        for device in all where device.enteredPrecopyAtSetup && device.requests == 0 && device.markerIsWritten != nil {
             reporter.report(
                 .setupRequest, device: device.name, when: .capabilityOn,
-                found: "set-up moved the device to PRE_COPY, but it requested no ACK in the first query", legal: "request switchover ack 1")
+                found: "set-up moved the device to PRE_COPY, but the device requested no ACK in the first query",
+                legal: "request switchover ack 1")
         }
     }
 
     mutating func decided(_ reporter: inout RuleReporter) {
         for index in all.indices {
             missedRequest(index, &reporter)
-            guard let raised = all[index].raised else { continue }
+            guard let uncollected = all[index].uncollected else { continue }
             reporter.report(
-                .requestCollected, device: all[index].name, with: [raised.place],
-                found: "the source decided though no query had collected the device's request", legal: "a query that collects it")
-            all[index].raised = nil
+                .requestCollected, device: all[index].name, with: [uncollected.place],
+                found: "the source decided before a query had collected the device's request", legal: "a query that collects the request")
+            all[index].uncollected = nil
         }
     }
 
@@ -215,14 +221,14 @@ struct SourceDevices: Sendable {
 
     mutating func wroteBlock(_ name: String, _ size: Int64, _ reporter: inout RuleReporter) {
         guard let index = index(name), !all[index].isCompleting, size > 0 else { return }
-        if let marker = all[index].markerInPart {
+        if let marker = all[index].markerInSection {
             reporter.report(
                 .markerDrained, device: name, at: marker, with: [reporter.spot.place],
-                found: "the marker was written before a block of the same section", legal: "the marker behind the section's last block")
+                found: "the marker was written before a block of the same section", legal: "the marker after the section's last block")
         }
         let size = UInt64(size)
         all[index].bytes &+= size
-        all[index].hasBlockInPart = true
+        all[index].hasBlockInSection = true
         guard let initial = all[index].initial else { return }
         let fromInitial = min(initial, size)
         all[index].initial = initial - fromInitial
@@ -234,32 +240,32 @@ struct SourceDevices: Sendable {
         all[index].clearCache()
     }
 
-    mutating func wroteMarker(_ name: String, mode: Handshake.Mode?, _ reporter: inout RuleReporter) {
+    mutating func wroteMarker(_ name: String, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
         guard let index = index(name) else { return }
         showsCapability = true
-        if !all[index].hasBlockInPart, all[index].knowsPart { all[index].clearCache() }
+        if !all[index].hasBlockInSection, all[index].knowsSection { all[index].clearCache() }
         let device = all[index]
-        if let initial = device.initial, initial > 0, device.knowsPart {
+        if let initial = device.initial, initial > 0, device.knowsSection {
             reporter.report(
                 .markerDrained, device: name, found: "the marker was written with \(initial) initial bytes left",
-                legal: "the marker in the section that leaves 0")
+                legal: "the marker in the section that leaves 0 initial bytes")
         }
-        if device.isSent == true {
+        if device.markerIsWritten == true {
             reporter.report(
                 .markerPerRequest, device: name, with: [device.points.last?.place],
-                found: "marker \(device.markers + 1) was written with no request since marker \(device.markers)",
-                legal: mode == .legacy ? "one marker" : "a marker after a new request only")
-        } else if mode == .perDevice, device.requests == 0, device.raised == nil, device.isSent == false {
+                found: "marker \(device.markers + 1) was written, but there was no request since marker \(device.markers)",
+                legal: mode == .legacy ? "one marker" : "a marker only after a new request")
+        } else if mode == .perDevice, device.requests == 0, device.uncollected == nil, device.markerIsWritten == false {
             reporter.report(
-                .markerPerRequest, device: name, found: "a marker was written by a device that requested no ACK",
-                legal: "a marker after a request only")
+                .markerPerRequest, device: name, found: "the marker of a device that requested no ACK was written",
+                legal: "a marker only after a request")
         }
-        all[index].markerInPart = reporter.spot
+        all[index].markerInSection = reporter.spot
         marked(index, at: reporter.spot.place)
     }
 
     private mutating func marked(_ index: Int, at place: Place) {
-        all[index].isSent = true
+        all[index].markerIsWritten = true
         all[index].markers += 1
         guard all[index].points.count < SourceDevice.mostMarkers else { return }
         all[index].points.append(MarkerPoint(place: place, bytes: all[index].bytes))
@@ -267,40 +273,40 @@ struct SourceDevices: Sendable {
 
     /// The end of the device's section.
     mutating func iterated(
-        _ name: String, initial: UInt64, dirty: UInt64, printsMarkers: Bool, mode: Handshake.Mode?, _ reporter: inout RuleReporter
+        _ name: String, initial: UInt64, dirty: UInt64, printsMarkers: Bool, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter
     ) {
         guard let index = index(name) else { return }
-        if !all[index].hasBlockInPart, all[index].knowsPart { all[index].clearCache() }
+        if !all[index].hasBlockInSection, all[index].knowsSection { all[index].clearCache() }
         let device = all[index]
-        if printsMarkers, let known = device.initial, known != initial, device.knowsPart {
+        if printsMarkers, let known = device.initial, known != initial, device.knowsSection {
             reporter.report(
                 .initialBytes, device: name,
-                found: "the section left \(initial) initial bytes; the lines before it make it \(known)",
+                found: "the section left \(initial) initial bytes, but the lines before it give \(known)",
                 legal: "precopy initial size \(known)")
         }
-        if let marker = device.markerInPart, initial > 0 {
+        if let marker = device.markerInSection, initial > 0 {
             reporter.report(
                 .markerDrained, device: name, at: marker, with: [reporter.spot.place],
                 found: "the marker was written in a section that left \(initial) initial bytes",
-                legal: "the marker in the section that leaves 0")
+                legal: "the marker in the section that leaves 0 initial bytes")
         }
         if announcesRequests, mode == .perDevice {
-            if initial == 0, device.isSent == false, device.requests > device.markers { marked(index, at: reporter.spot.place) }
-        } else if printsMarkers, initial == 0, device.isSent == false, device.knowsPart {
+            if initial == 0, device.markerIsWritten == false, device.requests > device.markers { marked(index, at: reporter.spot.place) }
+        } else if printsMarkers, initial == 0, device.markerIsWritten == false, device.knowsSection {
             let isRequested = device.requests > 0
             reporter.report(
                 .markerDue, device: name, when: isRequested ? .always : .capabilityOn,
-                found: "the section drained the device, whose marker \(device.markers + 1) was due, and ended without it",
+                found: "the section sent the last of the initial bytes, but ended without marker \(device.markers + 1), which was due",
                 legal: "vfio_send_init_data_flag before the section's end")
-            // Said once for a marker, not for each section that follows.
-            all[index].isSent = nil
+            // Reported once for a marker, not for each section that follows.
+            all[index].markerIsWritten = nil
         }
         all[index].initial = initial
         all[index].dirty = dirty
-        all[index].initialAtPartEnd = initial
-        all[index].hasBlockInPart = false
-        all[index].markerInPart = nil
-        all[index].knowsPart = true
+        all[index].initialAtSectionEnd = initial
+        all[index].hasBlockInSection = false
+        all[index].markerInSection = nil
+        all[index].knowsSection = true
     }
 
     mutating func completes(_ name: String) {
@@ -308,16 +314,16 @@ struct SourceDevices: Sendable {
         all[index].isCompleting = true
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
         for index in all.indices {
             all[index].initial = nil
-            all[index].isSent = nil
+            all[index].markerIsWritten = nil
             all[index].reinit = nil
-            all[index].raised = nil
-            all[index].knowsPart = false
-            all[index].hasBlockInPart = false
-            all[index].markerInPart = nil
+            all[index].uncollected = nil
+            all[index].knowsSection = false
+            all[index].hasBlockInSection = false
+            all[index].markerInSection = nil
         }
         isFirstQueryOver = true
     }

@@ -1,60 +1,64 @@
-/// The source's ledger of ACKs: what its queries collected, what it counted, and whether the numbers it prints agree.
+/// The source's ledger of ACKs: the requests that its queries collected, the ACKs that it counted, and whether the numbers it prints agree.
 ///
-/// Two threads count and print, so four tolerances are exact (11.1.3): a query's pending number may be smaller by one ACK whose own line
-/// comes later, since the return-path thread counts first and prints then; that late line's number lacks what the queries in between
-/// collected (seen on a busy machine); an ACK's number may be larger by what a query collected whose own line comes later; and a query's
-/// number may have been read before ACKs whose lines came between the devices' lines and its own.
+/// Two threads change the counter and print it, so a line's number may differ from the lines before it in exactly four ways (11.1.3):
+/// - A query's pending number is one less if the return-path thread has counted an ACK and prints its line only later.
+/// - The number in that late line lacks the requests that the queries in between collected (seen on a busy machine).
+/// - An ACK's number includes requests that a query has collected whose own line is printed later.
+/// - A query read its number before ACKs whose lines are printed between the devices' lines and its own.
 import MigrationTrace
 
 struct SourceLedger: Sendable {
-    private enum Footing {
+    /// How well `owed` is known.
+    private enum Certainty {
         case exact
-        /// Taken from one query after missing lines: an ACK's line may still come late.
+        /// Read from the first query after missing lines: the line of one ACK may still be printed late.
         case withinOne
+        /// Lines are missing, and no query has been printed since.
         case lost
     }
 
-    /// Given, or as the first query tells it.
-    private(set) var mode: Handshake.Mode?
+    /// Given from outside, else concluded from the first query.
+    private(set) var mode: SwitchoverAckMode?
     private let modeIsGiven: Bool
-    /// The source prints `qemu_savevm_query_pending`: 11.1. nil before its first query.
+    /// True if the source counts requests and prints `qemu_savevm_query_pending` (11.1); nil before its first query.
     private(set) var counts: Bool?
     private(set) var queries = 0
     private(set) var acks = 0
     private(set) var collected = 0
-    /// Of those, the requester's: all that no device's line is about.
+    /// Collected requests that no `vfio_state_pending` line explains: those of the user that is no VFIO device.
     private(set) var ofRequester = 0
     private let hasRequester: Bool
-    /// Requests collected (legacy mode: one) less ACK lines. Below 0 after an underflow.
+    /// ACKs that the source waits for: requests collected (1 in legacy mode) minus ACK lines. Below 0 after an underflow.
     private(set) var owed = 0
-    /// The counter went below 0.
+    /// The ACK that took the counter below 0.
     private(set) var underflow: Spot?
 
-    private var footing = Footing.exact
+    private var certainty = Certainty.exact
+    /// Requests that the devices' lines of the query in progress report.
     private var requestLines = 0
     private var printsRequests = false
     private var missesRequestLines = false
-    /// A first query that collected something, before any device's line: whether these lines are logged at all shows later.
+    /// A query that collected requests before any device's line was seen: only later lines show whether devices' lines are logged at all.
     private var unshown: (spot: Spot, collected: UInt32)?
-    /// The first query since the last ACK whose number is smaller by one: that ACK's line must come.
+    /// The first query since the last ACK line whose number is one less than expected: the line of another ACK must follow.
     private var lag: Spot?
-    /// What that query collected, before or after the count, and what the queries behind it collected, certainly after.
+    /// Requests that this query collected, before or after the ACK was counted, and that later queries collected, certainly after.
     private var lagCollected = (first: 0, later: 0)
-    /// The return-path thread has printed something else since: it prints an ACK's line before that.
+    /// The return-path thread has printed another line since, so the late line can no longer be the one of that ACK.
     private var lagIsOver = false
     private var lastOffset = 0
-    /// ACKs whose lines came since the last device's line of the query in progress; nil before it.
+    /// ACK lines since the last device's line of the query in progress; nil outside a query.
     private var acksInQuery: Int?
 
-    /// `hasRequester`: somebody requests ACKs who is no VFIO device and has no lines.
-    init(mode: Handshake.Mode?, hasRequester: Bool = false) {
+    /// `hasRequester`: a user that is no VFIO device requests ACKs, and has no lines of its own.
+    init(mode: SwitchoverAckMode?, hasRequester: Bool = false) {
         self.mode = mode
         self.hasRequester = hasRequester
         modeIsGiven = mode != nil
         owed = mode == .legacy ? 1 : 0
     }
 
-    /// What the source still waits for, as far as its printed lines go: up to 11.0 one ACK, in 11.1 what is owed.
+    /// ACKs that the source still waits for by the lines printed so far: up to 11.0 the one ACK, in 11.1 those owed.
     var missing: Int { counts == false ? max(1 - acks, 0) : owed }
 
     /// A device's part of a query.
@@ -70,11 +74,12 @@ struct SourceLedger: Sendable {
 
     private func mismatch(_ collected: UInt32, _ reported: Int, at spot: Spot, _ reporter: inout RuleReporter) {
         reporter.report(
-            .collectedRequests, at: spot, found: "the query collected \(collected), but its devices reported \(reported)",
+            .collectedRequests, at: spot,
+            found: "the query collected \(count(Int(collected), "request")), but its devices reported \(reported)",
             legal: "collected switchover ack pending=\(reported)")
     }
 
-    /// Up to 11.0.
+    /// A query up to 11.0.
     mutating func oldQueryEnded() {
         counts = false
         mode = .legacy
@@ -100,7 +105,7 @@ struct SourceLedger: Sendable {
         missesRequestLines = false
         if mode == .legacy, query.collectedAcks > 0 {
             reporter.report(
-                .legacyRequests, found: "a query in legacy mode collected \(query.collectedAcks)",
+                .legacyRequests, found: "a query in legacy mode collected \(count(Int(query.collectedAcks), "request"))",
                 legal: "collected switchover ack pending=0")
         }
         owed += Int(query.collectedAcks)
@@ -109,7 +114,8 @@ struct SourceLedger: Sendable {
         acksInQuery = nil
     }
 
-    /// At the beginning the counter is 1 or 0, and only a per-device source collects. Any other number tells nothing.
+    /// The counter starts at 1 in legacy mode and at 0 in per-device mode, and only a per-device source collects requests. Any other number
+    /// does not tell the mode.
     private mutating func tellMode(_ pending: Int, collected now: UInt32) {
         switch pending - collected + acks {
         case 1 where now == 0:
@@ -122,12 +128,12 @@ struct SourceLedger: Sendable {
 
     private mutating func check(_ pending: Int, collected now: Int, _ reporter: inout RuleReporter) {
         let offset = pending - owed
-        switch footing {
+        switch certainty {
         case .lost:
             owed = pending
-            footing = .withinOne
+            certainty = .withinOne
             return
-        case .withinOne where offset == -1: footing = .exact
+        case .withinOne where offset == -1: certainty = .exact
         default: break
         }
         switch pending - owed {
@@ -136,8 +142,10 @@ struct SourceLedger: Sendable {
             guard let lag else { break }
             reporter.report(
                 .pendingNumber, at: lag, with: [reporter.spot.place],
-                found: "the query's pending number is smaller by one, though no ACK was counted: a later one is not",
-                legal: "the ACK's line, and the smaller number in every query from there on")
+                found:
+                    "the query's pending number is one less than the ACKs owed, but no ACK line followed, and a later query prints the "
+                    + "full number",
+                legal: "the line of a counted ACK, and the lower number in every later query")
             self.lag = nil
         case -1:
             if lag == nil {
@@ -150,18 +158,18 @@ struct SourceLedger: Sendable {
         case let offset:
             reporter.report(
                 .pendingNumber,
-                found: "the query's pending number is \(pending); \(account) make it \(owed)",
+                found: "the query's pending number is \(pending), but the lines before it give \(owed) (\(account))",
                 legal: owed > 0
-                    ? "total switchover ack pending=\(owed), or \(owed - 1) when an ACK's line comes late"
+                    ? "total switchover ack pending=\(owed), or \(owed - 1) if an ACK's line is printed late"
                     : "total switchover ack pending=\(owed)")
-            // What two queries say is what the counter is.
+            // Two queries that agree show the counter's real value.
             if offset == lastOffset { owed = pending }
             lastOffset = offset
         }
     }
 
     private var account: String {
-        "\(mode == .legacy ? "legacy mode's 1" : "the \(collected) requested") less \(acks) counted"
+        "\(mode == .legacy ? "1 in legacy mode" : "\(collected) requested") minus \(acks) counted"
     }
 
     mutating func countedAck(_ number: UInt32?, _ reporter: inout RuleReporter) {
@@ -172,68 +180,68 @@ struct SourceLedger: Sendable {
         guard let number else {
             if acks > 1 {
                 reporter.report(
-                    .surplusAck, found: "ACK \(acks) was counted; a source up to 11.0 waits for one",
-                    legal: "one ACK for all devices (a source up to 11.0 takes no harm of more)")
+                    .surplusAck, found: "the source counted ACK \(acks), but a source up to 11.0 waits for one ACK only",
+                    legal: "one ACK for all devices (further ACKs do no harm to a source up to 11.0)")
             }
             return
         }
         let value = Int(Int32(bitPattern: number))
-        // The first query may have seen the counter already decremented, and so have been taken for one of the other mode.
+        // The first query may have read the counter after this ACK was counted, which looks like per-device mode.
         if !modeIsGiven, acks == 1, collected == 0, owed == 0, value == 0, mode == .perDevice {
             mode = .legacy
             owed = 1
         }
-        // No query yet: a legacy counter begins at 1.
+        // Before the first query: a legacy counter starts at 1.
         if mode == nil, acks == 1, value == 0 {
             mode = .legacy
             owed = 1
         }
         let isExpected: Bool
-        switch footing {
+        switch certainty {
         case .exact:
             let counted = owed - 1 - late.later
             isExpected = value == counted || value == counted - late.first || (requestLines > 0 && value == owed - 1 + requestLines)
         case .withinOne: isExpected = value == owed - 1 || value == owed
         case .lost: isExpected = true
         }
-        if footing == .exact, isExpected {
+        if certainty == .exact, isExpected {
             owed -= 1
         } else {
             if !isExpected {
                 reporter.report(
                     .ackNumber,
                     found:
-                        "the counter was \(number) after this ACK; the lines before it make it "
+                        "the counter was \(number) after this ACK, but the lines before it give "
                         + "\(UInt32(bitPattern: Int32(truncatingIfNeeded: owed - 1)))",
-                    legal: owed > 0 ? "switchover_ack_pending_num \(owed - 1)" : "no ACK: none is pending")
+                    legal: owed > 0 ? "switchover_ack_pending_num \(owed - 1)" : "no ACK, because none is pending")
             }
             owed = value
-            footing = .exact
+            certainty = .exact
         }
         if number == .max, underflow == nil {
             underflow = reporter.spot
             reporter.report(
-                .surplusAck, found: "ACK \(acks) was counted when none was pending, and the counter underflowed to \(number)",
-                legal: "as many ACKs as the source waits for: \(acks - 1)")
+                .surplusAck, found: "the source counted ACK \(acks) when no ACK was pending, and its counter underflowed to \(number)",
+                legal: "\(count(acks - 1, "ACK")), as many as the source waits for")
         }
     }
 
-    /// The return-path thread waits for its next message.
+    /// The return-path thread has begun to wait for its next message.
     mutating func returnPathWaits() { lagIsOver = true }
 
-    /// The return-path thread has ended: no ACK line comes any more.
+    /// The return-path thread has ended, so no further ACK line can follow.
     mutating func returnPathEnded(_ reporter: inout RuleReporter) {
         guard let lag else { return }
         reporter.report(
             .pendingNumber, at: lag, with: [reporter.spot.place],
-            found: "the query's pending number is smaller by one than the lines before it make it, and the ACK's own line never came",
+            found: "the query's pending number is one less than the lines before it give, and no line of a counted ACK followed",
             legal: "source_return_path_thread_switchover_acked, printed before the return-path thread ends")
         self.lag = nil
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
-        footing = .lost
+        certainty = .lost
         missesRequestLines = true
         unshown = nil
         lag = nil

@@ -15,7 +15,7 @@ struct SourceSide: Sendable {
     private(set) var status: StatusArcs
     private(set) var guest = GuestAccount()
     private(set) var progress = Progress()
-    /// PART and END sections begun by the first half of the iterations that confirm that nothing happens any more.
+    /// PART and END sections begun when half of the iterations had passed that confirm that nothing happens any more.
     private(set) var sectionsHalfway = 0
     private(set) var iterationsAtUnderflow = 0
     /// Bytes that the source may leave for the stopped guest; nil before the first window of 100 ms ended.
@@ -26,28 +26,28 @@ struct SourceSide: Sendable {
     private(set) var hasGaps = false
     private(set) var isCut = false
     private(set) var ending: Spot?
-    /// The last change of its status.
+    /// The last change of the source's status.
     private(set) var arrival: Spot?
-    /// The guest was stopped for a snapshot, and goes on when that is saved.
+    /// The migration is a snapshot: the guest is stopped and runs again once the snapshot is saved.
     private(set) var isSnapshot = false
-    /// All is sent, and the source waits for the return path's end.
+    /// The source has sent everything and waits for the return-path thread to end.
     private(set) var joinsReturnPath: Place?
     private var runState: RunState?
-    /// The first errors said, with their lines; the first is the one QEMU keeps.
+    /// The first error that the source stored; QEMU keeps the first one.
     private(set) var error: (text: String, place: Place)?
     private(set) var returnPathEnd: (text: String, place: Place)?
-    /// What the destination said at its end: 0 is well.
+    /// The value of SHUT, which the destination sends at its end; 0 is success.
     private(set) var shut: (value: UInt64, place: Place)?
-    /// The cancel, and the return path that was opened after it: nobody has shut it down.
+    /// A return path that was opened after the migration was cancelled, so that nothing shuts it down.
     private(set) var lateReturnPath: (cancelled: Place, opened: Place)?
     private var cancelled: Place?
     private(set) var isCleanedUp = false
     private(set) var blocksActivated = false
-    /// Its devices when the program was told to end; nil: it was not.
+    /// The source's devices when the program was told to quit; nil if it was not.
     private var devicesAtQuit: DeviceArcs?
     private(set) var runWasSent: Place?
     private(set) var runsAfterHandover: Spot?
-    /// Of the first ACKs counted.
+    /// The lines of the first ACKs counted.
     private(set) var ackPlaces: [Place] = []
 
     init(_ circumstances: Circumstances) {
@@ -69,7 +69,7 @@ struct SourceSide: Sendable {
         self.arcs = arcs
         self.arcs.begin()
         self.reporter = reporter
-        // What the process did before its first migration is told with that one.
+        // What a process did before its first migration belongs to that migration.
         if !isFirst { self.reporter.forget() }
         hasBegun = true
     }
@@ -83,7 +83,7 @@ struct SourceSide: Sendable {
         handleIteration(event)
     }
 
-    /// What comes by the thousand while the source iterates; any other event is handed on.
+    /// The events that come by the thousand while the source iterates; passes any other event on.
     private mutating func handleIteration(_ event: Event) {
         switch event {
         case .qemuSavevmQueryPending(let query): queryEnded(query)
@@ -138,7 +138,7 @@ struct SourceSide: Sendable {
         case .vfioSendInitDataFlag(let device):
             devices.wroteMarker(device, mode: ledger.mode, &reporter)
             progress.happened()
-            showsCapability("a device wrote its marker")
+            showsCapability("the source wrote a device's marker")
         case .vfioSaveCompletePrecopyStart(let device):
             // A device without PRE_COPY has its first line in a section when it completes.
             names.sawLine(of: device)
@@ -152,7 +152,7 @@ struct SourceSide: Sendable {
             progress.happened()
             if ledger.underflow != nil, iterationsAtUnderflow == 0 { iterationsAtUnderflow = progress.iterations }
             if ackPlaces.count < Self.mostPlaces { ackPlaces.append(reporter.spot.place) }
-            showsCapability("an ACK was counted")
+            showsCapability("the source counted an ACK")
         case .openReturnPathOnSource: lateReturnPath = cancelled.map { ($0, reporter.spot.place) }
         case .sourceReturnPathThreadBadEnd: returnPathEnded("with an error")
         case .sourceReturnPathThreadEnd: returnPathEnded("")
@@ -235,7 +235,7 @@ struct SourceSide: Sendable {
         noteStep(fits: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
         if query.collectedAcks > 0 {
             progress.happened()
-            showsCapability("a query collected \(query.collectedAcks)")
+            showsCapability("a query collected \(count(Int(query.collectedAcks), "request"))")
         }
     }
 
@@ -283,13 +283,14 @@ struct SourceSide: Sendable {
 
     /// Something happened that only a migration with switchover-ack does.
     private mutating func showsCapability(_ what: String) {
-        reporter.report(.capabilityOff, when: .capabilityOff, found: "\(what), with the capability off", legal: "none of it")
+        reporter.report(
+            .capabilityOff, when: .capabilityOff, found: "\(what) with switchover-ack off", legal: "no request, marker, approval or ACK")
     }
 
-    /// Section idstr of a user that is no VFIO device.
+    /// Section idstr of the user of switchover-ack that is no VFIO device.
     var requester: String? { circumstances.requester }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() {
         hasGaps = true
         ledger.lose()
@@ -300,20 +301,20 @@ struct SourceSide: Sendable {
         progress.lose()
     }
 
-    /// The last line is cut.
+    /// The last line of the log is cut.
     mutating func cut(at place: Place) {
         isCut = true
         reporter.advance(toCutLineAt: place)
     }
 
-    /// Another process writes from here on.
+    /// Another process writes the log from here on.
     mutating func restart() {
         if !hasBegun { reporter.forget() }
         guest.restart()
         arcs.restart()
     }
 
-    /// For as many iterations as confirm a proof nothing happened, or nothing that could help.
+    /// True if nothing happened, or nothing that could help, for as many iterations as confirm a proof.
     var isLongUnchanged: Bool {
         progress.settled >= EndlessProof.confirmations || progress.roundsShown >= EndlessProof.roundConfirmations
             || starved.inARow >= EndlessProof.windowConfirmations
@@ -321,9 +322,9 @@ struct SourceSide: Sendable {
             || (ledger.underflow != nil && progress.iterations - iterationsAtUnderflow >= EndlessProof.confirmations)
     }
 
-    /// Its devices as they were to the end, before they were taken down with the program.
+    /// The source's devices at the end, before the program quit and took them down.
     var devicesAtEnd: DeviceArcs { devicesAtQuit ?? arcs }
 
-    /// Without the capability none of this happens; nil where nothing tells.
+    /// True if the log shows that switchover-ack is on; nil if nothing shows it.
     var showsCapability: Bool? { circumstances.sourceCapability ?? (devices.showsCapability || heldBack.count > 0 ? true : nil) }
 }

@@ -1,24 +1,24 @@
-/// The arcs of the migration status, for each side.
+/// The transitions of the migration status, for each side.
 ///
-/// A change is a compare-and-swap, and one that does not match prints nothing: so the arcs are between the statuses that are printed, in
-/// all the forms of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2), and of a source before, where only a pause leads to
-/// `device`.
+/// QEMU changes the status by compare-and-swap, and prints nothing if the status is not the expected one. The tables hold the transitions
+/// between printed statuses of 10.0 to 11.1 (`failing` since 11.0, `postcopy-device` since 10.2), and those of an older source, which
+/// enters `device` only after a pause.
 import MigrationTrace
 
 struct StatusArcs: Sendable {
     private let table: [MigrationStatus: [MigrationStatus]]
-    /// nil before the first, and where lines are missing.
+    /// nil before the first status, and after missing lines.
     private(set) var status: MigrationStatus?
-    /// Statuses this migration has been in.
+    /// The statuses that this migration has had.
     private var reached: Set<MigrationStatus> = []
 
     private init(_ table: [MigrationStatus: [MigrationStatus]]) { self.table = table }
 
     static let source = StatusArcs(sourceArcs)
-    /// Of a source that does without `device`, unless it pauses before the switchover (8.1 to 9.2).
+    /// For a source that skips `device` unless it pauses before the switchover (8.1 to 9.2).
     static let sourceWithoutDevice = StatusArcs(arcsWithoutDevice)
     static let destination = StatusArcs(destinationArcs)
-    /// A snapshot is saved in one go, guest stopped.
+    /// A snapshot is saved in one go, with the guest stopped.
     static let snapshot = StatusArcs([.none: [.setup], .setup: [.completed, .failed], .completed: [.setup], .failed: [.setup]])
 
     static let finals: Set<MigrationStatus> = [.completed, .failed, .cancelled]
@@ -39,7 +39,7 @@ struct StatusArcs: Sendable {
         reached.insert(next)
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() { status = nil }
 }
 

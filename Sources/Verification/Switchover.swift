@@ -1,4 +1,4 @@
-/// From the decision to the end of the source: what it waited for, the final query, and that nothing iterates in between.
+/// From the source's decision to its end: the ACKs that were missing, the final query, and that the source does not iterate in between.
 import MigrationTrace
 
 struct Switchover: Sendable {
@@ -14,14 +14,15 @@ struct Switchover: Sendable {
         var missing: Int
         var acksBefore: Int
         var acksAfter = 0
-        /// Where it shows that the missing ACK was not merely printed late.
+        /// The line that shows that the missing ACK was not merely printed late.
         var refuted: (place: Place, why: String)?
-        /// Whether the guest ran. A stop of the guest is announced late to the devices, so the first that follows says which it was.
+        /// True if the guest ran. Devices learn late that the guest stops, so the first stop after the decision tells whether it ran.
         var guestRan: Bool?
-        /// The first stop after it has told.
+        /// True once `guestRan` cannot change any more.
         var guestIsCertain = false
+        /// Requests that later queries collected.
         var collectedSince = 0
-        /// How many ACKs were counted when the source's status became `device`.
+        /// ACKs counted when the source's status became `device`.
         var acksAtDevice: Int?
     }
 
@@ -29,14 +30,15 @@ struct Switchover: Sendable {
     private(set) var isPostcopy = false
     private(set) var finalQuery: Spot?
     private(set) var finalCollected: UInt32 = 0
-    /// The error of the final query was said.
-    private(set) var saysFinalError = false
+    /// The error about requests of the final query was stored.
+    private(set) var hasFinalError = false
     private var wasAtDevice = false
     private var isFailing = false
     private var iterated = false
     private var hasGap = false
+    /// The step in progress has a query.
     private var isQueried = false
-    /// Lines of the decision's kind are in the log.
+    /// The log has lines of the migration thread's state, so a decision would be in it.
     private var isThreadTraced = false
 
     mutating func decide(
@@ -49,11 +51,11 @@ struct Switchover: Sendable {
             if !wasPostcopy {
                 reporter.report(
                     .oneDecision, with: [decision.spot.place], found: "the source decided to switch over a second time",
-                    legal: "the stop of the guest, and the completion")
+                    legal: "stopping the guest and completing the migration")
             }
             return
         }
-        // What is missing before the decision matters to it alone.
+        // Missing lines before the decision matter to the decision alone.
         hasGap = !isQueried
         decision = Decision(
             spot: reporter.spot, pending: pending, threshold: threshold, queries: ledger.queries, missing: ledger.missing,
@@ -79,7 +81,7 @@ struct Switchover: Sendable {
 
     mutating func countedAck() { decision?.acksAfter += 1 }
 
-    /// Every step begins with a query: a log without them is not whole.
+    /// Every step begins with a query, so a log without one is incomplete.
     private mutating func step() {
         if !isQueried { hasGap = true }
         isQueried = false
@@ -90,23 +92,23 @@ struct Switchover: Sendable {
         isIterating(&reporter)
     }
 
-    /// A query before the final one, up to 11.0 any.
+    /// A query other than the final one; up to 11.0 any query.
     mutating func queried(_ reporter: inout RuleReporter) {
         isQueried = true
         isIterating(&reporter)
     }
 
-    /// One thread decides and iterates: no line of it is printed late.
+    /// The migration thread both decides and iterates, so none of these lines is printed late.
     private mutating func isIterating(_ reporter: inout RuleReporter) {
         guard let decision, !isPostcopy, !isFailing, !iterated else { return }
         iterated = true
-        self.decision?.refuted = (reporter.spot.place, "the source iterated on after it")
+        self.decision?.refuted = (reporter.spot.place, "the source iterated after the decision")
         reporter.report(
             .iteratesUntilDecision, with: [decision.spot.place], found: "the source iterated after it had decided to switch over",
-            legal: "the stop of the guest, and the completion")
+            legal: "stopping the guest and completing the migration")
     }
 
-    mutating func returnPathEnded(at place: Place) { refute(place, "the return-path thread ended without it") }
+    mutating func returnPathEnded(at place: Place) { refute(place, "the return-path thread ended without the ACK") }
 
     private mutating func refute(_ place: Place, _ why: String) {
         guard decision?.refuted == nil, decision?.acksAfter == 0 else { return }
@@ -118,15 +120,15 @@ struct Switchover: Sendable {
         if decision != nil {
             decision!.collectedSince += Int(query.collectedAcks)
             let pending = Int(Int32(bitPattern: query.pendingAcks)) - decision!.collectedSince
-            if pending > 0 { refute(reporter.spot.place, "a later query still printed \(query.pendingAcks) pending") }
+            if pending > 0 { refute(reporter.spot.place, "a later query still printed \(count(Int(query.pendingAcks), "pending ACK"))") }
         }
         guard query.final else { return isColo ? () : isIterating(&reporter) }
         if let first = finalQuery, !isColo {
-            reporter.report(.finalQuery, with: [first.place], found: "a second final query was made", legal: "one final query")
+            reporter.report(.finalQuery, with: [first.place], found: "the source made a second final query", legal: "one final query")
         } else if !wasAtDevice, !hasGap, decision != nil {
             reporter.report(
-                .finalQuery, found: "a final query was made before the status device",
-                legal: "migrate_set_state new state device before it")
+                .finalQuery, found: "the source made the final query before its status became device",
+                legal: "migrate_set_state new state device before the final query")
         }
         finalQuery = reporter.spot
         finalCollected = query.collectedAcks
@@ -135,29 +137,30 @@ struct Switchover: Sendable {
     mutating func precopyCompletes(counts: Bool, _ reporter: inout RuleReporter) {
         if counts, finalQuery == nil, !hasGap {
             reporter.report(
-                .finalQuery, found: "the devices complete without a final query", legal: "qemu_savevm_query_pending with final=1")
+                .finalQuery, found: "the source saves the final state of its devices without a final query",
+                legal: "qemu_savevm_query_pending with final=1")
         }
         goesOn(&reporter)
     }
 
-    /// SWITCHOVER_START, or anything else that only a switchover without late requests does.
+    /// SWITCHOVER_START, or another line of a switchover without late requests.
     mutating func goesOn(_ reporter: inout RuleReporter) {
         guard let finalQuery, finalCollected > 0 else { return }
         reporter.report(
             .finalRequestFails, with: [finalQuery.place],
-            found: "the source went on to switch over though the final query collected \(finalCollected)",
-            legal: "the error 'Switchover ACK was requested by \(finalCollected) devices during switchover', and failing")
+            found: "the final query collected \(count(Int(finalCollected), "request")), but the source continued to switch over",
+            legal: "the error 'Switchover ACK was requested by \(finalCollected) devices during switchover', and a failed migration")
         finalCollected = 0
     }
 
     mutating func storedError(_ text: String, _ reporter: inout RuleReporter) {
-        guard let count = requestedDuringSwitchover(text) else { return }
-        saysFinalError = true
-        guard count != UInt64(finalCollected) else { return }
+        guard let number = requestedDuringSwitchover(text) else { return }
+        hasFinalError = true
+        guard number != UInt64(finalCollected) else { return }
         reporter.report(
             .finalRequestFails, with: [finalQuery?.place],
-            found: "the error speaks of \(count) devices; the final query collected \(finalCollected)",
-            legal: finalCollected == 0 ? "no such error" : "the error with \(finalCollected)")
+            found: "the error gives \(number) devices, but the final query collected \(count(Int(finalCollected), "request"))",
+            legal: finalCollected == 0 ? "no such error" : "the error with \(finalCollected) devices")
     }
 
     mutating func status(_ status: MigrationStatus, counts: Bool?, acks: Int, _ reporter: inout RuleReporter) {
@@ -166,15 +169,17 @@ struct Switchover: Sendable {
             wasAtDevice = true
             if decision == nil, isThreadTraced, !hasGap {
                 reporter.report(
-                    .oneDecision, found: "the source switches over without a decision",
-                    legal: "migration_thread_low_pending, or postcopy_start, before the guest is stopped")
+                    .oneDecision, found: "the source switches over, but its log has no decision",
+                    legal: "migration_thread_low_pending or postcopy_start before the guest is stopped")
             }
             decision?.acksAtDevice = acks
         case .failing, .failed, .cancelling:
-            if status != .cancelling, !isFailing, finalCollected > 0, !saysFinalError, !hasGap {
+            if status != .cancelling, !isFailing, finalCollected > 0, !hasFinalError, !hasGap {
                 reporter.report(
                     .finalRequestFails, with: [finalQuery?.place],
-                    found: "the migration fails without saying that the final query collected \(finalCollected)",
+                    found:
+                        "the final query collected \(count(Int(finalCollected), "request")), but the migration fails without the error "
+                        + "for it",
                     legal: "the error 'Switchover ACK was requested by \(finalCollected) devices during switchover'")
             }
             isFailing = true
@@ -189,7 +194,7 @@ struct Switchover: Sendable {
         }
     }
 
-    /// Lines are missing.
+    /// Lines are missing here.
     mutating func lose() { hasGap = true }
 }
 

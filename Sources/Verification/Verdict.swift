@@ -1,4 +1,4 @@
-/// How a migration ended, or that it never will.
+/// How a migration ended, or why it never ends.
 
 package enum Verdict: String, CaseIterable, Hashable, Sendable {
     case completed
@@ -6,27 +6,27 @@ package enum Verdict: String, CaseIterable, Hashable, Sendable {
     case waitsForever = "waits forever"
     case endlessAfterUnderflow = "endless after underflow"
     case twoGuests = "two guests running"
-    /// The destination is complete and paused, and the source runs.
+    /// The destination has completed and is paused, while the source runs its guest.
     case wouldRunTwoGuests = "would run two guests if the manager continued"
     case noGuest = "no guest running"
     case doesNotConverge = "does not converge"
-    /// Postcopy lost its channel; the destination runs the guest, and the pages that it lacks can still be had.
+    /// Postcopy lost its channel. The destination runs the guest, and can still fetch the missing pages after a recovery.
     case paused = "paused, recoverable"
-    /// COLO: both guests run in step, as they are meant to.
+    /// COLO: both guests run in step, as intended.
     case replicates = "replicates by COLO"
-    /// Nothing proves either; the reason says who owes the next step.
+    /// None of the above is proved; the reason names the side that owes the next step.
     case undecided
 }
 
 /// The judgement of one migration.
 package struct Judgement: Hashable, Sendable {
     package var verdict: Verdict
-    /// The closing event, the proof, or who owes the next step.
+    /// The closing event, the proof, or the side that owes the next step.
     package var reason: String
-    /// By stream, and by line in it; sums over both sides last.
+    /// By stream and by line in the stream; rules about sums over both sides are last.
     package var findings: [Finding]
     package var handshake: Handshake
-    /// The ACK held a decision back; without that a completed handshake proves nothing.
+    /// True if an ACK held the decision back; without that a completed handshake proves nothing.
     package var isGating: Bool { handshake.isGating }
     /// Ids of the rules that broke, each once.
     package var broken: [String] { findings.brokenRules }

@@ -1,12 +1,12 @@
-/// Receives the typed events of one migration, one by one, and has its judgement at any time.
+/// Judges one migration from its typed events, which it is handed one by one; the judgement can be asked for at any time.
 ///
-/// Each stream is taken in its own order; the streams may be fed in any interleaving, a slice of each in turn or one after the other,
-/// and the judgement is the same. State is bounded whatever a log's length: a 20 MB/s endless log may be followed live. A new
-/// `setup` status begins a new migration on its side, so what is judged is the last one.
+/// Each stream comes in its own order. The streams may come in any interleaving, a slice of each in turn or one after the other, and the
+/// judgement is the same. The state is bounded, whatever the length of a log, so that an endless log of 20 MB/s can be followed live. The
+/// status `setup` begins a new migration on its side, so the last migration is the one that is judged.
 import MigrationTrace
 
 package struct Verifier: Sendable {
-    /// Which sides' logs there are.
+    /// The sides that have a log.
     package enum Sides: String, CaseIterable, Hashable, Sendable {
         case source
         case destination
@@ -19,7 +19,7 @@ package struct Verifier: Sendable {
     private var destination: DestinationSide
     private var sourceDevices = DeviceStreams()
     private var destinationDevices = DeviceStreams()
-    /// The source as it was when a wait of many iterations was broken off, by a stop of the guest, a cancel, or the end of the channel.
+    /// The source as it was when something from outside ended a long wait: a stop of the guest, a cancel, or the end of the channel.
     private var brokenOff: SourceSide?
 
     package init(_ circumstances: Circumstances = .init(), sides: Sides = .both) {
@@ -29,7 +29,7 @@ package struct Verifier: Sendable {
         destination = DestinationSide(circumstances)
     }
 
-    /// The next event of the place's stream.
+    /// Handles the next event of the place's stream.
     package mutating func handle(_ event: Event, at place: Place) {
         switch place.stream {
         case .source:
@@ -52,7 +52,7 @@ package struct Verifier: Sendable {
         return false
     }
 
-    /// Lines of the stream are missing here, nobody knows how many: accounts that need each line begin anew.
+    /// An unknown number of the stream's lines is missing here: ledgers that need each line begin anew.
     package mutating func gap(in stream: StreamName) {
         switch stream {
         case .source: source.lose()
@@ -62,7 +62,7 @@ package struct Verifier: Sendable {
         }
     }
 
-    /// The stream's last line, at this place, is not whole.
+    /// The stream's last line, at this place, is cut.
     package mutating func cut(at place: Place) {
         switch place.stream {
         case .source: source.cut(at: place)
@@ -71,7 +71,7 @@ package struct Verifier: Sendable {
         }
     }
 
-    /// What is known only when the driving has ended.
+    /// Adds what is known only after the migration has been driven to its end.
     package mutating func end(armed: String?, sourceProcess: SourceProcessEnd?, destinationWasKilled: Bool) {
         circumstances.armed = armed
         circumstances.sourceProcess = sourceProcess
@@ -87,7 +87,7 @@ package struct Verifier: Sendable {
         }
     }
 
-    /// The judgement of the events received so far.
+    /// The judgement of the events so far.
     package func judgement() -> Judgement {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
@@ -98,9 +98,9 @@ package struct Verifier: Sendable {
         if sides != .destination {
             findings += decision(capability)
             findings += unnoticed(capability)
-            findings += ofFailure
+            findings += failureFindings
         }
-        if sides != .source { findings += ofLoad }
+        if sides != .source { findings += loadFindings }
         if sides == .both {
             let isStuck = if case .proved = wait { true } else { false }
             let crossing = Crossing(
@@ -114,8 +114,8 @@ package struct Verifier: Sendable {
             handshake: Handshake(source: source, destination: destination))
     }
 
-    /// The proof that the migration can never end by itself, confirmed by 200 iterations after everything was settled; nil while it may
-    /// still move. `armed`: what may still happen by itself, in words; nil: nothing.
+    /// The proof that the migration never ends by itself, confirmed by 200 iterations without progress; nil while something may still
+    /// happen. `armed`: what the schedule or a device script will still do, in words; nil if nothing.
     package func endlessProof(armed: String?) -> (verdict: Verdict, proof: String)? {
         guard sides != .destination else { return nil }
         var proof = proof(of: source, armed: armed)
@@ -126,7 +126,7 @@ package struct Verifier: Sendable {
 
     // MARK: What is known
 
-    /// Markers can only come of a capability that is on.
+    /// True if switchover-ack is known to be on: only then are there markers.
     private var capability: Bool? {
         if let known = source.showsCapability { return known }
         return destination.devices.contains { $0.loadCount > 0 } ? true : nil
@@ -141,7 +141,8 @@ package struct Verifier: Sendable {
             wasCancelled: wasCancelled)
     }
 
-    /// What was proved when the wait was broken off. What a gate released only then would show in the other side's counts.
+    /// What was proved when something from outside ended the wait. A call that a gate released only then would show in the other side's
+    /// counts.
     private var provedBefore: (verdict: Verdict, proof: String, at: Spot)? {
         guard let brokenOff, let last = brokenOff.last, sides != .destination,
             case .proved(let verdict, let text) =
@@ -170,7 +171,7 @@ package struct Verifier: Sendable {
         guard let decision = source.switchover.decision, capability == true, decision.guestRan == true, decision.guestIsCertain,
             decision.missing != 0
         else { return [] }
-        // Up to 11.0 the one ACK may be among missing lines.
+        // Up to 11.0 the one ACK may be among the missing lines.
         if source.ledger.counts != true, source.hasGaps { return [] }
         var places = [decision.spot.place]
         var why = ""
@@ -181,56 +182,56 @@ package struct Verifier: Sendable {
             } else if decision.acksAfter > 0 || source.status.final == nil {
                 return []
             } else {
-                why = ", and it never came"
+                why = ", and the ACK never came"
             }
         }
-        let pending = decision.missing < 0 ? "after the counter underflowed" : "with \(count(decision.missing, "ACK")) pending"
+        let pending = decision.missing < 0 ? "after its counter had underflowed" : "with \(count(decision.missing, "ACK")) pending"
         return [
             Finding(
                 rule: .decisionAwaitsAcks, found: "the source decided to switch over \(pending)\(why)", places: places,
-                lastGood: decision.spot.lastGood, legal: "to iterate until every ACK is counted, or the guest is stopped")
+                lastGood: decision.spot.lastGood, legal: "iterations until every ACK is counted or the guest is stopped")
         ]
     }
 
-    /// REINITs no query saw, of devices without a last check apart, and last checks that failed because the device was reset.
+    /// REINITs that no query reported (a rule of its own for devices without a last check), and last checks that failed because of a reset.
     private func unnoticed(_ capability: Bool?) -> [Finding] {
         var found: [Finding] = []
         if source.status.final == .completed, source.ledger.mode == .perDevice, capability == true {
             for device in sourceDevices.all {
                 guard let reinit = device.unreportedReinit else { continue }
                 let isUnchecked = lacksP2P(device) && source.devices.lastCheck(of: device.name) == nil
-                let why = isUnchecked ? "an unchecked device" : "the device"
+                let subject = isUnchecked ? "a device without a last check" : "the device"
                 found.append(
                     Finding(
                         rule: isUnchecked ? .uncheckedDevice : .unnoticedReinit, device: device.name,
-                        found: "\(why) re-initialised, no query reported it, and the migration completed",
+                        found: "\(subject) re-initialised and no query reported the REINIT, but the migration completed",
                         places: [reinit.place, source.ending?.place].compactMap { $0 }, lastGood: reinit.lastGood,
                         legal: "a query that reports the REINIT, and a new ACK, before the device stops"))
             }
         }
         for device in source.devices.all {
-            guard let check = device.failedCheck, source.switchover.finalCollected > 0 || source.switchover.saysFinalError else { continue }
+            guard let check = device.failedCheck, source.switchover.finalCollected > 0 || source.switchover.hasFinalError else { continue }
             let reset = sourceDevices.device(device.name)?.reset
-            // Without the device's own stream the errno tells: a device that was reset is in no PRE_COPY state, or has no session.
+            // Without a log of the device the errno tells: a device that was reset is in no PRE_COPY state, or has no session.
             guard reset != nil || (!sourceDevices.isPresent && meansNoSession(check.result)) else { continue }
             found.append(
                 Finding(
                     rule: .resetWhileWaiting, device: device.name,
                     found:
-                        "the last check failed (ret \(check.result)) because the device was reset, and counts as a request that no "
-                        + "REINIT made",
+                        "the last check failed (ret \(check.result)) because the device was reset, which counts as a request although "
+                        + "there was no REINIT",
                     places: [check.spot.place, reset?.place].compactMap { $0 }, lastGood: check.spot.lastGood,
                     legal: "no reset between set-up and the last check"))
         }
         return found
     }
 
-    /// By the device's own abilities, or by what QEMU found them to be.
+    /// By the abilities in the device's own log, else by those that QEMU logged.
     private func lacksP2P(_ device: DeviceStreams.Device) -> Bool {
         device.flags.map { $0 & 2 == 0 } ?? source.arcs.lacksP2P(device.name)
     }
 
-    /// Devices whose data the destination did not write, though it completed.
+    /// Devices whose data a completed destination did not write in full.
     private var unloaded: [Finding] {
         guard source.status.final == .completed, destination.status.final == .completed, let ending = destination.ending else { return [] }
         return destinationDevices.all.compactMap { device in
@@ -238,41 +239,42 @@ package struct Verifier: Sendable {
                 return nil
             }
             return Finding(
-                rule: .allLoaded, device: device.name, found: "the source's device gave \(given) bytes, \(written) were written",
+                rule: .allLoaded, device: device.name,
+                found: "\(given) bytes were read from the source's device, but \(written) were written to the destination's",
                 places: [ending.place]
                     + [destinationDevices.reporter.last?.place].compactMap { $0 },
-                lastGood: ending.lastGood, legal: "\(given) bytes written, or a load that fails")
+                lastGood: ending.lastGood, legal: "\(given) bytes written, or a failed load")
         }
     }
 
-    /// Whether the source's guest runs on with what it had.
-    private var ofFailure: [Finding] {
+    /// A failed source whose guest keeps running must have its devices as they were.
+    private var failureFindings: [Finding] {
         guard let final = source.status.final, final != .completed, source.guest.runs == true else { return [] }
         var found = resets(source.arcs, sourceDevices).map { device, reset in
             Finding(
-                rule: .deviceKept, device: device, found: "the guest runs on, with a device that was reset when it refused a state",
+                rule: .deviceKept, device: device, found: "the guest keeps running, but QEMU reset the device, which had refused a state",
                 places: [reset.place, source.ending?.place].compactMap { $0 }, lastGood: reset.lastGood,
-                legal: "the state the device had, or another way back to it")
+                legal: "the device's state from before the migration")
         }
-        // Without run states the log does not tell what is done to the devices when the program is taken down.
+        // Without run states, the log does not show which changes of state belong to the end of the program.
         for (device, state) in source.guest.isTraced ? source.devicesAtEnd.states : [] {
             guard let state, state != .running else { continue }
             found.append(
                 Finding(
-                    rule: .devicesRunOn, device: device, found: "the guest runs on, with a device in \(state.rawValue)",
+                    rule: .devicesRunOn, device: device, found: "the guest keeps running, but the device is in \(state.rawValue)",
                     places: [source.ending?.place].compactMap { $0 }, legal: "RUNNING"))
         }
         return found
     }
 
-    /// Whether the destination's devices have what they were sent.
-    private var ofLoad: [Finding] {
+    /// The destination's devices must have the state that they were sent.
+    private var loadFindings: [Finding] {
         var found: [Finding] = []
         if destination.status.final == .completed {
             found += resets(destination.arcs, destinationDevices).map { device, reset in
                 Finding(
                     rule: .loadedStateKept, device: device,
-                    found: "the destination completed, with a device that was reset when it refused a state after its load",
+                    found: "the destination completed, but QEMU reset the device, which had refused a state after its load",
                     places: [reset.place, destination.ending?.place].compactMap { $0 }, lastGood: reset.lastGood,
                     legal: "a failed load, with SHUT 1 on the return path")
             }
@@ -281,7 +283,7 @@ package struct Verifier: Sendable {
         for device in destinationDevices.all {
             let idstr = names.idstr(of: device.name)
             guard let loaded = destination.devices.first(where: { names.idstr(of: $0.name) == idstr }) else { continue }
-            // Initial bytes that nobody knew of have no approval: that is another rule's finding.
+            // Initial bytes of a REINIT that no query reported have no approval, which is the finding of another rule.
             let isUnnoticed = sourceDevices.device(device.name)?.unreportedReinit != nil
             let rounds = device.loadedInitial.dropLast(isUnnoticed ? 1 : 0)
             guard let early = Self.earlyApproval(loaded.approvals, rounds) else { continue }
@@ -290,18 +292,17 @@ package struct Verifier: Sendable {
                 Finding(
                     rule: .approvalAfterInitial, device: device.name,
                     found:
-                        "approval \(early.approval + 1) came after \(approval.bytes) bytes, the initial bytes were complete after "
-                        + "\(initial.bytes)",
-                    places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
+                        "the destination approved marker \(early.approval + 1) after \(approval.bytes) bytes, but the initial bytes "
+                        + "were complete only after \(initial.bytes)",
+                    places: [approval.place, initial.place], legal: "the approval after \(initial.bytes) bytes"))
         }
         return found
     }
 
-    /// An approval ahead of the initial bytes of its round.
+    /// The first approval that comes before the initial bytes of its round are complete.
     ///
-    /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while
-    /// to the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the
-    /// bytes.
+    /// A device may re-initialise just when the last of its initial bytes has been read. The source then writes its marker, while the
+    /// device regards the old round and the new one as one. That approval is early, but a later one, after the bytes, answers the REINIT.
     static func earlyApproval(
         _ approvals: [MarkerPoint], _ rounds: ArraySlice<(bytes: UInt64, place: Place)>
     ) -> (approval: Int, round: Int)? {
@@ -315,7 +316,7 @@ package struct Verifier: Sendable {
         return nil
     }
 
-    /// Devices that QEMU reset in the migration, by its own log or by the devices'.
+    /// Devices that QEMU reset in the migration, by the devices' log, else by QEMU's.
     private func resets(_ arcs: DeviceArcs, _ streams: DeviceStreams) -> [(device: String, spot: Spot)] {
         streams.isPresent ? streams.all.compactMap { device in device.resetForRefusal.map { (device.name, $0) } } : arcs.resets
     }
@@ -331,7 +332,7 @@ package struct Verifier: Sendable {
     }
 
     private func precedes(_ a: Finding, _ b: Finding) -> Bool {
-        // Sums that do not come out say less than the lines that make them so.
+        // A wrong sum says less than the line that makes it wrong.
         let (first, second) = (Rule.ofSums.contains(a.rule), Rule.ofSums.contains(b.rule))
         guard first == second else { return second }
         func key(_ finding: Finding) -> (Int, Int, String, String, String) {
@@ -342,5 +343,5 @@ package struct Verifier: Sendable {
     }
 }
 
-/// EINVAL: in no PRE_COPY state; ENODEV, EBADF, ENOTTY: no saving session.
+/// EINVAL: the device is in no PRE_COPY state; ENODEV, EBADF, ENOTTY: it has no saving session.
 private func meansNoSession(_ result: Int64) -> Bool { [-22, -19, -9, -25].contains(result) }

@@ -4,6 +4,7 @@ import Foundation
 import Matrix
 import MigrationTrace
 import Plan
+import Reports
 import Running
 import Verification
 

@@ -135,9 +135,8 @@ extension MatrixOptions {
                 "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
         }
         let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
-        throw ValidationError(
-            "--cell: no available binary has such a cell\(missing.map { " (\($0))" } ?? ""); the engine has, as \(own.name): --sides engine"
-        )
+        let reason = missing.map { " (\($0))" } ?? ""
+        throw ValidationError("--cell: no available binary has such a cell\(reason); the engine has \(own.name): use --sides engine")
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What the command says and how it exits, as a user meets it. Status 1 is a finding; everything else that goes wrong is 2.
@@ -41,8 +42,7 @@ import Testing
 
     /// Two logs in either order, one alone, a log that lost an approval, two of a side, and a corpus.
     @Test func whatIsJudgedAndHowItExits() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-        let logs = root + "/Tests/VerificationTests/Logs/qemu"
+        let logs = TestCorpus.path("qemu")
         let (source, destination) = (logs + "/vfio-new-2.src.log", logs + "/vfio-new-2.dst.log")
         for pair in [[source, destination], [destination, source], [source], [destination]] {
             let (text, exit) = try output(["check"] + pair)
@@ -58,7 +58,7 @@ import Testing
         #expect(exit == 1 && text.contains("marker-approved") && text.contains("destination:\(approval)"), "\(text)")
         #expect(try output(["check", source, source]).1 == 2)
         #expect(try output(["check", source, destination, lost]).1 == 2)
-        #expect(try output(["check", root + "/Traces"]).1 == 0)
+        #expect(try output(["check", repositoryFile("Traces")]).1 == 0)
     }
 
     @Test(

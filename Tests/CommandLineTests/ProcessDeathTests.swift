@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import QEMUPeer
 import Running
+import TestSupport
 import Testing
 
 /// The command itself, as built beside these tests.
@@ -11,15 +12,6 @@ let command = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().d
 let shimPath = ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? ""
 private let fetched = (try? QEMUBinaries().all) ?? []
 let qemuAtHand = FileManager.default.fileExists(atPath: shimPath) && !fetched.isEmpty
-
-/// Living processes that run in this folder or below it: a QEMU runs in the folder of its side.
-func processes(under folder: String) -> [Int32] {
-    let files = FileManager.default
-    return ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { process in
-        guard let place = try? files.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") else { return false }
-        return place == folder || place.hasPrefix(folder + "/")
-    }
-}
 
 @Suite(
     .serialized,
@@ -37,7 +29,7 @@ struct ProcessDeathTests {
             try FileManager.default.createSymbolicLink(atPath: cache + "/qemu", withDestinationPath: QEMUBinaries.cache + "/qemu")
             return cache
         }
-        var generator = SeededGenerator.announced()
+        var generator = SeededGenerator(seed: testSeed)
         var sawChildren = 0
         for round in 1...20 {
             // Every other round nothing is remembered, so that kills fall into probing and its trial migrations too.
@@ -122,25 +114,5 @@ struct ProcessDeathTests {
         process.standardError = FileHandle.nullDevice
         try process.run()
         return process
-    }
-}
-
-/// A generator whose seed is printed, and taken from ACKMATRIX_SEED to replay.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    static func announced() -> SeededGenerator {
-        let seed = ProcessInfo.processInfo.environment["ACKMATRIX_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
-        print("seed \(seed) (replay with ACKMATRIX_SEED=\(seed))")
-        return SeededGenerator(state: seed)
-    }
-
-    /// SplitMix64.
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
     }
 }

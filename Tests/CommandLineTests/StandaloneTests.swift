@@ -1,6 +1,7 @@
 import Foundation
 import Plan
 import QEMUPeer
+import TestSupport
 import Testing
 
 /// Scripts of `report --standalone`, as a stranger runs them: elsewhere, with an empty environment, and a shim that is not ours.

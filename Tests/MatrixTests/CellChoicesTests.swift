@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// Without the reader's check, too, what has no meaning is an error and no cell.
+    /// Even without the reader's check a word without a meaning is an error and no cell.
     @Test func aSelectionOfUnknownWordsMakesNoCell() throws {
         let changed = text.replacing("values: [running, never-started", with: "values: [running, asleep, never-started", maxReplacements: 1)
         let file = try MatrixFile(changed, file: "m.yaml")

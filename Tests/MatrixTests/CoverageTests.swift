@@ -17,7 +17,7 @@ import Testing
         var open: Int
         /// Pairs and combinations of each exclusion.
         var uses: [[Int]] = []
-        var vain: [String] = []
+        var idle: [String] = []
     }
 
     static let all = "  - {name: all, about: All., tier: full, axes: {colour: [red, green], size: [1, 2, 4], lid: [no, yes]}}\n"
@@ -34,10 +34,10 @@ import Testing
 
     static let cases = [
         Case(testDescription: "everything", text: all, cells: 12, covered: 16, excluded: 0, open: 0),
-        Case(testDescription: "one cell", text: plain, cells: 1, covered: 3, excluded: 0, open: 13, vain: unused),
+        Case(testDescription: "one cell", text: plain, cells: 1, covered: 3, excluded: 0, open: 13, idle: unused),
         Case(
             testDescription: "one cell, and changes that are tried alone", text: plain + alone, cells: 1, covered: 3, excluded: 5, open: 8,
-            uses: [[5, 0]], vain: unused),
+            uses: [[5, 0]], idle: unused),
         Case(testDescription: "one change at a time", text: changes, cells: 5, covered: 11, excluded: 0, open: 5),
         Case(
             testDescription: "one change at a time, and alone", text: changes + alone, cells: 5, covered: 11, excluded: 5, open: 0,
@@ -48,7 +48,7 @@ import Testing
         Case(
             testDescription: "a value excluded", text: all + "exclusions: [{where: {size: 4}, reason: so}]", cells: 8, covered: 12,
             excluded: 4,
-            open: 0, uses: [[4, 4]], vain: ["no cell has size 4"]),
+            open: 0, uses: [[4, 4]], idle: ["no cell has size 4"]),
         Case(
             testDescription: "a pair excluded that no product makes",
             text: changes + "exclusions: [{where: {colour: green, changed: [size, lid]}, reason: so}]", cells: 5, covered: 11, excluded: 3,
@@ -72,11 +72,11 @@ import Testing
             testDescription: "an exclusion does not speak for axes it does not mention",
             text: plain + "  - {name: lids, about: Lids., tier: full, axes: {colour: green, size: 4, lid: yes}, "
                 + "exclude: [{where: {colour: green}, reason: so}]}\n" + alone,
-            cells: 1, covered: 3, excluded: 4, open: 9, uses: [[2, 1], [2, 0]], vain: unused + ["product lids makes no cell of its own"]),
+            cells: 1, covered: 3, excluded: 4, open: 9, uses: [[2, 1], [2, 0]], idle: unused + ["product lids makes no cell of its own"]),
         Case(
             testDescription: "said twice",
             text: changes + "exclusions: [{where: {size: 4, lid: yes}, reason: so}, {where: {lid: yes, size: 4}, reason: again}]", cells: 5,
-            covered: 11, excluded: 1, open: 4, uses: [[1, 0], [0, 0]], vain: ["the exclusion in line 11 excludes nothing: again"]),
+            covered: 11, excluded: 1, open: 4, uses: [[1, 0], [0, 0]], idle: ["the exclusion in line 11 excludes nothing: again"]),
         Case(
             testDescription: "what a product of a higher tier names is alone in a lower one", text: plain + all + alone, tier: .quick,
             cells: 1,
@@ -87,7 +87,7 @@ import Testing
             covered: 3, excluded: 0, open: 13, uses: [[0, 2]]),
         Case(
             testDescription: "alone excludes nothing that is covered", text: all + alone, cells: 12, covered: 16, excluded: 0, open: 0,
-            uses: [[0, 0]], vain: ["'alone' excludes nothing: one at a time"]),
+            uses: [[0, 0]], idle: ["'alone' excludes nothing: one at a time"]),
     ]
 
     @Test(arguments: cases) func pairsAreCovered(_ row: Case) throws {
@@ -100,10 +100,10 @@ import Testing
         #expect(coverage.axisPairs.map { $0.covered + $0.excluded + $0.open } == [6, 4, 6])
         #expect(coverage.exclusions.map { [$0.pairs, $0.combinations] } == row.uses)
         #expect(coverage.exclusions.reduce(0) { $0 + $1.pairs } == row.excluded)
-        #expect(coverage.ineffective == row.vain)
+        #expect(coverage.idle == row.idle)
         let text = coverage.text + "\n"
         #expect(text.contains("\(row.covered) covered, \(row.excluded) excluded, \(row.open) open"))
-        #expect(text.contains("\nwithout effect\n") == !row.vain.isEmpty)
+        #expect(text.contains("\nwithout effect\n") == !row.idle.isEmpty)
         #expect(coverage.open.allSatisfy { text.contains("  \($0)\n") })
     }
 
@@ -137,12 +137,12 @@ import Testing
 
     static let matrix = try? MatrixFile(path: repositoryFile("harness/matrix/default.yaml"))
 
-    @Test func theDefaultMatrixLeavesNoPairOpenAndSaysNothingInVain() throws {
+    @Test func theDefaultMatrixLeavesNoPairOpenAndSaysNothingWithoutEffect() throws {
         let file = try MatrixFile(path: repositoryFile("harness/matrix/default.yaml"))
         for tier in [Tier.default, .full, .engine] {
             let coverage = Coverage(file, tier: tier)
             #expect(coverage.open == [])
-            #expect(coverage.ineffective == [])
+            #expect(coverage.idle == [])
         }
         #expect((400...700).contains(file.selections(.default).count))
         #expect((10...20).contains(file.selections(.quick).count))

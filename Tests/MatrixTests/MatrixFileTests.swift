@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Matrix
@@ -169,7 +170,7 @@ import Testing
         Refused("token with a plus", "\"{}-big\"", "\"{}+big\"", line: 4, "with '{}' once"),
         Refused(
             "words that collide", "[no, yes], about: whether there is a lid, token: \"lid-{}\"", "[no, 4], about: b, token: \"{}-big\"",
-            line: 5, column: 3, "found '4-big', which is size 4"),
+            line: 5, column: 3, "found '4-big', which stands for size 4"),
         Refused("word that is taken", "values: [red, green]", "values: [red, plain]", line: 3, column: 3, "the selection without changes"),
         // Products.
         Refused("product without a name", "{name: boxes, ", "{", line: 7, column: 5, "expected 'name' in a product"),
@@ -210,7 +211,7 @@ import Testing
 
     // MARK: Bounds
 
-    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and the message that refuses it.
+    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and the words of the refusal.
     static let huge = [
         Refused("a comment of 1 MiB", String(repeating: "#", count: 1_048_577), line: 0, "expected at most 1048576 bytes"),
         Refused("lists in lists without an end", String(repeating: "[", count: 500_000), line: 0, "not YAML"),
@@ -243,8 +244,8 @@ import Testing
 
     /// Whatever a file was turned into, it is read or refused with a place inside it.
     @Test func aDamagedFileIsReadOrRefused() throws {
-        let seed = ProcessInfo.processInfo.environment["ACKMATRIX_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0...UInt64.max)
-        var random = SplitMix(state: seed)
+        let seed = testSeed
+        var random = SeededGenerator(seed: seed)
         let original = Array(Self.small.utf8)
         let alphabet = Array("[]{}:,-&*!|>'\"#%@`? \n\t0ax\\".utf8)
         var refused = 0
@@ -266,18 +267,5 @@ import Testing
             }
         }
         #expect(refused > 0, "ACKMATRIX_SEED=\(seed)")
-    }
-}
-
-/// A generator that a seed replays.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

@@ -1,6 +1,7 @@
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
+import TestSupport
 import Testing
 
 @testable import MigrationEngine
@@ -41,7 +42,7 @@ private let mebibyte: UInt64 = 1 << 20
 
     /// Random bitmaps, sent in completion (precopy) or in PARTs with a budget (postcopy), the destination's guest writing meanwhile.
     @Test(arguments: [false, true], 0..<20 as Range<UInt64>) func bitmapsArriveWhole(postcopy: Bool, seed: UInt64) throws {
-        var random = ModuleRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let sizes: [String: UInt64] = ["n0": 300 * mebibyte + 512, "n1": 3 * mebibyte]
         let bitmaps = [
             BlockBitmap(node: "n0", name: "a", granularity: 512, size: sizes["n0"]!),

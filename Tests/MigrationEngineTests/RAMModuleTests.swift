@@ -1,6 +1,7 @@
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
+import TestSupport
 import Testing
 
 @testable import MigrationEngine
@@ -9,7 +10,7 @@ private let pageSize = GuestMemory.pageSize
 private func page(_ byte: UInt8) -> [UInt8] { [UInt8](repeating: byte, count: pageSize) }
 
 /// A guest of 3 blocks, a fifth of its pages filled.
-private func randomGuest(_ random: inout ModuleRandom) -> GuestMemory {
+private func randomGuest(_ random: inout SeededGenerator) -> GuestMemory {
     let blocks = (0..<3).map { MemoryBlock(id: "block\($0)", pages: Int.random(in: 1...300, using: &random)) }
     var memory = GuestMemory(blocks)
     for (block, table) in blocks.enumerated() {
@@ -19,14 +20,14 @@ private func randomGuest(_ random: inout ModuleRandom) -> GuestMemory {
 }
 
 /// A page in three becomes zero again.
-private func fill(_ memory: inout GuestMemory, _ block: Int, _ number: Int, _ random: inout ModuleRandom) {
+private func fill(_ memory: inout GuestMemory, _ block: Int, _ number: Int, _ random: inout SeededGenerator) {
     let byte = Int.random(in: 0..<3, using: &random) == 0 ? 0 : UInt8.random(in: 1...255, using: &random)
     var bytes = page(0)
     bytes[Int.random(in: 0..<pageSize, using: &random)] = byte
     memory.write(block: block, page: number, bytes)
 }
 
-private func dirtySome(_ ram: RAM, _ random: inout ModuleRandom) {
+private func dirtySome(_ ram: RAM, _ random: inout SeededGenerator) {
     for _ in 0..<Int.random(in: 0..<40, using: &random) {
         let block = Int.random(in: 0..<3, using: &random)
         fill(&ram.memory, block, Int.random(in: 0..<ram.memory.pages(of: block), using: &random), &random)
@@ -34,7 +35,7 @@ private func dirtySome(_ ram: RAM, _ random: inout ModuleRandom) {
 }
 
 /// The destination's blocks come in another order, and hold something else before.
-private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -> RAM {
+private func destination(of memory: GuestMemory, _ random: inout SeededGenerator) -> RAM {
     let ram = RAM(GuestMemory(memory.table.reversed()))
     for block in 0..<3 {
         for number in 0..<ram.memory.pages(of: block) where Bool.random(using: &random) {
@@ -47,7 +48,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
 @Suite struct PageSetTests {
     /// Against a plain set of numbers.
     @Test(arguments: 0..<50 as Range<UInt64>) func behavesAsASet(seed: UInt64) {
-        var random = ModuleRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let pages = Int.random(in: 1...200, using: &random)
         var set = PageSet(pages: pages)
         var plain: Set<Int> = []
@@ -86,7 +87,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
 
     /// Random guests, dirtied between the queries and after the last exact one: what is loaded is what the source has, page by page.
     @Test(arguments: release, 0..<20 as Range<UInt64>) func memoryArrivesWhole(generation: Generation, seed: UInt64) throws {
-        var random = ModuleRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let ram = RAM(randomGuest(&random))
         let loaded = destination(of: ram.memory, &random)
         let (source, target) = (Bench(generation, modules: [ram]), Bench(generation, modules: [loaded]))
@@ -271,7 +272,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
     @Test(arguments: [Generation.likeTenZero, .likeElevenOne], 0..<30 as Range<UInt64>) func whatIsMissingArrives(
         generation: Generation, seed: UInt64
     ) throws {
-        var random = ModuleRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let ram = RAM(randomGuest(&random))
         let loaded = destination(of: ram.memory, &random)
         let source = Bench(generation, Self.capabilities, modules: [ram])

@@ -1,5 +1,6 @@
 import MigrationStream
 import SwitchoverProtocol
+import TestSupport
 import Testing
 
 @testable import MigrationEngine
@@ -19,7 +20,7 @@ import Testing
     }
 
     @Test(arguments: 0..<20 as Range<UInt64>) func attributesArriveWhole(seed: UInt64) throws {
-        var random = ModuleRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let pages = Int.random(in: 1...20_000, using: &random)
         let (module, loaded, bench) = (StorageAttributes(pages: pages), StorageAttributes(pages: pages), Bench())
         func set() { module.set(Int.random(in: 0..<pages, using: &random), UInt8.random(in: 0...255, using: &random)) }

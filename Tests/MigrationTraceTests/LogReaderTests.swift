@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import MigrationTrace
@@ -220,7 +221,7 @@ import Testing
         ("prose", Array("Dear list,\n\nthe ACK never came.\n".utf8), .foreign),
         ("another program's log", Array("2026-11-21T03:00:00Z nginx: started\n".utf8), .foreign),
         ("messages only", Array("qemu-system-x86_64: no such machine\n".utf8), .foreign),
-        ("a recorded trace", Array("ackmatrix-trace 1\ncell x\n".utf8), .foreign),
+        ("a recorded trace", Array("ackmatrix-trace 2\ncell x\n".utf8), .foreign),
         ("other events only", Array("vfio_pci_reset  (v0)\n".utf8), .foreign),
         ("UTF-16", Array("migration_cancel \n".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), 0] }, .foreign),
         ("one event", Array("migration_cancel \n".utf8), .usable),
@@ -266,6 +267,12 @@ import Testing
     }
 
     // MARK: Logs of real runs
+
+    /// Tests that go through the logs would pass without any.
+    @Test func thereAreLogs() {
+        #expect(LogFiles.all.count >= 140)
+        #expect(LogFiles.pairs.count >= 30)
+    }
 
     /// Every line of a known event is typed, and prints again as it was.
     @Test(arguments: LogFiles.all)
@@ -322,7 +329,9 @@ import Testing
     }
 
     @Test func realLogsHaveTheirEpisodes() throws {
-        for path in LogFiles.all where path.contains(".src.") && !path.contains("recover") {
+        let sources = LogFiles.all.filter { $0.contains(".src.") && !$0.contains("recover") }
+        #expect(sources.count >= 40)
+        for path in sources {
             #expect(try Self.lines(LogFiles.bytes(path)).summary.episodes == 1, "\(path)")
         }
     }
@@ -332,6 +341,7 @@ import Testing
         var generator = SeededGenerator(seed: testSeed)
         let logs = try ["qemu/lm-reinit-q23.dst.log", "qemu/x-vfio-10to10-2.src.log", "qemu/none-postcopy-recover.src.log"].map(
             LogFiles.log)
+        var (events, unknown) = (0, 0)
         for round in 0..<60 {
             var bytes = Array(logs[round % logs.count].prefix(20_000))
             for _ in 0..<Int.random(in: 1...200, using: &generator) {
@@ -348,7 +358,11 @@ import Testing
             let starts = [0] + ends.map { $0 + 1 }
             #expect(lines.map(\.position.offset) == Array(starts.prefix(lines.count)), "seed \(testSeed), round \(round)")
             #expect(summary.events + summary.messages + summary.unknown.total == lines.count, "seed \(testSeed), round \(round)")
+            events += summary.events
+            unknown += summary.unknown.total
         }
+        // Lines that were left alone, and lines that a mutation met.
+        #expect(events > 0 && unknown > 0, "seed \(testSeed)")
     }
 }
 

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Prediction
@@ -202,23 +203,23 @@ import Testing
     /// Whatever the scenario, something is predicted, and counts fit each other.
     /// Behind the pause before the switchover the handshake is over: what goes wrong there changes no count.
     @Test(
-        arguments: [FailureAfterPause.cancelled, .destinationEnds, .destinationFails],
+        arguments: [SwitchoverFailure.cancelled, .destinationEnds, .destinationFails],
         [(Kind.new, Kind.new), (.old, .legacy), (.legacy, .old)])
-    func whatGoesWrongAfterThePause(failure: FailureAfterPause, kinds: (Kind, Kind)) throws {
+    func whatGoesWrongAfterThePause(failure: SwitchoverFailure, kinds: (Kind, Kind)) throws {
         for devices in [0, 1, 4] {
             var scenario = scenario(kinds.0, kinds.1, devices: devices, reinits: 1)
             scenario.isGated = true
             let completed = try #require(predict(scenario).first)
-            scenario.failureAfterPause = failure
+            scenario.switchoverFailure = failure
             var expected = completed
             expected.ending = .failed
             expected.words = failure == .destinationFails ? "Sibling indicated error 1" : nil
             expected.otherWords = failure == .destinationFails ? "Unable to write to socket" : nil
             #expect(predict(scenario) == [expected])
         }
-        // A migration that never reaches the pause is not affected.
+        // A migration that never reaches the pause does not fail there.
         var stuck = self.scenario(.new, .legacy, devices: 2)
-        stuck.failureAfterPause = failure
+        stuck.switchoverFailure = failure
         #expect(predict(stuck).map(\.ending) == [.waitsForever])
     }
 
@@ -233,7 +234,7 @@ import Testing
 
     @Test(arguments: [UInt64(1), 2, 3])
     func everyScenarioHasAnOutcome(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<5000 {
             var any = scenario(Kind.allCases.randomElement(using: &random)!, Kind.allCases.randomElement(using: &random)!, devices: 0)
             for _ in 0..<Int.random(in: 0...4, using: &random) {
@@ -254,17 +255,5 @@ import Testing
                 }
             }
         }
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

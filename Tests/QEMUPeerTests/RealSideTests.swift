@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import MigrationTrace
 import Plan
+import TestSupport
 import Testing
 import VFIO
 
@@ -174,14 +175,5 @@ private struct CountingWatcher: MigrationWatcher {
 
     func endlessProof(armed: String?) -> String? {
         iterations >= 1000 ? "1000 iterations, armed: \(armed ?? "nothing")" : nil
-    }
-}
-
-/// Living processes that run in this folder or below it.
-func processes(under folder: String) -> [Int32] {
-    let files = FileManager.default
-    return ((try? files.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { process in
-        guard let place = try? files.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") else { return false }
-        return place == folder || place.hasPrefix(folder + "/")
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import Plan
 import Prediction
 import QEMUPeer
+import TestSupport
 import Testing
 import VFIO
 import XMLCoder
@@ -184,7 +185,7 @@ struct ResultLineTests {
 
     @Test func everythingOfAResultIsInItsLine() throws {
         let made = ResultLine(try result(.verdict(.twoGuests), twoGuests), options: ["--qemu", "11.1=/opt/q e/qemu"])
-        try Golden.expect(String(decoding: try made.jsonLine(), as: UTF8.self), "result.json")
+        try golden.expect(String(decoding: try made.jsonLine(), as: UTF8.self), "result.json")
         #expect(made.isKnownDeviation)
         #expect(made.last.predicted == .init(endings: ["completed", "two guests running"], expectsACK: false, counts: []))
         #expect(made.deviations.explained == [.init(id: "surplus-ack-two-guests", exactVersion: true, rules: ["same-mode", "one-guest"])])
@@ -392,7 +393,7 @@ struct JUnitTests {
 
     @Test func theReportIsWhatItWas() throws {
         let xml = try junit(run, wholeRun: summary(run).wholeRunFindings).xml()
-        try Golden.expect(String(decoding: xml, as: UTF8.self) + "\n", "junit.xml")
+        try golden.expect(String(decoding: xml, as: UTF8.self) + "\n", "junit.xml")
     }
 
     @Test func readersAgreeOnIt() throws {
@@ -424,8 +425,7 @@ struct JUnitTests {
 
     /// Whatever a log put into a finding, the document can be read, and the text is there.
     @Test func noTextBreaksTheDocument() throws {
-        print("seed \(reportSeed) (ACKMATRIX_SEED)")
-        var generator = ReportGenerator(seed: reportSeed)
+        var generator = SeededGenerator(seed: testSeed)
         let pool: [Unicode.Scalar] = [
             "<", ">", "&", "'", "\"", "]", "\u{0}", "\u{1B}", "\n", "\t", "\r", "\u{FFFE}", "\u{FFFF}", "é", "\u{1F600}", " ", "a", ";",
         ]
@@ -440,11 +440,11 @@ struct JUnitTests {
                 String.UnicodeScalarView(
                     text.unicodeScalars.map { ["\u{0}", "\u{1B}", "\r", "\u{FFFE}", "\u{FFFF}"].contains($0) ? "\u{FFFD}" : $0 }))
             let attribute = allowed.replacing("\n", with: " ").replacing("\t", with: " ")
-            #expect(reading.named("testcase").first?.attributes["name"] == attribute, "seed \(reportSeed), round \(round)")
-            #expect(reading.named("testsuite").first?.attributes["name"] == attribute, "seed \(reportSeed), round \(round)")
+            #expect(reading.named("testcase").first?.attributes["name"] == attribute, "seed \(testSeed), round \(round)")
+            #expect(reading.named("testsuite").first?.attributes["name"] == attribute, "seed \(testSeed), round \(round)")
             let failure = try #require(reading.named("failure").first)
-            #expect(failure.attributes["message"] == attribute, "seed \(reportSeed), round \(round)")
-            #expect(failure.text.hasPrefix(allowed + "\nend\n"), "seed \(reportSeed), round \(round)")
+            #expect(failure.attributes["message"] == attribute, "seed \(testSeed), round \(round)")
+            #expect(failure.text.hasPrefix(allowed + "\nend\n"), "seed \(testSeed), round \(round)")
         }
     }
 
@@ -459,10 +459,12 @@ struct JUnitTests {
     }
 }
 
+private let golden = Golden("Tests/ReportsTests/Golden")
+
 // MARK: Summary and progress
 
 struct SummaryTests {
-    @Test func theTextIsWhatItWas() throws { try Golden.expect(summary(run).text(seconds: 4.1) + "\n", "summary.txt") }
+    @Test func theTextIsWhatItWas() throws { try golden.expect(summary(run).text(seconds: 4.1) + "\n", "summary.txt") }
 
     /// What the matrix lists as ungated is no finding, unless it gates.
     @Test func aValueThatIsListedAsUngatedMustNotGate() {
@@ -517,8 +519,7 @@ struct SummaryTests {
 
     /// Many findings, races and deviations: what is shown stays within the lines and columns, and the closing line is the last.
     @Test func itIsAPageWhateverCame() {
-        print("seed \(reportSeed) (ACKMATRIX_SEED)")
-        var generator = ReportGenerator(seed: reportSeed)
+        var generator = SeededGenerator(seed: testSeed)
         for round in 0..<100 {
             var summary = Summary(axes: axes, deviations: deviations)
             for number in 0..<Int.random(in: 0...300, using: &generator) {
@@ -536,10 +537,10 @@ struct SummaryTests {
                 summary.add(line)
             }
             let lines = summary.text(seconds: 10).split(separator: "\n", omittingEmptySubsequences: false)
-            #expect(lines.count <= 60, "seed \(reportSeed), round \(round)")
-            #expect(lines.allSatisfy { $0.count <= 140 || $0 == lines.last }, "seed \(reportSeed), round \(round)")
-            #expect(lines.last.map(String.init) == summary.closingLine(seconds: 10), "seed \(reportSeed), round \(round)")
-            #expect(!lines.joined().contains("\u{1B}"), "seed \(reportSeed), round \(round)")
+            #expect(lines.count <= 60, "seed \(testSeed), round \(round)")
+            #expect(lines.allSatisfy { $0.count <= 140 || $0 == lines.last }, "seed \(testSeed), round \(round)")
+            #expect(lines.last.map(String.init) == summary.closingLine(seconds: 10), "seed \(testSeed), round \(round)")
+            #expect(!lines.joined().contains("\u{1B}"), "seed \(testSeed), round \(round)")
         }
     }
 }
@@ -573,8 +574,7 @@ struct ProgressTests {
 
 /// The real logs of a migration, as a trace.
 private func realTrace(_ name: String) throws -> Trace {
-    let logs = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("MigrationTraceTests/Logs/qemu")
+    let logs = URL(fileURLWithPath: TestCorpus.path("qemu"))
     func stream(_ side: String) throws -> FoldedStream {
         var reader = try LogReader(path: logs.appendingPathComponent("\(name).\(side).log").path)
         return try FoldedStream(&reader)
@@ -584,7 +584,7 @@ private func realTrace(_ name: String) throws -> Trace {
     header.source.name = "11.1"
     header.source.version = "11.1.3 (Debian 1:11.1.3+ds-1~bpo13+1)"
     header.source.machine = "none"
-    header.source.features = [Setting("mode", "per-device")]
+    header.source.traits.ackMode = .perDevice
     header.source.capabilities = [Setting("switchover-ack", "on")]
     header.source.commandLine = [
         "-M", "none", "-accel", "tcg", "-m", "16", "-nodefaults", "-display", "none", "-qmp", "unix:./qmp", "-msg", "timestamp=on", "-D",
@@ -593,7 +593,7 @@ private func realTrace(_ name: String) throws -> Trace {
     header.destination = header.source
     header.destination.name = "10.0"
     header.destination.version = "10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)"
-    header.destination.features = [Setting("mode", "legacy")]
+    header.destination.traits.ackMode = .legacy
     header.destination.commandLine += ["-incoming", "defer"]
     return Trace(header: header, source: try stream("src"), destination: try stream("dst"))
 }
@@ -627,7 +627,7 @@ struct ExplanationTests {
     }
 
     @Test func twoGuestsAreExplained() throws {
-        try Golden.expect(twoGuests(realTrace("x-11to10-none-ack")).text + "\n", "two-guests.txt")
+        try golden.expect(twoGuests(realTrace("x-11to10-none-ack")).text + "\n", "two-guests.txt")
     }
 
     /// Nothing broke: the text shows the decision, and where the other side was.
@@ -652,7 +652,7 @@ struct ExplanationTests {
             trace: trace,
             judgement: Judgement(verdict: .completed, reason: "both sides completed", findings: [], handshake: Handshake(trace)),
             predicted: [outcome.sentence(devices: 2)], differences: ["ACKs counted: expected 3, found 2"])
-        try Golden.expect(explanation.text + "\n", "completed.txt")
+        try golden.expect(explanation.text + "\n", "completed.txt")
     }
 
     /// A side refused: there is no log, and the text says which side refused what.
@@ -679,27 +679,26 @@ struct ExplanationTests {
 
     /// Whatever comes in: at most 60 lines, of at most 100 columns where they are no command; and the broken line is shown and marked.
     @Test func itIsAMailWhateverCameIn() throws {
-        print("seed \(reportSeed) (ACKMATRIX_SEED)")
-        var generator = ReportGenerator(seed: reportSeed)
+        var generator = SeededGenerator(seed: testSeed)
         let real = try ["x-11to10-none-ack", "vfio-new-2"].map { try realTrace($0) }
         for round in 0..<400 {
             let explanation = random(real, &generator)
             let text = explanation.text
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-            #expect(lines.count <= 60, "seed \(reportSeed), round \(round)")
+            #expect(lines.count <= 60, "seed \(testSeed), round \(round)")
             let long = lines.filter { $0.count > 100 && !$0.contains("ARGUMENT") && !$0.contains("COMMAND") }
-            #expect(long.isEmpty, "seed \(reportSeed), round \(round)")
+            #expect(long.isEmpty, "seed \(testSeed), round \(round)")
             #expect(
-                text.unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0.value != 0x7F }, "seed \(reportSeed), round \(round)")
+                text.unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 0x20 && $0.value != 0x7F }, "seed \(testSeed), round \(round)")
             if let finding = explanation.finding, let place = explanation.trace.place(of: finding, on: .source),
                 finding.places.contains(place)
             {
-                #expect(lines.contains { $0.hasPrefix("> \(place.line) ") }, "seed \(reportSeed), round \(round)")
+                #expect(lines.contains { $0.hasPrefix("> \(place.line) ") }, "seed \(testSeed), round \(round)")
             }
         }
     }
 
-    private func random(_ real: [Trace], _ generator: inout ReportGenerator) -> Explanation {
+    private func random(_ real: [Trace], _ generator: inout SeededGenerator) -> Explanation {
         func text(_ most: Int) -> String {
             let words = [
                 "word", "a", "0000:00:10.0/vfio", String(repeating: "long", count: 60), "\u{1B}[2J", "\n", "\t", "é", "4294967295",
@@ -796,6 +795,17 @@ struct TextLayoutTests {
 }
 
 struct GoldenTests {
+    /// A recording writes the file, and fails the test that recorded it.
+    @Test func aRecordingIsNeverGreen() throws {
+        let folder = ".build/golden-\(UInt64.random(in: 0...UInt64.max))"
+        defer { try? FileManager.default.removeItem(atPath: repositoryFile(folder)) }
+        let golden = Golden(folder)
+        withKnownIssue { try golden.expect("new", "text", environment: ["ACKMATRIX_RECORD": "1"]) }
+        #expect(try String(contentsOfFile: repositoryFile(folder + "/text"), encoding: .utf8) == "new")
+        try golden.expect("new", "text", environment: [:])
+        withKnownIssue { try golden.expect("other", "text", environment: [:]) }
+    }
+
     @Test func recordingIsAskedForAndNeverInCI() throws {
         #expect(try !Golden.isRecording([:]))
         #expect(try !Golden.isRecording(["ACKMATRIX_RECORD": "0", "CI": "1"]))

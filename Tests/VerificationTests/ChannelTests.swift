@@ -8,7 +8,7 @@ import Testing
     /// A buffer that came on a channel before the approval, and is written only after it.
     @Test func aMarkerThatOvertakesItsDataOnAChannel() throws {
         let recording = try Recording.cell("multifd")
-        for buffer in recording.numbers(.destination, "vfio_load_state_device_buffer_incoming") {
+        for buffer in try recording.some(.destination, "vfio_load_state_device_buffer_incoming") {
             let device = try #require(recording.lines[.destination]![buffer - 1].split(separator: "(").last?.split(separator: ")").first)
             let marker = try #require(recording.number(.destination, "(\(device)) data 0xffffffffef100005"))
             let altered = recording.moving(.destination, buffer, before: marker)
@@ -26,7 +26,7 @@ import Testing
     func whatTheSourceGaveIsWritten(name: String) throws {
         let recording = try Recording.cell(name)
         let completed = try #require(recording.number(.destination, "migrate_set_state new state completed"))
-        for write in recording.numbers(.destinationDevices, "device_write")
+        for write in try recording.some(.destinationDevices, "device_write")
         where !recording.lines[.destinationDevices]![write - 1].contains("ret -") {
             let judgement = try recording.removing(.destinationDevices, write).judgement()
             #expect(judgement.breaks(.allLoaded, at: completed, of: .destination), "write at \(write)")

@@ -15,7 +15,7 @@ import Testing
         var pending = 0
         private var sections = 0
 
-        init(devices: [String] = ["a"], mode: Handshake.Mode = .perDevice, old: Bool = false) {
+        init(devices: [String] = ["a"], mode: SwitchoverAckMode = .perDevice, old: Bool = false) {
             isOld = old
             source += ["vm_state_notify running 1 reason 9 (running)", "migrate_set_state new state setup", "savevm_state_header "]
             for device in devices {
@@ -169,7 +169,7 @@ import Testing
             }
         ),
         (
-            "a device is held", "the destination holds device b at gate load",
+            "a device is held", "a call of the destination's device b is held at gate load",
             {
                 var script = Script()
                 script.section("a", block: 100, left: 0, marker: true)
@@ -201,7 +201,7 @@ import Testing
             }
         ),
         (
-            "the ACK is on its way", "counted 0 of the 1 ACKs sent",
+            "the ACK is on its way", "counted 0 of the 1 ACKs that the destination sent",
             {
                 var script = Script()
                 script.section("a", block: 100, left: 0, marker: true)
@@ -211,7 +211,7 @@ import Testing
             }
         ),
         (
-            "the initial bytes are not drained", "initial bytes are not drained: 60 left",
+            "the initial bytes are not drained", "owes the rest of its initial bytes: it still has 60 of them",
             {
                 var script = Script()
                 script.section("a", block: 40, left: 60)
@@ -294,7 +294,7 @@ import Testing
         script.source += ["source_return_path_thread_shut 0x1", "source_return_path_thread_bad_end ", "source_return_path_thread_end "]
         script.iterate(1000)
         #expect(try proof(script) == nil)
-        #expect(try script.verifier().judgement().reason.contains("it owes its end"))
+        #expect(try script.verifier().judgement().reason.contains("the destination owes its final status"))
         script.destination.append("migrate_set_state new state failed")
         #expect(try proof(script) == nil)
         #expect(try script.verifier().judgement().reason.contains("the source's next write fails"))

@@ -135,7 +135,7 @@ import Testing
         let query = try #require(recording.number(.source, "init 252096, dirty 0, reinit 1, ret 0"))
         recording = recording.removing(.source, query + 1)
             .replacing(.source, query, "init 252096, dirty 0, reinit 1, ret 0", "init 0, dirty 0, reinit 0, ret \(ret)")
-        for line in recording.numbers(.source, "precopy initial size 252096") {
+        for line in try recording.some(.source, "precopy initial size 252096") {
             recording = recording.replacing(.source, line, "precopy initial size 252096", "precopy initial size 0")
         }
         if devices {

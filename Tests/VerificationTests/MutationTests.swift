@@ -32,7 +32,7 @@ import Testing
 
     @Test(arguments: all) func anApprovalIsMissing(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "loadvm_approve_switchover") {
+        for line in try recording.some(.destination, "loadvm_approve_switchover") {
             let marker = try #require(recording.numbers(.destination, "ef100005").last { $0 < line })
             try expect(recording.removing(.destination, line), breaks: .markerApproved, at: marker, of: .destination, "approval at \(line)")
         }
@@ -40,7 +40,7 @@ import Testing
 
     @Test(arguments: all) func anApprovalIsDoubled(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "loadvm_approve_switchover") {
+        for line in try recording.some(.destination, "loadvm_approve_switchover") {
             try expect(
                 recording.doubling(.destination, line), breaks: .approvalMarker, at: line + 1, of: .destination, "approval at \(line)")
         }
@@ -48,14 +48,14 @@ import Testing
 
     @Test(arguments: all) func aLoadedMarkerIsMissing(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "ef100005") {
+        for line in try recording.some(.destination, "ef100005") {
             try expect(recording.removing(.destination, line), breaks: .approvalMarker, at: line, of: .destination, "marker at \(line)")
         }
     }
 
     @Test(arguments: all) func aMarkerIsLoadedTwice(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "ef100005") {
+        for line in try recording.some(.destination, "ef100005") {
             try expect(
                 recording.doubling(.destination, line), breaks: .markerApproved, at: line, of: .destination, "marker at \(line)")
         }
@@ -63,7 +63,7 @@ import Testing
 
     @Test(arguments: all) func dataIsAnnouncedOnly(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "vfio_load_state_device_data").prefix(40) {
+        for line in try recording.some(.destination, "vfio_load_state_device_data").prefix(40) {
             let device = try #require(recording.lines[.destination]![line - 1].split(separator: "(").last?.split(separator: ")").first)
             let announced = try #require(
                 recording.numbers(.destination, "(\(device)) data 0xffffffffef100004").last { $0 < line })
@@ -74,7 +74,7 @@ import Testing
 
     @Test(arguments: all) func anACKIsNotSent(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "migrate_send_rp_message 7") {
+        for line in try recording.some(.destination, "migrate_send_rp_message 7") {
             let approval = try #require(recording.numbers(.destination, "loadvm_approve_switchover").last { $0 < line })
             try expect(recording.removing(.destination, line), breaks: .ackPerApproval, at: approval, of: .destination, "ACK at \(line)")
         }
@@ -82,7 +82,7 @@ import Testing
 
     @Test(arguments: all) func anACKIsSentTwice(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "migrate_send_rp_message 7") {
+        for line in try recording.some(.destination, "migrate_send_rp_message 7") {
             let rule: Rule = Self.perDevice.contains(name) ? .ackHasApproval : .legacyOneAck
             try expect(recording.doubling(.destination, line), breaks: rule, at: line + 1, of: .destination, "ACK at \(line)")
         }
@@ -91,7 +91,7 @@ import Testing
     @Test(arguments: all) func dataIsNotWritten(name: String) throws {
         let recording = try Recording.named(name)
         let approvals = recording.numbers(.destination, "loadvm_approve_switchover")
-        for line in recording.numbers(.destination, "vfio_load_state_device_data").prefix(40) {
+        for line in try recording.some(.destination, "vfio_load_state_device_data").prefix(40) {
             let altered = recording.replacing(.destination, line, "ret 0", "ret -5")
             let device = try #require(recording.lines[.destination]![line - 1].split(separator: "(").last?.split(separator: ")").first)
             // The device's own section goes on to its marker, or to the next section.
@@ -108,7 +108,7 @@ import Testing
 
     @Test(arguments: legacy) func aLegacyCountIsWrong(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.destination, "loadvm_approve_switchover") {
+        for line in try recording.some(.destination, "loadvm_approve_switchover") {
             let text = recording.lines[.destination]![line - 1]
             let count = String(text.suffix(1))
             let altered = recording.replacing(
@@ -116,7 +116,7 @@ import Testing
                 text.contains("num=") ? "num=7" : "num_legacy 7")
             try expect(altered, breaks: .legacyCount, at: line, of: .destination, "approval at \(line)")
         }
-        for line in recording.numbers(.destination, "migration_request_switchover_ack_legacy") {
+        for line in try recording.some(.destination, "migration_request_switchover_ack_legacy") {
             let text = recording.lines[.destination]![line - 1]
             let altered = recording.replacing(.destination, line, "num_legacy \(text.suffix(1))", "num_legacy 7")
             try expect(altered, breaks: .legacyCount, at: line, of: .destination, "request at \(line)")
@@ -129,12 +129,15 @@ import Testing
         let recording = try Recording.named(name)
         let acks = recording.numbers(.source, "switchover_acked")
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
+        var altered = 0
+        defer { #expect(altered > 0) }
         for (index, line) in acks.enumerated() {
             // Where lines are missing, this one may be among them.
             if recording.gap(.source, near: line) { continue }
-            let altered = recording.removing(.source, line)
+            altered += 1
+            let without = recording.removing(.source, line)
             if index + 1 < acks.count {
-                let broken = try altered.judgement().findings
+                let broken = try without.judgement().findings
                 // The next ACK's number is wrong; but where a request was collected in between, that line may as well be this ACK's, come
                 // late. Then it is the next one's that never comes.
                 let next = Place(stream: .source, line: acks[index + 1] - 1)
@@ -145,14 +148,14 @@ import Testing
                     "ACK at \(line)")
             } else {
                 let moved = line < decision ? decision - 1 : decision
-                try expect(altered, breaks: .decisionAwaitsAcks, at: moved, of: .source, "ACK at \(line)")
+                try expect(without, breaks: .decisionAwaitsAcks, at: moved, of: .source, "ACK at \(line)")
             }
         }
     }
 
     @Test(arguments: all) func anACKIsCountedTwice(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "switchover_acked") {
+        for line in try recording.some(.source, "switchover_acked") {
             let rule: Rule = recording.lines[.source]![line - 1].contains("pending_num") ? .ackNumber : .surplusAck
             try expect(recording.doubling(.source, line), breaks: rule, at: line + 1, of: .source, "ACK at \(line)")
         }
@@ -161,7 +164,9 @@ import Testing
     @Test(arguments: all) func theDecisionComesBeforeAnACK(name: String) throws {
         let recording = try Recording.named(name)
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
-        for line in recording.numbers(.source, "switchover_acked") where line < decision {
+        let acks = recording.numbers(.source, "switchover_acked").filter { $0 < decision }
+        #expect(!acks.isEmpty)
+        for line in acks {
             // Before the section in which the marker was written: a step ends there, and many more follow.
             let earlier = try #require(recording.numbers(.source, "savevm_state_iterate").last { $0 < line })
             let altered = recording.moving(.source, decision, before: earlier)
@@ -175,7 +180,9 @@ import Testing
         let recording = try Recording.named(name)
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
         let queries = recording.numbers(.source, "qemu_savevm_query_pending") + recording.numbers(.source, "migrate_pending_e")
-        for line in recording.numbers(.source, "switchover_acked") where queries.contains(where: { line < $0 && $0 < decision }) {
+        let acks = recording.numbers(.source, "switchover_acked").filter { line in queries.contains { line < $0 && $0 < decision } }
+        #expect(!acks.isEmpty)
+        for line in acks {
             let altered = recording.moving(.source, decision, before: line)
             try expect(altered, breaks: .decisionAwaitsAcks, at: line, of: .source, "decision before \(line)")
             #expect(try altered.judgement().broken.contains("no-iteration-after-decision"))
@@ -221,6 +228,8 @@ import Testing
 
     @Test(arguments: counting) func aCounterIsWrong(name: String) throws {
         let recording = try Recording.named(name)
+        var (alteredQueries, alteredAcks) = (0, 0)
+        defer { #expect(alteredQueries > 0 && alteredAcks > 0) }
         let queries = recording.numbers(.source, "qemu_savevm_query_pending")
         for line in queries.prefix(6) + queries.suffix(3) {
             let text = recording.lines[.source]![line - 1]
@@ -229,6 +238,7 @@ import Testing
                 .source, line, "total switchover ack pending=\(pending)", "total switchover ack pending=\(pending + 2)")
             // After missing lines the first query only tells where the ledger begins.
             if recording.gap(.source, before: line, since: "qemu_savevm_query_pending") { continue }
+            alteredQueries += 1
             try expect(altered, breaks: .pendingNumber, at: line, of: .source, "query at \(line)")
         }
         // Smaller by one in one query: what was counted stays counted.
@@ -242,10 +252,11 @@ import Testing
                 .source, line, "total switchover ack pending=\(pending)", "total switchover ack pending=\(pending - 1)")
             try expect(altered, breaks: .pendingNumber, at: line, of: .source, "query at \(line)")
         }
-        for line in recording.numbers(.source, "switchover_acked") {
+        for line in try recording.some(.source, "switchover_acked") {
             let text = recording.lines[.source]![line - 1]
             let altered = recording.replacing(.source, line, "pending_num \(text.suffix(1))", "pending_num 7")
             if recording.gap(.source, before: line, since: "qemu_savevm_query_pending") { continue }
+            alteredAcks += 1
             try expect(altered, breaks: .ackNumber, at: line, of: .source, "ACK at \(line)")
         }
         for line in queries.filter({ recording.lines[.source]![$0 - 1].contains("collected switchover ack pending=1") }) {
@@ -268,23 +279,26 @@ import Testing
 
     @Test(arguments: perDevice) func aMarkerIsMissing(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "vfio_send_init_data_flag") {
+        for line in try recording.some(.source, "vfio_send_init_data_flag") {
             try expect(recording.removing(.source, line), breaks: .markerDue, at: line, of: .source, "marker at \(line)")
         }
     }
 
     @Test(arguments: counting) func aMarkerIsWrittenTwice(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "vfio_send_init_data_flag") {
+        for line in try recording.some(.source, "vfio_send_init_data_flag") {
             try expect(recording.doubling(.source, line), breaks: .markerPerRequest, at: line + 1, of: .source, "marker at \(line)")
         }
     }
 
     @Test(arguments: perDevice) func aMarkerComesTooEarly(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "vfio_send_init_data_flag") {
+        var altersALine = false
+        defer { #expect(altersALine) }
+        for line in try recording.some(.source, "vfio_send_init_data_flag") {
             let end = line + 1
             guard recording.lines[.source]![end - 1].contains("precopy initial size 0") else { continue }
+            altersALine = true
             let altered = recording.replacing(.source, end, "precopy initial size 0", "precopy initial size 4096")
             try expect(altered, breaks: .markerDrained, at: line, of: .source, "marker at \(line)")
         }
@@ -292,8 +306,11 @@ import Testing
 
     @Test(arguments: counting) func aMarkerComesBeforeItsBlock(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "vfio_send_init_data_flag") {
+        var altersALine = false
+        defer { #expect(altersALine) }
+        for line in try recording.some(.source, "vfio_send_init_data_flag") {
             guard recording.lines[.source]![line - 2].contains("vfio_save_block ") else { continue }
+            altersALine = true
             let altered = recording.moving(.source, line, before: line - 1)
             try expect(altered, breaks: .markerDrained, at: line - 1, of: .source, "marker at \(line)")
         }
@@ -301,7 +318,7 @@ import Testing
 
     @Test(arguments: perDevice) func aRequestLineIsMissing(name: String) throws {
         let recording = try Recording.named(name)
-        for line in recording.numbers(.source, "request switchover ack 1") {
+        for line in try recording.some(.source, "request switchover ack 1") {
             let query = try #require(recording.number(.source, "qemu_savevm_query_pending", after: line))
             try expect(recording.removing(.source, line), breaks: .collectedRequests, at: query - 1, of: .source, "request at \(line)")
         }
@@ -369,7 +386,7 @@ import Testing
         let recording = try Recording.named(name)
         for stream in [StreamName.source, .destination] {
             // What the process did before its first migration counts, too.
-            for line in recording.numbers(stream, "vfio_migration_set_device_state") {
+            for line in try recording.some(stream, "vfio_migration_set_device_state") {
                 let text = recording.lines[stream]![line - 1]
                 let state = try #require(text.split(separator: " ").last)
                 let other = stream == .source ? "RESUMING" : "PRE_COPY"
@@ -377,7 +394,7 @@ import Testing
                     recording.replacing(stream, line, "state \(state)", "state \(other)"), breaks: .qemuDeviceState, at: line, of: stream,
                     "did at \(line)")
             }
-            for line in recording.numbers(stream, "vfio_migration_set_state") {
+            for line in try recording.some(stream, "vfio_migration_set_state") {
                 let text = recording.lines[stream]![line - 1]
                 let state = try #require(text.split(separator: " new state ").last?.split(separator: ",").first)
                 let other = stream == .source ? "RESUMING" : "PRE_COPY"

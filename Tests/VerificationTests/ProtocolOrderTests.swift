@@ -50,7 +50,7 @@ import Testing
             (.destination, "loadvm_approve_switchover"), (.destination, "migrate_send_rp_message 7"), (.destination, "loadvm_state_setup"),
         ]
         for (stream, text) in events {
-            for line in recording.numbers(stream, text) {
+            for line in try recording.some(stream, text) {
                 let event = recording.lines[stream]![line - 1].event
                 try expect(name, recording.removing(stream, line), differsAt: line, of: stream, event)
             }
@@ -60,7 +60,7 @@ import Testing
     @Test(arguments: perDevice) func aRequestOrAMarkerIsMissing(name: String) throws {
         let recording = try Recording.named(name)
         for text in ["request switchover ack 1", "vfio_send_init_data_flag", "vfio_query_precopy_size_request_switchover_ack"] {
-            for line in recording.numbers(.source, text) {
+            for line in try recording.some(.source, text) {
                 let event = recording.lines[.source]![line - 1].event
                 try expect(name, recording.removing(.source, line), differsAt: line, of: .source, event)
             }
@@ -94,7 +94,7 @@ import Testing
     /// An approval and its ACK before the data they are for.
     @Test(arguments: all) func anAckIsSentBeforeItsMarkerIsLoaded(name: String) throws {
         let recording = try Recording.named(name)
-        for ack in recording.numbers(.destination, "migrate_send_rp_message 7") {
+        for ack in try recording.some(.destination, "migrate_send_rp_message 7") {
             let marker = try #require(recording.numbers(.destination, "ef100005").last { $0 < ack })
             try expect(
                 name, recording.moving(.destination, ack, before: marker), differsAt: marker, of: .destination, "migrate_send_rp_message")
@@ -139,7 +139,7 @@ import Testing
         let round = altered.lines[.source]![(last - 1)..<(decision - 1)].filter { !$0.contains("source_return_path") }
         altered.lines[.source]!.insert(contentsOf: round, at: decision - 1)
         #expect(try altered.sequence().differences(from: recording.sequence()) == [])
-        for ack in recording.numbers(.source, "switchover_acked") {
+        for ack in try recording.some(.source, "switchover_acked") {
             guard let round = rounds.last(where: { $0 < ack }) else { continue }
             // The order of its own thread stays.
             if recording.lines[.source]![(round - 1)..<(ack - 1)].contains(where: { $0.contains("source_return_path") }) { continue }

@@ -1,6 +1,8 @@
 /// Real logs as lines that tests can alter, and the judgement of such lines.
 import Foundation
 import MigrationTrace
+import TestSupport
+import Testing
 
 @testable import Verification
 
@@ -13,8 +15,9 @@ struct Recording: Sendable {
     static func capture(_ tag: String) throws -> Recording {
         var lines: [StreamName: [String]] = [:]
         for (stream, suffix) in [(StreamName.source, "src"), (.destination, "dst")] {
-            guard let url = Bundle.module.url(forResource: "Logs/qemu/\(tag).\(suffix)", withExtension: "log") else { continue }
-            var text = try String(contentsOf: url, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false).map(
+            let path = logPath("\(tag).\(suffix).log")
+            guard FileManager.default.fileExists(atPath: path) else { continue }
+            var text = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false).map(
                 String.init)
             if text.last == "" { text.removeLast() }
             lines[stream] = text
@@ -24,10 +27,7 @@ struct Recording: Sendable {
     }
 
     static func trace(_ cell: String) throws -> Trace {
-        guard let url = Bundle.module.url(forResource: "Logs/cells/\(cell)", withExtension: "trace") else {
-            throw CocoaError(.fileNoSuchFile)
-        }
-        return try Trace(path: url.path)
+        try Trace(path: TestCorpus.path("cells/\(cell).trace"))
     }
 
     /// A driven cell with mock devices: all four streams, unfolded.
@@ -65,6 +65,13 @@ struct Recording: Sendable {
     /// Numbers of the lines that contain the text.
     func numbers(_ stream: StreamName, _ text: String) -> [Int] {
         (lines[stream] ?? []).enumerated().filter { $0.element.contains(text) }.map { $0.offset + 1 }
+    }
+
+    /// The same, of which there must be one: a test that alters each of these lines must not pass without any.
+    func some(_ stream: StreamName, _ text: String) throws -> [Int] {
+        let found = numbers(stream, text)
+        try #require(!found.isEmpty, "no line of the \(stream) has '\(text)'")
+        return found
     }
 
     func number(_ stream: StreamName, _ text: String, after line: Int = 0) -> Int? { numbers(stream, text).first { $0 > line } }
@@ -130,8 +137,7 @@ extension Judgement {
 }
 
 func captureTags() throws -> [String] {
-    let folder = Bundle.module.url(forResource: "Logs/qemu", withExtension: nil)!
-    return try FileManager.default.contentsOfDirectory(atPath: folder.path).map { String($0.dropLast(".src.log".count)) }
+    try FileManager.default.contentsOfDirectory(atPath: TestCorpus.path("qemu")).map { String($0.dropLast(".src.log".count)) }
 }
 
-func logPath(_ name: String) -> String { Bundle.module.url(forResource: "Logs/qemu/\(name)", withExtension: nil)!.path }
+func logPath(_ name: String) -> String { TestCorpus.path("qemu/\(name)") }

@@ -1,4 +1,5 @@
 import MigrationTrace
+import TestSupport
 import Testing
 
 @testable import Verification
@@ -55,7 +56,7 @@ import Testing
         for doesWithoutDevice in [false, true] {
             func breaks(_ recording: Recording, at line: Int) throws -> Bool {
                 var recording = recording
-                recording.circumstances.doesWithoutDevice = doesWithoutDevice
+                recording.circumstances.sourceTraits.switchesInDevice = !doesWithoutDevice
                 return try recording.judgement().breaks(.statusArc, at: line, of: .source)
             }
             #expect(try breaks(recording, at: device) == doesWithoutDevice)
@@ -65,10 +66,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [("8.1", true), ("8.1-corrected", true), ("10.0", false), ("11.1", false), ("request-message", false)])
-    func theHeaderTellsTheRelease(generation: String, doesWithoutDevice: Bool) {
+    @Test(arguments: [true, false]) func theHeaderTellsOfTheStatusDevice(doesWithoutDevice: Bool) {
         var header = TraceHeader()
-        header.source.features = [Setting("generation", generation)]
+        header.source.traits.switchesInDevice = !doesWithoutDevice
         #expect(Circumstances(header).doesWithoutDevice == doesWithoutDevice)
         #expect(!Circumstances(TraceHeader()).doesWithoutDevice)
     }
@@ -108,7 +108,7 @@ import Testing
     @Test(arguments: interleaved, [1, 2, 3] as [UInt64]) func everyInterleavingIsJudgedAlike(name: String, seed: UInt64) throws {
         let recording = try Recording.named(name)
         let expected = try recording.judgement()
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var events: [StreamName: [(Place, Event?)]] = [:]
         for (stream, lines) in recording.lines {
             var reader = LogReader(Array((lines.joined(separator: "\n") + "\n").utf8))
@@ -253,7 +253,7 @@ import Testing
 
     /// Nothing an input says makes the verifier fail.
     @Test(arguments: 1...20 as ClosedRange<UInt64>) func shuffledLinesDoNotCrash(seed: UInt64) throws {
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var recording = try Recording.cell("reinit-gate")
         for stream in StreamName.allCases {
             recording.lines[stream] = Array(
@@ -265,22 +265,7 @@ import Testing
     }
 }
 
-/// A small generator that can be replayed from its seed.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
-/// How many values there are in all the collections of a value.
+/// The number of values in all the collections of a value.
 private func elements(of value: Any) -> Int {
     let mirror = Mirror(reflecting: value)
     let own = [.collection, .set, .dictionary].contains(mirror.displayStyle) ? mirror.children.count : 0

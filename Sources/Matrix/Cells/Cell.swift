@@ -6,7 +6,7 @@ import VFIO
 /// What a leg of a cell is predicted to show.
 package struct Forecast: Sendable {
     package var scenario: Scenario
-    /// All the ways it may go; several where it is a race.
+    /// The ways in which the leg may go; several where it is a race.
     package var outcomes: [Outcome]
 
     package init(_ scenario: Scenario) { self.init(scenario: scenario, outcomes: predict(scenario)) }
@@ -23,26 +23,25 @@ package struct Cell: Sendable {
 
     /// `SOURCE-DESTINATION+WHAT+IT+SHOWS`, stable.
     package var name: String
-    /// What was selected of each axis.
+    /// The value on each axis.
     package var selection: Selection
-    /// The part of the matrix that it belongs to.
+    /// The product of the matrix file that makes the cell.
     package var product: String
     package var plan: MigrationPlan
-    /// Names by section idstr.
+    /// The names of the devices, by the idstr of their section.
     package var devices: [String: String]
     /// The user of switchover-ack that is no VFIO device.
     package var requester: EngineModules.Requester?
     /// What each leg of the plan is predicted to show, in the plan's order.
     package var forecasts: [Forecast]
-    /// The exact versions of the two binaries.
+    /// The exact version of each side's binary.
     package var sourceVersion: String
     package var destinationVersion: String
 
     /// The kind of its sides: a cell never mixes two.
     package var kind: SideKind { plan.source.binary.kind }
 
-    /// The name without what tells an engine from the QEMU of its release: a cell of QEMUs and one of engines that have it are the same
-    /// migration.
+    /// The name without the prefix of engines. A cell of QEMU sides and a cell of engines with the same shared name are the same migration.
     package var sharedName: String { name.replacing(SideImplementation.enginePrefix, with: "") }
 
     /// What the leg is predicted to show that the cell ends with.
@@ -51,7 +50,7 @@ package struct Cell: Sendable {
         set { forecasts[forecasts.count - 1] = newValue }
     }
 
-    /// What the trace of each leg is called, and its file in the cell's folder.
+    /// The name of each leg's trace, and its file in the cell's folder.
     package var traces: [(name: String, file: String)] {
         plan.legs.indices.map { index in
             let isLast = index == plan.legs.count - 1
@@ -62,7 +61,7 @@ package struct Cell: Sendable {
     /// True if nothing forces the order of what decides how the cell ends.
     package var isRace: Bool { lastForecast.outcomes.count > 1 }
 
-    /// Names by section idstr, as the sides' logs have them, of all who take part in the handshake.
+    /// The names of all users of switchover-ack, by the idstr of their section, as the sides' logs have them.
     package var users: [String: String] {
         guard let requester else { return devices }
         return devices.merging([EngineModules.Requester.idstr: requester.name ?? EngineModules.Requester.idstr]) { first, _ in first }

@@ -1,14 +1,14 @@
 /// One typed choice on every axis of the matrix: what a selection of a matrix file means.
 ///
-/// To add a value to an axis, add a case to the axis' type, its word to the axis in `harness/matrix/default.yaml`, and what the value does
-/// where the compiler then reports a switch that is not exhaustive: three files. A driver and a guest module are one entry of a list each,
-/// so that they take two. A word that only one of the two places knows is refused when the matrix file is read.
+/// A new value of an axis takes three files: a case of the axis' type, the word in `harness/matrix/default.yaml`, and the value's effect
+/// where the compiler reports a switch that is not exhaustive. A new driver or guest module takes two: its entry, which holds its effect,
+/// and the word. A word that only the code or only the file knows is refused when the matrix file is read.
 import Plan
 import Prediction
 
 /// A value of an axis.
 package protocol AxisChoice: CaseIterable, Hashable, Sendable {
-    /// The value's word in a matrix file. The axis' token makes the word for a cell's name of it.
+    /// The value's word in a matrix file, from which the axis' token makes the word in a cell's name.
     var word: String { get }
 }
 
@@ -26,7 +26,7 @@ package enum AckSupport: String, AxisChoice {
     case perDevice = "per-device"
     case without
 
-    /// True if a binary with these probed features is such a binary; its name and version have no say.
+    /// True if a binary with these probed features has this support. Its name and version do not decide.
     func fits(_ features: ProbedFeatures) -> Bool {
         switch self {
         case .legacyOnly: features.hasSwitchoverAck && !features.hasLegacyProperty
@@ -40,7 +40,7 @@ package enum MachineBoard: String, AxisChoice {
     case q35, i440fx, microvm, none
 }
 
-/// Which of a board's machine types.
+/// Which machine types of a board the cell is run with.
 package enum MachineKind: String, AxisChoice {
     /// The newest versioned type that both sides run in legacy mode.
     case newestLegacy = "newest-legacy"
@@ -63,11 +63,11 @@ package enum DeviceCount: Int, AxisChoice {
 /// How one device of four differs from the others, on both sides.
 package enum OddAbility: String, AxisChoice {
     case none, precopy, reinit
-    /// It can do what the others can, and goes on dirtying its state.
+    /// The device has the abilities of the others, and goes on dirtying its state.
     case busy
 }
 
-/// Which device of four differs, in plug order.
+/// Which device of four differs from the others, in plug order.
 package enum OddDevice: Int, AxisChoice {
     case first = 1
     case second, third, fourth
@@ -132,7 +132,7 @@ package enum CapabilitySides: String, AxisChoice {
     }
 }
 
-/// What decides a side's mode.
+/// What decides the mode of each side.
 package enum LegacyProperty: String, AxisChoice {
     /// The machine type, on both sides.
     case machine
@@ -164,7 +164,7 @@ package enum DestinationGuest: String, AxisChoice {
     case paused
 }
 
-/// What the link carries.
+/// The bandwidth of the link.
 package enum Bandwidth: String, AxisChoice {
     case ample
     case oneMiB = "1M"
@@ -198,7 +198,7 @@ package enum CellAxis: String, CaseIterable, Sendable {
     case destinationGuest = "destination-guest"
     case estimate, threshold, bandwidth, driver, race, when, call, errno, reset, modules
 
-    /// The word for none of the values, on an axis that may have none.
+    /// The word for none of the values, on an axis on which a cell may have none.
     fileprivate var absence: String? {
         switch self {
         case .destinationAbility: "same"
@@ -214,10 +214,10 @@ package enum CellAxis: String, CaseIterable, Sendable {
         }
     }
 
-    /// True if a cell's name says the choice by its sides and its machine, and not by a token.
+    /// True if the sides and the machine in a cell's name show the choice, so that no token does.
     var isInSidesAndMachine: Bool { [.source, .destination, .board, .type].contains(self) }
 
-    /// The words that a matrix file lists as the axis' values, all of them and no other.
+    /// The words that a matrix file must list as the axis' values: all of them, and no other.
     package var words: [String] {
         func words<Choice: AxisChoice>(_: Choice.Type) -> [String] { (absence.map { [$0] } ?? []) + Choice.allCases.map(\.word) }
         return switch self {
@@ -252,7 +252,7 @@ package enum CellAxis: String, CaseIterable, Sendable {
     }
 }
 
-/// A word that no value of the axis has, or an axis that the selection lacks.
+/// A word that no value of the axis has, or an axis that a selection lacks.
 package struct UnknownChoice: Error, Hashable, Sendable, CustomStringConvertible {
     package let axis: CellAxis
     /// nil: the selection has no such axis.
@@ -302,7 +302,7 @@ package struct CellChoices: Hashable, Sendable {
     let reset: ResetWorks
     let modules: GuestModules
 
-    /// Reads a selection; throws `UnknownChoice` where a word on it has no meaning, which the reader of a matrix file refuses with its
+    /// Reads a selection. Throws `UnknownChoice` if a word has no meaning; the reader of a matrix file has refused such a word with its
     /// place.
     package init(_ selection: Selection) throws(UnknownChoice) {
         func optional<Choice: AxisChoice>(_ axis: CellAxis, _: Choice.Type = Choice.self) throws(UnknownChoice) -> Choice? {

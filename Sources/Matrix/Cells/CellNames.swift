@@ -2,8 +2,8 @@
 import Plan
 
 extension Recipe {
-    /// The cell of this very name, of any tier that its sides have; nil where there is none, with the reasons where a product makes it and these
-    /// binaries cannot show it.
+    /// The cell with exactly this name, of any tier that its sides have. nil if there is none, with the reasons if a product makes the cell
+    /// and these binaries cannot run it.
     package static func cell(named name: String, of file: MatrixFile, binaries: [ProbedBinary]) throws -> (
         cell: Cell?, missing: [Unavailable]
     ) {
@@ -12,7 +12,7 @@ extension Recipe {
             for destination in binaries where source.binary.kind == destination.binary.kind {
                 let sides = "\(source.binary.name)-\(destination.binary.name)+"
                 guard name.hasPrefix(sides) else { continue }
-                // The first word is the machine, which all boards and types are tried for.
+                // The first word names the machine. All boards and types are tried, and the name decides.
                 let words = name.dropFirst(sides.count).split(separator: "+", omittingEmptySubsequences: false).dropFirst()
                 guard let changes = file.changes(tokens: words.map(String.init)) else { continue }
                 for planned in file.planned(changes, from: source, to: destination) {
@@ -27,7 +27,7 @@ extension Recipe {
 }
 
 extension MatrixFile {
-    /// The values that these tokens of a name stand for, by axis; nil where one stands for none, or two for values of one axis.
+    /// The values that these tokens of a name stand for, by axis; nil if a token stands for none, or two stand for values of one axis.
     fileprivate func changes(tokens: [String]) -> [String: String]? {
         var changes: [String: String] = [:]
         for token in tokens {
@@ -39,7 +39,7 @@ extension MatrixFile {
         return changes
     }
 
-    /// The selections with these changes, one of each board and machine type, that a product makes for such sides, in the order of the products.
+    /// The selections with these changes that a product makes for such sides, of any board and machine type, in the order of the products.
     fileprivate func planned(_ changes: [String: String], from source: ProbedBinary, to destination: ProbedBinary) -> [PlannedSelection] {
         guard let from = AckSupport(source.features), let to = AckSupport(destination.features) else { return [] }
         let sides = [CellAxis.source.rawValue: from.word, CellAxis.destination.rawValue: to.word]

@@ -1,4 +1,4 @@
-/// What decides the outcome of a cell: its scenario, and what holds its ACKs and its decision back.
+/// What decides the outcome of a cell: its scenario, and what holds back its ACKs and its decision.
 import Plan
 import Prediction
 
@@ -46,14 +46,14 @@ extension Recipe {
         if source == .reinit && !isLate {
             switch choices.reinits {
             case .times(let count): device.reinits = count
-            // The scenario says so of all devices together.
+            // `Scenario.reinitsForever` says this of all devices together.
             case .forever: device.reinits = 0
             }
         }
         return device
     }
 
-    /// How the device differs from the others; nil where it does not.
+    /// How the device differs from the others; nil if it does not.
     private func oddity(_ index: Int) -> OddAbility? { choices.odd?.index == index ? choices.oddAbility : nil }
 
     private func ability(_ index: Int) -> Ability {
@@ -65,32 +65,32 @@ extension Recipe {
         }
     }
 
-    /// A busy device goes on dirtying its state.
+    /// True if the device goes on dirtying its state.
     func isBusy(_ index: Int) -> Bool { choices.activity == .busy || oddity(index) == .busy }
 
-    /// The decision is made to fall on a known query, since the one that follows it is the last check.
+    /// True if gates place the decision on a known query, since the query that follows is the last check.
     func isPlaced(_ scenario: Scenario) -> Bool {
         scenario.late == .lastCheck && scenario.devices.contains { $0.source == .reinit && $0.hasP2P }
     }
 
-    /// Where nothing is held, and no decision may come before the ACKs: the threshold stays low until they have.
+    /// True if a low threshold, and no gate, keeps the decision from coming before the ACKs.
     func isHeldByThreshold(_ scenario: Scenario) -> Bool {
         scenario.race == .acksFirst && scenario.devices.contains { $0.source.hasPrecopy }
     }
 
-    /// The same without a device that could report more than a low threshold.
+    /// True if a low bandwidth does the same, where no device could report more than a low threshold.
     func isHeldByBandwidth(_ scenario: Scenario) -> Bool {
         scenario.race == .acksFirst && !scenario.devices.contains { $0.source.hasPrecopy }
     }
 
-    /// The last device whose marker the destination takes.
+    /// The last device whose marker the destination takes; nil if there is none.
     private func lastUser(_ scenario: Scenario) -> Int? {
         guard scenario.source.capability, scenario.destination.capability else { return nil }
         return scenario.devices.lastIndex { $0.source.hasPrecopy && $0.destination.hasPrecopy }
     }
 
-    /// A legacy destination without users sends its ACK at once, and a requester's marker is answered at once; no device's load can hold
-    /// that back: the whole process is held.
+    /// True if the whole destination process is halted. A legacy destination without users sends its ACK at once and answers a requester's
+    /// marker at once; no device's load can hold that back.
     func isHalted(_ scenario: Scenario) -> Bool {
         let (source, destination) = (scenario.source, scenario.destination)
         return choices.pace == .gated && scenario.race == .natural && scenario.estimate == .small && scenario.guest == .running
@@ -99,24 +99,24 @@ extension Recipe {
             && !scenario.devices.contains { $0.source.hasPrecopy || $0.destination.hasPrecopy || !$0.hasP2P && scenario.devices.count > 1 }
     }
 
-    /// A legacy destination refuses the marker of a REINIT; its one ACK is counted before it gets to it.
+    /// True if a legacy destination refuses the marker of a REINIT, and a gate holds that marker until the one ACK is counted.
     func isMarkerTooMany(_ scenario: Scenario) -> Bool {
         heldDevice(scenario) != nil && scenario.source.mode == .perDevice && scenario.destination.mode == .legacy
             && scenario.devices.contains { $0.reinits > 0 }
     }
 
-    /// The device whose load is held until the source has decided: the second, since the first ACK is what sets the source free.
+    /// The device whose load is held until the source has decided: the second one, since the first ACK is what frees the source.
     func raceDevice(_ scenario: Scenario) -> Int? {
         scenario.race == .decisionFirst && !scenario.devices.isEmpty ? min(1, scenario.devices.count - 1) : nil
     }
 
-    /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
+    /// The device whose load a gate holds until only its ACK is missing; nil if no load is held.
     func heldDevice(_ scenario: Scenario) -> Int? {
         guard choices.pace == .gated, scenario.race == .natural, scenario.estimate != .zero, !scenario.requestsForever,
             scenario.guest != .neverStarted,
             !scenario.machinesDiffer, let last = lastUser(scenario)
         else { return nil }
-        // A legacy source that the first of several ACKs sets free would never make the queries that open the gate.
+        // The first of several ACKs frees a legacy source, which then never makes the queries that open the gate.
         let users = scenario.devices.filter { $0.source.hasPrecopy && $0.destination.hasPrecopy }.count
         if scenario.source.mode == .legacy, scenario.destination.mode == .perDevice, users > 1 { return nil }
         return last
@@ -124,7 +124,7 @@ extension Recipe {
 }
 
 extension Recipe {
-    /// What the destination writes of the held device before its last marker.
+    /// The bytes that the destination writes to the held device before its last marker.
     func initialBytes(ofHeld scenario: Scenario) -> Int {
         guard let held = heldDevice(scenario) else { return initialSize }
         let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice

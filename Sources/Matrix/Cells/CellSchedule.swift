@@ -1,33 +1,33 @@
 /// The schedule of a cell: what is waited for and done around the migration, before any driver changes it.
 ///
-/// Nothing here waits for time: what must come first is waited for by what it logs, by a gate, or by a count of queries.
+/// No step waits for time. A step waits for a log line, for a gate, or for a number of queries.
 import Plan
 import Prediction
 
 private let raiseThreshold = ScheduleStep.execute(
     .source, command: "migrate-set-parameters", ["avail-switchover-bandwidth": .integer(1 << 30)])
 
-/// The event of an ACK that the source has counted.
+/// The trace event of an ACK that the source has counted.
 let countedAck = "source_return_path_thread_switchover_acked"
 
 extension Recipe {
-    /// Queries that show that only the ACK is missing. Those of a QEMU are left to its clock, which may put several into one window; the
-    /// engine's are not, and a few will do, but where devices that nothing holds have several rounds to go.
+    /// The number of queries that show that only the ACK is missing. A QEMU's clock may put several queries into one window, and the
+    /// engine's does not, so that a few are enough there, unless devices that no gate holds have several rounds to go.
     private var furtherQueries: UInt64 { source.binary.kind == .engine && [.times(0), .times(1)].contains(choices.reinits) ? 16 : 50 }
 
-    /// Up to where the held device's ACK is all that keeps the source from switching over.
+    /// Steps until only the held device's ACK keeps the source from switching over.
     func onlyTheAckIsMissing(_ held: Int) -> [ScheduleStep] {
         let device = "v\(held)"
         return [
             .wait(.held(.destination, device: device)),
-            // The first window has ended: from here on there is a threshold.
+            // When the first window has ended the source has a threshold.
             .wait(.logged(.source, event: "migrate_transferred", times: 1)),
             .wait(.furtherQueries(.source, device: device, furtherQueries)),
         ]
     }
 
-    /// The ACKs that the destination sends if nothing disturbs the handshake, by what the recipe arranges: a legacy destination sends one for
-    /// all, another one for each marker that it loads. Steps wait for them; what a cell is predicted to show is for `Prediction` to say.
+    /// The number of ACKs that the destination sends if nothing disturbs the handshake, as the recipe arranges it: one for all devices in
+    /// legacy mode, else one for each marker. Steps wait for them; the judge of the cell, `Prediction`, is not asked.
     func arrangedACKs(_ scenario: Scenario) -> Int {
         guard scenario.source.capability, scenario.destination.capability else { return 0 }
         switch (scenario.source.mode, scenario.destination.mode) {
@@ -72,7 +72,7 @@ extension Recipe {
                 .open(.source, gate: "decide"),
             ]
         }
-        // The destination refuses the first thing it reads: not before the source has made its first query.
+        // The destination refuses the first thing that it reads, and must not read before the source has made its first query.
         if scenario.machinesDiffer { return [.wait(.logged(.source, event: "savevm_state_iterate", times: 1)), .resumeDestination] }
         if isHalted(scenario) {
             let further = ScheduleStep.wait(.furtherLogged(.source, event: "savevm_state_iterate", times: Int(furtherQueries)))
@@ -88,13 +88,13 @@ extension Recipe {
             return [.wait(.logged(.source, event: countedAck, times: 2)), raiseThreshold]
         case .decisionFirst:
             guard let held = raceDevice(scenario) else { return [] }
-            // An old source that has decided goes on by itself, until there is no doubt which came first.
+            // An old source goes on by itself after its decision, so that the order is certain.
             let decision = scenario.source.knowsPerDevice ? "migration_thread_low_pending" : "migration_precopy_complete"
             let decided: [ScheduleStep] = [
                 .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: decision, times: 1)),
                 .open(.destination, gate: "load"),
             ]
-            // It takes no notice of the ACKs that come then, and completes.
+            // An old source ignores the ACKs that come then, and completes.
             guard scenario.source.knowsPerDevice else { return decided }
             return decided + [
                 // Every ACK, and the PONG.

@@ -1,14 +1,14 @@
-/// The scripts of a cell's mock devices.
+/// The scripts of a cell's mock devices, on both sides.
 import Prediction
 
 /// Bytes of initial data, and of each re-initialisation.
 let initialSize = 16 << 10
 let reinitSize = 8 << 10
-/// Bytes a device has left for the stop.
+/// Bytes that a device saves after the guest has stopped.
 let stopCopySize = 32 << 10
 
 extension Recipe {
-    /// Bytes that a destination's device is given before the source's stops.
+    /// Bytes that the destination writes to a device before the source's device stops.
     func precopySize(_ device: Scenario.Device) -> Int {
         device.source.hasPrecopy ? initialSize + device.reinits * reinitSize : 0
     }
@@ -29,20 +29,21 @@ extension Recipe {
     func sourceScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
         var script = abilities(device.source, hasP2P: device.hasP2P)
         if device.reinits > 0 { script += "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)\n" }
-        // Each query takes a moment: a hundred REINITs show it, and thousands make a long log.
+        // Each query costs time, since a hundred REINITs are proof enough, and thousands make a long log.
         if scenario.reinitsForever, device.source == .reinit { script += "cost precopy-info 5ms\non query 1 do reinit \(reinitSize)\n" }
         switch scenario.estimate {
         case .zero: script += "estimate stop-copy 0\n"
         case .aboveThreshold: script += "estimate stop-copy 1G\n"
         case .small: break
         }
-        // A source that fails shuts the connection down, and what the destination then still says resets it: so the source goes on when
-        // the destination has said everything, and fails when that has read everything. Its guest's start is the first RUNNING.
+        // A source that fails shuts the connection down, and messages that the destination still sends then reset it. So the source goes on
+        // when the destination has sent everything, and fails when the destination has read everything. The first RUNNING is the guest's
+        // start.
         if index == raceDevice(scenario), scenario.source.knowsPerDevice {
             script += "on state STOP_COPY do hold send\non state RUNNING when=2 do hold resume\n"
         }
         guard device.source.hasPrecopy else { return script }
-        // After the reset nothing is read that would fail earlier: what the last check makes of it is what is looked at.
+        // No read after the reset fails earlier than the last check, whose handling of the reset the cell is about.
         if scenario.guest == .reset { script += "dirty-tracking no\non call read when=2.. do fail ENOMSG\n" }
         if isBusy(index) { script += "on call precopy-info when=1+2 do dirty 4K\n" }
         if isHeldByThreshold(scenario) {
@@ -51,7 +52,7 @@ extension Recipe {
         }
         if let late = scenario.late, device.source == .reinit {
             if !device.hasP2P {
-                // It is not asked again; it re-initialises before its second change of state stops it.
+                // The device is not queried again; it re-initialises before its second change of state, which stops it.
                 script += "on call set-state when=2 do reinit 4K\n"
             } else if late == .afterCheck {
                 script += "on state PRE_COPY_P2P do reinit 4K\n"
@@ -60,7 +61,8 @@ extension Recipe {
                 script += "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
                 script += "on gate-query decide 3 do reinit 4K\n"
             } else {
-                // When the guest stops devices are prepared from the last to the first: this one's check comes when the last is.
+                // When the guest stops QEMU prepares the devices from the last to the first, so this one is checked when the last is
+                // prepared.
                 script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P when=1 do reinit 4K\n"
             }
         }
@@ -79,7 +81,7 @@ extension Recipe {
         }
         if index == 0, isMarkerTooMany(scenario) { script += "on written \(initialSize + reinitSize) do hold refuse\n" }
         if index == raceDevice(scenario) {
-            // Without users the ACK is sent right after the load was set up.
+            // Without users the destination sends its ACK as soon as its load is set up.
             script += device.destination.hasPrecopy ? "on written \(initialSize) do hold load\n" : "on state RESUMING do hold load\n"
         }
         return script

@@ -1,7 +1,6 @@
 /// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and failures cause them.
 ///
-/// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it
-/// about.
+/// The axis `driver` names one. A driver takes the plain cell, and changes both what decides its outcome and the plan that brings it about.
 import Plan
 import Prediction
 import VFIO
@@ -9,9 +8,9 @@ import VFIO
 package struct Driver: Sendable {
     /// The value of the axis, and the word in a cell's name.
     package let name: String
-    /// What it does to the migration, in a phrase.
+    /// What the driver does to the migration, in a phrase.
     package let about: String
-    /// nil: nothing but QEMU.
+    /// What the driver needs of the machine; nil: nothing but its sides.
     let needs: Need?
     let make: @Sendable (inout Draft) throws -> Void
 
@@ -39,7 +38,7 @@ extension Driver: AxisChoice {
     package func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
-/// A cell in the making.
+/// A cell while it is made: what decides its outcome, and its plan. An effect on both is one operation, so that they cannot diverge.
 struct Draft {
     let recipe: Recipe
     /// What decides the outcome of each leg of the plan, in the plan's order.
@@ -52,10 +51,10 @@ struct Draft {
         set { scenarios[0] = newValue }
     }
 
-    /// The device whose load a gate holds until only its ACK is missing; nil where nothing is held.
+    /// The device whose load a gate holds until only its ACK is missing; nil if no load is held.
     var held: Int? { recipe.heldDevice(scenario) }
 
-    /// The same where the driver cannot do without.
+    /// The same device, for a driver that needs one; throws `Unavailable` where there is none.
     func heldByGate() throws -> Int {
         guard let held else { throw unavailable("needs a device whose load a gate can hold") }
         return held
@@ -67,7 +66,7 @@ struct Draft {
         plan.leg.schedule = []
     }
 
-    /// Why the cell's driver cannot be had here.
+    /// Why the cell's driver makes no cell of this selection.
     func unavailable(_ reason: String) -> Unavailable {
         Unavailable(description: "driver \(recipe.choices.driver?.name ?? "plain") \(reason)")
     }

@@ -1,7 +1,8 @@
-/// The machine types that a selection stands for, by what both sides have and run.
+/// The machine types that a selection stands for, by those that both sides have and the mode in which each runs them.
+import MigrationTrace
 import Plan
 
-/// The machine type of each side; they differ where an alias stands for different ones.
+/// The machine type of each side. The two differ where an alias stands for another type in each binary.
 struct Machines: Hashable {
     var title: String
     var source: String
@@ -31,7 +32,7 @@ extension Recipe {
             (.q35, .unversioned), (.i440fx, .unversioned):
             return []
         case (.q35, .newestLegacy), (.i440fx, .newestLegacy):
-            // A side without the capability has no mode; it only has to have the type.
+            // A side without the capability has no mode; having the type is enough.
             guard from.hasSwitchoverAck, to.hasSwitchoverAck else { return shared.suffix(1).map { same($0) } }
             return both(.legacy).suffix(1).map { same($0) }
         case (.q35, .newestPerDevice), (.i440fx, .newestPerDevice): return both(.perDevice).suffix(1).map { same($0) }

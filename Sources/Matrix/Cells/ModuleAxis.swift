@@ -1,4 +1,4 @@
-/// The axis `modules`: what the guest has beside memory and VFIO devices. The engine has modules for it; a QEMU here is started with none.
+/// The axis `modules`: what the guest has beside memory and VFIO devices. The engine models them; QEMU sides are started without.
 import Plan
 import Prediction
 
@@ -61,16 +61,16 @@ package enum GuestModules: String, AxisChoice {
     }
 
     fileprivate static let engineAlone =
-        "modules beside memory and VFIO devices are the engine's alone, a QEMU here is started with none: --sides engine"
+        "only the engine has modules beside memory and VFIO devices, QEMU sides are started without: use --sides engine"
 }
 
 extension Cell {
-    /// Why no QEMU has such a cell, for what is in its guest; nil where a QEMU that fits would have it.
+    /// Why no QEMU side has such a cell, by what is in its guest; nil if a QEMU with the right abilities has it.
     package var engineAlone: String? { plan.source.modules.isEmpty ? nil : GuestModules.engineAlone }
 }
 
 extension EngineModules {
-    /// What the guest has, in words: a text for its requester, and one for all the rest.
+    /// The modules in words: one text for the requester, and one for all the rest.
     package var descriptions: [String] {
         let rest = [
             hasDirtyBitmap ? "a dirty bitmap" : nil, hasStorageAttributes ? "storage attributes" : nil,
@@ -93,7 +93,7 @@ extension EngineModules.Requester {
 }
 
 extension Prediction.Requester {
-    /// What the closed form is to know of it.
+    /// The requester as the closed form knows it.
     init(_ requester: EngineModules.Requester) {
         self.init(requests: requester.atSetup + (requester.againWhenOpen == nil ? 0 : 1), late: requester.inFinalQuery)
     }
@@ -102,7 +102,7 @@ extension Prediction.Requester {
 extension Recipe {
     var modules: EngineModules { choices.modules.modules }
 
-    /// The requester is asked again while all the other ACKs are missing, or its own are.
+    /// Steps that have the requester request another ACK while other ACKs are missing; `further` waits for the queries that see it.
     func askAgain(_ further: ScheduleStep) -> [ScheduleStep] {
         modules.requester?.againWhenOpen.map { [.open(.source, gate: $0), further] } ?? []
     }

@@ -1,11 +1,11 @@
-/// From a selection of axis values to the cells it stands for: machine types, device scripts, schedule.
+/// From a selection of axis values to the cells that it stands for: machine types, device scripts, schedule.
 ///
 /// Nothing here waits for time: what must come first is waited for by what it logs, by a gate, or by a count of queries.
 import Plan
 import Prediction
 import VFIO
 
-/// The reason why the available sides cannot run a selection; its cells are left out, and the reason is reported.
+/// Why a selection makes no cell with the available binaries. The cell is left out, and the report gives this reason.
 package struct Unavailable: Error, Hashable, CustomStringConvertible {
     package let description: String
 }
@@ -16,8 +16,8 @@ package struct Recipe: Sendable {
     let source: ProbedBinary
     let destination: ProbedBinary
 
-    /// The cells of a matrix file up to a tier, in its order, and what cannot be shown with these binaries, a sentence each. Only those whose
-    /// name is wanted are made.
+    /// The cells of a matrix file up to a tier, in the file's order, and why others cannot be made with these binaries, a sentence each.
+    /// Only cells whose name is wanted are made.
     package static func cells(
         of file: MatrixFile, tier: Tier, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
     ) throws -> (cells: [Cell], missing: [Unavailable]) {
@@ -26,14 +26,14 @@ package struct Recipe: Sendable {
         var names: Set<String> = []
         for planned in file.selections(tier) {
             let made = try Self.cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
-            // The newest of all machine types of a kind is also the newest one: the same cell, made twice.
+            // The newest of all machine types is also one of each: that cell is made twice.
             cells += made.cells.filter { names.insert($0.name).inserted }
             missing += made.missing.filter { !missing.contains($0) }
         }
         return (cells, missing)
     }
 
-    /// Every cell that the selection stands for: one for each pair of fitting sides of one kind and each machine type it names.
+    /// Every cell that the selection stands for: one for each pair of sides of one kind that fit, and each machine type that it names.
     package static func cells(
         of selection: Selection, product: String, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
     ) throws -> (cells: [Cell], missing: [Unavailable]) {
@@ -55,7 +55,7 @@ package struct Recipe: Sendable {
         return (cells, missing.sorted { $0.description < $1.description })
     }
 
-    /// The same of sides that are all of one kind.
+    /// The same for sides that are all of one kind.
     private static func cells(
         of selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind,
         isWanted: (String) -> Bool
@@ -75,12 +75,9 @@ package struct Recipe: Sendable {
                 let recipe = Recipe(selection: selection, choices: choices, source: source, destination: destination)
                 let machines = recipe.machines()
                 if machines.isEmpty {
-                    missing.insert(
-                        Unavailable(
-                            description:
-                                "\(source.binary.name) and \(destination.binary.name) share no \(choices.board.word) machine type that "
-                                + "is \(choices.type.word)"
-                        ))
+                    let (one, other) = (source.binary.name, destination.binary.name)
+                    let wanted = "\(choices.board.word) machine type that is \(choices.type.word)"
+                    missing.insert(Unavailable(description: "\(one) and \(other) share no \(wanted)"))
                 }
                 for machine in machines where isWanted(recipe.name(machine)) {
                     do {
@@ -136,7 +133,7 @@ extension Recipe {
             destinationVersion: destination.features.version)
     }
 
-    /// Exact to the byte: QEMU multiplies the bytes of a millisecond with milliseconds.
+    /// Sets a threshold that is exact to the byte: QEMU multiplies the bytes of a millisecond by the milliseconds of the downtime limit.
     func setThreshold(_ scenario: Scenario, _ source: inout SideConfiguration) {
         guard let threshold = threshold(scenario) else { return }
         source.parameters["avail-switchover-bandwidth"] = .integer(Int64(threshold) * 1000)

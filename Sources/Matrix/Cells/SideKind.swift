@@ -1,5 +1,4 @@
 /// The two kinds of sides, and the cells that are the same migration on both.
-import EnginePeer
 import Plan
 
 extension AckSupport {
@@ -28,35 +27,17 @@ package struct SharedCell: Sendable {
         self.engine = engine
     }
 
-    /// What both names have in common.
+    /// The name that both cells share.
     package var name: String { engine.sharedName }
 }
 
 extension SharedCell {
-    /// The cells, made for sides of both kinds, that are there on both, in the order of QEMU's.
+    /// The cells that sides of both kinds have, in the order of the QEMU cells.
     package static func pairs(in cells: [Cell]) -> [SharedCell] {
         let engines = Dictionary(cells.filter { $0.kind == .engine }.map { ($0.sharedName, $0) }) { first, _ in first }
         return cells.compactMap { cell in
             guard cell.kind == .qemu, let engine = engines[cell.name] else { return nil }
             return SharedCell(qemu: cell, engine: engine)
         }
-    }
-
-    /// Those of one selection, whose engines are of the generations that the binaries were probed to be and are named by.
-    package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
-        shared: [SharedCell], missing: [Unavailable]
-    ) {
-        let qemus = binaries.filter { $0.binary.kind == .qemu }
-        let made = try Recipe.cells(of: planned.selection, product: planned.product, binaries: qemus + qemus.compactMap(\.counterpart))
-        return (pairs(in: made.cells), made.missing)
-    }
-}
-
-extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A custom
-    /// build has another name, and may behave differently.
-    package var counterpart: ProbedBinary? {
-        guard binary.kind == .qemu, features.generation == binary.name else { return nil }
-        return .engine(binary.name)
     }
 }

@@ -1,14 +1,14 @@
-/// What decides a cell: axes with their values, and one value chosen on every axis.
+/// Axes with their values, and a selection of one value on every axis.
 
 /// A property of a cell and the values it may take.
 package struct Axis: Hashable, Sendable {
     package let name: String
-    /// 2 to 64 words. The first is the plain one, which a name leaves out.
+    /// 2 to 64 words. The first is the plain value, which a name leaves out.
     package let values: [String]
     package let about: String
-    /// How a value stands in a name: `{}` is the value.
+    /// The form of a value in a name: `{}` stands for the value.
     package let token: String
-    /// Values whose cells complete with ACKs that hold nothing back, by what the value is, each with the reason.
+    /// Values whose cells complete with ACKs that hold no decision back, each with the reason.
     package var ungated: [String: String] = [:]
 
     package var plain: String { values[0] }
@@ -28,7 +28,7 @@ package struct Selection: Hashable, Sendable {
     }
 
     package let axes: [Axis]
-    /// Positions in each axis' values.
+    /// The position of the selected value among each axis' values.
     let values: [UInt8]
 
     init(axes: [Axis], values: [UInt8]) {
@@ -36,7 +36,7 @@ package struct Selection: Hashable, Sendable {
         self.values = values
     }
 
-    /// The selection with these values and plain ones elsewhere; nil when an axis or a value is not in `axes`.
+    /// The selection with these values, and plain values elsewhere; nil if an axis or a value is not in `axes`.
     package init?(_ axes: [Axis], _ changes: [String: String]) {
         var values = [UInt8](repeating: 0, count: axes.count)
         for (name, value) in changes {
@@ -71,7 +71,7 @@ package struct Selection: Hashable, Sendable {
     /// The words of the values that are not plain, in the order of the axes.
     package var tokens: [String] { changes.map(\.token) }
 
-    /// All tokens joined by `+`; `plain` when there are none. Unique within a matrix file, and stable: an axis or a value that is
+    /// All tokens joined by `+`; `plain` if there are none. The name is unique within a matrix file, and stable: an axis or a value that is
     /// added to the file changes no name.
     package var name: String {
         let tokens = tokens
@@ -80,6 +80,6 @@ package struct Selection: Hashable, Sendable {
 
     static let plainName = "plain"
 
-    /// The axes are the same for all selections that meet in one set.
+    /// Hashes the values alone, since the axes of all selections in a set are the same.
     package func hash(into hasher: inout Hasher) { hasher.combine(values) }
 }

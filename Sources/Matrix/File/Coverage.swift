@@ -1,17 +1,17 @@
-/// Which pairs of values the cells of a tier cover, which are excluded and why, and which were forgotten.
+/// The pairs of values that the cells of a tier cover, those that are excluded and why, and those that are open.
 ///
-/// For two values of different axes, the first of these that holds: some cell has both (covered); an exclusion's `where` takes away
-/// every selection with both; a product names both, and exclusions that mention one of the two axes took all its combinations away;
-/// both differ from their plain value on axes that are tried alone, and no product names both; else the pair is open.
+/// For two values of different axes the first of these that holds decides: a cell has both (covered); an exclusion's `where` removes every
+/// selection with both; a product names both, and exclusions that mention one of the two axes remove all of its combinations; both differ
+/// from the plain value on axes of `alone`, and no product names both. Else the pair is open.
 
 package struct Coverage: Hashable, Sendable {
-    /// A product, and how many cells are its own.
+    /// A product, and the number of cells that it makes.
     package struct ProductUse: Hashable, Sendable {
         package let product: String
         package let cells: Int
     }
 
-    /// A value of an axis, and how many cells have it.
+    /// A value of an axis, and the number of cells that have it.
     package struct ValueUse: Hashable, Sendable {
         package let axis: String
         package let value: String
@@ -27,14 +27,14 @@ package struct Coverage: Hashable, Sendable {
         package internal(set) var open = 0
     }
 
-    /// What an exclusion accounts for.
+    /// What an exclusion removes.
     package struct ExclusionUse: Hashable, Sendable {
         package let reason: String
-        /// Where it stands, for a reader.
+        /// The place of the exclusion, for a reader.
         package let place: String
-        /// Pairs excluded by it: where several would do, by the first.
+        /// Pairs that it excludes; a pair that several exclude counts for the first.
         package internal(set) var pairs = 0
-        /// Combinations of products, of any tier, that it matches.
+        /// Combinations of the products of all tiers that it matches.
         package internal(set) var combinations = 0
     }
 
@@ -49,27 +49,27 @@ package struct Coverage: Hashable, Sendable {
 
     package let tier: Tier
     package let cells: Int
-    /// In file order; those of higher tiers are left out.
+    /// The products up to the tier, in file order.
     package let products: [ProductUse]
     package let values: [ValueUse]
     package let axisPairs: [AxisPair]
-    /// Those of the file, then those of its products, then `alone`.
+    /// The exclusions of the file, then those of its products, then `alone`.
     package let exclusions: [ExclusionUse]
     package let open: [Pair]
 
     package var covered: Int { axisPairs.reduce(0) { $0 + $1.covered } }
     package var excluded: Int { axisPairs.reduce(0) { $0 + $1.excluded } }
 
-    /// By axis and value, why a value's cells hold nothing back.
+    /// Why the ACKs of a value's cells hold no decision back, by axis and value.
     package let ungated: [String: [String: String]]
 
-    /// What in the file has no effect, a sentence each: values and products without a cell in any tier, exclusions with nothing to exclude.
-    package let ineffective: [String]
+    /// Parts of the file without effect, a sentence each: values and products without a cell in any tier, exclusions that exclude nothing.
+    package let idle: [String]
 
     package init(_ file: MatrixFile, tier: Tier) {
         let planned = file.selections(tier)
         let everything = tier == .engine ? planned : file.selections(.engine)
-        // Values that only the engine's own cells have are none of a lower tier's.
+        // A value that only cells of the tier `engine` have does not belong to a lower tier.
         let later = valuesOfTheEngine(file, everything)
         let removals = Removals(file, tier: tier)
         var seen = PairSet(file.axes)
@@ -107,7 +107,7 @@ package struct Coverage: Hashable, Sendable {
         cells = planned.count
         products = productUses(file, planned, upTo: tier)
         values = valueUses(file, planned).filter { tier == .engine || !later.contains($0) }
-        ineffective =
+        idle =
             valueUses(file, everything).filter { $0.cells == 0 }.map { "no cell has \($0.axis) \($0.value)" }
             + productUses(file, everything, upTo: .engine).filter { $0.cells == 0 }.map { "product \($0.product) makes no cell of its own" }
             + exclusions.filter { $0.pairs == 0 && $0.combinations == 0 }.map { "\($0.place) excludes nothing: \($0.reason)" }
@@ -132,7 +132,7 @@ private func valueUses(_ file: MatrixFile, _ planned: [PlannedSelection]) -> [Co
     }
 }
 
-/// Values that the tier `engine` alone makes cells with.
+/// Values that only cells of the tier `engine` have.
 private struct ValuesOfTheEngine {
     let all: Set<String>
     func contains(_ axis: Axis, _ value: Int) -> Bool { all.contains("\(axis.name) \(axis.values[value])") }
@@ -176,15 +176,15 @@ private struct PairSet {
     }
 }
 
-/// Which exclusion takes which pair away.
+/// The pairs that exclusions remove.
 private struct Removals {
-    /// Uses with their combinations counted, the pairs still to be.
+    /// The uses of all exclusions, with their combinations counted; their pairs are counted later.
     private(set) var uses: [Coverage.ExclusionUse] = []
     private let global: [Exclusion]
     private let alone: MatrixFile.Alone?
     /// The values of the branches of all products of the tier.
     private let branches: [[UInt64]]
-    /// Pairs of removed combinations, by the first exclusion that mentions one of the two axes.
+    /// The first exclusion that mentions one of the two axes, for each pair of a removed combination.
     private var removed: [RemovedPair: Int] = [:]
 
     private struct RemovedPair: Hashable {
@@ -231,7 +231,7 @@ private struct Removals {
         }
     }
 
-    /// The use that an uncovered pair counts for; nil when nothing excludes it.
+    /// The position of the exclusion for which an uncovered pair counts; nil if none excludes the pair.
     func exclusion(of first: ValueIndex, _ second: ValueIndex) -> Int? {
         if let index = global.firstIndex(where: { $0.patterns.contains { $0.matchesAll(with: first, second) } }) { return index }
         if let index = removed[RemovedPair(first: first, second: second)] { return index }
@@ -244,10 +244,10 @@ private struct Removals {
 }
 
 extension Coverage {
-    /// Open pairs that the text lists.
+    /// The most open pairs that the text lists.
     static let longestList = 100
 
-    /// The coverage as lines for a reader, the last without its end.
+    /// The coverage as text, without a line break at its end.
     package var text: String {
         var lines = ["tier \(tier.rawValue): \(cells) cells", "", "by product"]
         lines += products.map { "  \(padded($0.cells)) \($0.product)" }
@@ -264,7 +264,7 @@ extension Coverage {
         lines += exclusions.map { "  \(padded($0.pairs)) pairs, \(padded($0.combinations)) combinations: \($0.place): \($0.reason)" }
         if !open.isEmpty { lines += ["", "open"] + open.prefix(Self.longestList).map { "  \($0)" } }
         if open.count > Self.longestList { lines.append("  and \(open.count - Self.longestList) more") }
-        if !ineffective.isEmpty { lines += ["", "without effect"] + ineffective.map { "  \($0)" } }
+        if !idle.isEmpty { lines += ["", "without effect"] + idle.map { "  \($0)" } }
         return lines.joined(separator: "\n")
     }
 

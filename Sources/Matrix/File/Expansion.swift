@@ -1,6 +1,6 @@
-/// From products to selections: every combination that no exclusion takes away, once.
+/// From products to selections: every combination that no exclusion removes, once.
 
-/// A selection, and what it is made for.
+/// A selection, and the product that makes it.
 package struct PlannedSelection: Hashable, Sendable {
     package let selection: Selection
     /// The name of the first product, in file order, that makes it in its tier.
@@ -10,8 +10,8 @@ package struct PlannedSelection: Hashable, Sendable {
 }
 
 extension MatrixFile {
-    /// The selections up to a tier, each once: products in file order, within one the last axis changes fastest. With a higher tier
-    /// selections are added, and none changes its product.
+    /// The selections up to a tier, each once, in the file's order of products; within a product the last axis changes fastest. A higher
+    /// tier adds selections, and changes the product of none.
     package func selections(_ tier: Tier) -> [PlannedSelection] {
         var first: [[UInt8]: Int] = [:]
         for level in Tier.allCases where level <= tier {
@@ -33,7 +33,7 @@ extension MatrixFile {
         return planned
     }
 
-    /// How a selection is made up to a tier, and the position of the product that makes it; nil where none does.
+    /// The selection as it is planned up to a tier, and the position of the product that makes it; nil if none does.
     func plan(of selection: Selection, upTo tier: Tier) -> (planned: PlannedSelection, position: Int)? {
         for level in Tier.allCases where level <= tier {
             let position = products.firstIndex { product in
@@ -49,7 +49,7 @@ extension MatrixFile {
         exclusions.contains { $0.excludes(values) } || product.exclusions.contains { $0.excludes(values) }
     }
 
-    /// All combinations of a product, those of several branches several times, before any exclusion.
+    /// Calls `body` with every combination of a product before any exclusion; a combination of several branches comes several times.
     func eachCombination(of product: Product, _ body: ([UInt8]) -> Void) {
         for branch in product.branches {
             var values = branch.map { UInt8($0.trailingZeroBitCount) }
@@ -65,7 +65,7 @@ extension Product {
     }
 }
 
-/// The next combination; false after the last.
+/// Advances to the next combination; false after the last one.
 private func advance(_ values: inout [UInt8], in branch: [UInt64]) -> Bool {
     for axis in values.indices.reversed() {
         let later = branch[axis] & (UInt64.max << (UInt64(values[axis]) + 1))

@@ -3,7 +3,7 @@
 /// How much of the matrix is run. A cell belongs to the lowest tier that makes it.
 package enum Tier: String, CaseIterable, Comparable, Hashable, Sendable {
     case quick, `default`, full
-    /// With selections of which there are too many for processes.
+    /// All of `full`, and selections that are too many for processes.
     case engine
 
     package static func < (first: Tier, second: Tier) -> Bool {
@@ -11,38 +11,38 @@ package enum Tier: String, CaseIterable, Comparable, Hashable, Sendable {
     }
 }
 
-/// Every combination of some values, on the axes it names; all other axes have their plain value.
+/// Every combination of some values on the axes that the product names; all other axes have their plain value.
 package struct Product: Hashable, Sendable {
     package let name: String
-    /// What it shows, in one sentence.
+    /// What the product shows, in one sentence.
     package let about: String
     package let tier: Tier
     package let line: Int
     package let exclusions: [Exclusion]
-    /// For each of the product's alternatives the values of every axis, as bits.
+    /// The values of every axis as bits, for each of the product's alternatives.
     let branches: [[UInt64]]
 }
 
 package struct MatrixFile: Hashable, Sendable {
-    /// Of selections that all products make together, before exclusions.
+    /// The most selections that all products together may make, before exclusions.
     package static let mostSelections = 20_000
     static let mostAxes = 64
     static let mostValues = 64
-    /// Over all axes.
+    /// The most values on all axes together.
     static let mostValuesTogether = 1024
     static let mostProducts = 256
     static let mostExclusions = 256
 
-    /// The name that errors give the file.
+    /// The file's name in errors.
     package let file: String
-    /// In the order of names.
+    /// The axes in the order in which names list them.
     package let axes: [Axis]
     package let products: [Product]
-    /// Apply to every product.
+    /// The exclusions that apply to every product.
     package let exclusions: [Exclusion]
     package let alone: Alone?
 
-    /// Axes of which one change at a time is tried, unless a product names two.
+    /// Axes on which only one value at a time differs from the plain one, unless a product names two.
     package struct Alone: Hashable, Sendable {
         package let reason: String
         /// Positions in the file's axes.
@@ -83,29 +83,27 @@ package struct MatrixFile: Hashable, Sendable {
     }
 }
 
-/// How many selections the masks make, up to more than a file may.
+/// The number of selections that the masks make; at most one more than a file may have.
 private func combinations(_ branch: [UInt64]) -> Int {
     branch.reduce(1) { min($0 * $1.nonzeroBitCount, MatrixFile.mostSelections + 1) }
 }
 
-/// The axes that a matrix file must have, and the values that it must list on each, all of them and no other: a value that the code does
-/// not know has no meaning, and one that the file does not list is in no cell.
+/// The axes that a matrix file must have, and the values that it must list on each: all of them and no other. A value that the code does
+/// not know has no meaning, and a value that the file does not list is in no cell.
 struct AxisVocabulary {
     let axes: [(name: String, values: [String])]
 
-    /// What cells are made of.
+    /// The axes of cells, from `CellAxis`.
     static let cells = AxisVocabulary(axes: CellAxis.allCases.map { ($0.rawValue, $0.words) })
 
-    /// Where a value is declared, for the text of errors.
+    /// The file that declares the values, for the text of errors.
     private static let home = "Sources/Matrix/Cells/CellChoices.swift"
 
-    /// Refuses an axis that nobody knows, or values that differ from the known ones.
+    /// Refuses an unknown axis, and values that are not exactly the known ones.
     func check(_ axis: Axis, key: YAMLValue, values: [YAMLValue]) throws(MatrixFileError) {
         guard let known = axes.first(where: { $0.name == axis.name }) else {
-            throw key.error(
-                "expected an axis out of \(axes.map(\.name).joined(separator: ", ")), found '\(axis.name)'; a new axis is declared in "
-                    + "\(Self.home)"
-            )
+            let names = axes.map(\.name).joined(separator: ", ")
+            throw key.error("expected an axis out of \(names), found '\(axis.name)'; a new axis is declared in \(Self.home)")
         }
         let all = known.values.joined(separator: ", ")
         if let unknown = axis.values.firstIndex(where: { !known.values.contains($0) }) {
@@ -118,7 +116,7 @@ struct AxisVocabulary {
         }
     }
 
-    /// Refuses axes among which a known one is missing.
+    /// Refuses a file that lacks a known axis.
     func checkComplete(_ found: [Axis], _ value: YAMLValue) throws(MatrixFileError) {
         if let missing = axes.first(where: { known in !found.contains { $0.name == known.name } }) {
             throw value.error(
@@ -134,7 +132,7 @@ private func readAxes(_ value: YAMLValue, _ vocabulary: AxisVocabulary?) throws(
     }
     var axes: [Axis] = []
     var total = 0
-    // Names are unique when no word can stand for two values.
+    // Names are unique if no word stands for two values.
     var meanings = [Selection.plainName: "the selection without changes"]
     for (key, value) in pairs {
         let axis = try readAxis(key, value, vocabulary)
@@ -145,8 +143,8 @@ private func readAxes(_ value: YAMLValue, _ vocabulary: AxisVocabulary?) throws(
         for word in axis.values.dropFirst() {
             let token = axis.token(of: word)
             if let other = meanings.updateValue("\(axis.name) \(word)", forKey: token) {
-                throw key.error(
-                    "expected a name's word for \(axis.name) \(word) of its own, found '\(token)', which is \(other): give a 'token'")
+                let found = "found '\(token)', which stands for \(other)"
+                throw key.error("expected another token for \(axis.name) \(word), \(found): add a 'token' to the axis")
             }
         }
         axes.append(axis)

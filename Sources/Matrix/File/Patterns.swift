@@ -1,6 +1,6 @@
-/// Conditions on selections, and how they are read: axes with the values they may have.
+/// Patterns of selections, and how they are read: axes with the values that a selection may have on them.
 
-/// A set of values for some axes; an axis that is not mentioned may have any. Values are bits, in the order of the axis.
+/// A set of values for some axes; an axis that a pattern does not mention may have any value. Values are bits, in the order of the axis.
 struct Pattern: Hashable, Sendable {
     struct Term: Hashable, Sendable {
         var axis: Int
@@ -9,29 +9,29 @@ struct Pattern: Hashable, Sendable {
         func holds(_ value: ValueIndex) -> Bool { axis == value.axis && values >> UInt64(value.value) & 1 == 1 }
     }
 
-    /// One for each axis it mentions, in their order.
+    /// One term for each axis that the pattern mentions, in the order of the axes.
     let terms: [Term]
 
     init(_ masks: [Int: UInt64]) { terms = masks.sorted { $0.key < $1.key }.map { Term(axis: $0.key, values: $0.value) } }
 
     func matches(_ values: [UInt8]) -> Bool { terms.allSatisfy { $0.values >> UInt64(values[$0.axis]) & 1 == 1 } }
 
-    /// Whether every selection with these two values matches.
+    /// True if every selection with these two values matches.
     func matchesAll(with first: ValueIndex, _ second: ValueIndex) -> Bool { terms.allSatisfy { $0.holds(first) || $0.holds(second) } }
 }
 
-/// A value by the position of its axis and its own.
+/// A value, by the position of its axis and its own position on the axis.
 struct ValueIndex: Hashable, Sendable {
     var axis: Int
     var value: Int
 }
 
-/// Selections that are left out, and why.
+/// Selections that no product makes, and the reason.
 package struct Exclusion: Hashable, Sendable {
     package let reason: String
-    /// The line of the file it begins on.
+    /// The line of the file on which the exclusion begins.
     package let line: Int
-    /// A selection is left out when one of these matches.
+    /// A selection is excluded if one of these matches.
     let patterns: [Pattern]
 
     package func excludes(_ selection: Selection) -> Bool { excludes(selection.values) }
@@ -39,9 +39,9 @@ package struct Exclusion: Hashable, Sendable {
     func excludes(_ values: [UInt8]) -> Bool { patterns.contains { $0.matches(values) } }
 }
 
-/// Reads what refers to axes.
+/// Reads the parts of a file that name axes and their values.
 package struct PatternReader {
-    /// In a pattern: any of these axes has another than its plain value.
+    /// The key of a pattern for axes of which at least one has another value than its plain one.
     static let changed = "changed"
 
     let axes: [Axis]
@@ -75,7 +75,7 @@ package struct PatternReader {
         return mask
     }
 
-    /// Axes with the values they are to have, by name.
+    /// Axes with their permitted values, by name.
     package func values(_ value: YAMLValue, of what: String) throws(MatrixFileError) -> [String: [String]] {
         let pairs = try masks(value, what).map { position, mask in
             (axes[position].name, axes[position].values.enumerated().filter { mask >> UInt64($0.offset) & 1 == 1 }.map(\.element))
@@ -83,7 +83,7 @@ package struct PatternReader {
         return Dictionary(uniqueKeysWithValues: pairs)
     }
 
-    /// The same by position, as bits.
+    /// Axes with their permitted values as bits, by position.
     func masks(_ value: YAMLValue, _ what: String) throws(MatrixFileError) -> [Int: UInt64] {
         var masks: [Int: UInt64] = [:]
         for (key, value) in try value.pairs(of: what) {
@@ -122,7 +122,7 @@ package struct PatternReader {
         return Exclusion(reason: try fields["reason"]!.sentence("a reason"), line: value.line, patterns: patterns)
     }
 
-    /// All values but the plain one.
+    /// All values of the axis but the plain one, as bits.
     private func changedBits(_ axis: Int) -> UInt64 { UInt64.max >> UInt64(64 - axes[axis].values.count) & ~1 }
 
     func product(_ value: YAMLValue) throws(MatrixFileError) -> Product {

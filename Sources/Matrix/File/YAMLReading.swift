@@ -1,30 +1,30 @@
 /// YAML as the matrix's files use it: mappings with known keys, lists and plain text, each with its place.
 ///
-/// A subset, on purpose: one document of at most 1 MiB, every scalar is text (`no` is no Boolean), no anchors. Whatever is not
-/// expected is an error with its line and column, never a guess and never a crash.
+/// The reader takes a subset of YAML on purpose: one document of at most 1 MiB, without anchors, in which every scalar is text (`no` is no
+/// Boolean). Anything unexpected is an error with its line and column, never a guess and never a crash.
 import Foundation
 import Yams
 
-/// Why a matrix file or a deviations file was refused.
+/// Why a YAML file of the matrix was refused.
 package struct MatrixFileError: Error, Hashable, Sendable, CustomStringConvertible {
     package let file: String
-    /// From 1; 0 when the file as a whole is meant.
+    /// The line, from 1; 0 if the error is about the whole file.
     package let line: Int
-    /// From 1, in characters; 0 when the file as a whole is meant.
+    /// The column in characters, from 1; 0 if the error is about the whole file.
     package let column: Int
-    /// What was expected, what was found, and what to do where that is not plain.
+    /// What was expected, what was found, and what to do if that is not obvious.
     package let reason: String
 
     package var description: String { line == 0 ? "\(file): \(reason)" : "\(file):\(line):\(column): \(reason)" }
 }
 
-/// Bytes that a file may have.
+/// The most bytes that a file may have.
 private let longestFile = 1 << 20
-/// Bytes that a word and a sentence may have.
+/// The most bytes that a word and a sentence may have.
 private let longestWord = 40
 private let longestSentence = 2000
 
-/// The text of a file that is small enough.
+/// Reads the text of a file. Throws if the file cannot be read, is larger than 1 MiB, or is not UTF-8.
 package func yamlText(path: String) throws(MatrixFileError) -> String {
     func refusal(_ reason: String) -> MatrixFileError { MatrixFileError(file: path, line: 0, column: 0, reason: reason) }
     let data: Data
@@ -52,10 +52,10 @@ package struct YAMLValue {
         MatrixFileError(file: file, line: node.mark?.line ?? 0, column: node.mark?.column ?? 0, reason: reason)
     }
 
-    /// The line the value begins on.
+    /// The line on which the value begins.
     var line: Int { node.mark?.line ?? 0 }
 
-    /// What a reader finds here, for an error's text.
+    /// The value as an error describes it.
     private var found: String {
         switch node {
         case .scalar(let scalar) where scalar.string.isEmpty: "nothing"
@@ -68,7 +68,7 @@ package struct YAMLValue {
 }
 
 extension YAMLValue {
-    /// The only document of `text`.
+    /// Reads the only document of `text`.
     package init(document text: String, file: String) throws(MatrixFileError) {
         func refusal(_ reason: String, line: Int = 0, column: Int = 0) -> MatrixFileError {
             MatrixFileError(file: file, line: line, column: column, reason: reason)
@@ -77,7 +77,7 @@ extension YAMLValue {
         // An anchor lets a small file describe a huge one. Yams resolves aliases while it reads, so anchors are refused before.
         if let (line, column) = firstAnchor(text) {
             throw refusal(
-                "'&' right before a word makes an anchor, expected none: write the value out; in a text, 'and'", line: line, column: column)
+                "expected no anchor, found '&' right before a word: write the value out, or 'and' in a text", line: line, column: column)
         }
         do {
             guard let root = try Parser(yaml: text, resolver: .basic, encoding: .utf8).singleRoot() else {
@@ -100,7 +100,7 @@ extension YAMLValue {
         }
     }
 
-    /// The fields of a mapping that has all of `required`, and nothing that is not named here.
+    /// The fields of a mapping, which must have all of `required` and no key that is not named here.
     package func fields(of what: String, _ required: [String], optional: [String] = []) throws(MatrixFileError) -> [String: YAMLValue] {
         let known = required + optional
         var fields: [String: YAMLValue] = [:]
@@ -117,7 +117,7 @@ extension YAMLValue {
         return fields
     }
 
-    /// A mapping's keys and values, in file order.
+    /// The keys and values of a mapping, in file order.
     package func pairs(of what: String) throws(MatrixFileError) -> [(key: YAMLValue, value: YAMLValue)] {
         guard case .mapping(let mapping) = node else { throw error("expected a mapping for \(what), found \(found)") }
         return mapping.map { (YAMLValue(file: file, node: $0.key), YAMLValue(file: file, node: $0.value)) }
@@ -131,7 +131,7 @@ extension YAMLValue {
         return list.map { YAMLValue(file: file, node: $0) }
     }
 
-    /// A list, or the only element of one.
+    /// The elements of a list, or a scalar as a list of one.
     package func listOrOne(of what: String, _ counts: ClosedRange<Int>) throws(MatrixFileError) -> [YAMLValue] {
         if case .scalar = node { [self] } else { try list(of: what, counts) }
     }
@@ -145,7 +145,7 @@ extension YAMLValue {
         return text
     }
 
-    /// A text for people, without the line break that YAML leaves at its end.
+    /// A text for readers, without the line break that YAML leaves at its end.
     package func sentence(_ what: String) throws(MatrixFileError) -> String {
         let text = try scalar(what).trimmingCharacters(in: .whitespacesAndNewlines)
         guard !text.isEmpty else { throw error("expected \(what), found nothing") }
@@ -172,7 +172,7 @@ extension YAMLValue {
         return scalar.string
     }
 
-    /// Checks the version that stands behind a file's first key.
+    /// Checks the version after a file's first key.
     package func expectVersion(_ version: String, of what: String) throws(MatrixFileError) {
         guard try scalar("the version of \(what)") == version else { throw error("expected version \(version) of \(what), found \(found)") }
     }
@@ -189,7 +189,7 @@ func isWord(_ text: String) -> Bool {
         }
 }
 
-/// Where `&` is followed by what could be an anchor's name, wherever it stands: stricter than YAML, and cannot be fooled.
+/// The first `&` that is followed by what could be an anchor's name, wherever it is: stricter than YAML, so that no anchor is missed.
 private func firstAnchor(_ text: String) -> (line: Int, column: Int)? {
     var line = 1
     var column = 1

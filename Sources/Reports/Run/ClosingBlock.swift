@@ -1,6 +1,7 @@
 /// The end of a run's output: at most 15 lines that say what the run showed, and where the rest is.
 import Foundation
 import Matrix
+import Plan
 
 package struct ClosingBlock: Sendable {
     /// The most lines of the block.

@@ -1,6 +1,7 @@
 /// The report of a run: what it prints while it goes on and when it ends, and the files that it leaves.
 import Foundation
 import Matrix
+import Plan
 import Running
 
 package struct RunReport {
@@ -213,15 +214,18 @@ extension RunReport {
 
     /// The whole summary of each kind of side, in lines.
     private var tables: [String] {
-        parts.flatMap { part in
-            let title: [String] =
-                switch part.kind {
-                case .qemu: ["QEMU binaries"]
-                case .engine: ["engine"] + engine.lines
-                }
+        var lines: [String] = []
+        for part in parts {
+            switch part.kind {
+            case .qemu: lines.append("QEMU binaries")
+            case .engine: lines += ["engine"] + engine.lines
+            }
             let text = part.summary.text(seconds: part.seconds, lines: Int.max / 2)
-            return title + [""] + text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
+            lines.append("")
+            lines += text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+            lines.append("")
         }
+        return lines
     }
 
     private func writeFiles(leftOut: [LeftOut]) throws {

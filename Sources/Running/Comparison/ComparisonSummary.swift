@@ -10,7 +10,7 @@ package struct ComparisonSummary: Sendable {
 
     package private(set) var compared = 0
     package private(set) var equal = 0
-    /// Cells in which the list excuses every difference, all of them as chance; and those that equal the engine's run with another
+    /// Cells in which the list excuses every difference, all of them as chance; and how many of them equal the engine's run with another
     /// seed.
     package private(set) var chance = 0
     package private(set) var chanceWhole = 0

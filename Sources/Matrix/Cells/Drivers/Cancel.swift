@@ -11,7 +11,7 @@ extension Driver {
             if draft.scenario.source.knowsPerDevice {
                 draft.cancel(.connecting, by: [migrateCancel, .open(.source, gate: "network")])
             } else {
-                // It is cancelled at once; all gates open then.
+                // The source is cancelled at once, and then all gates open.
                 draft.plan.leg.schedule = [migrateCancel]
                 try draft.migrateAgain { $0.cancel = .connecting }
             }
@@ -21,7 +21,7 @@ extension Driver {
             try draft.script(.source, held, add: "on state PRE_COPY when=1 do hold setup")
             draft.plan.leg.schedule = [
                 .wait(.held(.source, device: "v\(held)")),
-                // The migration thread has the lock that the monitor needs.
+                // The migration thread holds the lock that the monitor needs.
                 .request(.source, command: "migrate_cancel", nil), .open(.source, gate: "setup"),
             ]
             try draft.migrateAgain { $0.cancel = .inSetup }
@@ -59,21 +59,21 @@ extension Driver {
 private let migrateCancel = ScheduleStep.execute(.source, command: "migrate_cancel", nil)
 
 extension Draft {
-    /// Up to where the source has counted all ACKs but the last, which is all that keeps it from switching over.
+    /// Steps until the source has counted all ACKs but the last one, and nothing else keeps it from switching over.
     func onlyTheLastACKIsMissing() throws -> [ScheduleStep] {
-        // Without a device it is the whole destination that is held.
+        // Without a device the whole destination is halted.
         if recipe.isHalted(scenario) { return recipe.schedule(scenario).dropLast() }
         let acks = recipe.arrangedACKs(scenario)
         let steps = try recipe.onlyTheAckIsMissing(heldByGate())
         return acks > 1 ? steps + [.wait(.logged(.source, event: countedAck, times: acks - 1))] : steps
     }
 
-    /// Lets the last device load on, and waits for every ACK.
+    /// Steps that let the last device load, and wait until the source has counted every ACK.
     var everyACKComes: [ScheduleStep] {
         [.open(.destination, gate: "load"), .wait(.logged(.source, event: countedAck, times: recipe.arrangedACKs(scenario)))]
     }
 
-    /// Cancels the only leg, and so ends the cell.
+    /// Has the manager cancel the only leg: the steps, behind those that are planned, bring it to this moment.
     mutating func cancel(_ moment: Cancel, by steps: [ScheduleStep]) {
         plan.leg.schedule += steps
         scenario.cancel = moment
@@ -85,16 +85,17 @@ extension Draft {
         plan.legs[leg].schedule = recipe.schedule(scenarios[leg])
     }
 
-    /// Adds a leg that migrates the undisturbed guest again from the same source, after `change` made the first leg end early.
+    /// Makes the planned leg end early, as `change` says of its scenario, and adds a leg that migrates again, undisturbed, from the same
+    /// source.
     mutating func migrateAgain(after change: (inout Scenario) -> Void) throws {
-        // The next attempt begins when nothing of this one is left.
+        // The next attempt begins when nothing of the first one is left.
         plan.leg.afterwards.append(.wait(.logged(.source, event: "migration_return_path_end_after", times: 1)))
         var again = scenario
         change(&scenario)
         var next = MigrationLeg(destination: plan.leg.destination)
         next.haltsDestination = plan.leg.haltsDestination
         next.limit = plan.leg.limit
-        // A device's script lives as long as its process: all its re-initialisations were those of the first attempt.
+        // A device's script lives as long as its process, so that all of its REINITs come in the first attempt.
         if again.devices.contains(where: { $0.reinits > 0 }) {
             for index in again.devices.indices { again.devices[index].reinits = 0 }
             for (index, device) in next.destination.devices.enumerated() {

@@ -30,7 +30,7 @@ extension Draft {
         for (index, device) in onward.devices.enumerated() where device.reinits > 0 {
             try script(.destination, index, add: "on query 2 when=1..\(device.reinits) do reinit \(reinitSize)")
         }
-        // It is a source in its turn.
+        // The first destination becomes the source of the second leg.
         plan.leg.destination.parameters = plan.source.parameters
         plan.legs.append(leg)
         scenarios.append(onward)

@@ -8,7 +8,7 @@ extension Driver {
             let last = draft.scenario.devices.count - 1
             guard last >= 0 else { return }
             draft.plan.source.devices[last].isPluggedLater = true
-            // Plugged in another order it is elsewhere among the destination's.
+            // With another plug order the device has another position at the destination.
             let name = draft.plan.source.devices[last].name
             guard let there = draft.plan.leg.destination.devices.firstIndex(where: { $0.name == name }) else { return }
             draft.plan.leg.destination.devices[there].isPluggedLater = true
@@ -34,7 +34,7 @@ extension Driver {
                         words: "There's a migration process in progress")
                 } + [
                     set(["max-bandwidth": .integer(512 << 20), "downtime-limit": 200]),
-                    // With the threshold below what is pending, the ACK alone does not set the source free.
+                    // With the threshold below what is pending, the ACK alone does not free the source.
                     set(["avail-switchover-bandwidth": .integer(10_000)]), window,
                 ])
             let acks = draft.recipe.arrangedACKs(draft.scenario)
@@ -48,7 +48,7 @@ extension Driver {
 }
 
 extension Draft {
-    /// Puts steps before the one that lets the last ACK come.
+    /// Inserts steps before the step that lets the last ACK come.
     fileprivate mutating func whileOnlyTheAckIsMissing(_ steps: [ScheduleStep]) {
         let release = plan.leg.schedule.lastIndex {
             switch $0 {

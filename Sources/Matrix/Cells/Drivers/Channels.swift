@@ -12,9 +12,9 @@ extension Driver {
         Driver("pipe", "through a pipe of two exec: commands, with the return path that the ACK needs") { draft in
             let held = draft.held
             draft.send(to: .pipe, .pipe)
-            // No gate is needed: no ACK arrives, whenever it is sent.
+            // No ACK arrives through a pipe, so that no gate is needed.
             if held != nil { draft.plan.leg.schedule = [.open(.destination, gate: "load")] }
-            // The destination has everything when the source's wait for its last word is looked at.
+            // The destination has loaded everything when the source looks at how its return path ended.
             if !draft.awaitsACK {
                 draft.plan.leg.schedule = [.wait(.status(.destination, "completed", times: 1))]
             }

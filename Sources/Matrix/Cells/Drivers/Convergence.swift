@@ -2,7 +2,7 @@
 import Plan
 import Prediction
 
-/// How often a second the guest writes its pages: several times in a window of 100 ms, and rarely against the time of sending them freely.
+/// How often a second the guest writes its pages: several times in a window of 100 ms, but rarely compared with how fast an ample link is.
 private let hertz = 50
 
 extension Bandwidth {
@@ -24,8 +24,8 @@ extension Bandwidth {
         }
     }
 
-    /// The pages that a dirtying guest writes: where the link is limited, what it carries in three windows or more. Not even a guest that
-    /// misses some ticks lets it catch up.
+    /// The number of pages that a dirtying guest writes. A limited link carries them in three windows or more, so that it does not catch up
+    /// even if the guest misses some ticks.
     var dirtyPages: Int {
         switch self {
         case .sixteenMiB: 1536
@@ -35,8 +35,8 @@ extension Bandwidth {
 }
 
 extension Recipe {
-    /// The bytes of a threshold that is a byte above or below what is pending when nothing is left to send, or at it. A guest that writes
-    /// cannot be met so exactly: below it is what a few of its pages are.
+    /// The threshold in bytes: a byte above what is pending when nothing is left to send, as much, or a byte below; nil: ample. What a
+    /// guest that writes has pending is not exact, and below that is less by most of its pages.
     func threshold(_ scenario: Scenario) -> Int? {
         let pages = scenario.dirtying == nil ? 0 : choices.bandwidth.dirtyPages * 4096
         let pending = scenario.devices.count * stopCopySize + pages
@@ -61,7 +61,7 @@ extension Driver {
             recipe.setThreshold(draft.scenario, &draft.plan.source)
             if let address = firmware.lastWord { draft.plan.leg.before = [.wait(.guestWrote(.source, address: address))] }
             draft.plan.leg.haltsDestination = false
-            // Where the link is limited nothing of a device reaches the destination that a gate could hold.
+            // With a limited link no device data reaches the destination, where a gate could hold it.
             if draft.held == nil || recipe.choices.bandwidth.limitsLink {
                 draft.gateNothing()
             }

@@ -1,5 +1,4 @@
-/// Processes that die, channels that break, device calls that fail, descriptors that run out: each at a moment that gates and logs make
-/// certain.
+/// Processes that die, channels that break, device calls that fail, descriptors that run out. Gates and log lines make the moment certain.
 import Plan
 import Prediction
 import VFIO
@@ -15,7 +14,7 @@ extension Driver {
         Driver("source-yanked", "the manager has the source give its channel up, by QMP yank, at the moment on the axis `when`") { draft in
             try draft.breaks(Breakage.channelCut, [.yank(.source)])
         },
-        Driver("channel-cut", "the network between the sides breaks at the moment on the axis `when`, asked for by nobody") { draft in
+        Driver("channel-cut", "the network between the sides breaks at the moment on the axis `when`, without a command") { draft in
             draft.plan.leg.channel = .relayed
             try draft.breaks(Breakage.channelCut, [.cut(.whole)])
         },
@@ -43,7 +42,7 @@ extension Driver {
             draft.limitDescriptors(of: .destination, free: 1)
             draft.plan.leg.schedule = []
         },
-        Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has long been writing") { draft in
+        Driver("destination-no-descriptor", "the destination may open no descriptor more until the source has written for long") { draft in
             let held = try draft.heldByGate()
             draft.limitDescriptors(of: .destination, free: 0)
             draft.plan.leg.schedule =
@@ -54,7 +53,7 @@ extension Driver {
 }
 
 extension Draft {
-    /// Lets the side open so many descriptors more, and no more, from before the migration on.
+    /// Lets the side open only so many descriptors more, from before the migration on.
     fileprivate mutating func limitDescriptors(of role: Role, free: Int) {
         plan.leg.before.append(.limitDescriptors(role, free: free))
         switch role {
@@ -63,18 +62,18 @@ extension Draft {
         }
     }
 
-    /// Brings the migration to the moment, and breaks it there.
+    /// Brings the migration to the moment on the axis `when`, and takes the steps there that break it.
     fileprivate mutating func breaks(_ breakage: (BreakMoment) -> Breakage, _ steps: [ScheduleStep]) throws {
         let held = try heldByGate()
         guard let moment = recipe.choices.breakMoment else { throw unavailable("breaks at a moment, and the axis 'when' names none") }
         let device = "v\(held)"
         let initial = recipe.initialBytes(ofHeld: scenario)
-        // The ACKs of the other devices are there, or the only one.
+        // The ACKs that are counted at the moment: all, or all but the last.
         let counted = recipe.arrangedACKs(scenario) - (moment < .acknowledged ? 1 : 0)
         let acknowledged: [ScheduleStep] = counted > 0 ? [.wait(.logged(.source, event: countedAck, times: counted))] : []
         let onlyTheAckIsMissing = recipe.onlyTheAckIsMissing(held)
         let load = ScheduleStep.open(.destination, gate: "load")
-        // Behind it the source only waits for the destination's last word.
+        // After this event the source only waits for the destination's last message.
         let allSent = ScheduleStep.wait(.logged(.source, event: "migration_return_path_end_before", times: 1))
         var schedule: [ScheduleStep]
         var after: [ScheduleStep] = []
@@ -98,12 +97,12 @@ extension Draft {
             try script(.destination, held, add: "on written \(initial + 20_000) do hold final")
             schedule = onlyTheAckIsMissing + [load, allSent, .wait(.held(.destination, device: device))]
         case .starting:
-            // The first time it is on the way to RESUMING.
+            // The first time is on the way to RESUMING.
             try script(.destination, 0, add: "on state RUNNING_P2P when=2 do hold start")
             schedule = onlyTheAckIsMissing + [load, allSent, .wait(.held(.destination, device: "v0"))]
         }
         scenario.breakage = breakage(moment)
-        // What is held goes on once it is broken; a source that was killed holds nothing.
+        // What a gate holds goes on after the breakage; a source that was killed holds nothing.
         if case .sourceKilled = breakage(moment) { after = [] }
         if case .destinationKilled = breakage(moment) { after.removeAll { if case .open(.destination, _) = $0 { true } else { false } } }
         plan.leg.schedule = schedule + steps + after
@@ -116,7 +115,7 @@ extension Draft {
         let initial = recipe.initialBytes(ofHeld: scenario)
         let rule = call.rule(initial: initial) + " do fail \(errno.word)"
         try script(call.isOfSource ? .source : .destination, held, add: rule)
-        // The first reset is that of the machine's start.
+        // The first reset is the one at the machine's start.
         if resetFails { try script(call.isOfSource ? .source : .destination, held, add: "on call reset when=2.. do fail \(errno.word)") }
         let acknowledged = ScheduleStep.wait(.logged(.source, event: countedAck, times: recipe.arrangedACKs(scenario)))
         scenario.breakage = .call(call, errno: errno, resetFails: resetFails)
@@ -124,7 +123,7 @@ extension Draft {
         switch call {
         case .sourceFirstPrecopyInfo,
             .sourceRead where errno == .enomsg:
-            // A first read that leaves some of the initial bytes: the marker and its ACK are early, and the source decides while they are
+            // The first read leaves some of the initial bytes: marker and ACK come early, and the source decides while those bytes are
             // loaded.
             if call == .sourceFirstPrecopyInfo { try script(.source, held, add: "on call read when=1 do short 4096") }
             plan.leg.schedule = [
@@ -138,7 +137,7 @@ extension Draft {
                 .open(.source, gate: "later"),
             ]
         case .sourcePrecopyInfo:
-            // No precopy query is ever answered, so iterations are counted.
+            // No precopy query is ever answered, so that the step counts iterations.
             plan.leg.schedule = [
                 .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: "migrate_transferred", times: 1)),
                 .wait(.furtherLogged(.source, event: "savevm_state_iterate", times: 50)), load,
@@ -146,7 +145,7 @@ extension Draft {
         case .sourceDMALoggingStart, .sourceDMALoggingReport, .sourcePreCopy, .sourceRead, .destinationMigration, .destinationResuming,
             .destinationWrite:
             plan.leg.schedule = []
-        // The plain schedule brings about all of these.
+        // The plain schedule leads to each of these calls.
         case .sourceBind, .sourceInfo, .sourceConfigSpace, .sourceIRQInfo, .sourceMigration, .sourcePrecopyInfoV2, .sourceProbe,
             .sourceBootState, .sourceFirstDataSize, .sourceDataSize, .sourceLaterRead, .sourcePreCopyP2P, .sourceStopCopy, .sourceFinalRead,
             .sourceSavedConfig, .sourceStop, .destinationFinalWrite, .destinationLoadedConfig, .destinationRunningP2P, .destinationRunning:
@@ -193,16 +192,16 @@ extension FailingCall {
         case .sourcePreCopyP2P: "on state PRE_COPY_P2P"
         case .sourceStopCopy: "on state STOP_COPY"
         case .sourceFinalRead: "on read \(initial + 4096)"
-        // Behind those of the machine's start.
+        // The reads of the machine's start come before.
         case .sourceSavedConfig: "on call config-read when=6.."
         case .sourceStop: "on state STOP"
         case .destinationResuming: "on state RESUMING"
         case .destinationWrite: "on call write when=1"
         case .destinationFinalWrite: "on written \(initial + 20_000)"
         case .destinationLoadedConfig: "on call config-write when=9.."
-        // The first time it is on the way to RESUMING.
+        // The first time is on the way to RESUMING.
         case .destinationRunningP2P: "on state RUNNING_P2P when=2"
-        // The reset that follows enters it, too.
+        // The reset that follows enters RUNNING as well.
         case .destinationRunning: "on state RUNNING when=1"
         }
     }

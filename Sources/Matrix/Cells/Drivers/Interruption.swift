@@ -1,4 +1,4 @@
-/// What befalls the source's guest or a device in the midst of a migration, while a gate keeps the migration where it is.
+/// Stops and resets of the source's guest or of a device during a migration, while a gate holds the migration where it is.
 import Plan
 import Prediction
 
@@ -32,7 +32,7 @@ extension Driver {
         },
         Driver("reset-after-acks", "the guest is reset after the last ACK, while the source still iterates") { draft in
             try draft.noDirtyTracking()
-            // Nothing may be decided before the reset: the estimate is raised first.
+            // The source must not decide before the reset, so the estimate is raised first.
             for device in draft.devices { try draft.script(.source, device, add: "on gate raise do estimate stop-copy 1G") }
             try draft.whileOnlyTheLastACKIsMissing(
                 after: [.open(.source, gate: "raise"), .wait(.furtherQueries(.source, device: "v0", 2))],
@@ -58,12 +58,12 @@ private let stopAndCont: [ScheduleStep] = [.execute(.source, command: "stop", ni
 extension Draft {
     fileprivate var devices: Range<Int> { plan.source.devices.indices }
 
-    /// A reset ends dirty tracking, too, and then it is chance which of the two QEMU notices.
+    /// Switches dirty tracking off. A reset ends it as well, and chance would decide which of the two QEMU notices first.
     fileprivate mutating func noDirtyTracking() throws {
         for device in devices { try script(.source, device, add: "dirty-tracking no") }
     }
 
-    /// The reset is done some time after the answer.
+    /// Steps that reset the guest, and wait for it: QEMU resets some time after it has answered.
     fileprivate var systemReset: [ScheduleStep] {
         [.execute(.source, command: "system_reset", nil)] + devices.map { .wait(.leftPrecopy(.source, device: "v\($0)")) }
     }
@@ -76,7 +76,7 @@ extension Draft {
         plan.leg.schedule = [.wait(.held(.source, device: "v0"))] + steps + [.open(.source, gate: "interruption")]
     }
 
-    /// Takes the steps while a query of the first device is held.
+    /// Takes the steps while only the last ACK is missing and a query of the first device is held.
     fileprivate mutating func whileOnlyTheLastACKIsMissing(after first: [ScheduleStep] = [], _ steps: [ScheduleStep]) throws {
         try script(.source, 0, add: "on gate-query interrupt 1 do hold interruption")
         plan.leg.schedule =

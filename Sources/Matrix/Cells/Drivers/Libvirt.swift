@@ -9,8 +9,8 @@ extension Driver {
         Driver("libvirt", "paused before the switchover, continued, and the destination's guest started after the source's end") { draft in
             draft.pauseBeforeSwitchover()
             draft.proceed()
-            // A REINIT at the last check fails the migration, and so does a surplus ACK behind the decision: then the source's guest runs on, and
-            // the manager does not start the destination's.
+            // A REINIT at the last check fails the migration, and so does a surplus ACK after the decision. The source's guest then runs
+            // on, and the manager does not start the guest of the destination.
             guard draft.scenario.late == nil, draft.scenario.race == .natural else { return }
             draft.plan.leg.afterwards = [.wait(.status(.destination, "completed", times: 1)), .execute(.destination, command: "cont", nil)]
         },
@@ -41,7 +41,7 @@ extension Driver {
 }
 
 extension Draft {
-    /// libvirt's capabilities, and the schedule up to the source's pause.
+    /// Sets libvirt's capabilities, and waits for the source's pause.
     fileprivate mutating func pauseBeforeSwitchover() {
         plan.source.capabilities["pause-before-switchover"] = true
         plan.leg.destination.capabilities["late-block-activate"] = true
@@ -50,13 +50,13 @@ extension Draft {
         switchOver([.wait(.status(.source, "pre-switchover", times: 1))])
     }
 
-    /// Has the paused migration fail: the steps bring it about.
-    fileprivate mutating func fail(_ failure: FailureAfterPause, by steps: [ScheduleStep]) {
+    /// Makes the paused migration fail in this way, which the steps bring about.
+    fileprivate mutating func fail(_ failure: SwitchoverFailure, by steps: [ScheduleStep]) {
         plan.leg.schedule += steps
-        scenario.failureAfterPause = failure
+        scenario.switchoverFailure = failure
     }
 
-    /// Continues. Where a gate keeps the source from running its guest again, it holds the lock that the answer needs.
+    /// Continues the source. If a gate keeps the source from running its guest again, the source holds the lock that the answer needs.
     fileprivate mutating func proceed() {
         let arguments: JSONValue = ["state": "pre-switchover"]
         let isHeld = plan.leg.schedule.contains(.open(.source, gate: "resume"))
@@ -66,7 +66,7 @@ extension Draft {
         ])
     }
 
-    /// Where a gate keeps the source from stopping its devices, it pauses only behind that.
+    /// Inserts steps after the source's pause. If a gate keeps the source from stopping its devices, it pauses only when that gate is open.
     private mutating func switchOver(_ steps: [ScheduleStep]) {
         let stopped = plan.leg.schedule.lastIndex { if case .open(.source, gate: "send") = $0 { true } else { false } }
         let paused = plan.leg.schedule.lastIndex(of: .wait(.status(.source, "pre-switchover", times: 1)))

@@ -1,4 +1,4 @@
-/// Migrations over several channels: guest memory on all of them, and what a stopped device gives, too, where devices say so.
+/// Migrations over several channels: guest memory on all of them, and the state of stopped devices as well, where devices have that set.
 ///
 /// A device's precopy data and its marker stay on the main channel (10.0.13 and 11.1.3), so that no marker overtakes data.
 import Plan
@@ -28,7 +28,7 @@ extension Driver {
             draft.transfer("on")
             guard draft.held != nil else { return }
             draft.scenario.breakage = .channelsRaised
-            // Whether the answer comes before the end is a matter of luck.
+            // The answer may or may not come before the end of the process.
             draft.plan.leg.schedule.removeAll { $0 == .open(.destination, gate: "load") }
             draft.plan.leg.schedule.append(.request(.source, command: "migrate-set-parameters", ["multifd-channels": 4]))
         },
@@ -39,7 +39,7 @@ extension Driver {
             draft.scenario.sendsStateUnexpected = true
             draft.plan.source.deviceProperties[transferProperty] = "on"
             draft.plan.leg.destination.deviceProperties[transferProperty] = "off"
-            // The destination is past the last point where its main thread waits for the channels, and finds out when all has been sent.
+            // The destination's main thread waits for the channels no more, and notices only when everything has been sent.
             let precopy = draft.recipe.precopySize(draft.scenario.devices[held])
             try draft.script(.source, held, add: "on read \(precopy + 1) do hold send")
             draft.plan.leg.schedule += [
@@ -54,7 +54,7 @@ extension Driver {
 
 private let transferProperty = "x-migration-multifd-transfer"
 
-/// Queries after which the first window, a hundred of them at most, is over.
+/// Queries after which the first window, which has a hundred at most, is over.
 private let patience: UInt64 = 150
 
 extension Draft {
@@ -63,9 +63,9 @@ extension Draft {
         plan.leg.destination.capabilities["multifd"] = true
         plan.source.parameters["multifd-channels"] = .integer(count)
         plan.leg.destination.parameters["multifd-channels"] = .integer(count)
-        // Every round of the source ends with a packet on each channel, which nobody takes while the destination's main loop is held: some
-        // four hundred rounds fit in. So rounds are made few, by the bandwidth where a source does not ask its devices yet (10.0.13 in the
-        // first window) and by what asking costs where it does, and they are counted from the first one.
+        // Every round of the source ends with a packet on each channel. While the destination's main loop is held nothing reads them, and
+        // some four hundred rounds fit in. So rounds are kept few: by the bandwidth where a source does not query its devices yet (10.0.13
+        // in the first window), else by the cost of a query. They are counted from the first one.
         plan.source.parameters["max-bandwidth"] = .integer(2 << 20)
         plan.leg.haltsDestination = false
         guard let held else {
@@ -81,7 +81,7 @@ extension Draft {
         }
     }
 
-    /// Whether stopped devices give their state to the channels.
+    /// Sets whether stopped devices send their state on the channels.
     fileprivate mutating func transfer(_ value: String) { set(transferProperty, value) }
 
     fileprivate mutating func set(_ property: String, _ value: String) {

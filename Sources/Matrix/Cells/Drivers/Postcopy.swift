@@ -1,10 +1,9 @@
-/// Migrations that are switched to postcopy: what becomes of the guest, and of the handshake, on every way that may end.
+/// Migrations that are switched to postcopy: the guest and the handshake in every way in which postcopy may end.
 ///
-/// The rate decides what is still missing: at the slowest some 32 pages go each 100 ms, whatever they exceed it by, and 8 MiB last 6 s.
+/// The rate decides which pages are still missing. At the slowest rate QEMU sends some 32 pages each 100 ms, so that 8 MiB take 6 s.
 import Foundation
 import Plan
 import Prediction
-import QEMUPeer
 
 extension Driver {
     static let postcopyDrivers = [
@@ -23,7 +22,7 @@ extension Driver {
             draft.plan.source.extraArguments = ["-device", "i6300esb,addr=0x1d"]
             draft.plan.leg.schedule = draft.untilPostcopyBegins
             draft.plan.leg.alsoFinal = ["postcopy-paused"]
-            // 10.0 exits, aborts or hangs then, as chance has it.
+            // 10.0 then exits, aborts or hangs, by chance.
             draft.plan.leg.afterwards = [
                 .wait(.logged(.destination, event: "qemu_loadvm_state_post_main", times: 1)), .kill(.destination),
             ]
@@ -58,7 +57,7 @@ extension Driver {
         },
         postcopy("postcopy-cut-at-end", .cutAtTheEnd, "the channel is cut when all pages are sent and the destination has not confirmed it")
         { draft in
-            // No more than the sockets hold.
+            // The guest's memory fits in the sockets.
             draft.plan.source.filledMiB = 2
             draft.plan.leg.schedule =
                 draft.untilTheDestinationRuns + [
@@ -76,9 +75,9 @@ extension Driver {
             draft.plan.source.extraArguments = disk
             draft.plan.leg.destination.extraArguments = disk
             draft.plan.leg.before = [.execute(.source, command: "block-dirty-bitmap-add", ["node": "disk", "name": "changes"])]
-            // Iterations that go on forever are as many as prove it, and not all that fit.
+            // The rate keeps the iterations of an endless postcopy to those that prove it.
             draft.plan.source.parameters["max-postcopy-bandwidth"] = 500_000
-            // More than the devices need, less than with the bitmaps: what is left can be sent by postcopy only.
+            // The threshold is more than the devices need and less than they need with the bitmaps, so that only postcopy sends the rest.
             let threshold: JSONValue = 700_000
             let switched: [ScheduleStep] = [startPostcopy] + lowering(threshold)
             if let held = draft.held {
@@ -89,7 +88,7 @@ extension Driver {
                 draft.plan.source.parameters["avail-switchover-bandwidth"] = threshold
                 draft.plan.leg.schedule = [began, startPostcopy]
             }
-            // A per-device source counts the devices' stop-copy size as pending forever; that is proved from the iterations that follow.
+            // A per-device source counts the devices' stop-copy size as pending forever, which the iterations that follow prove.
             if draft.scenario.source.knowsPerDevice, !draft.scenario.devices.isEmpty {
                 draft.plan.leg.schedule += [
                     .wait(.status(.source, "postcopy-active", times: 1)),
@@ -107,29 +106,29 @@ extension Driver {
             draft.switchToPostcopy(course, source: "postcopy-ram", destination: "postcopy-ram")
             draft.plan.source.filledMiB = 8
             draft.plan.source.parameters["max-bandwidth"] = slowest
-            // Nothing but postcopy gets below.
+            // Precopy never gets below this threshold.
             if !draft.plan.leg.haltsDestination { draft.plan.source.parameters["avail-switchover-bandwidth"] = slowest }
             try make(&draft)
         }
     }
 }
 
-/// Bytes a second. QEMU divides by ten, and takes 0 for unlimited.
+/// Bytes a second. QEMU divides by ten, and 0 means unlimited.
 private let slowest = JSONValue.integer(1000)
 
 private let began = ScheduleStep.wait(.logged(.source, event: "migration_thread_setup_complete", times: 1))
 private let startPostcopy = ScheduleStep.execute(.source, command: "migrate-start-postcopy", nil)
-/// An error of the channel, as a manager makes it.
+/// An error of the channel, as a manager causes it.
 private let cutTheChannel = ScheduleStep.execute(.source, command: "migrate-pause", nil)
 private let fullRate = postcopyRate(0)
-/// Bytes a second at which the guest goes on finding pages missing.
+/// Bytes a second at which the guest still finds pages missing.
 private let faultingRate = JSONValue.integer(4 << 20)
 
 private func postcopyRate(_ rate: JSONValue) -> ScheduleStep {
     .execute(.source, command: "migrate-set-parameters", ["max-postcopy-bandwidth": rate])
 }
 
-/// Until the lower threshold is in force.
+/// Steps until a lower threshold is in force.
 private func lowering(_ bandwidth: JSONValue) -> [ScheduleStep] {
     [
         .execute(.source, command: "migrate-set-parameters", ["avail-switchover-bandwidth": bandwidth]),
@@ -145,7 +144,7 @@ extension Draft {
         scenario.postcopy = Postcopy(course, awaitsPackage: recipe.source.features.statuses.contains("postcopy-device"))
     }
 
-    /// The window in which only the ACK of a halted destination was missing has been seen, and the threshold is below what is left.
+    /// Steps until a window has passed in which only the ACK of a halted destination was missing, and the threshold is below what is left.
     private var onlyTheAckWasMissing: [ScheduleStep] {
         [.wait(.logged(.source, event: "migrate_transferred", times: 3))] + lowering(slowest)
     }
@@ -154,7 +153,7 @@ extension Draft {
         plan.leg.haltsDestination ? onlyTheAckWasMissing + [startPostcopy, .resumeDestination] : [began, startPostcopy]
     }
 
-    /// The source has the ACK, if it waits for one, and goes on with precopy.
+    /// Steps until the source has the ACK, if it waits for one, and goes on with precopy.
     fileprivate var withTheAck: [ScheduleStep] {
         guard plan.leg.haltsDestination else { return [began] }
         let counted = ScheduleStep.wait(.logged(.source, event: countedAck, times: 1))
@@ -168,7 +167,7 @@ extension Draft {
         ]
     }
 
-    /// At the slowest rate: pages stay missing.
+    /// Steps until the destination runs the guest while pages are missing, which the slowest rate ensures.
     fileprivate var untilTheDestinationRuns: [ScheduleStep] {
         mutating get {
             plan.source.parameters["max-postcopy-bandwidth"] = slowest
@@ -180,17 +179,17 @@ extension Draft {
     }
 }
 
-/// What a driver needs of the machine it runs on.
+/// What a driver needs of the machine on which the cell is run.
 enum Need: Sendable {
-    /// Of page faults in the kernel, too, as QEMU takes them for postcopy.
+    /// userfaultfd for page faults in the kernel as well, as QEMU uses it for postcopy.
     case userfaultfd
-    /// A memory cgroup of its own for a process.
+    /// A memory cgroup for one process.
     case memoryGroup
 
-    /// The reason why the need is not met on this machine; nil if it is met.
+    /// Why the machine lacks it; nil if the machine has it.
     var missing: String? {
         switch self {
-        case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
+        case .memoryGroup: return MemoryController.missing.map { "a source without memory needs a cgroup: \($0)" }
         case .userfaultfd:
             // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
             let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""

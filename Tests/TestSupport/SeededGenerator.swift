@@ -1,0 +1,25 @@
+/// Random numbers that a failing test can name and a later run can repeat.
+import Foundation
+
+/// SplitMix64: the same seed gives the same numbers.
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+}
+
+/// The seed of this run: ACKMATRIX_SEED, or a new one in each run, which is printed.
+package let testSeed: UInt64 = {
+    let given = ProcessInfo.processInfo.environment["ACKMATRIX_SEED"].flatMap { UInt64($0) }
+    let seed = given ?? UInt64.random(in: 0...UInt64.max)
+    print("seed \(seed) (repeat with ACKMATRIX_SEED=\(seed))")
+    return seed
+}()
