@@ -62,7 +62,7 @@ let package = Package(
         .target(
             name: "Matrix",
             dependencies: [
-                "Plan", "QEMUPeer", "EnginePeer", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
+                "Plan", "VFIO", "Prediction", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict
         ),
@@ -121,7 +121,8 @@ let package = Package(
         .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict
+        ),
         .testTarget(
             name: "RunningTests",
             dependencies: [

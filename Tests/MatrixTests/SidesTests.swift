@@ -1,6 +1,7 @@
 import EnginePeer
 import Foundation
 import Plan
+import Running
 import TestSupport
 import Testing
 

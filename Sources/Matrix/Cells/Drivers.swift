@@ -1,4 +1,4 @@
-/// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and mishaps make them.
+/// Drivers: scripted sequences of QMP commands and gates around a migration, as management applications, guests and failures cause them.
 ///
 /// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it about.
 import Plan
@@ -10,14 +10,11 @@ package struct Driver: Sendable {
     package let name: String
     /// What it does to the migration, in a phrase.
     package let about: String
-    /// nil: nothing but QEMU.
-    let needs: Need?
     let make: @Sendable (inout Draft) throws -> Void
 
-    init(_ name: String, _ about: String, needs: Need? = nil, make: @escaping @Sendable (inout Draft) throws -> Void) {
+    init(_ name: String, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void) {
         self.name = name
         self.about = about
-        self.needs = needs
         self.make = make
     }
 

@@ -1,4 +1,3 @@
-import EnginePeer
 /// The two kinds of sides, and the cells that are the same migration on both.
 import Plan
 
@@ -34,23 +33,5 @@ extension SharedCell {
             guard cell.kind == .qemu, let engine = engines[cell.name] else { return nil }
             return SharedCell(qemu: cell, engine: engine)
         }
-    }
-
-    /// Those of one selection, whose engines are of the generations that the binaries were probed to be and are named by.
-    package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
-        shared: [SharedCell], missing: [Unavailable]
-    ) {
-        let qemus = binaries.filter { $0.binary.kind == .qemu }
-        let made = try Recipe.cells(of: planned.selection, product: planned.product, binaries: qemus + qemus.compactMap(\.counterpart))
-        return (pairs(in: made.cells), made.missing)
-    }
-}
-
-extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, where that is also the binary's name. A build of
-    /// one's own is called otherwise, and may do otherwise.
-    package var counterpart: ProbedBinary? {
-        guard binary.kind == .qemu, features.generation == binary.name else { return nil }
-        return .engine(binary.name)
     }
 }

@@ -1,10 +1,8 @@
 /// Migrations that are switched to postcopy: what becomes of the guest, and of the handshake, on every way that may end.
 ///
 /// The rate decides what is still missing: at the slowest some 32 pages go each 100 ms, whatever they exceed it by, and 8 MiB last 6 s.
-import Foundation
 import Plan
 import Prediction
-import QEMUPeer
 
 extension Driver {
     static let postcopyDrivers = [
@@ -103,7 +101,7 @@ extension Driver {
     private static func postcopy(
         _ name: String, _ course: PostcopyCourse, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void
     ) -> Driver {
-        Driver(name, about, needs: .userfaultfd) { draft in
+        Driver(name, about) { draft in
             draft.switchToPostcopy(course, source: "postcopy-ram", destination: "postcopy-ram")
             draft.plan.source.filledMiB = 8
             draft.plan.source.parameters["max-bandwidth"] = slowest
@@ -176,30 +174,6 @@ extension Draft {
             return untilPostcopyBegins + [
                 .wait(.status(.source, "postcopy-active", times: 1)), .wait(.logged(.destination, event: "vm_state_notify", times: 1)),
             ] + (recipe.modules.faults > 0 ? [fault] : [])
-        }
-    }
-}
-
-/// What a driver needs of the machine it runs on.
-enum Need: Sendable {
-    /// Of page faults in the kernel, too, as QEMU takes them for postcopy.
-    case userfaultfd
-    /// A memory cgroup of its own for a process.
-    case memoryGroup
-
-    /// Why it is not to be had; nil where it is.
-    var missing: String? {
-        switch self {
-        case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
-        case .userfaultfd:
-            // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
-            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-            let effective = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }.map { $0.dropFirst(7).drop { $0 == "\t" } }
-            if let effective, let bits = UInt64(effective, radix: 16), bits & (1 << 19) != 0 { return nil }
-            let setting = try? String(contentsOfFile: "/proc/sys/vm/unprivileged_userfaultfd", encoding: .utf8)
-            if setting?.hasPrefix("1") == true { return nil }
-            if access("/dev/userfaultfd", R_OK | W_OK) == 0 { return nil }
-            return "postcopy needs userfaultfd: CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or access to /dev/userfaultfd"
         }
     }
 }
