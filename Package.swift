@@ -111,14 +111,17 @@ let package = Package(
         .testTarget(
             name: "MigrationEngineTests",
             dependencies: [
-                "MigrationEngine", "MigrationStream", "MigrationTrace", "Verification", "VFIO", "SwitchoverProtocol",
+                "MigrationEngine", "MigrationStream", "MigrationTrace", "VFIO", "SwitchoverProtocol",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
         .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
         .testTarget(name: "QEMUPeerTests", dependencies: ["QEMUPeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
-        .testTarget(name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
-        .testTarget(name: "VerificationTests", dependencies: ["Verification"], resources: [.copy("Logs")], swiftSettings: strict),
+        .testTarget(
+            name: "EnginePeerTests", dependencies: ["EnginePeer", "Plan", "SwitchoverProtocol", "MigrationTrace", "VFIO"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "VerificationTests", dependencies: ["Verification", "MigrationTrace"], resources: [.copy("Logs")], swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction"], swiftSettings: strict),
         .testTarget(
             name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict

@@ -15,8 +15,8 @@ final class ProcessLog: HostLog {
         self.isSource = isSource
     }
 
-    func take(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
-    func takeDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
+    func append(_ event: Event) { leg.take(event, isSource: isSource, isDevice: false) }
+    func appendDevice(_ event: Event) { leg.take(event, isSource: isSource, isDevice: true) }
 }
 
 package final class EngineProcess {
@@ -109,7 +109,7 @@ package final class EngineProcess {
         switch planned.backend {
         case .mock(let script):
             let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
-                log.takeDevice($0)
+                log.appendDevice($0)
             }
             return (mock, mock)
         }

@@ -129,7 +129,7 @@ private final class InjectedMigration {
 
     /// Counts a call on a device as a place, and decides whether the call fails.
     private func fault(_ role: Role, _ device: String, _ call: DeviceCallName, in state: VFIOState) -> Errno? {
-        // The recovery is in the same step as the call that failed, right after it.
+        // The recovery follows the failed call in the same step.
         if let step = failedInStep {
             failedInStep = nil
             if step == simulation.steps, call == .setState {

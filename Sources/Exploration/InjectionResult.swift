@@ -29,7 +29,7 @@ package struct InjectionResult: Sendable {
     /// Rules that broke as `InjectionAllowance` lets them.
     package let allowed: [String]
     package let record: InjectedRecord
-    /// Of a wrong end: the generation's known wrongs without which, each alone, it is none; empty where none of them explains it alone.
+    /// Of a wrong end: the generation's known defects that each alone explain it, since it is not wrong without them; empty if none does.
     package var quirks: [String] = []
 }
 

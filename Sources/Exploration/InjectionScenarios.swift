@@ -77,7 +77,7 @@ package struct InjectionScenario: Sendable {
         do {
             return PlannedDevice(name: "v\(index)", .mock(try DeviceScript(script, file: "v\(index)")), slot: 0x10 + index)
         } catch {
-            preconditionFailure("a script of ours is refused: \(error)")
+            preconditionFailure("a script of the scenario is refused: \(error)")
         }
     }
 

@@ -132,7 +132,7 @@ package struct InjectionSummary: Sendable {
         return groups.sorted { ($1.value.count, $0.key.wrong) < ($0.value.count, $1.key.wrong) }.flatMap { group, findings in
             let why =
                 group.quirks.isEmpty
-                ? "no known wrong of \(generation) alone explains it" : "none without \(group.quirks.joined(separator: ", or "))"
+                ? "no known defect of \(generation) alone explains it" : "none without \(group.quirks.joined(separator: ", or "))"
             return ["\(findings.count) x \(group.wrong); \(why)"] + findings.prefix(2).map { "    " + command($0) }
         }
     }

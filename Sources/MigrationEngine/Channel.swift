@@ -1,10 +1,10 @@
-/// The connection of two hosts, in memory: what each has written and the other has not read, and how it may end.
+/// The connection of two hosts, in memory: what each host has written and the other has not read, and how the connection ends.
 ///
-/// What was written arrives after the latency, whatever happens to the writer; a cut loses what is on its way.
+/// What was written arrives after the latency, whatever happens to the writer; a cut loses what is in flight.
 import MigrationStream
 
 package final class Channel {
-    /// First in, first out; each with the virtual time at which it can be read.
+    /// A queue of elements, each with the virtual time at which it can be read.
     struct Queue<Element> {
         private var elements: [(element: Element, at: UInt64)] = []
         private var first = 0
@@ -14,7 +14,7 @@ package final class Channel {
 
         mutating func append(_ element: Element, at time: UInt64) { elements.append((element, time)) }
 
-        mutating func take() -> Element {
+        mutating func removeFirst() -> Element {
             defer {
                 first += 1
                 if first == elements.count {
@@ -25,18 +25,18 @@ package final class Channel {
             return elements[first].element
         }
 
-        mutating func lose() {
+        mutating func removeAll() {
             elements.removeAll()
             first = 0
         }
     }
 
-    /// What stands between the two.
+    /// The kind of connection.
     package enum Kind: Hashable, Sendable {
         case socket
-        /// Read when it is complete; nothing ever comes back.
+        /// A file, read when it is complete; it has no way back.
         case file
-        /// Of two commands: what is said backwards is heard by nobody.
+        /// A pipe between two commands; nobody reads what is written backwards.
         case pipe
     }
 
@@ -45,9 +45,9 @@ package final class Channel {
     private var back = Queue<ReturnMessage>()
     /// Bytes written forward and not yet read.
     package private(set) var bytesOnTheWay = 0
-    /// Bytes that a writer may leave unread before it has to wait.
+    /// The bytes that may be unread before the writer has to wait.
     package var capacity = 4 << 20
-    /// Nanoseconds from a write to when it can be read.
+    /// The nanoseconds after which a write can be read.
     package var latency: UInt64 = 20_000
     private var sourceHasClosed = false
     private var destinationHasClosed = false
@@ -55,10 +55,10 @@ package final class Channel {
     private var backIsCut = false
     /// `breakOff` was called.
     private var isBrokenOff = false
-    /// Asked before each write; true: the connection breaks off, and the write is the first to fail.
+    /// Decides before each write whether the connection breaks off; then this write is the first to fail.
     package var breaks: ((Written) -> Bool)?
 
-    /// What an end is about to write.
+    /// The value that an end is about to write.
     package enum Written {
         case forward(StreamElement)
         case back(ReturnMessage)
@@ -68,7 +68,7 @@ package final class Channel {
 
     // MARK: Source's end
 
-    /// False where nobody will read it.
+    /// Writes an element. Returns false if the connection has ended.
     package func write(_ element: StreamElement, at now: UInt64) -> Bool {
         guard isWritable, carries(.forward(element)) else { return false }
         forward.append(element, at: now + latency)
@@ -80,7 +80,7 @@ package final class Channel {
 
     package var isFull: Bool { kind != .file && bytesOnTheWay > capacity && isWritable }
 
-    /// When the source can read, a message or the end; nil: not yet.
+    /// When the source can read a message or the end; nil while it cannot.
     package var backArrival: UInt64? {
         switch kind {
         case .socket: break
@@ -90,13 +90,13 @@ package final class Channel {
         return back.arrival ?? (destinationHasClosed || backIsCut || sourceHasClosed || isBrokenOff ? 0 : nil)
     }
 
-    /// nil: the end.
-    package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.take() }
+    /// Reads a message; nil is the end.
+    package func readBack() -> ReturnMessage? { back.isEmpty ? nil : back.removeFirst() }
 
-    /// The source shuts its end down: what it wrote still arrives.
+    /// Shuts the source's end down: what the source wrote still arrives.
     package func closeSource() {
         sourceHasClosed = true
-        back.lose()
+        back.removeAll()
     }
 
     // MARK: Destination's end
@@ -105,42 +105,42 @@ package final class Channel {
         forward.arrival ?? (sourceHasClosed || forwardIsCut || destinationHasClosed || isBrokenOff ? 0 : nil)
     }
 
-    /// nil: the end.
+    /// Reads an element; nil is the end.
     package func readForward() -> StreamElement? {
         guard !forward.isEmpty else { return nil }
-        let element = forward.take()
+        let element = forward.removeFirst()
         bytesOnTheWay -= element.wireSize
         return element
     }
 
+    /// Writes a message. Returns false if the connection has ended.
     package func writeBack(_ message: ReturnMessage, at now: UInt64) -> Bool {
         guard !destinationHasClosed, !sourceHasClosed, !forwardIsCut, carries(.back(message)) else { return false }
-        // Behind a cut of this way alone what is said is lost, and nobody here knows.
+        // If only this direction was cut, the message is lost and the writer does not notice.
         if !backIsCut, kind == .socket { back.append(message, at: now + latency) }
         return true
     }
 
     package func closeDestination() {
         destinationHasClosed = true
-        forward.lose()
+        forward.removeAll()
         bytesOnTheWay = 0
     }
 
     // MARK: The network between
 
-    /// Both directions break.
+    /// Cuts both directions: everything in flight is lost.
     package func cut() {
         forwardIsCut = true
-        forward.lose()
+        forward.removeAll()
         bytesOnTheWay = 0
         cutBack()
     }
 
-    /// The connection breaks for both ends at once, and each end can know what the other one has: neither writes any more, and what was
-    /// written is still read, followed by the end.
+    /// Breaks the connection for both ends at once: no end writes any more, and what was written is still read before the end.
     ///
-    /// So a message that was written is read. If a break destroyed written messages, the writer of the last one could not know whether it
-    /// arrived. That is the two generals' problem, which no order of messages solves.
+    /// So every message that was written is read. A break that lost a written message would leave its writer in the belief that the message
+    /// was read; that is the problem of the two generals, which no order of messages solves: the sender of the last message cannot know.
     package func breakOff() { isBrokenOff = true }
 
     private func carries(_ written: Written) -> Bool {
@@ -148,9 +148,9 @@ package final class Channel {
         return !isBrokenOff
     }
 
-    /// What the destination says no longer arrives: the source reads the end.
+    /// Cuts the direction back: the source reads the end, whatever the destination writes.
     package func cutBack() {
         backIsCut = true
-        back.lose()
+        back.removeAll()
     }
 }

@@ -1,18 +1,18 @@
 /// A thread of a host: a resumable state machine that takes one step at a time, each of which costs virtual time.
 import VFIO
 
-/// The name of an enumeration's case, without what it carries.
+/// The name of an enumeration's case, without its associated values.
 func caseName<Value>(_ value: Value?) -> String {
     guard let value else { return "none" }
     return Mirror(reflecting: value).children.first?.label ?? "\(value)"
 }
 
 package class EngineThread {
-    /// Whose thread it is: host and thread keep each other until the thread is over.
+    /// The process that the thread belongs to: host and thread keep each other until the thread is over.
     package final let host: Host
     /// The clock that all threads share.
     package final let clock: Clock
-    /// When its next step may be taken.
+    /// The virtual time at which the next step may be taken.
     private final var readyAt: UInt64
     private final var hold: DeviceHold?
     /// The gates of `hold` that are not open yet.
@@ -26,22 +26,23 @@ package class EngineThread {
         host.threads.append(self)
     }
 
-    /// When what it waits for is there; nil: not yet.
+    /// When the input that the thread waits for is there; nil while it is not.
     package var inputArrival: UInt64? { nil }
 
     /// Takes the next step.
     package func step() {}
 
-    /// What the thread is, and what its next step does; for whoever counts steps by kind.
+    /// The kind of thread and of its next step, to count steps by kind.
     package var stepName: String { "thread" }
 
-    /// When its next step can be taken, if that is before this time; nil otherwise, and while it waits. Its host is not halted.
+    /// When the next step can be taken, if that is before this time; nil otherwise, and while the thread waits. The host must not be
+    /// halted.
     final func nextTime(before limit: UInt64) -> UInt64? {
         guard readyAt < limit, closed == 0, !isOver, let arrival = inputArrival, arrival < limit else { return nil }
         return max(readyAt, arrival)
     }
 
-    /// Begins the step at this time: what held it lets go.
+    /// Begins the step at this time: the gates that held the thread let go.
     final func begin() {
         readyAt = max(readyAt, clock.now)
         // Nobody waits for calls that were made outside a step, or by a step that failed.
@@ -52,10 +53,10 @@ package class EngineThread {
         }
     }
 
-    /// So much virtual time passes before its next step.
+    /// Lets this much virtual time pass before the next step.
     final func spend(_ nanoseconds: UInt64) { readyAt = max(readyAt, clock.now) + clock.jittered(nanoseconds) }
 
-    /// No step before this time.
+    /// Takes no step before this time.
     final func sleep(until time: UInt64) { readyAt = max(readyAt, time) }
 
     /// Waits for a module's call: for the time that it and its device calls take, and for the gates that hold them.
@@ -71,7 +72,7 @@ package class EngineThread {
         closed = hold.gates
     }
 
-    /// A gate was opened.
+    /// Looks, after a gate was opened, which gates still hold the thread.
     final func gateOpened() {
         if let hold { closed = hold.device.closed(hold.gates, on: host) }
     }
@@ -84,48 +85,48 @@ package class EngineThread {
     // MARK: The host's lock
 
     final var holdsLock: Bool { host.lockOwner === self }
-    /// Whether it could have the lock.
+    /// True if this thread holds the host's lock or nobody does.
     final var mayLock: Bool { host.lockOwner == nil || holdsLock }
     final func lock() { host.lockOwner = self }
     final func unlock() { if holdsLock { host.lockOwner = nil } }
 }
 
-/// What steps cost, in nanoseconds of virtual time. Coarser than real ones, so that a source that waits makes tens of iterations in a
-/// window of 100 ms, and not thousands.
+/// The costs of steps, in nanoseconds of virtual time. They are coarser than real ones, so that a source that waits makes tens of
+/// iterations in a window of 100 ms, and not thousands.
 package enum Pace {
     static let call: UInt64 = 1_000
     static let step: UInt64 = 5_000
     static let query: UInt64 = 1_400_000
-    /// From one look whether a device is unplugged to the next.
+    /// The time between two checks for a device that the guest is to unplug.
     static let unplugPoll: UInt64 = 250_000_000
-    /// A byte on the wire, in 1/1024 of a nanosecond.
+    /// The cost of a byte on the wire, in 1/1024 of a nanosecond.
     static let byte: UInt64 = 512
 }
 
-/// Virtual time, and the seed that makes it uneven.
+/// Virtual time, with a seed that makes it uneven.
 package final class Clock {
     package var now: UInt64 = 0
     private var random: RandomSource?
     private let chance: Chance
 
-    /// How often a thread is not given a processor, and for how long.
+    /// How often a thread gets no processor, and for how long.
     package enum Chance: Sendable {
-        /// On an idle machine: one step in 4,096, up to 4 ms.
+        /// An idle machine: one step in 4,096 waits up to 4 ms.
         case calm
-        /// On one with much else to do: one step in 64, up to 20 ms.
+        /// A busy machine: one step in 64 waits up to 20 ms.
         case rough
 
         fileprivate var mask: UInt64 { self == .calm ? 0xfff : 0x3f }
         fileprivate var longest: UInt64 { self == .calm ? 4_000_000 : 20_000_000 }
     }
 
-    /// Seed 0: nothing is left to chance.
+    /// Seed 0 leaves nothing to chance.
     package init(seed: UInt64 = 0, _ chance: Chance = .calm) {
         random = seed == 0 ? nil : RandomSource(seed: seed)
         self.chance = chance
     }
 
-    /// A time from a quarter to four times as long; now and then much longer, as when a thread is not given a processor.
+    /// A time from a quarter to four times as long; now and then much longer, as when a thread gets no processor.
     func jittered(_ nanoseconds: UInt64) -> UInt64 {
         guard random != nil else { return nanoseconds }
         let word = random!.next()

@@ -1,23 +1,24 @@
-/// A process that migrates: its guest, its modules, its settings and its log. A host may be a source, a destination, or first one and then the other.
+/// A process that migrates: its guest, its modules, its settings and its log. A host is a source, a destination, or a destination that
+/// becomes a source.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
 import VFIO
 
-/// What a host is set to, beside its modules.
+/// The settings of a host, beside its modules.
 package struct HostSettings: Sendable {
     package var generation: Generation
     package var mode: AckMode
     package var machine = "pc-q35-11.1"
     package var capabilities: Set<Capability> = [.returnPath, .switchoverAck]
-    /// Bytes a second; 0 is no limit.
+    /// Bytes per second; 0 is no limit.
     package var maxBandwidth: UInt64 = 128 << 20
-    /// Bytes a second that the threshold is made of; 0: as measured.
+    /// `avail-switchover-bandwidth`, in bytes per second; 0 if the threshold follows from the measured bandwidth.
     package var availableBandwidth: UInt64 = 0
     package var maxPostcopyBandwidth: UInt64 = 0
-    /// Milliseconds.
+    /// `downtime-limit`, in milliseconds.
     package var downtimeLimit: UInt64 = 300
-    /// Started with `-S`.
+    /// The process was started with `-S`.
     package var startsPaused = false
 
     package init(generation: Generation, mode: AckMode) {
@@ -25,7 +26,8 @@ package struct HostSettings: Sendable {
         self.mode = mode
     }
 
-    /// Machine types up to 9.2 have the compat setting that leaves SWITCHOVER_START out; those without a version send it.
+    /// True if the source sends SWITCHOVER_START. Machine types up to 9.2 have a compat setting that leaves it out; types without a version
+    /// send it.
     var sendsSwitchoverStart: Bool {
         guard let version = machine.split(separator: "-").last?.split(separator: "."), version.count == 2, let major = Int(version[0])
         else {
@@ -35,7 +37,7 @@ package struct HostSettings: Sendable {
     }
 }
 
-/// Capabilities by QEMU's names.
+/// The capabilities that the engine has, by QEMU's names.
 package enum Capability: String, CaseIterable, Hashable, Sendable {
     case returnPath = "return-path"
     case switchoverAck = "switchover-ack"
@@ -47,29 +49,29 @@ package enum Capability: String, CaseIterable, Hashable, Sendable {
     case events
 }
 
-/// Receives what a host's threads and devices log, in order.
+/// Receives the events of a host's threads and devices, in order.
 package protocol HostLog: AnyObject {
-    func take(_ event: Event)
-    func takeDevice(_ event: Event)
+    func append(_ event: Event)
+    func appendDevice(_ event: Event)
 }
 
 package final class Host {
     package var settings: HostSettings
-    /// In list order: by priority, then as registered.
+    /// The modules in QEMU's list order: by priority, then as registered.
     package private(set) var modules: [any SaveVMHandlers] = []
-    /// Section ids by registration, one a module.
+    /// The section ids of the modules, which count registrations.
     package private(set) var sections: [UInt32] = []
     private var nextSection: UInt32
     package let log: any HostLog
-    /// Gates of the host's devices that are open.
+    /// The gates that are open.
     private var openGates: Set<String> = []
     private var allGatesAreOpen = false
     package private(set) var runState = RunState.prelaunch
-    /// The approver of a migration that comes in.
+    /// The destination's part of the handshake, for an incoming migration.
     package var approver: DestinationApprover
-    /// The guest's memory, where it has any that migrates.
+    /// The module of the guest's memory; nil for a guest without memory that migrates.
     package private(set) var memory: RAM?
-    /// The section that says in which state the guest was.
+    /// The module of the guest's run state.
     package private(set) var globalState: GlobalState?
     /// Devices in the order they were plugged.
     package private(set) var devices: [any MigrationDevice] = []
@@ -77,21 +79,21 @@ package final class Host {
     private var scripted: [any ScriptedDevice] = []
     /// What the device calls of the present step leave to wait for.
     package let delay = DeviceDelay()
-    /// Threads that are not over, and some that are.
+    /// All threads that are not over, and some that are.
     var threads: [EngineThread] = []
-    /// Who has the lock: a thread that is not over.
+    /// The thread that holds the lock; it is not over.
     var lockOwner: EngineThread?
-    /// The process is stopped where it stands.
+    /// The process is stopped, as by SIGSTOP.
     package var isHalted = false
-    /// Why the process is ending itself: a module could not leave its device in a state that anything may follow.
+    /// Why the process ends itself: a module could not bring its device into a usable state.
     package var abortion: String?
     /// The process has ended.
     package private(set) var isGone = false
-    /// Changes of a status that its generation does not know. They were not made: each is a mistake of the engine.
+    /// Changes of a status that the generation does not know. They were not made; each is a defect of the engine.
     package private(set) var illegalArcs: Set<StatusArc> = []
 
     package var generation: Generation { settings.generation }
-    /// The guest's processors run.
+    /// True if the guest's processors run.
     package var guestRuns: Bool { runState == .running }
 
     package init(_ settings: HostSettings, log: any HostLog, firstSection: UInt32 = 1) {
@@ -103,7 +105,7 @@ package final class Host {
 
     package func has(_ capability: Capability) -> Bool { settings.capabilities.contains(capability) }
 
-    package func emit(_ event: Event) { log.take(event) }
+    package func emit(_ event: Event) { log.append(event) }
 
     func note(_ illegal: StatusArc?) { if let illegal { illegalArcs.insert(illegal) } }
 
@@ -121,17 +123,17 @@ package final class Host {
         if let state = module as? GlobalState { globalState = state }
     }
 
-    /// The run state changes; it is logged where it really does.
+    /// Changes the run state, and logs the change; a change to the present state is none.
     package func enter(_ state: RunState) {
         guard state != runState else { return }
         emit(.runstateSet(from: runState.number, runState, to: state.number, state))
         runState = state
     }
 
-    /// The run state a process begins with, which nothing logs.
+    /// Sets the run state that a process begins with, which nothing logs.
     package func begin(in state: RunState) { runState = state }
 
-    /// The process ends: its threads do nothing any more.
+    /// Ends the process: its threads take no further step.
     package func end() {
         isGone = true
         for thread in threads { thread.end() }
@@ -158,24 +160,24 @@ package final class Host {
 
     // MARK: The handshake, as modules use it
 
-    /// What modules request is counted: capability on, per-device mode.
+    /// True if the source counts the modules' requests: the capability is on, and the mode is per-device.
     package var countsRequests: Bool { has(.switchoverAck) && settings.mode == .perDevice && generation.has(.perDeviceAcks) }
 
-    /// The core itself tells the destination who is to answer, and no module does (the variant with a message of its own).
+    /// True if the core itself tells the destination which module's requests to answer, and no module does (the request-message variant).
     package var announcesRequests: Bool { countsRequests && generation.has(.requestMessage) }
 
-    /// Sends a message of the return path, if it is open; false where the channel has ended.
+    /// Sends a message on the return path, if it is open; returns false if the channel has ended.
     package var sendReturnPath: ((ReturnMessage) -> Bool)?
 
-    /// A user of switchover-ack counts itself in, in its loadSetup (11.1; before, users are asked). Nothing happens but in legacy mode with
+    /// Counts a user of switchover-ack, from its loadSetup (11.1; earlier releases ask the users). Has an effect only in legacy mode with
     /// the capability on.
     package func requestLegacyAck(_ requester: String) {
-        guard approver.counts, generation.has(.perDeviceAcks) else { return }
-        approver.countIn()
+        guard approver.countsUsers, generation.has(.perDeviceAcks) else { return }
+        approver.countUser()
         emit(.migrationRequestSwitchoverAckLegacy(requester: requester, pending: approver.pending))
     }
 
-    /// A user's marker has come.
+    /// Approves the switchover for a user whose marker has arrived, and sends the ACK that is due.
     package func approveSwitchover(_ user: String) throws(ModuleError) {
         let isDue: Bool
         do { isDue = try approver.approve() } catch { throw ModuleError("\(user): \(error.text)", result: -22) }
@@ -192,7 +194,7 @@ package final class Host {
 }
 
 extension ScriptedDevice {
-    /// Which of these gates are not open.
+    /// The gates among these that are not open.
     func closed(_ gates: UInt32, on host: Host) -> UInt32 {
         self.gates.indices.reduce(gates) { host.isOpen(self.gates[$1]) ? $0 & ~(1 << $1) : $0 }
     }

@@ -1,5 +1,5 @@
-/// The migration thread's iterations: in each an estimate, an exact query where that calls for one, the decision, a PART of each module,
-/// and a look for what has gone wrong.
+/// The migration thread's iterations: each makes an estimate, an exact query where the estimate calls for one, and the decision, sends a
+/// PART of each module, and checks for errors.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -7,8 +7,8 @@ import SwitchoverProtocol
 extension MigrationThread {
     func loop() throws {
         guard source.isActive else { return leave() }
-        mayHaveSwitched = source.ledger.maySwitchOver(guestRuns: host.guestRuns)
-        ops.append(.lookForError)
+        couldSwitchOverBeforeQueries = source.ledger.maySwitchOver(guestRuns: host.guestRuns)
+        ops.append(.checkForErrors)
         try query(.estimate, 0, 0)
     }
 
@@ -23,7 +23,7 @@ extension MigrationThread {
                 let requested = pending.requests
                 let progress = try handlers.saveQueryPending(&pending, exact: query.isExact, final: query.isFinal, &call)
                 settle(call)
-                if pending.requests != requested, generation.has(.requestHandler), source.ledger.collects {
+                if pending.requests != requested, generation.has(.requestHandler), source.ledger.countsRequests {
                     try source.ledger.collect(pending.requests - requested, by: handlers.idstr)
                     let stage = RequestStage(exact: query.isExact, final: query.isFinal)
                     host.emit(
@@ -45,9 +45,9 @@ extension MigrationThread {
         spend(Pace.query)
         switch query {
         case .estimate:
-            // There it asks for no more (10.1).
+            // In postcopy no exact query follows (10.1).
             if source.isInPostcopy, generation.has(.savesInOneCallback) { return decide() }
-            let asks = decision.asksExactly(pending, threshold: source.threshold.bytes, inPostcopy: source.isInPostcopy)
+            let asks = decision.needsExactQuery(pending, threshold: source.threshold.bytes, inPostcopy: source.isInPostcopy)
             ops.append(asks ? .query(.exact, module: 0, stage: 0) : .decide)
         case .exact: ops.append(.decide)
         case .final:
@@ -78,7 +78,7 @@ extension MigrationThread {
     }
 
     func decide() {
-        let may = decision.asksLedgerFirst ? mayHaveSwitched : source.ledger.maySwitchOver(guestRuns: host.guestRuns)
+        let may = decision.asksLedgerBeforeQueries ? couldSwitchOverBeforeQueries : source.ledger.maySwitchOver(guestRuns: host.guestRuns)
         if source.isInPostcopy { return decideInPostcopy(maySwitchOver: may) }
         let threshold = source.threshold.bytes
         switch decision.decide(pending, threshold: threshold, maySwitchOver: may, postcopyIsAsked: source.postcopyIsAsked) {
@@ -101,7 +101,7 @@ extension MigrationThread {
                 handlers.isIterable && handlers.isActive(host) && (!source.isInPostcopy || handlers.hasPostcopy(host))
                 && handlers.isActiveIterate(host)
             guard takesPart else { return ops.append(.iterate(module: module + 1, stage: 0)) }
-            // Who comes later gets nothing this time.
+            // The modules after this one get nothing in this step.
             guard budget > 0 else { return }
         }
         let result: Int64?
@@ -115,16 +115,16 @@ extension MigrationThread {
         ops.append(result == nil ? .iterate(module: module, stage: stage + 1) : .iterate(module: module + 1, stage: 0))
     }
 
-    /// The message discussed for the series: behind the initial data that a module's requests are for, the core names its section and how
-    /// many ACKs it waits for. No module then needs a marker of its own.
+    /// Sends the message that was discussed for the series: after the initial data that a module's requests are for, the core names the
+    /// module's section and the number of ACKs. No module then sends a marker.
     private func announce(_ module: Int) {
         guard let count = unannounced[module], host.modules[module].initialDataIsSent else { return }
         unannounced[module] = nil
         command(.requestSwitchoverAck(section: host.sections[module], count: count))
     }
 
-    /// The end of a step: an error of the channel, a cancel, the window.
-    func lookForError() throws {
+    /// Ends a step: checks for an error of the channel, a cancel, and the end of the window.
+    func checkForErrors() throws {
         if source.status == .cancelling || source.hasFailed { return leave() }
         if !generation.has(.returnPathErrorsUnwatched), source.returnPath?.hasFailed == true, !source.isInPostcopy {
             source.fileError = true
@@ -132,10 +132,10 @@ extension MigrationThread {
         if source.fileError {
             source.store(source.fileErrorText)
             if source.pauses(on: .channel) { return pause() }
-            // Whose the guest is, only the rest of the return path tells.
+            // Only the rest of the return path tells which side has the guest.
             if source.status == .postcopyDevice, !generation.has(.failsWithPackageOnItsWay) {
-                awaitedCompletely = false
-                ops += [.lookForError, .awaitPackage]
+                completesAfterPackage = false
+                ops += [.checkForErrors, .awaitPackage]
                 return
             }
             source.fail()

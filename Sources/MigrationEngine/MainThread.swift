@@ -1,4 +1,4 @@
-/// The main thread of a host: it takes the manager's commands one by one, with the host's lock, and cleans up after migrations.
+/// The main thread of a host: it executes the manager's commands one by one, with the host's lock, and cleans up after migrations.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -15,7 +15,7 @@ package final class MainThread: EngineThread {
         case resume
     }
 
-    /// What it has to do, the next last.
+    /// The steps to take; the next one is the last element.
     private enum Op {
         case command(Command)
         case connect
@@ -31,32 +31,32 @@ package final class MainThread: EngineThread {
     }
 
     private var ops: [Op] = []
-    /// The guest's first start is the machine's own, and no command.
+    /// False until the machine has started its guest by itself, without a command.
     package var isBooted = false
-    /// A command is being carried out.
+    /// True while a command is being executed.
     private var isCommanded = false
     private var queue: [Op] = []
-    /// The outgoing migration of this host: the one that runs, or the last.
+    /// The outgoing migration of this host: the one that runs, or the last one.
     package private(set) var source: Source?
-    /// Where a new migration connects to; nil: nobody listens.
+    /// Connects a new migration to its destination; returns nil if nobody listens.
     package var destination: (() -> Channel?)?
-    /// A gate that a connection waits at.
+    /// A gate that holds a connection.
     package var connectGate: String?
-    /// Told of statuses.
+    /// Receives each status that a migration enters.
     package var entered: (MigrationStatus) -> Void = { _ in }
-    /// Commands that were taken, and why the last one was refused.
+    /// How many commands were executed, and why the last one was refused.
     package private(set) var taken = 0
     package private(set) var refusal: String?
 
     package override init(_ host: Host, _ clock: Clock) { super.init(host, clock) }
 
-    /// Nothing is left for it to do.
+    /// True if nothing is left to do.
     package var isIdle: Bool { ops.isEmpty && queue.isEmpty }
 
-    /// Puts a command behind those that wait; `taken` counts it when it has been carried out.
+    /// Queues a command; `taken` counts it when it has been executed.
     package func request(_ command: Command) { queue.append(.command(command)) }
 
-    /// The migration thread is over: the bottom half that cleans up.
+    /// Schedules the bottom half that cleans up after the migration thread.
     func cleanUp() { queue.append(.cleanup) }
 
     package override var inputArrival: UInt64? {
@@ -76,21 +76,21 @@ package final class MainThread: EngineThread {
     package override func step() {
         lock()
         spend(Pace.step)
-        // A connection that is waited for keeps no command from being taken.
+        // A connection that has not been made keeps no command from being executed.
         if case .connect = ops.last, !mayConnect { ops.append(queue.removeFirst()) }
         if ops.isEmpty { ops.append(queue.removeFirst()) }
         perform(ops.removeLast())
-        // A wait for the other end does not hold the lock, but for the join of the return path, as in QEMU.
+        // No wait for the other end holds the lock, except the join of the return path, as in QEMU.
         if ops.isEmpty { unlock() } else if case .connect = ops.last { unlock() }
         guard isCommanded else { return }
-        // A migration is begun when it connects; everything else is over when it is done.
+        // `migrate` counts as executed when the migration connects, every other command when its last step is done.
         if case .connect = ops.last { taken += 1 } else if ops.isEmpty { taken += 1 } else { return }
         isCommanded = false
     }
 
     private func perform(_ op: Op) {
         switch op {
-        case .command(let command): take(command)
+        case .command(let command): execute(command)
         case .connect: connect()
         case .notify(let reason, let module, let stage): notify(reason, module, stage)
         case .start(let opening): start(opening)
@@ -112,7 +112,7 @@ package final class MainThread: EngineThread {
 
     // MARK: Commands
 
-    private func take(_ command: Command) {
+    private func execute(_ command: Command) {
         refusal = nil
         isCommanded = true
         switch command {
@@ -176,7 +176,7 @@ package final class MainThread: EngineThread {
         ops += [.start(opening), .notify(.setup, module: host.modules.count - 1, stage: 0)]
     }
 
-    /// What comes of opening the return path on the channel.
+    /// What happens when the return path is opened on the channel.
     private func returnPath(of source: Source, over channel: Channel) -> ReturnPathOpening {
         let transport: Transport =
             switch channel.kind {
@@ -188,7 +188,7 @@ package final class MainThread: EngineThread {
             transport, in: source.ruledStatus, returnPath: host.has(.returnPath), postcopyRAM: host.has(.postcopyRAM))
     }
 
-    /// Nothing was opened: only the status is left to be said.
+    /// Ends a migration that opened nothing: only its last status is left to be logged.
     private func endBeforeStart() { queue.append(.cleanup) }
 
     private func start(_ opening: ReturnPathOpening) {
@@ -201,8 +201,8 @@ package final class MainThread: EngineThread {
         let readError: ProtocolError
         switch opening {
         case .none: return
-        // Whoever asks for the opening ends the command there: a migration that went on without its return path would lose each ACK.
-        case .refused(let error): preconditionFailure("opened, though it was refused: \(error.text)")
+        // The caller ends the command at a refusal: a migration that went on without its return path would lose each ACK.
+        case .refused(let error): preconditionFailure("the return path is opened although it was refused: \(error.text)")
         case .opens, .silent: readError = ReturnPathRules.channelEnded
         case .broken(let error): readError = error
         }
@@ -237,7 +237,7 @@ package final class MainThread: EngineThread {
             refusal = "Cannot resume if there is no paused migration"
             return
         }
-        // Before there was a status for it, a connection that failed changed none.
+        // Before postcopy-recover-setup existed, a connection that failed changed no status.
         let hasSetup = source.generation.has(.postcopyRecoverSetup)
         if hasSetup { source.change(.postcopyPaused, to: .postcopyRecoverSetup) }
         guard let channel = destination?() else {
@@ -258,7 +258,7 @@ package final class MainThread: EngineThread {
         source.change(hasSetup ? .postcopyRecoverSetup : .postcopyPaused, to: .postcopyRecover)
     }
 
-    /// The guest's reset: each device is reset, by the module that has one.
+    /// Resets one device after the other, as a reset of the guest does.
     private func reset(_ module: Int, _ stage: Int) {
         guard module < host.devices.count else { return }
         _ = host.devices[module].reset()

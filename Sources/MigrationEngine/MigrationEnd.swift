@@ -1,15 +1,15 @@
-/// The end of the migration thread: how it fails, what is done behind the loop whatever came of it, and the guest that runs again where it
-/// is still the source's.
+/// The end of the migration thread: how it fails, what it does after the loop in every case, and how the guest runs again where the source
+/// still has it.
 import MigrationTrace
 
 extension MigrationThread {
-    /// The migration fails here: what was planned is not done any more.
+    /// Fails the migration: no planned step is taken any more.
     func failed(_ text: String) {
-        // A process that ends itself says nothing more.
+        // A process that ends itself logs nothing more.
         guard host.abortion == nil else { return }
         source.store(text)
-        if source.status == .postcopyRecover { return handshakeFailed() }
-        // The guest is the destination's: what is left can still be had, over another channel.
+        if source.status == .postcopyRecover { return resumeFailed() }
+        // The destination has the guest: the rest can still be sent, over another channel.
         if source.fileError, source.pauses(on: .channelAtPostcopyEnd) {
             unlock()
             return pause()
@@ -18,7 +18,7 @@ extension MigrationThread {
         leave()
     }
 
-    /// To the end of the thread, whatever it was about.
+    /// Goes to the end of the thread, whatever was planned.
     func leave() {
         payload = []
         ops = [.afterLoop, .lock]

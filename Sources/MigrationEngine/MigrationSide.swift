@@ -8,11 +8,11 @@ package class MigrationSide {
     package final let clock: Clock
     package internal(set) final var channel: Channel
     private final var kept: KeptStatus
-    /// The first that was stored.
+    /// The first error that was stored.
     package private(set) final var error: String?
-    /// The clean-up has been made.
+    /// True when the clean-up is done.
     package internal(set) final var isClean = false
-    /// Told of each status it enters.
+    /// Receives each status that the side enters.
     private let entered: (MigrationStatus) -> Void
 
     init(_ side: Side, _ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void) {
@@ -25,14 +25,14 @@ package class MigrationSide {
 
     final var generation: Generation { host.generation }
     package final var status: MigrationStatus { kept.word }
-    /// The same as the rules know it.
+    /// The status with its rules.
     final var machine: StatusMachine { kept.machine }
     final var ruledStatus: Status { kept.machine.status }
-    /// Everything about it is over.
+    /// True when the status is final and the clean-up is done.
     package final var isOver: Bool { ruledStatus.isFinal && isClean }
 
-    /// Changes the status if it is `from`; a change that does not match is silent. One that its generation does not know is not made, and
-    /// the host keeps it as a mistake of the engine.
+    /// Changes the status if it is `from`; a change that does not match is silent. A change that the generation does not know is not made,
+    /// and the host keeps it as a defect of the engine.
     @discardableResult
     final func change(_ from: MigrationStatus, to next: MigrationStatus) -> Bool {
         guard kept.change(from, to: next) else {
@@ -44,13 +44,13 @@ package class MigrationSide {
         return true
     }
 
-    /// It fails, if nothing has ended it yet: a source by way of `failing` since 11.0; one that is being recovered is paused again.
+    /// Fails the migration, if nothing has ended it yet: a source enters `failing` first (11.0); a recovery is paused again.
     final func fail() {
         guard let next = kept.failure(.other) else { return }
         change(status, to: next)
     }
 
-    /// Whether an error takes it to postcopy-paused; `guestHandedOver` as the rules want to know it of a destination.
+    /// True if an error pauses the migration (postcopy-paused). `guestHandedOver` says of a destination that it has the guest.
     final func pauses(on cause: FailureCause, guestHandedOver: Bool = false) -> Bool {
         kept.machine.failure(cause, guestHandedOver: guestHandedOver).first == .postcopyPaused
     }
@@ -61,6 +61,6 @@ package class MigrationSide {
         if error == nil { error = text }
     }
 
-    /// A paused migration is taken up again: what paused it is no error of it any more.
+    /// Forgets the error that paused the migration, when it is resumed.
     final func forgetError() { error = nil }
 }

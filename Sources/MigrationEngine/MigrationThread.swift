@@ -1,8 +1,7 @@
-/// The migration thread of a source: what it knows, and which step comes next. The steps themselves are in the files of the set-up, the
+/// The migration thread of a source: its state, and which step comes next. The steps themselves are in the files of the set-up, the
 /// iteration, the switchover, postcopy and the end.
 ///
-/// What it has to do next lies on a stack, so that a step may stop anywhere: after a device's call, for the host's lock, or for the other
-/// end.
+/// The next steps lie on a stack, so that the thread may stop anywhere: after a device's call, for the host's lock, for the other end.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -28,12 +27,12 @@ final class MigrationThread: EngineThread {
         case query(Query, module: Int, stage: Int)
         case decide
         case iterate(module: Int, stage: Int)
-        case lookForError
+        case checkForErrors
         case wake
         // Switchover
         case transition(VMTransition)
         case guestStopped
-        case awaitManager
+        case awaitMigrateContinue
         case finalQuery
         case handOver
         case complete(module: Int, stage: Int)
@@ -67,25 +66,25 @@ final class MigrationThread: EngineThread {
     unowned let source: Source
     unowned let main: MainThread
     var ops: [Op] = [.open]
-    /// What the current query has collected so far.
+    /// The bytes and requests that the present query has collected so far.
     var pending = PendingBytes()
-    /// Up to 11.0 the right to switch over is looked up before the queries.
-    var mayHaveSwitched = false
+    /// True if the ledger allowed the switchover before this step's queries, which is what decides up to 11.0.
+    var couldSwitchOverBeforeQueries = false
     var payload: [SectionRecord] = []
-    /// Requests that were collected and that the destination is still to be told of, by module, where the core does that.
+    /// Collected requests that the core has not announced to the destination yet, by module (the request-message variant).
     var unannounced: [Int: UInt32] = [:]
-    /// Elements of the package in the making, in a postcopy's switchover.
+    /// The elements of the package, while a postcopy's switchover makes it.
     var package: [StreamElement]?
     let decision: SwitchoverDecision
-    /// SWITCHOVER_START was sent, or would have been: the destination may complete.
+    /// True from the hand-over on, when SWITCHOVER_START is sent where the machine type sends it: the destination may complete.
     var hasHandedOver = false
     /// Modules whose END was sent at the start of the postcopy.
     var completed: Set<Int> = []
-    /// The wait for the package is the last of the postcopy.
-    var awaitedCompletely = false
-    /// A module's set-up has failed; looked at when the status is `active`.
+    /// True if the postcopy is complete when the package is loaded.
+    var completesAfterPackage = false
+    /// True if a module's set-up has failed; QEMU checks that when the status is `active`.
     var setupHasFailed = false
-    /// Of a guest that did not run when it was to be stopped.
+    /// The run state of a guest that did not run when the switchover began; nil for one that ran.
     var stateBefore: RunState?
     var window: RateWindow
 
@@ -102,7 +101,7 @@ final class MigrationThread: EngineThread {
     override var inputArrival: UInt64? {
         switch ops.last {
         case .lock?: return mayLock ? 0 : nil
-        case .awaitManager?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
+        case .awaitMigrateContinue?: return source.isContinued || source.status != .preSwitchover ? 0 : nil
         case .joinReturnPath?, .pauseJoin?: return source.returnPath?.isOver ?? true ? 0 : nil
         case .awaitPackage?:
             let isOver = source.packageIsLoaded || source.status != .postcopyDevice || isWoken
@@ -114,7 +113,7 @@ final class MigrationThread: EngineThread {
         }
     }
 
-    /// By the end of the return path, from a wait for what only that brings.
+    /// True if the end of the return path ends a wait for something that only the return path brings.
     private var isWoken: Bool { source.returnPath?.isOver != false && ReturnPathRules(generation).endWakes(source.ruledStatus) }
 
     override var stepName: String { "migration " + caseName(ops.last) }
@@ -139,7 +138,7 @@ final class MigrationThread: EngineThread {
         case .query(let query, let module, let stage): try self.query(query, module, stage)
         case .decide: decide()
         case .iterate(let module, let stage): try iterate(module, stage)
-        case .lookForError: try lookForError()
+        case .checkForErrors: try checkForErrors()
         case .wake: host.emit(.migrationRateLimitPost(urgent: host.memory?.hasRequests == true ? 1 : 0))
         case .transition(var transition):
             if transition.advance(host, self) {
@@ -148,14 +147,14 @@ final class MigrationThread: EngineThread {
                 ops.append(.transition(transition))
             }
         case .guestStopped: guestStopped()
-        case .awaitManager: managerHasCome()
+        case .awaitMigrateContinue: migrateContinueReceived()
         case .finalQuery: finalQuery()
         case .handOver: handOver()
         case .complete(let module, let stage): try complete(module, stage)
         case .saveState(let module, let stage): try saveState(module, stage)
         case .endStream: endStream()
         case .joinReturnPath: break
-        case .joined: joined()
+        case .joined: returnPathJoined()
         case .afterLoop: afterLoop()
         case .notifyFailure(let module, let stage): notifyFailure(module, stage)
         case .resumeGuest: resumeGuest()
@@ -170,13 +169,13 @@ final class MigrationThread: EngineThread {
         case .sendPackage: try sendPackage()
         case .packageSent: packageSent()
         case .enterPostcopy: enterPostcopy()
-        case .awaitPackage: packageHasCome()
+        case .awaitPackage: packageWaitEnded()
         case .completePostcopy(let module, let stage): try completePostcopy(module, stage)
-        case .pauseJoin: paused()
-        case .awaitRecovery: recovers()
+        case .pauseJoin: returnPathJoinedForPause()
+        case .awaitRecovery: recoveryWaitEnded()
         case .resumePrepare(let module, let stage): try resumePrepare(module, stage)
-        case .awaitBitmaps: bitmapsHaveCome()
-        case .awaitResumeAck: resumed()
+        case .awaitBitmaps: bitmapWaitEnded()
+        case .awaitResumeAck: resumeAckWaitEnded()
         }
     }
 }

@@ -1,4 +1,4 @@
-/// The migration thread's part in postcopy: its start, its end, and what becomes of a channel that breaks in between.
+/// The migration thread's part in postcopy: its start, its end, and the recovery from a channel that breaks in between.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -67,12 +67,13 @@ extension MigrationThread {
         package = nil
         host.emit(.qemuSavevmSendPackaged)
         command(.packaged(elements))
-        // What was not written is loaded by nobody.
+        // The destination loads no package that was not written.
         if source.fileError, !generation.has(.failsWithPackageOnItsWay) { throw ModuleError(source.fileErrorText) }
         ops.append(.packageSent)
     }
 
-    /// The destination may load the package, and run the guest, from here on: PONG 0x42 may come before this thread has done the rest.
+    /// The package is sent: from here on the destination may load it and run the guest, and PONG 0x42 may arrive before this thread has
+    /// done the rest.
     func packageSent() {
         if generation.has(.failing) { host.emit(.migrationCallNotifiers(type: MigrationReason.postcopyStart.rawValue)) }
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-end"))
@@ -84,13 +85,13 @@ extension MigrationThread {
         ops.append(.enterPostcopy)
     }
 
-    /// The status says that the package is on its way.
+    /// Enters the status that says that the package is on its way.
     ///
-    /// In its first form (postcopy-device-v1) PONG 0x42 made the return-path thread itself change postcopy-device to postcopy-active. But
-    /// that PONG may come before this step: the thread then finds the status device, and its compare-and-swap silently does not match. The
-    /// status becomes postcopy-device here, no thread changes it any more, and the source waits forever for a message that it already had.
-    /// The flag of 10.2 removes the race: the thread only sets it, whenever the PONG comes, and the migration loop, which alone changes the
-    /// status, looks at it when it is in postcopy-device.
+    /// In the first form (postcopy-device-v1) PONG 0x42 made the return-path thread itself change postcopy-device to postcopy-active. But
+    /// the PONG may arrive before this step: the thread then finds the status device, and its compare-and-swap does not match, silently.
+    /// The status becomes postcopy-device here, no thread changes it any more, and the source waits forever for a PONG that has arrived.
+    /// The flag of 10.2 removes the race: the return-path thread only sets it, whenever the PONG arrives, and the migration loop, which
+    /// alone changes the status, reads it in postcopy-device.
     func enterPostcopy() {
         let awaits = generation.has(.postcopyDevice) && source.returnPath != nil
         let before: MigrationStatus = generation.has(.switchoverInDevice) ? .device : source.status
@@ -104,22 +105,22 @@ extension MigrationThread {
     func decideInPostcopy(maySwitchOver: Bool) {
         let step = decision.decideInPostcopy(pending, threshold: source.threshold.bytes, maySwitchOver: maySwitchOver)
         if source.status == .postcopyDevice, decision.awaitsPackage(isLoaded: source.packageIsLoaded, pending) {
-            awaitedCompletely = step == .complete
+            completesAfterPackage = step == .complete
             return ops.append(.awaitPackage)
         }
         step == .complete ? completePostcopy() : iterate()
     }
 
-    func packageHasCome() {
-        // The thread of the first posting has set the status itself.
-        if source.status == .postcopyActive { return awaitedCompletely ? completePostcopy() : iterate() }
+    func packageWaitEnded() {
+        // The return-path thread of the first posting has changed the status itself.
+        if source.status == .postcopyActive { return completesAfterPackage ? completePostcopy() : iterate() }
         guard source.packageIsLoaded else {
             source.store(ReturnPathRules.channelEnded.text)
             source.fail()
             return leave()
         }
         source.change(.postcopyDevice, to: .postcopyActive)
-        awaitedCompletely ? completePostcopy() : iterate()
+        completesAfterPackage ? completePostcopy() : iterate()
     }
 
     // MARK: End
@@ -130,7 +131,7 @@ extension MigrationThread {
         ops += [.completePostcopy(module: 0, stage: 0), .lock]
     }
 
-    /// END of every active module; RAM's comes a second time where only bitmaps went on.
+    /// Writes END of every active module; RAM's is written a second time if only bitmaps took part in postcopy.
     func completePostcopy(_ module: Int, _ stage: Int) throws {
         guard module < host.modules.count else {
             host.emit(.migrationCompletionPostcopyEndAfterComplete)
@@ -156,21 +157,21 @@ extension MigrationThread {
         ops = [.awaitRecovery, .pauseJoin]
     }
 
-    /// Everything is sent, but the destination has not confirmed it; the return path is joined.
+    /// Pauses after everything was sent, when the destination has not confirmed it; the return path is joined.
     func pauseAtEnd() {
         source.channel.closeSource()
         source.change(source.status, to: .postcopyPaused)
         ops = [.awaitRecovery]
     }
 
-    func paused() {
+    func returnPathJoinedForPause() {
         host.emit(.migrationReturnPathEndAfter)
         source.returnPath = nil
         source.channel.closeSource()
         source.change(source.status, to: .postcopyPaused)
     }
 
-    func recovers() {
+    func recoveryWaitEnded() {
         guard source.status == .postcopyRecover else { return leave() }
         source.resumeIsAcknowledged = false
         host.emit(.savevmStateResumePrepare)
@@ -181,8 +182,8 @@ extension MigrationThread {
         ops.append(.awaitBitmaps)
     }
 
-    func bitmapsHaveCome() {
-        guard source.returnPath?.isOver == false else { return handshakeFailed() }
+    func bitmapWaitEnded() {
+        guard source.returnPath?.isOver == false else { return resumeFailed() }
         ops += [.awaitResumeAck, .resumePrepare(module: 0, stage: 0)]
         host.emit(.savevmSendPostcopyResume)
         command(.postcopyResume)
@@ -196,14 +197,14 @@ extension MigrationThread {
         ops.append(progress == .again ? .resumePrepare(module: module, stage: stage + 1) : .resumePrepare(module: module + 1, stage: 0))
     }
 
-    func resumed() {
-        guard source.resumeIsAcknowledged else { return handshakeFailed() }
+    func resumeAckWaitEnded() {
+        guard source.resumeIsAcknowledged else { return resumeFailed() }
         source.change(.postcopyRecover, to: .postcopyActive)
         restartWindow()
         ops.append(.loop)
     }
 
-    func handshakeFailed() {
+    func resumeFailed() {
         source.returnPath?.shutDown()
         ops = [.awaitRecovery, .pauseJoin]
     }

@@ -1,15 +1,15 @@
-/// The windows of 100 ms in which a source keeps to its rate, and by which it measures what the link carries.
+/// The windows of 100 ms in which a source limits its rate and measures the bandwidth of the link.
 import MigrationTrace
 import SwitchoverProtocol
 
 struct RateWindow {
     /// Nanoseconds of virtual time.
     private let start: UInt64
-    /// What the source had sent before it, in bytes.
+    /// The bytes that the source had sent before the window.
     private let before: UInt64
     private static let length: UInt64 = 100_000_000
 
-    /// Begins now; `bytes`: what the source has sent in all, here and below.
+    /// Begins a window now; `bytes`, here and below, are all bytes that the source has sent so far.
     init(at now: UInt64, _ bytes: UInt64) {
         start = now
         before = bytes
@@ -21,7 +21,7 @@ struct RateWindow {
 
     func sent(_ bytes: UInt64) -> UInt64 { bytes - before }
 
-    /// Bytes that may be sent in it still; `rate`: bytes per second, 0 for no limit.
+    /// The bytes that may still be sent in the window; `rate` is in bytes per second, 0 for no limit.
     func budget(_ bytes: UInt64, rate: UInt64) -> UInt64 {
         guard rate > 0 else { return .max }
         let (most, used) = (rate / 10, sent(bytes))
@@ -30,14 +30,14 @@ struct RateWindow {
 }
 
 extension MigrationThread {
-    /// Bytes that the window has left; 0 is none.
+    /// The bytes that may still be sent in the present window.
     var budget: UInt64 {
         window.budget(source.bytesSent, rate: source.isInPostcopy ? host.settings.maxPostcopyBandwidth : host.settings.maxBandwidth)
     }
 
     func restartWindow() { window = RateWindow(at: clock.now, source.bytesSent) }
 
-    /// Its end: what it has carried makes the next threshold.
+    /// Ends the window: the bandwidth that it measured gives the next threshold.
     func endWindow() {
         let (sent, milliseconds) = (window.sent(source.bytesSent), window.milliseconds(at: clock.now))
         let settings = host.settings

@@ -1,5 +1,5 @@
-/// The thread that reads what the destination says, and does what the rules make of it. Its errors stop nothing by themselves: they are
-/// looked at when it is joined.
+/// The source's return-path thread: it reads the destination's messages and carries out the rules' reactions. Its errors stop nothing by
+/// themselves: QEMU looks at them when the thread is joined.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -7,14 +7,14 @@ import SwitchoverProtocol
 final class ReturnPathThread: EngineThread {
     private unowned let source: Source
     private let rules: ReturnPathRules
-    /// What a read gives where there is nothing to read.
+    /// The error of a read that finds no message.
     private let readError: ProtocolError
     private var hasEntered = false
-    /// Its end was shut down by the source itself.
+    /// True if the source itself has shut the socket down.
     private(set) var isShutDown = false
     private(set) var hasFailed = false
 
-    /// `readError`: what reading the channel fails with.
+    /// `readError` is the error of a read that finds no message.
     init(_ source: Source, readError: ProtocolError = ReturnPathRules.channelEnded) {
         self.source = source
         self.readError = readError
@@ -44,19 +44,19 @@ final class ReturnPathThread: EngineThread {
         }
         spend(Pace.step)
         guard !isShutDown, let message = source.channel.readBack() else { return fail(readError) }
-        take(message)
+        handle(message)
     }
 
-    private func take(_ message: ReturnMessage) {
+    private func handle(_ message: ReturnMessage) {
         let reaction = Result { () throws(ProtocolError) in
             try rules.react(to: .init(message), in: source.ruledStatus, &source.ledger, &source.requestedMemory)
         }
-        tell(message)
+        log(message)
         do { try carryOut(reaction.get(), message) } catch { fail(error) }
     }
 
-    /// Says what has come, whatever is wrong with it.
-    private func tell(_ message: ReturnMessage) {
+    /// Logs a message that has arrived, also one that the rules refuse.
+    private func log(_ message: ReturnMessage) {
         switch message {
         case .shut(let value): host.emit(.sourceReturnPathThreadShut(UInt64(value)))
         case .pong(let value): host.emit(.sourceReturnPathThreadPong(UInt64(value)))
@@ -75,7 +75,7 @@ final class ReturnPathThread: EngineThread {
     private func carryOut(_ reaction: ReturnPathReaction, _ message: ReturnMessage) {
         switch reaction {
         case .ends: return leave()
-        case .countsPong, .counts: break
+        case .countsPong, .countsAck: break
         case .packageLoaded:
             host.emit(.sourceReturnPathThreadPostcopyPackageLoaded)
             source.packageIsLoaded = true
@@ -83,7 +83,7 @@ final class ReturnPathThread: EngineThread {
             host.emit(.sourceReturnPathThreadPostcopyPackageLoaded)
             source.change(MigrationStatus(from), to: MigrationStatus(to))
         case .queuesPages(let block, let bytes): host.memory?.queue(block: block, bytes)
-        case .takesBitmap(let block):
+        case .loadsBitmap(let block):
             if case .recvBitmap(_, let words) = message { host.memory?.reload(block: block, received: words) }
             host.emit(.ramDirtyBitmapReloadComplete(block: block))
         case .resumes: source.resumeIsAcknowledged = true
@@ -105,7 +105,7 @@ final class ReturnPathThread: EngineThread {
 }
 
 extension SwitchoverProtocol.ReturnPathMessage {
-    /// As the rules take it: a channel of values carries a bitmap whole, with its end mark.
+    /// The message in the form of the rules; the channel carries a bitmap whole, so its end mark is right.
     fileprivate init(_ message: ReturnMessage) {
         self =
             switch message {

@@ -1,18 +1,19 @@
 /// The contract between the engine and a module, whose state a migration moves.
 ///
-/// Each call says which thread makes it, and with which lock (BQL: the one lock of the process). A call that makes a device call returns
-/// `.again`: it is called once more, its `stage` one higher, when the device call's cost has passed and its gates are open. So nothing
-/// blocks inside a module. A migration that goes well calls savePrepare, saveSetup, { saveQueryPending, saveLiveIterate }, saveQueryPending
-/// (exact), vmStateChange, saveQueryPending (final), saveComplete, saveState, saveCleanup.
+/// Each function says which thread calls it, and with which lock (BQL: the one lock of the process). A function that makes a device call
+/// returns `.again`: it is called once more, its `stage` one higher, when the device call's cost has passed and its gates are open. So
+/// nothing blocks inside a module. A migration that goes well calls savePrepare, saveSetup, { saveQueryPending, saveLiveIterate },
+/// saveQueryPending (exact), vmStateChange, saveQueryPending (final), saveComplete, saveState, saveCleanup.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
 import VFIO
 
-/// Why a module fails; `text` is what the migration keeps.
+/// Why a module fails.
 package struct ModuleError: Error, Hashable, Sendable {
+    /// The error that the migration stores.
     package let text: String
-    /// Negative, as the trace shows it.
+    /// A negative errno, as the trace shows it.
     package var result: Int64 = -5
     package init(_ text: String, result: Int64 = -5) {
         self.text = text
@@ -21,24 +22,24 @@ package struct ModuleError: Error, Hashable, Sendable {
 }
 
 package enum Progress: Hashable, Sendable {
-    /// Over; what it returns where it returns something: an iteration 1 for "nothing left now", 0 for "more".
+    /// The call is over, with this result; that of an iteration is 1 for "nothing left now" and 0 for "more".
     case done(Int64)
-    /// To be called again, with the next stage, when what was called has returned.
+    /// The call is to be made again, with the next stage, when the device call has returned.
     case again
 
     package static let done = Progress.done(0)
 }
 
-/// Precopy notifiers, in their order: what the balloon listens to.
+/// The reasons of precopy notifiers, in their order; the balloon listens to them.
 package enum PrecopyReason: Int64, Hashable, Sendable {
     case setup, beforeBitmapSync, afterBitmapSync, complete, cleanup
 }
 
-/// Migration notifiers, by their numbers since 11.0.
+/// The reasons of migration notifiers, by their numbers since 11.0.
 package enum MigrationReason: Int64, Hashable, Sendable {
     case setup, postcopyStart, done, failed
 
-    /// The number that a device's notifier shows; before 11.0 nobody notified of the start of postcopy, and it had none.
+    /// The number that a device's notifier shows; nil for the start of postcopy before 11.0, when there was no notification of it.
     package func number(in generation: Generation) -> Int64? {
         if generation.has(.failing) { return rawValue }
         switch self {
@@ -67,70 +68,72 @@ package struct Call: ~Copyable {
 }
 
 package protocol SaveVMHandlers: AnyObject {
-    /// Its section: name, instance and version; `id` is given when it is registered.
+    /// The name, instance and version of the module's section; its id is given when the module is registered.
     var idstr: String { get }
     var instance: UInt32 { get }
     var version: UInt32 { get }
     /// Larger is earlier in the list (RAM 10, VFIO 0, dirty bitmaps 0 after RAM).
     var priority: Int { get }
-    /// Has START, PART and END sections.
+    /// The module has START, PART and END sections.
     var isIterable: Bool { get }
-    /// Has a FULL section.
+    /// The module has a FULL section.
     var hasState: Bool { get }
 
     // MARK: Source
 
-    /// Takes part in this migration. Any thread.
+    /// True if the module takes part in this migration. Any thread.
     func isActive(_ host: Host) -> Bool
-    /// Goes on in postcopy. Any thread.
+    /// True if the module goes on in postcopy. Any thread.
     func hasPostcopy(_ host: Host) -> Bool
-    /// Has PARTs now. Migration thread, no BQL.
+    /// True if the module has PARTs now. Migration thread, no BQL.
     func isActiveIterate(_ host: Host) -> Bool
     /// May refuse the migration, before anything is sent. Main thread, BQL.
     func savePrepare(_ host: Host) throws(ModuleError)
-    /// Inside START. Migration thread, BQL.
+    /// Writes START. Migration thread, BQL.
     func saveSetup(_ call: inout Call) throws(ModuleError) -> Progress
     /// Adds to `pending`. Migration thread; no BQL, but when `final`, when it must not be taken.
     func saveQueryPending(_ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call) throws(ModuleError) -> Progress
-    /// What it has requested ACKs for was sent whole, behind its last PART. Migration thread; asked where the core announces requests.
+    /// True if the data that the module has requested ACKs for was sent whole with its last PART. Migration thread; asked where the core
+    /// announces requests.
     var initialDataIsSent: Bool { get }
-    /// The guest is still to let go of it, as it was asked to when the migration began. Migration thread, before the iterations.
+    /// True if the guest has not unplugged the device yet, as it was asked to when the migration began. Migration thread, before the
+    /// iterations.
     func unplugIsPending(at now: UInt64) -> Bool
-    /// Inside PART; writes no more than `budget` bytes. Migration thread, no BQL.
+    /// Writes PART, no more than `budget` bytes. Migration thread, no BQL.
     func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress
-    /// Has a PART before postcopy.
+    /// The module has a PART before postcopy.
     var preparesPostcopy: Bool { get }
-    /// Its END is written again at the end of a postcopy that it took no part in.
+    /// The module's END is written again at the end of a postcopy that it took no part in.
     var endsTwice: Bool { get }
-    /// Inside a PART before postcopy, guest running. Migration thread, no BQL (10.1 and later).
+    /// Writes the PART before postcopy, guest running. Migration thread, no BQL (10.1 and later).
     func savePostcopyPrepare(_ call: inout Call) throws(ModuleError) -> Progress
-    /// Inside END: all the rest. Migration thread, BQL.
+    /// Writes END: all the rest. Migration thread, BQL.
     func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress
-    /// Inside FULL. Migration thread, BQL.
+    /// Writes FULL. Migration thread, BQL.
     func saveState(_ call: inout Call) throws(ModuleError) -> Progress
-    /// Postcopy is taken up again. Migration thread.
+    /// Prepares to resume a paused postcopy. Migration thread.
     func resumePrepare(_ call: inout Call) throws(ModuleError) -> Progress
-    /// Always, also without saveSetup. Main thread, BQL.
+    /// Cleans up after every migration, also after one without saveSetup. Main thread, BQL.
     func saveCleanup(_ call: inout Call) -> Progress
 
     // MARK: Destination
 
-    /// Before the first section is read. Main thread, BQL.
+    /// Sets the load up, before the first section is read. Main thread, BQL.
     func loadSetup(_ call: inout Call) throws(ModuleError) -> Progress
-    /// One record of a START, PART, END or FULL. Main thread (BQL), or listen thread.
+    /// Loads one record of a START, PART, END or FULL. Main thread (BQL), or listen thread.
     func loadState(_ record: SectionRecord, _ call: inout Call) throws(ModuleError) -> Progress
-    /// SWITCHOVER_START has come. Main thread, BQL.
+    /// Handles SWITCHOVER_START. Main thread, BQL.
     func switchoverStart(_ call: inout Call) throws(ModuleError) -> Progress
-    /// Is a user of switchover-ack. Main thread, BQL; asked up to 11.0, after all loadSetup.
+    /// True if the module is a user of switchover-ack. Main thread, BQL; asked up to 11.0, after all loadSetup.
     var switchoverAckNeeded: Bool { get }
-    /// As approvals call it.
+    /// The module's name in approvals.
     var approver: String { get }
-    /// Always. Main thread, BQL.
+    /// Cleans up after every load. Main thread, BQL.
     func loadCleanup(_ call: inout Call) -> Progress
 
     // MARK: Notifications
 
-    /// Whether the first of two passes over all devices, `vmStatePrepare`, is for it.
+    /// True if the first of the two passes over all devices, `vmStatePrepare`, includes the module.
     var hasVMStatePrepare: Bool { get }
     func vmStatePrepare(running: Bool, _ reason: RunState, _ call: inout Call) throws(ModuleError) -> Progress
     func vmStateChange(running: Bool, _ reason: RunState, _ call: inout Call) throws(ModuleError) -> Progress
@@ -138,7 +141,7 @@ package protocol SaveVMHandlers: AnyObject {
     func precopyNotified(_ reason: PrecopyReason, _ host: Host)
 }
 
-/// Most modules take part in little.
+// Most modules take part in few calls.
 extension SaveVMHandlers {
     package var instance: UInt32 { 0 }
     package var version: UInt32 { 1 }

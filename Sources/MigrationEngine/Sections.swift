@@ -1,9 +1,9 @@
-/// What the migration thread writes: modules' sections, and commands; into the package of a postcopy while there is one.
+/// How the migration thread writes modules' sections and commands: to the stream, or into the package of a postcopy while it makes one.
 import MigrationStream
 import MigrationTrace
 
 extension MigrationThread {
-    /// Makes the module's call and, when it is over, writes its section; what it returned, nil while it goes on.
+    /// Makes the module's call and, when it is over, writes its section. Returns the call's result, or nil if the call is to be continued.
     func section(
         _ kind: Section.Kind, _ module: Int, _ stage: Int, _ body: (any SaveVMHandlers, inout Call) throws -> Progress
     ) throws -> Int64? {
@@ -27,7 +27,7 @@ extension MigrationThread {
         let section = Section(
             kind: kind, id: id, idstr: handlers.idstr, instance: handlers.instance, version: handlers.version, payload: payload)
         payload = []
-        // RAM hands what it wrote to the channel, and finds out (10.0.13, 11.1.3).
+        // RAM flushes its section to the channel, and so sees an error of the channel (10.0.13, 11.1.3).
         write(.section(section), flushes: isMemory)
         if isMemory, source.fileError, !source.isShutDown { result = source.fileErrno }
         if kind != .start { host.emit(.savevmSectionEnd(idstr: handlers.idstr, section: id, result: result)) }
@@ -35,7 +35,7 @@ extension MigrationThread {
         return result
     }
 
-    /// Writes an element, into the package while there is one.
+    /// Writes an element to the stream, or into the package while there is one.
     func write(_ element: StreamElement, flushes: Bool = true) {
         if package != nil {
             package!.append(element)

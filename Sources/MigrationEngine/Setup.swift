@@ -1,5 +1,5 @@
-/// The migration thread's part before the first iteration: the header, the START of each module, and the wait for devices that the guest is
-/// to give up.
+/// The migration thread's part before the first iteration: the header, the START of each module, and the wait for devices that the guest
+/// must unplug.
 import MigrationStream
 import MigrationTrace
 
@@ -34,7 +34,7 @@ extension MigrationThread {
             let result = try section(.start, module, stage) { try $0.saveSetup(&$1) }
             ops.append(result == nil ? .setUp(module: module, stage: stage + 1) : .setUp(module: module + 1, stage: 0))
         } catch let error as ModuleError {
-            // Looked at when the status is `active`.
+            // QEMU checks for it when the status is `active`.
             source.store(error.text)
             setupHasFailed = true
         }
@@ -47,7 +47,7 @@ extension MigrationThread {
         ops.append(.awaitUnplug)
     }
 
-    /// Devices that a guest must give up before it is moved.
+    /// True while the guest has not unplugged a device that cannot migrate.
     private var unplugIsPending: Bool { host.modules.contains { $0.unplugIsPending(at: clock.now) } }
 
     func awaitUnplug() {

@@ -4,30 +4,30 @@ import MigrationTrace
 package final class Simulation {
     package let clock: Clock
     package private(set) var hosts: [Host] = []
-    /// Steps that were taken.
+    /// How many steps were taken.
     package private(set) var steps = 0
-    /// What the times of its steps follow from, and whatever a guest does by chance.
+    /// The seed of all chance: of the times that steps take, and of what a guest does.
     package let seed: UInt64
 
-    /// Seed 0 leaves nothing to chance; another makes each step take a time of its own.
+    /// Seed 0 leaves nothing to chance; every other seed varies the time that each step takes.
     package init(seed: UInt64 = 0, _ chance: Clock.Chance = .calm) {
         self.seed = seed
         clock = Clock(seed: seed, chance)
     }
 
-    /// Told of a host that has ended itself.
+    /// Receives a host that has ended itself.
     package var aborted: (Host) -> Void = { $0.end() }
 
-    /// Told of the thread that is about to take a step.
+    /// Receives the thread that is about to take a step.
     package var willStep: ((EngineThread) -> Void)?
 
-    /// Threads keep their hosts.
+    // Threads keep their hosts.
     deinit { for host in hosts { host.end() } }
 
     package func add(_ host: Host) { hosts.append(host) }
 
-    /// Whose next step is due first, and when. Hosts and threads are only looked at here, and nobody ends meanwhile: counting references to
-    /// each was a third of a run's time.
+    /// The thread whose next step is due first, and when. Hosts and threads are only read here, and none ends meanwhile: counting
+    /// references to each was a third of a run's time.
     private func first(_ at: inout UInt64) -> EngineThread? {
         unowned(unsafe) var next: EngineThread?
         hosts.withUnsafeBufferPointer { hosts in
@@ -47,7 +47,7 @@ package final class Simulation {
         return next
     }
 
-    /// Takes the next step; false if nobody can.
+    /// Takes the next step. Returns false if no thread can.
     package func step() -> Bool {
         var at = UInt64.max
         guard let next = first(&at) else { return false }

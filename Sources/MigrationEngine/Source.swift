@@ -1,7 +1,7 @@
-/// An outgoing migration: what its threads share.
+/// An outgoing migration: the state that its threads share.
 ///
-/// The migration thread writes the stream and decides; the return-path thread reads what comes back; the main thread takes commands and
-/// cleans up.
+/// The migration thread writes the stream and decides; the return-path thread reads the destination's messages; the main thread executes
+/// commands and cleans up.
 import Glibc
 import MigrationStream
 import MigrationTrace
@@ -9,31 +9,31 @@ import SwitchoverProtocol
 
 package final class Source: MigrationSide {
     var ledger: SourceLedger
-    /// The guest's memory, as the destination asks for it.
+    /// The blocks of the guest's memory, against which the destination's requests are checked.
     var requestedMemory: RequestedMemory
     var threshold: SwitchoverThreshold
-    /// Postcopy was asked for by the manager.
+    /// True if the manager has asked for postcopy.
     package var postcopyIsAsked = false
-    /// PONG 0x42 has come.
+    /// True if PONG 0x42 has arrived.
     var packageIsLoaded = false
-    /// `migrate-continue` has been given.
+    /// True if the manager has sent `migrate-continue`.
     var isContinued = false
-    /// The stream has failed: a write, or a module in the midst of its section.
+    /// True if the stream has failed: a write, or a module within its section.
     var fileError = false
-    /// What it failed with; the first failure counts.
+    /// The errno and the text of the first failure.
     private(set) var fileErrno: Int64 = -5
     private(set) var fileErrorText = "Channel error: Input/output error"
     var returnPath: ReturnPathThread?
     var migration: MigrationThread?
-    /// RESUME_ACK has come.
+    /// True if RESUME_ACK has arrived.
     var resumeIsAcknowledged = false
-    /// Milliseconds from the guest's stop to the end of the switchover; nil before.
+    /// Milliseconds from the guest's stop to the end of the switchover; nil before that.
     package var downtime: UInt64?
     var stoppedAt: UInt64 = 0
-    /// The current switchover begins a postcopy.
+    /// True if the present switchover begins a postcopy.
     var postcopyIsStarting = false
 
-    /// It goes on connecting, also if it was cancelled meanwhile and the generation overlooks it.
+    /// True if the source goes on connecting; in some generations also after a cancel.
     var connects: Bool { ruledStatus.connects(in: generation) }
 
     init(_ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void) {
@@ -43,17 +43,17 @@ package final class Source: MigrationSide {
         super.init(.source, host, channel, clock, entered: entered)
     }
 
-    /// What a migrate_cancel comes to now.
+    /// What migrate_cancel does now.
     var cancelDecision: CancelDecision { machine.cancel(handedOver: migration?.hasHandedOver == true) }
 
     var hasFailed: Bool { ruledStatus.hasFailed }
     var isInPostcopy: Bool { ruledStatus.isInPostcopy }
-    /// The loop goes on.
+    /// True if the migration loop goes on.
     var isActive: Bool { ruledStatus.isActive }
 
-    /// Writes to the stream; an error is found by the next look for one.
+    /// Writes to the stream; the next check for errors finds an error.
     ///
-    /// Only where it `flushes` is anything handed to the channel in QEMU: what is behind that shows an error with the next one.
+    /// QEMU hands bytes to the channel only where it `flushes`: an error of what was written after a flush shows with the next flush.
     func write(_ element: StreamElement, flushes: Bool = true) {
         guard !fileError else { return }
         bytesSent += UInt64(element.wireSize)
@@ -68,13 +68,13 @@ package final class Source: MigrationSide {
         bufferedBytes = 0
     }
 
-    /// What was written and not yet handed to the channel; it is lost where the migration ends before that.
+    /// The elements that were written and not handed to the channel yet; they are lost if the migration ends before that.
     private var buffer: [StreamElement] = []
     private var bufferedBytes = 0
-    /// Bytes that QEMU gathers before it writes.
+    /// The bytes that QEMU gathers before it writes.
     private static let bufferSize = 32 << 10
 
-    /// Nobody reads the channel any more.
+    /// Notes that a write has failed, since nobody reads the channel any more.
     func writeFailed() {
         guard !fileError else { return }
         fileErrorText = "Unable to write to socket: Connection reset by peer"
@@ -82,7 +82,7 @@ package final class Source: MigrationSide {
         fileError = true
     }
 
-    /// The source itself shuts the channel down: its stream is in error from then on.
+    /// Shuts the channel down: the stream is in error from then on.
     package func shutDown() {
         channel.closeSource()
         guard !fileError else { return }
@@ -92,10 +92,10 @@ package final class Source: MigrationSide {
         isShutDown = true
     }
 
-    /// By itself, so that no write has failed.
+    /// True if the source itself has shut the channel down, so that no write has failed.
     private(set) var isShutDown = false
 
-    /// A module fails, or a device in a change of the guest's state: that is an error of the stream, in words of the errno.
+    /// Notes the failure of a module as an error of the stream, in the words of its errno.
     func failFile(_ failure: ModuleError) {
         guard !fileError else { return }
         fileErrorText = "Channel error: " + String(cString: strerror(Int32(clamping: -failure.result)))
@@ -103,7 +103,7 @@ package final class Source: MigrationSide {
         fileError = true
     }
 
-    /// A device's refusal in a change of the guest's state counts as an error of the stream, while there is one.
+    /// Notes a device's refusal to change its state as an error of the stream, while there is a stream.
     func deviceRefused(_ failure: ModuleError) {
         guard !fileError, isActive || [.setup, .preSwitchover, .device].contains(status) else { return }
         fileErrorText = failure.text
@@ -111,6 +111,6 @@ package final class Source: MigrationSide {
         fileError = true
     }
 
-    /// Bytes written in all.
+    /// All bytes that were written.
     private(set) var bytesSent: UInt64 = 0
 }

@@ -1,4 +1,5 @@
-/// The migration thread's switchover: the guest stops, the manager may be asked, the final query is made, and the rest is sent.
+/// The migration thread's switchover: it stops the guest, waits for `migrate-continue` where the capability asks for it, makes the final
+/// query, and sends the rest.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
@@ -15,7 +16,7 @@ extension MigrationThread {
         ops.append(.lock)
         host.emit(.vmstateDowntimeCheckpoint("src-downtime-start"))
         source.stoppedAt = clock.now
-        // A guest that does not run is not stopped, but its state is entered all the same.
+        // A guest that does not run is not stopped, but the host enters finish-migrate all the same.
         if !host.guestRuns {
             ops.removeLast(2)
             ops += [.lock]
@@ -31,7 +32,7 @@ extension MigrationThread {
         prepareSwitchover()
     }
 
-    /// To `device`, by way of the manager's leave if it is to be asked.
+    /// Enters `device`, or first waits in `pre-switchover` for `migrate-continue`.
     private func prepareSwitchover() {
         if source.status == .cancelling { return interrupted() }
         guard host.has(.pauseBeforeSwitchover) else {
@@ -40,10 +41,10 @@ extension MigrationThread {
         }
         source.change(.active, to: .preSwitchover)
         unlock()
-        ops.append(.awaitManager)
+        ops.append(.awaitMigrateContinue)
     }
 
-    func managerHasCome() {
+    func migrateContinueReceived() {
         source.isContinued = false
         // In 8.x a postcopy begins without the status device.
         if generation.has(.switchoverInDevice) || !source.postcopyIsStarting { source.change(.preSwitchover, to: .device) }
@@ -53,7 +54,7 @@ extension MigrationThread {
         ops += [.finalQuery, .lock]
     }
 
-    /// Up to 10.2 the text of it is lost.
+    /// Leaves a switchover that finds itself cancelled. Up to 10.2 the error is not stored.
     private func interrupted() {
         if generation.has(.failing) { source.store(StatusMachine.interrupted.text) }
         leave()
@@ -64,7 +65,7 @@ extension MigrationThread {
         ops.append(.query(.final, module: 0, stage: 0))
     }
 
-    /// From here on the destination may complete.
+    /// Hands the guest over: from here on the destination may complete.
     func handOver() {
         if source.status == .cancelling { return interrupted() }
         host.emit(.migrationBlockActivation(.inactive))
@@ -120,12 +121,12 @@ extension MigrationThread {
     func join() {
         guard let path = source.returnPath else { return }
         host.emit(.migrationReturnPathEndBefore)
-        // Who knows of an error does not wait for a last word.
+        // A source that knows of an error does not wait for SHUT.
         if source.error != nil { path.shutDown() }
         ops.append(.joinReturnPath)
     }
 
-    func joined() {
+    func returnPathJoined() {
         if source.returnPath != nil {
             host.emit(.migrationReturnPathEndAfter)
             if source.returnPath?.hasFailed == true { source.fileError = true }

@@ -1,5 +1,5 @@
-/// The guest stops or starts: the run state changes, then two passes over the devices, `prepare` and `change`; a stop goes from the last device to
-/// the first (confirmed on 10.0.13 and 11.1.3).
+/// A stop or start of the guest: the run state changes, then two passes over the devices follow, `prepare` and `change`; a stop goes from
+/// the last device to the first (confirmed on 10.0.13 and 11.1.3).
 import MigrationTrace
 
 struct VMTransition {
@@ -8,10 +8,10 @@ struct VMTransition {
     private var pass = 0
     private var index = 0
     private var stage = 0
-    /// What a device refused with; the passes go on.
+    /// The first refusal of a device; the passes go on after it.
     private(set) var failure: ModuleError?
 
-    /// Only the devices: the run state is changed by whoever asked for it, when they have.
+    /// True if the caller changes the run state itself, after the devices.
     let isOfDevices: Bool
 
     init(runs: Bool, reason: RunState, isOfDevices: Bool = false) {
@@ -20,7 +20,7 @@ struct VMTransition {
         self.isOfDevices = isOfDevices
     }
 
-    /// The next step; true when it was the last.
+    /// Takes the next step. Returns true if it was the last.
     mutating func advance(_ host: Host, _ thread: EngineThread) -> Bool {
         if pass == 0 {
             if !isOfDevices {

@@ -29,7 +29,8 @@ package struct LogReader: ~Copyable {
         lines = LineScanner(longestLine: Self.longestLine, input)
     }
 
-    /// With `isGrowing` a log that is still being written: `next` returns nil when no further line is whole, and goes on when it is called again.
+    /// With `isGrowing` a log that is still being written: `next` returns nil when no further line is whole, and goes on when it is called
+    /// again.
     package init(isGrowing: Bool, _ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, isGrowing: isGrowing, input)
     }

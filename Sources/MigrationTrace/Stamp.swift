@@ -1,4 +1,4 @@
-/// The prefix of a log line: when it was printed, and by whom, as far as the line says.
+/// The prefix of a log line: when it was printed and by which thread, as far as the line says.
 ///
 ///     TID@SEC.USEC:                      10.0, -msg timestamp=on
 ///     YYYY-MM-DDTHH:MM:SS[.ffffff]Z      10.1 and later; no thread; the fraction is left out when it is 0

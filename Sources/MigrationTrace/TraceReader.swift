@@ -265,7 +265,8 @@ package struct TraceReader: ~Copyable {
             guard counts[index] == declared else {
                 throw error(
                     .wrongCount,
-                    "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing or were added"
+                    "expected \(declared) entries of \(StreamName.allCases[index].rawValue), found \(counts[index]); entries are missing "
+                        + "or were added"
                 )
             }
             if index + 1 < StreamName.allCases.count { try beginStream(index + 1) } else { try beginEdges() }
@@ -328,7 +329,8 @@ package struct TraceReader: ~Copyable {
             let event = try event()
             guard event.isInjected == (keyword == "i") else {
                 throw error(
-                    "expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; only what a device script did is injected"
+                    "expected `\(event.isInjected ? "i" : "e")` before \(event.name), found `\(keyword)`; only what a device script did "
+                        + "is injected"
                 )
             }
             if case .role(let role) = thread, role != event.thread {
@@ -415,7 +417,8 @@ package struct TraceReader: ~Copyable {
         try endOfLine()
         guard (from.stream, to.stream) == kind.streams else {
             throw error(
-                "expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), found \(from.stream.rawValue) to \(to.stream.rawValue)"
+                "expected a \(kind.rawValue) from \(kind.streams.0.rawValue) to \(kind.streams.1.rawValue), found "
+                    + "\(from.stream.rawValue) to \(to.stream.rawValue)"
             )
         }
         try nextLine(expecting: "edge or end")

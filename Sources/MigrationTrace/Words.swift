@@ -81,7 +81,8 @@ package enum DowntimeKind: String, TraceWord {
     case nonIterable = "non-iterable"
 }
 
-/// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its name.
+/// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its
+/// name.
 package enum StreamCommand: UInt16, CaseIterable, EventArgument {
     case openReturnPath = 1
     case ping

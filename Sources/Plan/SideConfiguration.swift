@@ -16,7 +16,7 @@ package struct SideConfiguration: Sendable {
     package var filledMiB = 0
     /// The devices, in the order of plugging.
     package var devices: [PlannedDevice] = []
-    /// QEMU properties of each device, in addition to those that name its descriptors.
+    /// Properties of each device, beside those that name its descriptors.
     package var deviceProperties: [String: String] = [:]
     /// `-S`: the guest starts when `cont` is executed.
     package var startsPaused = false

@@ -1,5 +1,5 @@
-/// Whether what is pending comes to fit the threshold: thresholds that differ from it by a byte, a guest that writes its memory faster than
-/// the link carries it, and devices that never stop re-initialising.
+/// Whether the pending bytes fit the threshold at some point: thresholds that differ from them by a byte, a guest that writes its memory
+/// faster than the link carries it, and devices that never stop re-initialising.
 
 /// The threshold against what is pending when nothing is left to send: the devices' stop-copy size, and what the guest writes meanwhile.
 package enum Threshold: String, CaseIterable, Hashable, Sendable {
@@ -29,8 +29,8 @@ extension Scenario {
         }
     }
 
-    /// RAM comes first in each window. Within the threshold every step looks anew at what the guest has written, so that RAM is never through,
-    /// and the devices' initial bytes, the marker and the ACK never come (10.0.13, 11.1.3).
+    /// RAM comes first in each window. Within the threshold every step looks anew at what the guest has written, so that RAM is never
+    /// through, and the devices' initial bytes, the marker and the ACK never come (10.0.13, 11.1.3).
     var starvesDevices: Bool {
         dirtying?.outpacesLink == true && source.capability && devices.contains { $0.source.hasPrecopy }
     }

@@ -15,7 +15,7 @@ package func predict(_ scenario: Scenario) -> [Outcome] {
 /// What it comes to after all that is done to the migration.
 private func done(to outcome: Outcome, _ scenario: Scenario) -> Outcome {
     var outcome = outcome
-    if let mishap = scenario.mishap { outcome = ended(by: mishap, outcome) }
+    if let failure = scenario.failureAfterPause { outcome = ended(by: failure, outcome) }
     if let interruption = scenario.interruption { outcome = interrupted(interruption, outcome) }
     if let breakage = scenario.breakage { outcome = broken(by: breakage, outcome, scenario) }
     if let cancel = scenario.cancel { outcome = cancelled(cancel, scenario, outcome) }

@@ -112,7 +112,7 @@ package struct Scenario: Hashable, Sendable {
     /// nil: nobody cancels.
     package var cancel: Cancel?
     /// nil: what was paused before the switchover is continued, and completes.
-    package var mishap: SwitchoverMishap?
+    package var failureAfterPause: FailureAfterPause?
     /// nil: guest and devices are left alone.
     package var interruption: Interruption?
     /// Stopped devices give their state to channels on which the destination takes memory alone.

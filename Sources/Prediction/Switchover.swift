@@ -1,7 +1,7 @@
 /// A source that its manager pauses before the switchover, every ACK counted, and what may go wrong from there on.
 
 /// What keeps a migration that reached `pre-switchover` from completing.
-package enum SwitchoverMishap: String, Hashable, Sendable {
+package enum FailureAfterPause: String, Hashable, Sendable {
     /// The manager cancels instead of continuing.
     case cancelled
     /// The destination's process ends; the source takes no notice until its manager cancels.
@@ -10,14 +10,14 @@ package enum SwitchoverMishap: String, Hashable, Sendable {
     case destinationFails
 }
 
-/// What the mishap makes of a migration that would have completed: by then the handshake was over, so its counts stand.
-func ended(by mishap: SwitchoverMishap, _ outcome: Outcome) -> Outcome {
+/// What the failure makes of a migration that would have completed: by then the handshake was over, so its counts stand.
+func ended(by failure: FailureAfterPause, _ outcome: Outcome) -> Outcome {
     guard outcome.ending == .completed else { return outcome }
     var failed = outcome
     failed.ending = .failed
     // Which error comes first after a cancel depends on who is faster.
-    failed.words = mishap == .destinationFails ? "Sibling indicated error 1" : nil
+    failed.words = failure == .destinationFails ? "Sibling indicated error 1" : nil
     // A source that is still at its stopped devices may find the socket closed before its other thread has read what was said.
-    failed.otherWords = mishap == .destinationFails ? "Unable to write to socket" : nil
+    failed.otherWords = failure == .destinationFails ? "Unable to write to socket" : nil
     return failed
 }

@@ -48,7 +48,8 @@ package struct Explanation: Sendable {
         self.destinationCommands = destinationCommands
     }
 
-    /// Of a cell that was run, or of its leg that has the most to tell; `trace` is that leg's, nil where a side refused and nothing was logged.
+    /// Of a cell that was run, or of its leg that has the most to tell; `trace` is that leg's, nil where a side refused and nothing was
+    /// logged.
     package init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
         self.trace = trace ?? Trace(of: result.cell)
         ending = result.ending.text

@@ -153,20 +153,21 @@ package struct FindingsText: Sendable {
         let introduction = """
             # Findings
 
-            What released versions of QEMU do wrong or surprisingly where the switchover-ACK handshake meets the rest of migration. Each was \
-            seen on the versions named, and each is shown by one command; lines are those of the cell's trace in this folder, `STREAM:LINE`. \
-            A rule's section is that of the protocol's description.
+            What released versions of QEMU do wrong or surprisingly where the switchover-ACK handshake meets the rest of migration. Each \
+            was seen on the versions named, and each is shown by one command; lines are those of the cell's trace in this folder, \
+            `STREAM:LINE`. A rule's section is that of the protocol's description.
 
             Severity: \(legend).
 
             Written by `ackmatrix findings` from [findings.yaml](../harness/matrix/findings.yaml), \
-            [deviations.yaml](../harness/matrix/deviations.yaml) and the traces here; not by hand. `ackmatrix findings --reproduce` runs each \
-            one's standalone script, as `ackmatrix report CELL --standalone` writes it, in an empty environment.
+            [deviations.yaml](../harness/matrix/deviations.yaml) and the traces here; not by hand. `ackmatrix findings --reproduce` runs \
+            each one's standalone script, as `ackmatrix report CELL --standalone` writes it, in an empty environment.
             """
         let overview =
             ["| | finding | severity | versions |", "|---|---|---|---|"]
             + findings.enumerated().map { number, finding in
-                "| \(number + 1) | [\(finding.title)](#\(finding.id)) | \(finding.severity.rawValue) | \(versions(finding).joined(separator: "; ")) |"
+                "| \(number + 1) | [\(finding.title)](#\(finding.id)) | \(finding.severity.rawValue) | "
+                    + "\(versions(finding).joined(separator: "; ")) |"
             }
         return ([introduction, overview.joined(separator: "\n")] + entries + rest).joined(separator: "\n\n") + "\n"
     }

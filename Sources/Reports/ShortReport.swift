@@ -19,7 +19,8 @@ package struct ShortReport: Sendable {
         let judgement = leg < result.earlier.count ? result.earlier[leg].judgement : result.judgement
         var lines = [
             "\(result.name): \(judgement?.verdict.rawValue ?? result.ending.text)" + (cell.plan.legs.count > 1 ? " (leg \(leg + 1))" : ""),
-            "QEMU \(cell.sourceVersion) (\(cell.plan.source.machine)) to \(cell.destinationVersion) (\(cell.plan.legs[leg].destination.machine))",
+            "QEMU \(cell.sourceVersion) (\(cell.plan.source.machine)) to \(cell.destinationVersion) "
+                + "(\(cell.plan.legs[leg].destination.machine))",
         ]
         lines += wrap(judgement?.reason ?? result.reason ?? "", width: 100, indent: "    ")
         if let deviation = result.deviations.explained.first?.by.deviation {

@@ -1,4 +1,4 @@
-/// A cell as one shell script that needs only the two QEMU binaries and the shim, for whoever has neither this repository nor Swift.
+/// A cell as one shell script that needs only the two QEMU binaries and the shim, for readers who have neither this repository nor Swift.
 ///
 /// What the script compares is what was seen when the cell was run here: endings, guests, counts, and the lines that show each broken
 /// rule. How it drives QEMU is the same for every cell, and is in `harness/standalone.sh`.
@@ -292,7 +292,7 @@ extension Standalone {
 }
 
 extension MigrationLeg {
-    /// A source that has come to its end may leave a step behind that waits for its destination.
+    /// A source that has ended may leave a step that waits for its destination.
     fileprivate func isLeftToChance(_ step: ScheduleStep) -> Bool {
         guard let first = schedule.firstIndex(where: { if case .wait(.logged(.destination, _, _)) = $0 { true } else { false } }) else {
             return false

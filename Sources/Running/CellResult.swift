@@ -69,7 +69,8 @@ package struct CellResult: Sendable {
             + differences(asFixed: deviations.isFixed) + disagreement(judges)
             + deviations.unexplained.map { sentence($0, "no known deviation explains it") }
             + deviations.absent.map {
-                "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, found it kept"
+                "known deviation \($0.deviation.id): expected \($0.rules.joined(separator: ", ")) to be broken on these very versions, "
+                    + "found it kept"
             }
             + (deviations.policy == .strict ? deviations.explained.map { sentence($0.rule, "known deviation \($0.by.deviation.id)") } : [])
     }

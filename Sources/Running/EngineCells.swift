@@ -1,6 +1,6 @@
 /// Runs cells in the engine, in this process: the verifier takes each event as it comes, and no log, file or text is made.
 ///
-/// The same cell with the same seed logs the same events, so whoever wants a trace runs it again.
+/// The same cell with the same seed logs the same events, so a caller that wants a trace runs it again.
 import EnginePeer
 import Foundation
 import Matrix

@@ -26,7 +26,7 @@ func traceHeader(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries
     let configuration = (source: cell.plan.source(ofLeg: index), destination: leg.destination)
     guard let source = binaries[configuration.source.binary.name], let destination = binaries[configuration.destination.binary.name] else {
         throw Environment(
-            "\(cell.name): no side named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is at hand")
+            "\(cell.name): no side named \(configuration.source.binary.name) or \(configuration.destination.binary.name) is available")
     }
     var header = TraceHeader()
     header.cell = cell.traces[index].name

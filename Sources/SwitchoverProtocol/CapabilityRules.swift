@@ -1,6 +1,6 @@
-/// Which capabilities go together, as they are set on either side.
+/// The rules for capabilities that are set together, on either side.
 
-/// Capabilities by QEMU's names; those that the rules speak of.
+/// The capabilities that the rules name, by QEMU's names.
 package enum MigrationCapability: String, CaseIterable, Hashable, Sendable {
     case returnPath = "return-path"
     case switchoverAck = "switchover-ack"
@@ -19,13 +19,13 @@ package struct CapabilityRules: Hashable, Sendable {
     package let generation: Generation
     package init(_ generation: Generation) { self.generation = generation }
 
-    /// What a background snapshot does not go with, in the order in which it is looked for.
+    /// The capabilities that a background snapshot excludes, in the order in which QEMU checks them.
     private static let notWithSnapshot: [MigrationCapability] = [
         .postcopyRAM, .dirtyBitmaps, .lateBlockActivate, .returnPath, .multifd, .pauseBeforeSwitchover, .colo,
     ]
 
-    /// Checks what would be on together.
-    /// - Throws: the text of the first rule that is broken; nothing is set then.
+    /// Checks the capabilities that would be on together.
+    /// - Throws: the text of the first rule that is broken; then no capability is set.
     package func check(_ on: Set<MigrationCapability>) throws(ProtocolError) {
         if generation.has(.coloRequiresReturnPath) { try require(.returnPath, for: .colo, on) }
         if on.contains(.backgroundSnapshot), let other = Self.notWithSnapshot.first(where: on.contains) {

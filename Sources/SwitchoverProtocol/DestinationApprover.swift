@@ -4,37 +4,37 @@ package struct DestinationApprover: Hashable, Sendable {
     package let generation: Generation
     package let mode: AckMode
     package let capability: Bool
-    /// Users whose marker has not come, in legacy mode.
+    /// How many users' markers have not arrived, in legacy mode.
     package private(set) var pending: UInt32 = 0
 
-    /// A generation without per-device ACKs is legacy, whatever `mode`.
+    /// A generation without per-device ACKs is in legacy mode, whatever `mode` says.
     package init(_ generation: Generation, mode: AckMode, capability: Bool) {
         self.generation = generation
         self.mode = generation.has(.perDeviceAcks) ? mode : .legacy
         self.capability = capability
     }
 
-    /// Whether users are counted at all.
-    package var counts: Bool { capability && mode == .legacy }
+    /// True if users are counted at all.
+    package var countsUsers: Bool { capability && mode == .legacy }
 
-    /// A user counts itself in, while the load is set up.
-    package mutating func countIn() { if counts { pending += 1 } }
+    /// Counts a user, while the load is set up.
+    package mutating func countUser() { if countsUsers { pending += 1 } }
 
-    /// Whether OPEN_RETURN_PATH is answered by an ACK at once: nobody else will cause one.
-    package var acknowledgesWithoutUsers: Bool { counts && pending == 0 }
+    /// True if OPEN_RETURN_PATH is answered by an ACK at once, since no user will cause one.
+    package var acknowledgesWithoutUsers: Bool { countsUsers && pending == 0 }
 
-    /// The channel refuses the ACK that is due on OPEN_RETURN_PATH. 10.0 adds the errno behind it.
+    /// The error of a load that cannot send the ACK on OPEN_RETURN_PATH. 10.0 adds the errno after it.
     package static let notSent = ProtocolError("Could not send switchover ack RP MSG")
 
-    /// Throws if a module may not be sent a marker at all: with the capability off, or for a module that was not counted, a marker fails
-    /// the load.
+    /// Checks that a module may receive a marker at all.
+    /// - Throws: the module is no user, or the capability is off; the load fails.
     package func checkMarker(device: String, isUser: Bool) throws(ProtocolError) {
         guard capability, isUser else { throw ProtocolError("\(device): Received INIT_DATA_SENT but switchover ack is not used") }
     }
 
-    /// Accepts a marker. Whether an ACK is due for it now.
+    /// Approves the switchover for a marker. Returns true if an ACK is due for it now.
     ///
-    /// - Throws: in legacy mode, a marker more than users were counted in (10.0.13, 11.1.3); the load fails.
+    /// - Throws: in legacy mode there are more markers than users (10.0.13, 11.1.3); the load fails.
     package mutating func approve() throws(ProtocolError) -> Bool {
         guard mode == .legacy else { return true }
         guard pending > 0 else { throw ProtocolError("qemu_loadvm_approve_switchover failed, err=-22 (Invalid argument)") }

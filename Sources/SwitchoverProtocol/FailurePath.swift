@@ -1,6 +1,6 @@
 /// Where an error or a cancel takes a migration, from each status.
 
-/// What went wrong.
+/// The cause of a failure.
 package enum FailureCause: Hashable, Sendable {
     /// The forward channel gave an error.
     case channel
@@ -10,20 +10,20 @@ package enum FailureCause: Hashable, Sendable {
     case other
 }
 
-/// What a source is told on migrate_cancel.
+/// What migrate_cancel does at a source.
 package enum CancelDecision: Hashable, Sendable {
     /// No migration, or one that is being cancelled: nothing happens.
     case nothing
-    /// `cancelling`; the return path's channel is shut down, if it is open, and then the forward channel.
+    /// The status becomes `cancelling`; the return path's channel is shut down, if it is open, and then the forward channel.
     case cancels
     case refused(ProtocolError)
 }
 
 extension StatusMachine {
-    /// The statuses that follow an error, in order; the last comes with the clean-up. None: the error changes nothing.
+    /// The statuses that follow an error, in order; the clean-up enters the last one. Empty if the error changes no status.
     ///
-    /// - Parameter guestHandedOver: at the destination, whether its postcopy phase is `running` with postcopy-ram on. Only then does an
-    ///   error of the channel pause it.
+    /// - Parameter guestHandedOver: true at a destination in the postcopy phase `running` with postcopy-ram on. Only then an error of the
+    ///   channel pauses it.
     package func failure(_ cause: FailureCause, guestHandedOver: Bool = false) -> [Status] {
         side == .source ? sourceFailure(cause) : destinationFailure(cause, guestHandedOver: guestHandedOver)
     }
@@ -58,11 +58,11 @@ extension StatusMachine {
 
     /// What migrate_cancel does at a source.
     ///
-    /// - Parameter handedOver: everything is sent, and the destination may be completing.
+    /// - Parameter handedOver: true if everything is sent, and the destination may be completing.
     package func cancel(handedOver: Bool = false) -> CancelDecision {
         if status.isInPostcopy { return .refused(ProtocolError("Postcopy migration in progress, cannot cancel.")) }
         guard status.isRunning, status != .cancelling else { return .nothing }
-        if handedOver, status == .device, !generation.has(.cancelsBehindHandOver) {
+        if handedOver, status == .device, !generation.has(.cancelsAfterHandOver) {
             return .refused(ProtocolError("The destination may be running the guest, cannot cancel."))
         }
         return .cancels

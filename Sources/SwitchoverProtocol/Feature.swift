@@ -1,4 +1,4 @@
-/// The table of features: when each came, when it went, and where that was confirmed.
+/// The table of features: the first release that has each, the first that has it no more, and where that was confirmed.
 
 /// Releases and postings in the order of their base, oldest first. 9.1 only dates a feature: it is no generation.
 // A release's number keeps its point apart.
@@ -20,7 +20,7 @@ package enum Release: String, CaseIterable, Hashable, Sendable, Comparable {
 }
 
 package struct Feature: Hashable, Sendable {
-    /// Where a date comes from.
+    /// The source of a date.
     package enum Confirmation: Hashable, Sendable {
         /// Runs of these QEMU versions.
         case runs([String])
@@ -33,14 +33,14 @@ package struct Feature: Hashable, Sendable {
     }
 
     package let name: String
-    /// One member.
+    /// The feature as a set with one member.
     package let feature: Features
-    /// The first release that has it; nil: none has.
+    /// The first release that has the feature; nil if none has.
     package let since: Release?
-    /// The first release that has it no more; nil: the newest has it.
+    /// The first release that no longer has the feature; nil if the newest has it.
     package let until: Release?
     package let confirmed: Confirmation
-    /// A known defect, which `Generation.corrected` removes.
+    /// True for a known defect, which `Generation.corrected` removes.
     package let isQuirk: Bool
 
     package func isIn(_ release: Release) -> Bool {
@@ -48,13 +48,14 @@ package struct Feature: Hashable, Sendable {
         return until.map { release < $0 } ?? true
     }
 
-    /// What a release has.
+    /// The features of a release.
     package static func features(of release: Release) -> Features {
         table.reduce(into: Features()) { if $1.isIn(release) { $0.formUnion($1.feature) } }
     }
 
-    /// One row for each feature. A quirk found on 10.0.13 is dated to the release of the capability (8.1): a later fix would have ended it,
-    /// and no fix is known to have been reverted. A quirk found on 11.1.3 alone is dated to the first posting of the per-device series.
+    /// One row for each member. A quirk that was found on 10.0.13 is assumed to be as old as the capability (8.1): a later fix removes it,
+    /// and no fix is known to have been reverted. A quirk that was found on 11.1.3 alone is assumed to be as old as the first posting of
+    /// the per-device series.
     package static let table: [Feature] = [
         dated("per-device-acks", .perDeviceAcks, since: .v1, .runs(["11.1.3"])),
         dated("query-pending", .queryPending, since: .v1, .runs(["11.1.3"])),
@@ -80,7 +81,7 @@ package struct Feature: Hashable, Sendable {
         quirk("return-path-errors-unwatched", .returnPathErrorsUnwatched, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("starts-before-shut", .startsBeforeShut, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("resets-loaded-device", .resetsLoadedDevice, since: .v8_1, "10.0.13", "11.1.3"),
-        quirk("cancels-behind-hand-over", .cancelsBehindHandOver, since: .v8_1, "10.0.13", "11.1.3"),
+        quirk("cancels-after-hand-over", .cancelsAfterHandOver, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("ends-state-at-enomsg", .endsStateAtENOMSG, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("fails-at-postcopy-end", .failsAtPostcopyEnd, since: .v8_1, "10.0.13", "11.1.3"),
         quirk("listen-sets-back-to-discard", .listenSetsBackToDiscard, since: .v8_1, "10.0.13", "11.1.3"),

@@ -1,4 +1,4 @@
-/// How far a destination is in postcopy, and which command it takes when.
+/// The postcopy phase of a destination, and the commands that each phase accepts.
 
 package enum PostcopyCommand: String, CaseIterable, Hashable, Sendable {
     case advise = "CMD_POSTCOPY_ADVISE"
@@ -7,21 +7,21 @@ package enum PostcopyCommand: String, CaseIterable, Hashable, Sendable {
     case run = "CMD_POSTCOPY_RUN"
 }
 
-/// Its raw value is what error texts show.
+/// The raw value is the number in error texts.
 package enum PostcopyPhase: Int, CaseIterable, Hashable, Sendable {
     case none, advise, discard, listening, running, end
 
     /// The phase after a command.
     ///
-    /// - Parameter postcopyRAM: the capability is on: memory itself is in postcopy.
-    /// - Throws: the command is not for this phase; the load fails.
+    /// - Parameter postcopyRAM: true if the capability is on: memory itself is in postcopy.
+    /// - Throws: the phase does not accept the command; the load fails.
     package func after(
         _ command: PostcopyCommand, _ generation: Generation, postcopyRAM: Bool
     ) throws(ProtocolError) -> PostcopyPhase {
         switch (command, self) {
         case (.advise, .none): .advise
         case (.discard, .advise), (.discard, .discard): .discard
-        // What a first RAM_DISCARD would have prepared is made up for, and with it goes the phase (10.0.13, 11.1.3).
+        // LISTEN makes up for the preparations of a first RAM_DISCARD, which also set the phase (10.0.13, 11.1.3).
         case (.listen, .advise) where postcopyRAM && generation.has(.listenSetsBackToDiscard): .discard
         case (.listen, .advise), (.listen, .discard): .listening
         case (.run, .listening): .running
@@ -29,6 +29,6 @@ package enum PostcopyPhase: Int, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// Whether an error of the channel pauses the destination, rather than fail it.
+    /// True if an error of the channel pauses the destination, instead of failing it.
     package func pausesOnChannelError(postcopyRAM: Bool) -> Bool { self == .running && postcopyRAM }
 }

@@ -1,24 +1,23 @@
-/// What the source knows of one device's precopy: cached sizes, whether the marker of the current initial data was sent, and a request that
-/// no query has collected yet.
+/// The source's knowledge of one device's precopy: cached sizes, whether the marker of the current initial data was sent, and a request
+/// that no query has collected yet.
 
 package struct PrecopyTracker: Hashable, Sendable {
-    /// Bytes, as last answered, less what was read since.
+    /// The bytes of the last answer, less those that were read since.
     package private(set) var initial: UInt64 = 0
     package private(set) var dirty: UInt64 = 0
     package private(set) var stopCopy: UInt64 = 0
     package private(set) var isMarkerSent = false
     package private(set) var requestsAck = false
-    /// `initial` is 0 because the device did not answer, so no marker may announce the end of the initial data. Releases have the quirk
-    /// that they do not distinguish this case, and never set it.
+    /// True if `initial` is 0 without an answer, so that no marker may be sent. Releases never set it, which is their quirk.
     package private(set) var isInitialUnknown = false
     private let marksAfterFailedQuery: Bool
     private let marksAfterENOMSG: Bool
     private let countsSentStopCopy: Bool
 
-    /// The stop-copy size that releases assume if the device does not report one: 100 GiB (10.0.13, 11.1.3).
+    /// The stop-copy size that releases assume after a failed query: 100 GiB (10.0.13, 11.1.3).
     package static let unknownStopCopy: UInt64 = 100 << 30
 
-    /// As 11.1 is.
+    /// The tracker of 11.1.
     package init() { self.init(.v11_1) }
 
     package init(_ generation: Generation) {
@@ -27,12 +26,13 @@ package struct PrecopyTracker: Hashable, Sendable {
         countsSentStopCopy = generation.has(.countsSentStopCopy)
     }
 
+    /// Notes the answer of a stop-copy query.
     package mutating func answered(stopCopy size: UInt64) { stopCopy = size }
 
-    /// The device did not report its stop-copy size.
+    /// Notes that a stop-copy query has failed.
     package mutating func stopCopyQueryFailed() { stopCopy = Self.unknownStopCopy }
 
-    /// A precopy query was answered. True if the REINIT in it makes a new request: the marker of the data before was sent.
+    /// Notes the answer of a precopy query. Returns true if its REINIT makes a new request: the marker of the earlier data was sent.
     package mutating func answered(initial: UInt64, dirty: UInt64, reinit: Bool) -> Bool {
         self.initial = initial
         self.dirty = dirty
@@ -43,23 +43,23 @@ package struct PrecopyTracker: Hashable, Sendable {
         return true
     }
 
-    /// A precopy query failed: nothing is known to be left.
+    /// Notes that a precopy query has failed: no byte is known to be left.
     package mutating func precopyQueryFailed() {
         (initial, dirty) = (0, 0)
         if !marksAfterFailedQuery { isInitialUnknown = true }
     }
 
-    /// The last check failed: counts as a request, so that the migration fails (11.1.3).
+    /// Notes that the last check has failed: it counts as a request, so that the migration fails (11.1.3).
     package mutating func lastCheckFailed() {
         precopyQueryFailed()
         isMarkerSent = false
         requestsAck = true
     }
 
-    /// The device is in PRE_COPY, and its first initial bytes are to be acknowledged.
+    /// Requests the ACK of the first initial bytes, when the device is in PRE_COPY.
     package mutating func requestAck() { requestsAck = true }
 
-    /// So many bytes were read; 0: there is nothing now.
+    /// Notes a read of this many bytes; 0 says that there is nothing now.
     package mutating func read(_ bytes: UInt64) {
         guard bytes > 0 else {
             if initial > 0, !marksAfterENOMSG { isInitialUnknown = true }
@@ -72,18 +72,19 @@ package struct PrecopyTracker: Hashable, Sendable {
         dirty -= min(bytes - first, dirty)
     }
 
-    /// All that is left was sent, guest stopped. Releases go on counting its estimate, so that a postcopy of others never ends (11.1.3).
+    /// Notes that the whole state was sent, guest stopped. Releases go on counting its estimate, so that a postcopy of other modules never
+    /// ends (11.1.3).
     package mutating func stateSent() {
         guard !countsSentStopCopy else { return }
         (initial, dirty, stopCopy) = (0, 0, 0)
     }
 
-    /// True if the current PART ends with the marker.
+    /// True if the present PART ends with the marker.
     package func isMarkerDue(capability: Bool) -> Bool { capability && initial == 0 && !isInitialUnknown && !isMarkerSent }
 
     package mutating func markerSent() { isMarkerSent = true }
 
-    /// A query collects the request, which is made once.
+    /// Collects the request for a query. Returns true once for each request.
     package mutating func collect() -> Bool {
         defer { requestsAck = false }
         return requestsAck

@@ -1,16 +1,15 @@
-/// How modules ask for ACKs in the first posting: through a handler of their own, which is told the stage. Each request is counted by
-/// itself, with `SourceLedger.collect`, and an overflow names who made it; one made with the guest stopped fails the migration, as
-/// `checkFinal` has it.
+/// How modules request ACKs in the first posting: through a separate handler, which receives the stage. `SourceLedger.collect` counts each
+/// request, and an overflow names its requester; a request with the guest stopped fails the migration (`checkFinal`).
 
-/// Where in a migration a module is asked whether it wants an ACK (v1).
+/// The stage of a migration at which a module is asked whether it requests an ACK (v1).
 package enum RequestStage: String, CaseIterable, Hashable, Sendable {
-    /// With the modules' set-up, whose requests the first query finds.
+    /// The modules' set-up, whose requests the first query collects.
     case setup = "SETUP"
-    /// With an exact query.
+    /// An exact query.
     case pendingExact = "PENDING_EXACT"
-    /// Guest stopped.
+    /// The completion, with the guest stopped.
     case complete = "COMPLETE"
 
-    /// The stage of what a query finds.
+    /// The stage of the requests that a query collects.
     package init(exact: Bool, final: Bool) { self = final ? .complete : exact ? .pendingExact : .setup }
 }

@@ -1,8 +1,8 @@
-/// The guest's memory as the return path speaks of it: page requests, and bitmaps of what was received.
+/// The guest's memory in the messages of the return path: page requests, and bitmaps of received pages.
 
-/// Pages that the destination asks for.
+/// Pages that the destination requests.
 package struct PageRequest: Hashable, Sendable {
-    /// nil: in the block of the request before.
+    /// The id of the block; nil for the block of the earlier request.
     package var block: String?
     /// Bytes from the start of the block.
     package var offset: UInt64
@@ -17,11 +17,11 @@ package struct PageRequest: Hashable, Sendable {
 }
 
 package struct RequestedMemory: Hashable, Sendable {
-    /// Blocks, and their sizes in bytes.
+    /// The sizes of the blocks in bytes, by id.
     package let blocks: [String: UInt64]
-    /// Bytes of a page of the host: what a request is aligned to.
+    /// The bytes of a host page: requests are aligned to it.
     package let hostPage: UInt64
-    /// Bytes of a page of the guest, one bit of a bitmap.
+    /// The bytes of a guest page, which has one bit in a bitmap.
     package let guestPage: UInt64
     /// The block of the last request.
     package private(set) var last: String?
@@ -32,8 +32,8 @@ package struct RequestedMemory: Hashable, Sendable {
         self.guestPage = guestPage
     }
 
-    /// What a request is for.
-    package mutating func take(_ request: PageRequest) throws(ProtocolError) -> (block: String, bytes: Range<UInt64>) {
+    /// Finds the bytes that a request names, and checks them.
+    package mutating func resolve(_ request: PageRequest) throws(ProtocolError) -> (block: String, bytes: Range<UInt64>) {
         let (start, length) = (request.offset, UInt64(request.length))
         guard start % hostPage == 0, length % hostPage == 0 else {
             throw ProtocolError("MIG_RP_MSG_REQ_PAGES: Misaligned page request, start:\(hex(start)) len: \(length)")
@@ -41,7 +41,7 @@ package struct RequestedMemory: Hashable, Sendable {
         guard let name = request.block ?? last else { throw ProtocolError("MIG_RP_MSG_REQ_PAGES has no previous block") }
         guard let size = blocks[name] else { throw ProtocolError("MIG_RP_MSG_REQ_PAGES has no block '\(name)'") }
         last = name
-        // Beyond its last byte a release looks at nothing, and takes a request that begins behind the block and wraps.
+        // A release checks the last byte only, and accepts a request that begins after the block and wraps around.
         guard start <= size, start &+ length &- 1 < size else {
             throw ProtocolError(
                 "MIG_RP_MSG_REQ_PAGES request overrun, start=\(hex(start)) len=\(hex(length)) blocklen=\(hex(size))")
@@ -49,10 +49,10 @@ package struct RequestedMemory: Hashable, Sendable {
         return (name, start..<start + length)
     }
 
-    /// Bytes that the bitmap of a block takes on the wire: whole words of 64 bits.
+    /// The bytes of a block's bitmap on the wire: whole words of 64 bits.
     package func bitmapBytes(of size: UInt64) -> UInt64 { ((size / guestPage + 63) / 64) * 8 }
 
-    /// Whether a bitmap is one that recovery waits for.
+    /// Checks that a bitmap is one that recovery waits for.
     package func checkBitmap(block: String, bytes: UInt64, mark: UInt64, in status: Status) throws(ProtocolError) {
         guard let size = blocks[block] else { throw ProtocolError("MIG_RP_MSG_RECV_BITMAP has invalid block name '\(block)'") }
         guard status == .postcopyRecover else { throw ProtocolError("Reload bitmap in incorrect state \(status.rawValue)") }

@@ -1,11 +1,11 @@
-/// What a message of the return path means to a source, in each status.
+/// The source's rules for messages of the return path, in each status.
 
 /// Kinds of messages, by QEMU's number.
 package enum ReturnPathKind: UInt16, CaseIterable, Hashable, Sendable {
     case shut = 1
     case pong, requestPagesID, requestPages, recvBitmap, resumeAck, switchoverAck
 
-    /// As error texts call it.
+    /// The name in error texts.
     package var name: String {
         switch self {
         case .shut: "SHUT"
@@ -18,7 +18,7 @@ package enum ReturnPathKind: UInt16, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// Bytes of its payload; nil where they vary.
+    /// The bytes of the payload; nil if their number varies.
     package var length: UInt16? {
         switch self {
         case .shut, .pong, .resumeAck: 4
@@ -34,7 +34,7 @@ package enum ReturnPathMessage: Hashable, Sendable {
     case shut(UInt32)
     case pong(UInt32)
     case requestPages(PageRequest)
-    /// `bits`: bytes of the bitmap that follows. `mark`: its end mark.
+    /// `bits` is the number of bytes of the bitmap that follows, and `mark` its end mark.
     case recvBitmap(block: String, bits: UInt64, mark: UInt64)
     case resumeAck(UInt32)
     case switchoverAck
@@ -44,23 +44,23 @@ package enum ReturnPathMessage: Hashable, Sendable {
 package enum ReturnPathReaction: Hashable, Sendable {
     /// The thread ends without an error.
     case ends
-    /// A PONG is counted; waits for a connection go by the count.
+    /// A PONG is counted; a wait for the connection waits for the count.
     case countsPong
-    /// And the flag of a loaded package is set, which the migration loop consumes.
+    /// A PONG is counted, and the flag of a loaded package is set, which the migration loop consumes.
     case packageLoaded
-    /// And the thread itself changes the status, if it is the one expected.
+    /// A PONG is counted, and the thread itself changes the status, if it is the expected one.
     case changesStatus(from: Status, to: Status)
     /// These bytes of the block are sent before others.
     case queuesPages(block: String, bytes: Range<UInt64>)
-    /// The inverted bitmap is what is dirty in this block; the thread that waits for it is woken.
-    case takesBitmap(block: String)
+    /// The pages that the bitmap lacks are dirty in this block; the thread that waits for the bitmap is woken.
+    case loadsBitmap(block: String)
     /// The migration thread is woken, and the status goes from postcopy-recover to postcopy-active.
     case resumes
     /// An ACK is counted.
-    case counts
+    case countsAck
 }
 
-/// What the channel of a migration is, as its return path goes.
+/// The kind of a migration's channel, on which its return path depends.
 package enum Transport: Hashable, Sendable {
     case socket
     /// `file:`
@@ -69,14 +69,14 @@ package enum Transport: Hashable, Sendable {
     case pipe
 }
 
-/// What comes of opening the return path.
+/// What happens when the return path is opened.
 package enum ReturnPathOpening: Hashable, Sendable {
-    /// None: OPEN_RETURN_PATH is not sent, and SHUT is not waited for.
+    /// There is no return path: the source sends no OPEN_RETURN_PATH and does not wait for SHUT.
     case none
     case opens
-    /// It is waited on, and nothing ever comes.
+    /// The source waits on the return path, and no message ever arrives.
     case silent
-    /// Its thread ends at once with this error.
+    /// The return-path thread ends at once with this error.
     case broken(ProtocolError)
     /// The migration is refused.
     case refused(ProtocolError)
@@ -86,15 +86,15 @@ package struct ReturnPathRules: Hashable, Sendable {
     package let generation: Generation
     package init(_ generation: Generation) { self.generation = generation }
 
-    /// PONG of this value: the package is loaded (10.2).
+    /// The value of the PONG that says that the package is loaded (10.2).
     package static let packageLoaded: UInt32 = 0x42
     /// The value of a RESUME_ACK.
     package static let resumed: UInt32 = 1
-    /// Behind a bitmap.
+    /// The end mark of a bitmap.
     package static let bitmapMark: UInt64 = 0x0123_4567_89ab_cdef
-    /// The longest payload that is taken, in bytes.
+    /// The longest payload that is accepted, in bytes.
     package static let longest: UInt16 = 512
-    /// The channel ended, or gave an error, where a message was to begin.
+    /// The error of a channel that ends, or fails, where a message should begin.
     package static let channelEnded = ProtocolError("Channel error: Input/output error")
 
     // MARK: The frame
@@ -112,22 +112,22 @@ package struct ReturnPathRules: Hashable, Sendable {
         return kind
     }
 
-    /// The payload ended short, after `read` bytes.
+    /// The error of a payload that ends after `read` bytes.
     package func shortPayload(_ kind: ReturnPathKind, read: UInt16, expected: UInt16) -> ProtocolError {
         ProtocolError("Failed reading data for message \(hex4(kind.rawValue)) read \(read) expected \(expected)")
     }
 
-    /// Checks a REQ_PAGES_ID's length against that of the name in it; `name` is nil when there is no byte for it.
+    /// Checks the length of a REQ_PAGES_ID against that of the name in it; `name` is nil if there is no byte for it.
     package func checkRequestLength(_ length: UInt16, name: UInt8?) throws(ProtocolError) {
         let expected = name.map { 13 + Int($0) } ?? 13
         guard Int(length) == expected else { throw ProtocolError("Req_Page_id with length \(length) expecting \(expected)") }
     }
 
-    // MARK: What it means
+    // MARK: Reactions
 
-    /// What the thread does with a message in `status`: any, as the thread looks whether it `isRunning` before it reads, and not behind a
-    /// read in which it waited. `ledger` counts an ACK; `memory` is the guest's, and remembers the block that was asked for last.
-    /// - Throws: the error that the thread ends with, and that the migration keeps if it is the first.
+    /// The thread's reaction to a message in `status`, which may be any: the thread checks `isRunning` before a read, and not after a read
+    /// in which it waited. `ledger` counts an ACK; `memory` is the guest's, and remembers the block of the last request.
+    /// - Throws: the error that the thread ends with; the migration stores it if it is the first.
     package func react(
         to message: ReturnPathMessage, in status: Status, _ ledger: inout SourceLedger, _ memory: inout RequestedMemory
     ) throws(ProtocolError) -> ReturnPathReaction {
@@ -137,16 +137,16 @@ package struct ReturnPathRules: Hashable, Sendable {
         case .shut(let error): throw ProtocolError("Sibling indicated error \(Int32(bitPattern: error))")
         case .pong(let value): return pong(value)
         case .requestPages(let request):
-            let (block, bytes) = try memory.take(request)
+            let (block, bytes) = try memory.resolve(request)
             return .queuesPages(block: block, bytes: bytes)
         case .recvBitmap(let block, let bits, let mark):
             try memory.checkBitmap(block: block, bytes: bits, mark: mark, in: status)
-            return .takesBitmap(block: block)
+            return .loadsBitmap(block: block)
         case .resumeAck(Self.resumed): return .resumes
         case .resumeAck(let value): throw ProtocolError("illegal resume_ack value \(value)")
         case .switchoverAck:
             try ledger.acknowledge()
-            return .counts
+            return .countsAck
         }
     }
 
@@ -156,14 +156,14 @@ package struct ReturnPathRules: Hashable, Sendable {
             ? .changesStatus(from: .postcopyDevice, to: .postcopyActive) : .packageLoaded
     }
 
-    /// Whether the end of the thread wakes a migration thread that would wait for it without an end.
+    /// True if the end of the thread wakes a migration thread that would otherwise wait forever.
     package func endWakes(_ status: Status) -> Bool {
         status == .postcopyRecover || status == .postcopyDevice && generation.has(.postcopyDevice)
     }
 
-    // MARK: Whether there is one
+    // MARK: Opening
 
-    /// What comes of opening it on a channel, as the migration is set up in `status`.
+    /// What happens when the return path is opened on a channel, while the migration is set up in `status`.
     package func opening(
         _ transport: Transport, in status: Status, returnPath: Bool, postcopyRAM: Bool
     ) -> ReturnPathOpening {
@@ -181,7 +181,7 @@ package struct ReturnPathRules: Hashable, Sendable {
     }
 }
 
-/// As `%#06x` would print it: 0x and four digits at least.
+/// The number as `%#06x` prints it: 0x and at least four digits.
 private func hex4(_ value: UInt16) -> String {
     let digits = String(value, radix: 16)
     return "0x" + String(repeating: "0", count: 4 - digits.count) + digits

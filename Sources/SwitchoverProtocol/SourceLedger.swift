@@ -1,4 +1,4 @@
-/// The source's account of ACKs: what was requested, what was acknowledged, and whether it may switch over.
+/// The source's account of ACKs: how many are awaited, and whether the source may switch over.
 
 /// How a side counts ACKs.
 package enum AckMode: String, Hashable, Sendable {
@@ -6,7 +6,7 @@ package enum AckMode: String, Hashable, Sendable {
     case perDevice = "per-device"
 }
 
-/// What the handshake makes a migration fail with; `text` is QEMU's own.
+/// An error of the handshake, in QEMU's own words.
 package struct ProtocolError: Error, Hashable, Sendable {
     package let text: String
     package init(_ text: String) { self.text = text }
@@ -16,11 +16,11 @@ package struct SourceLedger: Hashable, Sendable {
     package let generation: Generation
     package let mode: AckMode
     package let capability: Bool
-    /// ACKs that are awaited; below 0 it is 4294967295. Up to 11.0 there is no number: 1 before the ACK, 0 after it.
+    /// How many ACKs are awaited; 4294967295 after an underflow. Up to 11.0 there is no number: 1 before the ACK, 0 after it.
     package private(set) var pending: UInt32
 
-    /// The ledger as a migration begins (confirmed on 11.1.3, with the capability on and off). A generation without per-device ACKs is
-    /// legacy, whatever `mode` says.
+    /// The ledger of a migration that begins (confirmed on 11.1.3: whatever the capability). A generation without per-device ACKs is in
+    /// legacy mode, whatever `mode` says.
     package init(_ generation: Generation, mode: AckMode, capability: Bool) {
         self.generation = generation
         self.mode = generation.has(.perDeviceAcks) ? mode : .legacy
@@ -28,24 +28,24 @@ package struct SourceLedger: Hashable, Sendable {
         pending = self.mode == .legacy ? 1 : 0
     }
 
-    /// Whether what modules request is counted.
-    package var collects: Bool { capability && mode == .perDevice && generation.has(.perDeviceAcks) }
+    /// True if the modules' requests are counted.
+    package var countsRequests: Bool { capability && mode == .perDevice && generation.has(.perDeviceAcks) }
 
-    /// Counts what a query has collected, or what one module requests of the handler (v1).
+    /// Counts the requests that a query has collected, or those of one module (v1).
     ///
-    /// - Parameter requester: the module; v1 names it in its error.
-    /// - Throws: in v1, the counter would pass its range; it is left as it was. 11.1 does not check.
+    /// - Parameter requester: the module, which v1 names in its error.
+    /// - Throws: in v1 the counter would overflow; it stays as it was. 11.1 does not check.
     package mutating func collect(_ requests: UInt32, by requester: String = "") throws(ProtocolError) {
-        guard collects, requests > 0 else { return }
+        guard countsRequests, requests > 0 else { return }
         let (sum, overflow) = pending.addingReportingOverflow(requests)
         if overflow, generation.has(.overflowError) { throw ProtocolError("Switchover ack pending num overflowed by \(requester)") }
         pending = sum
     }
 
-    /// Counts an ACK, whatever the capability. The number that the trace shows is `pending`; up to 11.0 there is none.
+    /// Counts an ACK, whatever the capability. The trace shows `pending` after it; up to 11.0 it shows no number.
     ///
-    /// - Throws: more ACKs than were awaited, which ends the return path's thread. On 11.1.3 the counter stays at 4294967295; without that
-    ///   quirk it stays at 0. Up to 11.0 a surplus ACK does no harm.
+    /// - Throws: no ACK was awaited; the error ends the return-path thread. On 11.1.3 the counter stays at 4294967295, without that quirk
+    ///   at 0. Up to 11.0 a surplus ACK does no harm.
     package mutating func acknowledge() throws(ProtocolError) {
         guard generation.has(.perDeviceAcks) else {
             pending = 0
@@ -58,14 +58,14 @@ package struct SourceLedger: Hashable, Sendable {
         pending -= 1
     }
 
-    /// Whether the handshake lets the guest be stopped. `SwitchoverDecision.asksLedgerFirst` tells when a step asks.
+    /// True if the handshake allows the source to stop the guest. `SwitchoverDecision.asksLedgerBeforeQueries` says when a step asks.
     package func maySwitchOver(guestRuns: Bool) -> Bool { !capability || !guestRuns || pending == 0 }
 
-    /// Whether what the final query has collected lets the migration go on. What is pending from before does not count: it can only be more
-    /// than 0 with a guest that does not run, or behind a surplus ACK (11.1.3).
-    /// - Throws: in v1, too, the text of 11.1: what v1 said there is not known.
+    /// Checks that the final query has collected no request. ACKs that were pending before do not count: they can only be more than 0 with
+    /// a guest that does not run, or after a surplus ACK (11.1.3).
+    /// - Throws: the query has collected a request. The text is that of 11.1, also in v1, whose text is not known.
     package func checkFinal(collected: UInt32) throws(ProtocolError) {
-        guard collects, generation.has(.finalQuery), collected > 0 else { return }
+        guard countsRequests, generation.has(.finalQuery), collected > 0 else { return }
         throw ProtocolError("Switchover ACK was requested by \(collected) devices during switchover")
     }
 }

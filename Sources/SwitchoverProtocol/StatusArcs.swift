@@ -1,11 +1,11 @@
-/// The arcs of the status, as data: each has the features with which, and without which, it is there.
+/// The arcs of the status as data: each names the features that it needs, and those that exclude it.
 
 package enum StatusArcs {
     private struct Row: Sendable {
         let from: [Status]
         let to: Status
         var with: Features = []
-        /// Any of these, and the arc is gone.
+        /// The features of which none may be present.
         var without: Features = []
     }
 
@@ -25,7 +25,7 @@ package enum StatusArcs {
         Row(from: [.active], to: .device, with: .switchoverInDevice),
         Row(from: [.active], to: .completed, without: .switchoverInDevice),
         Row(from: [.device], to: .completed),
-        // Without a return path nobody tells of a loaded package, so that postcopy-device is passed over.
+        // Without a return path no message tells of a loaded package, so the source does not enter postcopy-device.
         Row(from: [.device], to: .postcopyActive, with: .switchoverInDevice),
         Row(from: [.active, .preSwitchover], to: .postcopyActive, without: .switchoverInDevice),
         Row(from: [.device], to: .postcopyDevice),
@@ -39,7 +39,7 @@ package enum StatusArcs {
         Row(from: [.postcopyRecoverSetup, .postcopyRecover], to: .postcopyPaused),
         Row(from: [.device], to: .colo),
         Row(from: [.colo], to: .completed),
-        // A cancel overtakes a failure that is not cleaned up (11.1.3).
+        // A cancel replaces a failure that is not cleaned up yet (11.1.3).
         Row(from: [.setup, .waitUnplug, .active, .preSwitchover, .device, .colo, .failing], to: .cancelling),
         Row(from: [.cancelling], to: .cancelled),
         Row(from: failures, to: .failing),
@@ -47,7 +47,7 @@ package enum StatusArcs {
         Row(from: failures, to: .failed, without: .failing),
     ]
 
-    /// Where an error fails the migration; while it is paused or recovers it goes back to paused.
+    /// The statuses in which an error fails the migration; a migration that is paused or recovers returns to paused.
     private static let failures: [Status] = [
         .setup, .waitUnplug, .active, .preSwitchover, .device, .postcopyDevice, .postcopyActive, .colo,
     ]

@@ -1,6 +1,6 @@
-/// The status of a migration, and how it may change on each side.
+/// The status of a migration, and its changes on each side.
 ///
-/// A change is a compare-and-swap: one that does not find the status it expects does nothing, and says nothing.
+/// A change is a compare-and-swap: a change that does not find the expected status has no effect, and no event.
 
 /// Every status of 11.1, by QEMU's name.
 package enum Status: String, CaseIterable, Hashable, Sendable {
@@ -17,19 +17,19 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
     /// The new connection is being made (9.1).
     case postcopyRecoverSetup = "postcopy-recover-setup"
     case postcopyRecover = "postcopy-recover"
-    /// Modelled; the engine refuses it with `coloRefusal`.
+    /// COLO; the engine refuses it with `coloRefusal`.
     case colo
     case completed
     case cancelling
     case cancelled
-    /// An error is known, and nothing cleaned up (11.0).
+    /// An error is known, and the clean-up has not begun (11.0).
     case failing
     case failed
 
-    /// What the engine says where x-colo is asked for.
+    /// The engine's refusal of x-colo.
     package static let coloRefusal = ProtocolError("COLO is not supported: this engine does not replicate a running guest")
 
-    /// Whether a generation has it.
+    /// True if a generation has the status.
     package func exists(in generation: Generation) -> Bool {
         switch self {
         case .postcopyDevice: generation.has(.postcopyDevice)
@@ -39,7 +39,7 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// A migration is on its way, or being cleaned up: the return-path thread reads on, and no other may begin.
+    /// True while a migration runs or is being cleaned up: the return-path thread reads on, and no other migration may begin.
     package var isRunning: Bool {
         switch self {
         case .none, .completed, .cancelled, .failed: false
@@ -47,8 +47,8 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// A source in it goes on connecting, and opens its return path: also one that was cancelled meanwhile, where the generation overlooks
-    /// it (10.0.13, 11.1.3), and a paused one up to 9.0, which has no status for that.
+    /// True if a source goes on connecting and opens its return path: also one that was cancelled meanwhile, if the generation overlooks
+    /// that (10.0.13, 11.1.3), and a paused one up to 9.0, which has no status for it.
     package func connects(in generation: Generation) -> Bool {
         switch self {
         case .setup, .postcopyRecoverSetup, .postcopyRecover: true
@@ -59,10 +59,10 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// The migration thread's loop goes on.
+    /// True while the migration thread's loop goes on.
     package var isActive: Bool { self == .active || self == .postcopyDevice || self == .postcopyActive }
 
-    /// RAM takes no new look at what is dirty, and a cancel is refused.
+    /// True in postcopy: RAM is not synced any more, and a cancel is refused.
     package var isInPostcopy: Bool {
         switch self {
         case .postcopyDevice, .postcopyActive, .postcopyPaused, .postcopyRecoverSetup, .postcopyRecover: true
@@ -70,14 +70,14 @@ package enum Status: String, CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// On its way to a failure or a cancel, or there.
+    /// True if the migration has failed or was cancelled, or is about to.
     package var hasFailed: Bool { self == .cancelling || self == .cancelled || self == .failing || self == .failed }
 
-    /// Nothing comes after it but another migration.
+    /// True if only another migration follows.
     package var isFinal: Bool { self == .completed || self == .cancelled || self == .failed }
 }
 
-/// From one status to another.
+/// A change from one status to another.
 package struct StatusArc: Hashable, Sendable {
     package let from: Status
     package let to: Status
@@ -96,7 +96,7 @@ package struct StatusMachine: Hashable, Sendable {
     package let generation: Generation
     package let side: Side
     package private(set) var status = Status.none
-    /// The first change that matched and is none of this generation's: a mistake of the caller, since QEMU makes no such change.
+    /// The first change that found its status, but that the generation does not have: a defect of the engine, which QEMU does not show.
     package private(set) var illegal: StatusArc?
 
     package init(_ generation: Generation, _ side: Side) {
@@ -104,8 +104,8 @@ package struct StatusMachine: Hashable, Sendable {
         self.side = side
     }
 
-    /// Changes `from` to `to` and says so. False, and nothing changed: the status is not `from` (which happens, and is silent), or there is
-    /// no such arc (which is kept in `illegal`).
+    /// Changes `from` to `to`. Returns false, without a change, if the status is not `from` (which happens, and is silent), or if there is
+    /// no such arc (which `illegal` keeps).
     @discardableResult package mutating func change(from: Status, to: Status) -> Bool {
         guard status == from else { return false }
         guard StatusArcs.legal(from, to, generation, side) else {

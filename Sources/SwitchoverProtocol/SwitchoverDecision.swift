@@ -1,9 +1,9 @@
-/// What a step of the source's loop decides, from what is pending, the threshold, and the ledger.
+/// The decision of a step of the source's loop, from the pending bytes, the threshold, and the ledger.
 
-/// Bytes that modules have left, and the ACKs they ask for.
+/// The bytes that modules have left, and the ACKs that they request.
 package struct PendingBytes: Hashable, Sendable {
     package var precopy: UInt64 = 0
-    /// Can only be sent with the guest stopped.
+    /// The bytes that can only be sent with the guest stopped.
     package var stopCopy: UInt64 = 0
     package var postcopy: UInt64 = 0
     /// How many ACKs the modules request.
@@ -14,21 +14,22 @@ package struct PendingBytes: Hashable, Sendable {
     package var total: UInt64 { precopy &+ stopCopy &+ postcopy }
 }
 
-/// Bytes that may be pending when the guest stops: what the link carries in the downtime allowed.
+/// The bytes that may be pending when the guest stops: what the link carries in the allowed downtime.
 package struct SwitchoverThreshold: Hashable, Sendable {
     /// 0 until the first window has ended (confirmed on 10.0.13 and 11.1.3).
     package private(set) var bytes: UInt64 = 0
     private let keepsFraction: Bool
 
-    /// As 11.1 is.
+    /// The threshold of 11.1.
     package init() { self.init(.v11_1) }
 
     package init(_ generation: Generation) { keepsFraction = generation.has(.fractionalBandwidth) }
 
-    /// A window of at least 100 ms has ended. `available`: bytes per second that the user has set, 0 if unset; `downtime`: milliseconds.
+    /// Ends a window of at least 100 ms. `available` is `avail-switchover-bandwidth` in bytes per second, 0 if it is not set; `downtime` is
+    /// in milliseconds.
     ///
-    /// A measured bandwidth keeps its fraction of a byte per millisecond in all versions; the user's setting lost it in 10.0.13 (1 GiB/s
-    /// for 300 ms is 322122300 there, and 322122547 on 11.1.3). QEMU computes in double precision, and so does this function.
+    /// The measured bandwidth keeps its fraction of a byte per millisecond in all versions; the user's loses it in 10.0.13 (1 GiB/s for 300
+    /// ms is 322122300 there, and 322122547 on 11.1.3). QEMU computes in double precision, and so does this function.
     package mutating func windowEnded(sent: UInt64, milliseconds: UInt64, available: UInt64, downtime: UInt64) {
         let perMillisecond: Double
         if available == 0 {
@@ -52,17 +53,17 @@ package struct SwitchoverDecision: Hashable, Sendable {
     package let generation: Generation
     package init(_ generation: Generation) { self.generation = generation }
 
-    /// Whether the ledger is asked before the queries of a step, so that an ACK or a request in between counts one step later (up to 11.0;
-    /// taken to be so in v1, of which it is not known).
-    package var asksLedgerFirst: Bool { !generation.has(.queryPending) }
+    /// True if a step asks the ledger before its queries, so that an ACK or a request in between counts one step later (up to 11.0; assumed
+    /// of v1, for which it is not known).
+    package var asksLedgerBeforeQueries: Bool { !generation.has(.queryPending) }
 
-    /// Whether an estimate calls for an exact query.
-    package func asksExactly(_ estimate: PendingBytes, threshold: UInt64, inPostcopy: Bool) -> Bool {
+    /// True if an exact query follows an estimate.
+    package func needsExactQuery(_ estimate: PendingBytes, threshold: UInt64, inPostcopy: Bool) -> Bool {
         if generation.has(.queryPending) { return !inPostcopy && (estimate.total <= threshold || estimate.precopy == 0) }
         return estimate.total < threshold && !(inPostcopy && generation.has(.savesInOneCallback))
     }
 
-    /// What is done, in precopy. `maySwitchOver`: what the ledger said, up to 11.0 before the queries, since then after them.
+    /// The decision in precopy. `maySwitchOver` is the ledger's answer, up to 11.0 from before the queries, since 11.1 from after them.
     package func decide(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool, postcopyIsAsked: Bool) -> StepDecision {
         let completes = fits(pending, threshold) && maySwitchOver
         let postcopy = postcopyIsAsked && maySwitchOver && pending.precopy &+ pending.stopCopy <= threshold
@@ -71,7 +72,7 @@ package struct SwitchoverDecision: Hashable, Sendable {
         return completes ? .complete : .iterate
     }
 
-    /// What is done in postcopy: 10.0 ends it by the test of precopy, later releases when nothing is left.
+    /// The decision in postcopy: 10.0 completes by the check of precopy, later releases when nothing is left.
     package func decideInPostcopy(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool) -> StepDecision {
         let completes = generation.has(.savesInOneCallback) ? pending.total == 0 : fits(pending, threshold) && maySwitchOver
         return completes ? .complete : .iterate
@@ -81,13 +82,13 @@ package struct SwitchoverDecision: Hashable, Sendable {
         pending.total == 0 || pending.total < threshold || generation.has(.decidesAtThreshold) && pending.total == threshold
     }
 
-    /// Whether a source in postcopy-device waits in this step for the word that the package is loaded, rather than iterate; when it is
-    /// loaded it leaves the status. In its first form the return path's thread leaves it, and what is waited for is that it has.
+    /// True if a source in postcopy-device waits in this step until the package is loaded, instead of iterating; then it leaves the status.
+    /// In the first form the return-path thread leaves the status, and the source waits for that.
     package func awaitsPackage(isLoaded: Bool, _ pending: PendingBytes) -> Bool {
         generation.has(.postcopyDevice) && (isLoaded || pending.total == 0)
     }
 
-    /// What counts of what modules tell the final query: in v2, where they return from it early, their requests alone.
+    /// The part of the final query's report that counts: in v2, where modules return early, their requests alone.
     package func finalReport(_ pending: PendingBytes) -> PendingBytes {
         guard generation.has(.finalReturnsEarly) else { return pending }
         var report = PendingBytes()

@@ -1,5 +1,5 @@
-/// The state that QEMU assumes a device to be in, and how QEMU changes it: QEMU never reads the state back, sets a recover state after a refusal,
-/// and resets the device where that is refused too (confirmed on 10.0.13 and 11.1.3).
+/// The state that QEMU assumes a device to be in, and how QEMU changes it: QEMU never reads the state back, sets a recover state after a
+/// refusal, and resets the device where that is refused too (confirmed on 10.0.13 and 11.1.3).
 ///
 /// A change is made in two steps, since a device may take its time: `begin` makes the calls, `end` draws the consequences. In between
 /// the assumed state is the earlier one, for every thread that looks.

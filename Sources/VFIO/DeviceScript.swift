@@ -1,7 +1,7 @@
-/// A device script: the text that says what a mock device can do, how fast, and what happens to it when.
+/// A device script: a text with a mock device's abilities, its speed, and what happens to the device when.
 ///
-/// The grammar is documented in `harness/vfio/include/device_script.h`. One parser serves everybody: the shim
-/// inside QEMU, the engine's mock backend, and this type, which refuses a wrong script before any side is started.
+/// The grammar is documented in `harness/vfio/include/device_script.h`. The shim inside QEMU, the engine's mock backend and this type use
+/// the same parser; this type refuses a wrong script before any side is started.
 import CVFIOMock
 
 package struct DeviceScript: Hashable, Sendable {
@@ -9,25 +9,25 @@ package struct DeviceScript: Hashable, Sendable {
     package let text: String
     /// The gates the script mentions, in order of first mention.
     package let gates: [String]
-    /// Abilities as the device will report them.
+    /// The abilities that the device reports.
     package let hasPrecopy: Bool
     package let hasP2P: Bool
     package let hasReinit: Bool
-    /// The calls that its rules are on, by the names that scripts have for them.
+    /// The calls that the rules are on, by their names in scripts.
     package let calls: Set<String>
 
     /// Why a script was refused.
     package struct Refusal: Error, Hashable, CustomStringConvertible {
-        /// The file, or whatever name the caller gave.
+        /// The file, or another name that the caller gave.
         package let file: String
-        /// 1-based; 0 when the script as a whole is meant.
+        /// The line, from 1; 0 for the script as a whole.
         package let line: Int
         package let reason: String
 
         package var description: String { "\(file):\(line): \(reason)" }
     }
 
-    /// Parses a script; `file` is only for the refusal's text.
+    /// Parses a script. `file` appears in a refusal only.
     package init(_ text: String, file: String) throws(Refusal) {
         var text = text
         // The structs are some 15 KB: kept on the heap, once per parse.

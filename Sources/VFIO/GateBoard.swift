@@ -1,4 +1,4 @@
-/// The gate board of a side, as its runner sees it: opens gates and watches how far each device has come.
+/// The gate board of a side, for its runner: opens gates and shows each device's progress.
 ///
 /// The other end is the shim inside QEMU; what is shared is documented in `harness/vfio/include/gate_board.h`.
 import CVFIOMock
@@ -22,7 +22,7 @@ package final class GateBoard: @unchecked Sendable {
 
     deinit { gate_board_unmap(board) }
 
-    /// Opens a gate; it stays open.
+    /// Opens a gate, which stays open.
     package func open(_ gate: String) throws(Failure) {
         let index = gate_board_gate(board, gate)
         guard index >= 0 else {
@@ -33,29 +33,31 @@ package final class GateBoard: @unchecked Sendable {
         gate_board_open(board, index)
     }
 
-    /// Opens every gate, known or not yet: nothing may be held when a side is taken down.
+    /// Opens every gate, also those that are named later: no gate may hold a call while a side is torn down.
     package func openAll() { gate_board_open_all(board) }
 
-    /// Where the board's file has what a shell reads and writes, in bytes from its start.
+    /// The places in the board's file that a shell reads and writes, in bytes from its start.
     package struct Places: Hashable, Sendable {
-        /// Where a 1 opens a gate, in 32 bits.
+        /// The 32 bits that open a gate when they are 1.
         package let gates: [String: Int]
-        /// Where a 1 opens all gates, in 32 bits.
+        /// The 32 bits that open all gates when they are 1.
         package let allGates: Int
-        /// A device's state, its precopy queries, and its calls held right now, 64 bits each.
+        /// The 64 bits each of a device's state, its precopy queries, and the calls that are held right now.
         package let states: [String: Int]
         package let queries: [String: Int]
         package let held: [String: Int]
     }
 
-    /// Gives gates and devices their places, which they keep for whoever maps the file.
+    /// Gives gates and devices their places in the file, which they keep.
     package func places(gates: [String], devices: [String]) throws(Failure) -> Places {
         func place(_ names: [String], _ index: (OpaquePointer, String) -> Int32, _ place: (Int32) -> Int) throws(Failure) -> [String: Int] {
             var places: [String: Int] = [:]
             for name in names {
                 let index = index(board, name)
                 guard index >= 0 else {
-                    throw Failure(description: "'\(name)': the board has no room for so many names, or such a long one")
+                    throw Failure(
+                        description:
+                            "'\(name)': the board is full, or the name is longer than \(BOARD_NAME_SIZE - 1) bytes")
                 }
                 places[name] = place(index)
             }
@@ -70,13 +72,15 @@ package final class GateBoard: @unchecked Sendable {
             states: field(\.state), queries: field(\.queries), held: field(\.held))
     }
 
-    /// Nil when for half a second there was no whole state to read: the process that publishes it died, or was stopped, half-way.
+    /// A device's progress; nil if half a second brought no consistent state: the process that publishes it has died, or was stopped, while
+    /// it wrote.
     package func progress(of device: String) throws(Failure) -> DeviceProgress? {
         let index = gate_board_device(board, device)
         guard index >= 0 else {
             throw Failure(
                 description:
-                    "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes and at most \(BOARD_MAX_DEVICES) devices a side"
+                    "device '\(device)': expected a name of 1 to \(BOARD_NAME_SIZE - 1) bytes "
+                    + "and at most \(BOARD_MAX_DEVICES) devices a side"
             )
         }
         var now = board_progress()
@@ -86,7 +90,7 @@ package final class GateBoard: @unchecked Sendable {
             bytesRead: now.bytes_read, bytesWritten: now.bytes_written, calls: now.calls, held: now.held, holds: now.holds)
     }
 
-    /// A number that changes whenever anything on the board does.
+    /// A number that changes with every change of the board.
     package var changes: UInt32 { gate_board_changes(board) }
 
     /// Blocks the calling thread until the board has changed since `seen`, or `nanoseconds` have passed.

@@ -1,4 +1,5 @@
-/// What only a device that follows a script can do: be held at gates, react to its peers, show its progress, and take virtual time.
+/// The abilities of a device that follows a script: gates hold its calls, it reacts to its peers, shows its progress, and takes virtual
+/// time.
 import CVFIOMock
 import MigrationTrace
 import SystemPackage
@@ -50,7 +51,8 @@ package struct DeviceHold {
     package var gates: UInt32
 }
 
-/// What the calls on a process's scripted devices have left to wait for. Whoever runs the thread that made the calls collects it.
+/// The time and the gates that the calls on a process's scripted devices leave to wait for. The engine collects them for the thread that
+/// made the calls.
 package final class DeviceDelay {
     /// Nanoseconds that the calls take.
     package private(set) var cost: UInt64 = 0
@@ -70,7 +72,7 @@ package final class DeviceDelay {
         hold = DeviceHold(device: device, gates: gates | earlier)
     }
 
-    /// Forgets what was left to wait for: it was collected, or nobody waits.
+    /// Forgets the time and the gates, which were collected, or for which nobody waits.
     package func clear() {
         guard !isNone else { return }
         (cost, hold) = (0, nil)

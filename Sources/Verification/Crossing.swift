@@ -1,5 +1,5 @@
-/// What holds between the two sides: by contents (the k-th ACK sent and the k-th counted, a device's k-th marker and its k-th load, bytes), never by
-/// the order of lines in two logs, nor by their clocks.
+/// What holds between the two sides: by contents (the k-th ACK sent and the k-th counted, a device's k-th marker and its k-th load, bytes),
+/// never by the order of lines in two logs, nor by their clocks.
 import MigrationTrace
 
 struct Crossing {
@@ -58,7 +58,7 @@ struct Crossing {
 
     // MARK: Counts
 
-    /// Missing lines make counts smaller, so none may be missing of the side that has fewer, and it must have come to its end.
+    /// Missing lines make counts smaller, so none may be missing of the side that has fewer, and it must have reached its end.
     private func counts(_ found: inout [Finding]) {
         if printsMarkers, !source.hasGaps, isOver {
             for pair in pairs where pair.destination.loadCount > pair.source.markers {
@@ -82,7 +82,8 @@ struct Crossing {
                 Finding(
                     rule: .countsAcross, device: requester,
                     found:
-                        "the destination approved the requester \(count(destination.requesterApprovalCount, "time")), which asked for \(count(number, "ACK"))",
+                        "the destination approved the requester \(count(destination.requesterApprovalCount, "time")), which asked for "
+                        + "\(count(number, "ACK"))",
                     places: [number < places.count ? places[number] : places.last, source.ending?.place].compactMap { $0 },
                     legal: "at most \(count(number, "approval"))"))
         }
@@ -107,7 +108,8 @@ struct Crossing {
                     Finding(
                         rule: .bytesAcross, device: pair.name,
                         found:
-                            "the source wrote \(marker.bytes) bytes before marker \(index + 1), the destination \(approval.bytes) before its approval",
+                            "the source wrote \(marker.bytes) bytes before marker \(index + 1), the destination \(approval.bytes) before "
+                            + "its approval",
                         places: [approval.place, marker.place], legal: "\(marker.bytes) bytes written before the approval"))
                 break
             }
@@ -138,8 +140,8 @@ struct Crossing {
         }
     }
 
-    /// Devices that a legacy source did not wait for, as the first ACK of a per-device destination freed it: their marker was never due before
-    /// the guest stopped, so that no ACK of theirs is there to be late.
+    /// Devices that a legacy source did not wait for, as the first ACK of a per-device destination freed it: their marker was never due
+    /// before the guest stopped, so that none of their ACKs can be late.
     private func unmarked(_ found: inout [Finding]) {
         guard let decision = source.switchover.decision, decision.guestRan == true, decision.guestIsCertain, capability == true,
             source.ledger.mode == .legacy, destination.mode == .perDevice, source.status.final == .completed, !source.hasGaps,
@@ -179,7 +181,8 @@ struct Crossing {
             if let requester, source.ledger.ofRequester != destination.requesterApprovalCount {
                 add(
                     requester,
-                    "\(count(source.ledger.ofRequester, "ACK")) requested by the requester, \(count(destination.requesterApprovalCount, "approval"))",
+                    "\(count(source.ledger.ofRequester, "ACK")) requested by the requester, "
+                        + "\(count(destination.requesterApprovalCount, "approval"))",
                     [destination.requesterApprovals.last], legal: "as many of each")
             }
             if sent != counted {
@@ -213,7 +216,8 @@ struct Crossing {
             Finding(
                 rule: .sameMode,
                 found:
-                    "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), the destination in \(mode.rawValue) mode sent \(destination.sent)",
+                    "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), the destination in \(mode.rawValue) "
+                    + "mode sent \(destination.sent)",
                 places: [shown, destination.acks.last?.place].compactMap { $0 },
                 lastGood: (source.ledger.underflow ?? source.switchover.decision?.spot)?.lastGood,
                 legal: "the same machine type, or switchover-ack-legacy set alike, on both sides"))

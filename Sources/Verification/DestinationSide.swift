@@ -307,7 +307,8 @@ struct DestinationSide: Sendable {
             reporter.report(
                 .approvalAfterData, device: name,
                 found:
-                    "the device was approved with \(device.announced + max(device.incoming - device.written, 0)) blocks of data not written yet",
+                    "the device was approved with \(device.announced + max(device.incoming - device.written, 0)) blocks of data not "
+                    + "written yet",
                 legal: "vfio_load_state_device_data with ret 0 for each block first")
         }
         devices[index].marker = nil

@@ -1,5 +1,5 @@
-/// What QEMU asks its VFIO devices for, in the order of its roles: the states of a source, the states of a destination, and that all devices
-/// are prepared before the first one changes (10.0.13, 11.1.3).
+/// What QEMU asks its VFIO devices for, in the order of its roles: the states of a source, the states of a destination, and that all
+/// devices are prepared before the first one changes (10.0.13, 11.1.3).
 import MigrationTrace
 
 struct DeviceArcs: Sendable {

@@ -1,6 +1,7 @@
 /// What differs between two runs of one cell: verdict, counts, broken rules, and the order of protocol events.
 ///
-/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see `ProtocolVocabulary`.
+/// One run is *expected* (a real QEMU's), the other is what was *found*. Nothing that depends on time is compared: see
+/// `ProtocolVocabulary`.
 
 /// A place where a thread did something else than expected.
 package struct OrderDifference: Hashable, Sendable {

@@ -109,7 +109,7 @@ struct Ending {
         }
     }
 
-    /// The source's process ended before its migration: whoever has the guest then, it is not the source.
+    /// The source's process ended before its migration, so the source does not have the guest.
     private mutating func judgeGone(_ end: SourceProcessEnd) {
         reason = "the source's process " + (end == .killed ? "was killed" : "ended by itself")
         if sides == .both, destination.status.final == .completed {
@@ -285,7 +285,8 @@ struct Ending {
         } else {
             verdict = .failed
             reason =
-                "the destination failed at \(ending.place)\(destination.error.map { " ('\($0.text)')" } ?? ""); the source's log is not there"
+                "the destination failed at \(ending.place)\(destination.error.map { " ('\($0.text)')" } ?? ""); the source's log is not "
+                + "there"
         }
     }
 }

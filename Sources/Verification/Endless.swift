@@ -19,8 +19,8 @@ struct Progress: Sendable {
     /// Of each kind of query the latest number and the least of all.
     private var seen: (estimate: (latest: UInt64, least: UInt64), exact: (latest: UInt64, least: UInt64)) = ((0, .max), (0, .max))
     private var fell = false
-    /// Windows since something last happened in which the source asked exactly, having sent what the threshold asks of it, and found no less
-    /// pending than ever before: as much had come up meanwhile. A guest that is faster than the link keeps that up.
+    /// Windows since something last happened in which the source asked exactly, having sent what the threshold asks of it, and found no
+    /// less pending than ever before: as much had come up meanwhile. A guest that is faster than the link keeps that up.
     private(set) var rounds = 0
     /// The most of them in a row. They stand where less was found in one window since: a guest without a processor writes nothing.
     private(set) var roundsShown = 0
@@ -166,7 +166,8 @@ struct EndlessProof {
         if let armed { return .open(armed) }
         return .proved(
             .waitsForever,
-            "cancelled at \(cancelled), before the return path was opened at \(opened), so nobody shuts it down: since \(joined) the source's "
+            "cancelled at \(cancelled), before the return path was opened at \(opened), so nobody shuts it down: since \(joined) the "
+                + "source's "
                 + "main thread waits for the return path's, that for the destination, and the destination for more of the stream")
     }
 
@@ -219,7 +220,8 @@ struct EndlessProof {
             ? "\(markers) of \(count(markers, "marker")) approved" : "\(approvals) of \(count(approvals, "marker")) loaded approved"
         return confirmed(
             .waitsForever,
-            "\(acks) missing, but \(marked), and \(source.ledger.acks) of \(count(destination.sent, "ACK")) sent counted: no further one can come"
+            "\(acks) missing, but \(marked), and \(source.ledger.acks) of \(count(destination.sent, "ACK")) sent counted: no further one "
+                + "can come"
         )
     }
 
@@ -280,7 +282,8 @@ struct EndlessProof {
         if let armed { return .open(armed) }
         return confirmed(
             .doesNotConverge,
-            "no ACK is missing, and at least \(least) bytes stay pending, \(least == limit ? "not below" : "over") the threshold of \(threshold)"
+            "no ACK is missing, and at least \(least) bytes stay pending, \(least == limit ? "not below" : "over") the threshold of "
+                + "\(threshold)"
         )
     }
 

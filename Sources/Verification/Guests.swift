@@ -1,4 +1,5 @@
-/// Whether the guest of a side runs: from the run states it prints, else from what its devices were told, else from the state it saved or loaded.
+/// Whether the guest of a side runs: from the run states it prints, else from what its devices were told, else from the state it saved or
+/// loaded.
 import MigrationTrace
 
 struct GuestAccount: Sendable {

@@ -19,7 +19,8 @@ package enum LogRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         case .empty(let log): "\(log): expected trace events, found an empty log; was QEMU started with -trace, and its log kept?"
         case .foreign(let log, let reason): "\(log): \(reason)"
         case .noMigration(let log):
-            "\(log): expected the events of a migration's source or destination, found none; give the log of -trace 'savevm*' 'loadvm*' 'migrat*' 'vfio*' and the like"
+            "\(log): expected the events of a migration's source or destination, found none; give the log of -trace 'savevm*' 'loadvm*' "
+                + "'migrat*' 'vfio*' and the like"
         case .sameSide(let side, let first, let second):
             "expected a source's log and a destination's, found two of the \(side.rawValue): \(first) and \(second)"
         case .count(let count): "expected one or two logs, found \(count)"
@@ -53,7 +54,7 @@ package struct LogPart: Hashable, Sendable {
     package let starts: Int
 }
 
-/// What is to be said of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
+/// The judgement of the last migration in one log or two. Throws `LogRefusal`, and `FileError` where a file cannot be read.
 package func judge(logs: [LogSource], circumstances: Circumstances = .init()) throws -> Judgement {
     try judgeParts(of: logs, circumstances: circumstances).judgement
 }

@@ -1,7 +1,7 @@
 /// Judges a recorded migration.
 import MigrationTrace
 
-/// What is to be said of a trace; lines are the numbers of its streams' entries, folds counted as what they stand for.
+/// The judgement of a trace; lines are the numbers of its streams' entries, folds counted as what they stand for.
 package func judge(_ trace: Trace) -> Judgement {
     let sides: Verifier.Sides = trace.destination.count == 0 ? .source : trace.source.count == 0 ? .destination : .both
     var verifier = Verifier(Circumstances(trace.header), sides: sides)

@@ -1,4 +1,5 @@
-/// What the mock devices of one host saw of a migration: states they were set to, sessions, REINITs that were shown, data in sums, and what failed.
+/// What the mock devices of one host saw of a migration: states they were set to, sessions, REINITs that were shown, data in sums, and what
+/// failed.
 import MigrationTrace
 
 struct DeviceOrder: Sendable {
@@ -105,8 +106,8 @@ struct DeviceOrder: Sendable {
         return body(&devices[name, default: Device()])
     }
 
-    /// The steps of the migration: without the guest's first start, which is before it, and without what comes of the program's end, which is
-    /// behind so many changes of state by QEMU's own name of the device. nil: it was not ended.
+    /// The steps of the migration: without the guest's first start, which is before it, and without what comes of the program's end, which
+    /// is behind so many changes of state by QEMU's own name of the device. nil: it was not ended.
     func steps(before changes: [String: Int]?, names: DeviceNames) -> StepDrafts {
         var kept = drafts
         for (name, device) in devices {

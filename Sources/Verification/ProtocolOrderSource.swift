@@ -1,7 +1,7 @@
 /// A source's part of the canonical sequence: which thread each event is of, and what of it is compared.
 ///
-/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against the thread
-/// ids in the logs of 10.0.13.
+/// From 10.1 on no line names its thread. Where an event may come of several, event and context tell; the assignment was checked against
+/// the thread ids in the logs of 10.0.13.
 import MigrationTrace
 
 struct SourceOrder: Sendable {

@@ -1,4 +1,5 @@
-/// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are equal.
+/// What a migration did, as far as it does not depend on how long anything took: the canonical form in which two runs of one cell are
+/// equal.
 ///
 /// A sequence has a part for each thread of QEMU's design and for each device. Within a part the order is that of the log. Between parts there
 /// is none but by contents (marker, approval, ACK), which the verifier checks of each run by itself. That two threads have no common order is

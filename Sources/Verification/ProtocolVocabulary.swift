@@ -1,8 +1,8 @@
 /// Which events two runs of one cell are compared by, and why the others are not: the whole list, in one place.
 ///
-/// Compared is what says something of the handshake, the statuses, the run states, the devices, the stream or the return path. Whatever follows
-/// from how long something took, or from what else the machine is made of, is left out, with the reason. The switch has no default: an event
-/// that is added to the vocabulary is decided on here.
+/// Compared is what says something of the handshake, the statuses, the run states, the devices, the stream or the return path. Whatever
+/// follows from how long something took, or from what else the machine is made of, is left out, with the reason. The switch has no default:
+/// an event that is added to the vocabulary is decided on here.
 import MigrationTrace
 
 /// What becomes of an event in a comparison.
@@ -139,8 +139,8 @@ extension Event {
         // Only that the device goes on working.
         case .vfioStatePendingEstimate, .vfioStatePendingExact: .compared(.device)
         case .vfioSaveIterateStart: .compared(.device)
-        // As the sum of what comes before each marker, and of what comes at the end; of a device that goes on working sums are left out, since
-        // they depend on how long it did.
+        // As the sum of what comes before each marker, and of what comes at the end; of a device that goes on working sums are left out,
+        // since they depend on how long it did.
         case .vfioSaveBlock: .compared(.device)
         // Whether another PART came behind the last one with data.
         case .vfioSaveBlockPrecopyEmptyHit: .leftOut(.timing)
@@ -178,7 +178,7 @@ extension Event {
         // Initial and final data; what was dirty in between depends on how often it was asked for.
         case .deviceLoaded: .compared(.device)
         case .deviceInjected: .leftOut(.script)
-        // Gates; a call that is held and not held comes to the same.
+        // Gates: a call has the same effect whether it was held or not.
         case .deviceHoldBegin, .deviceHoldEnd: .leftOut(.script)
         case .deviceUnknownIoctl: .compared(.failure)
         }

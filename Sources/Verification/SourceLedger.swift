@@ -2,8 +2,8 @@
 ///
 /// Two threads count and print, so four tolerances are exact (11.1.3): a query's pending number may be smaller by one ACK whose own line
 /// comes later, since the return-path thread counts first and prints then; that late line's number lacks what the queries in between
-/// collected (seen on a busy machine); an ACK's number may be larger by what a query collected whose own line comes later; and a query's number may have been
-/// read before ACKs whose lines came between the devices' lines and its own.
+/// collected (seen on a busy machine); an ACK's number may be larger by what a query collected whose own line comes later; and a query's
+/// number may have been read before ACKs whose lines came between the devices' lines and its own.
 import MigrationTrace
 
 struct SourceLedger: Sendable {
@@ -203,7 +203,8 @@ struct SourceLedger: Sendable {
                 reporter.report(
                     .ackNumber,
                     found:
-                        "the counter was \(number) after this ACK; the lines before it make it \(UInt32(bitPattern: Int32(truncatingIfNeeded: owed - 1)))",
+                        "the counter was \(number) after this ACK; the lines before it make it "
+                        + "\(UInt32(bitPattern: Int32(truncatingIfNeeded: owed - 1)))",
                     legal: owed > 0 ? "switchover_ack_pending_num \(owed - 1)" : "no ACK: none is pending")
             }
             owed = value

@@ -18,7 +18,7 @@ package enum Verdict: String, CaseIterable, Hashable, Sendable {
     case undecided
 }
 
-/// What is to be said of one migration.
+/// The judgement of one migration.
 package struct Judgement: Hashable, Sendable {
     package var verdict: Verdict
     /// The closing event, the proof, or who owes the next step.

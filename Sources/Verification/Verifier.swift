@@ -1,4 +1,4 @@
-/// Takes the typed events of one migration, one by one, and says at any time what is to be said of it.
+/// Receives the typed events of one migration, one by one, and has its judgement at any time.
 ///
 /// Each stream is taken in its own order; the streams may be fed in any interleaving, a slice of each in turn or one after the other,
 /// and the judgement is the same. State is bounded whatever a log's length: a 20 MB/s endless log may be followed live. A new
@@ -87,7 +87,7 @@ package struct Verifier: Sendable {
         }
     }
 
-    /// What is to be said of what was taken so far.
+    /// The judgement of the events received so far.
     package func judgement() -> Judgement {
         let capability = capability
         let wait = proof(of: source, armed: circumstances.armed).wait()
@@ -217,7 +217,8 @@ package struct Verifier: Sendable {
                 Finding(
                     rule: .resetWhileWaiting, device: device.name,
                     found:
-                        "the last check failed (ret \(check.result)) because the device was reset, and counts as a request that no REINIT made",
+                        "the last check failed (ret \(check.result)) because the device was reset, and counts as a request that no "
+                        + "REINIT made",
                     places: [check.spot.place, reset?.place].compactMap { $0 }, lastGood: check.spot.lastGood,
                     legal: "no reset between set-up and the last check"))
         }
@@ -289,7 +290,8 @@ package struct Verifier: Sendable {
                 Finding(
                     rule: .approvalAfterInitial, device: device.name,
                     found:
-                        "approval \(early.approval + 1) came after \(approval.bytes) bytes, the initial bytes were complete after \(initial.bytes)",
+                        "approval \(early.approval + 1) came after \(approval.bytes) bytes, the initial bytes were complete after "
+                        + "\(initial.bytes)",
                     places: [approval.place, initial.place], legal: "the approval behind \(initial.bytes) bytes"))
         }
         return found
@@ -297,8 +299,9 @@ package struct Verifier: Sendable {
 
     /// An approval ahead of the initial bytes of its round.
     ///
-    /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while to
-    /// the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the bytes.
+    /// Where a device re-initialises just when it has given the last of its initial bytes, the source has them and writes its marker, while
+    /// to the device the old round and the new one are one: that approval is ahead, but the REINIT is answered by another, behind the
+    /// bytes.
     static func earlyApproval(
         _ approvals: [MarkerPoint], _ rounds: ArraySlice<(bytes: UInt64, place: Place)>
     ) -> (approval: Int, round: Int)? {

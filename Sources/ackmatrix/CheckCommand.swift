@@ -148,7 +148,8 @@ func handshakeLines(_ handshake: Handshake) -> [String] {
     ]
     if let decision = handshake.decision {
         lines.append(
-            "    decision   after \(decision.acksBefore) ACK\(decision.acksBefore == 1 ? "" : "s") and \(decision.queries) queries, \(decision.pending) bytes pending, threshold "
+            "    decision   after \(decision.acksBefore) ACK\(decision.acksBefore == 1 ? "" : "s") and \(decision.queries) queries, "
+                + "\(decision.pending) bytes pending, threshold "
                 + "\(decision.threshold.map(String.init) ?? "0"); "
                 + (handshake.isGating ? "the ACK held it back at \(handshake.gatedSteps) steps" : "not gating"))
     } else {

@@ -127,7 +127,8 @@ struct CompareCommand: AsyncParsableCommand {
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
         let shared = SharedCell.pairs(in: qemuCells + engines)
         guard !shared.isEmpty else {
-            throw Environment("no binary at hand has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
+            throw Environment(
+                "no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
         }
         return (shared, missing)
     }

@@ -68,17 +68,18 @@ enum Harness {
         return URL(fileURLWithPath: path).path
     }
 
-    /// The binaries at hand, probed, the user's own last. Answers are remembered under the cache, by the file's identity.
+    /// The available binaries, probed, the user's custom builds last. Answers are remembered under the cache, by the file's identity.
     static func probed(_ binaries: QEMUBinaries) async throws -> [ProbedBinary] {
         guard !binaries.all.isEmpty else {
-            throw Environment("no QEMU binary is at hand: run `ackmatrix qemu fetch`, or bring your own with --qemu NAME=PATH")
+            throw Environment("no QEMU binary is available: run `ackmatrix qemu fetch`, or add a custom build with --qemu NAME=PATH")
         }
         return try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries.all, shim: shim(), folder: RunFolder()) {
             note("probing \($0.name) (\($0.path))")
         }
     }
 
-    /// The sides that a command is to use. Where both kinds are and no QEMU is at hand, the engine is alone, and that is said by who asks.
+    /// The sides that a command is to use. If both kinds are asked for and no QEMU is available, only the engine is left, and the caller
+    /// reports it.
     static func sides(_ kind: Sides, _ binaries: QEMUBinaries, engines: [ProbedBinary]) async throws -> [ProbedBinary] {
         switch kind {
         case .qemu: try await probed(binaries)

@@ -127,7 +127,8 @@ struct RunReport {
 
     /// What became of the cells that must gate, after their logs were made wrong.
     func tampered(_ how: Tampering) -> String {
-        "tampered with (\(how.rawValue)): \(gates - passedGates.count) of the \(gates) cells in which the ACK must hold the decision back were found"
+        "tampered with (\(how.rawValue)): \(gates - passedGates.count) of the \(gates) cells in which the ACK must hold the decision "
+            + "back were found"
             + (passedGates.isEmpty ? "" : "; not found: " + passedGates.joined(separator: ", "))
     }
 

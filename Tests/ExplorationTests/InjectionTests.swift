@@ -75,7 +75,7 @@ import Testing
         let counted = try CountedPlaces(scenario, seed: 0, all: true)
         let wrong = try counted.injections.filter { $0.fault == .cancel }.map { try scenario.run($0, seed: 0) }.filter { $0.wrong != nil }
         #expect(!wrong.isEmpty)
-        #expect(wrong.allSatisfy { $0.wrong?.hasPrefix("two guests") == true && $0.quirks.contains("cancels-behind-hand-over") })
+        #expect(wrong.allSatisfy { $0.wrong?.hasPrefix("two guests") == true && $0.quirks.contains("cancels-after-hand-over") })
     }
 
     /// A place that no run passes is said, and not taken for a failure that did no harm.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Matrix
 
-/// Every value of an axis has a meaning, and no word runs the plain cell for want of one.
+/// Every value of an axis has a meaning, and no word without a meaning runs the plain cell.
 @Suite struct CellChoicesTests {
     private let text: String
     private let matrix: MatrixFile

@@ -100,10 +100,10 @@ import Testing
         #expect(coverage.axisPairs.map { $0.covered + $0.excluded + $0.open } == [6, 4, 6])
         #expect(coverage.exclusions.map { [$0.pairs, $0.combinations] } == row.uses)
         #expect(coverage.exclusions.reduce(0) { $0 + $1.pairs } == row.excluded)
-        #expect(coverage.vain == row.vain)
+        #expect(coverage.ineffective == row.vain)
         let text = coverage.text + "\n"
         #expect(text.contains("\(row.covered) covered, \(row.excluded) excluded, \(row.open) open"))
-        #expect(text.contains("\nin vain\n") == !row.vain.isEmpty)
+        #expect(text.contains("\nwithout effect\n") == !row.vain.isEmpty)
         #expect(coverage.open.allSatisfy { text.contains("  \($0)\n") })
     }
 
@@ -142,7 +142,7 @@ import Testing
         for tier in [Tier.default, .full, .engine] {
             let coverage = Coverage(file, tier: tier)
             #expect(coverage.open == [])
-            #expect(coverage.vain == [])
+            #expect(coverage.ineffective == [])
         }
         #expect((400...700).contains(file.selections(.default).count))
         #expect((10...20).contains(file.selections(.quick).count))

@@ -210,7 +210,7 @@ import Testing
 
     // MARK: Bounds
 
-    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and what is said of it.
+    /// Text that describes more than a matrix may have, or is shaped to make a reader slow, and the message that refuses it.
     static let huge = [
         Refused("a comment of 1 MiB", String(repeating: "#", count: 1_048_577), line: 0, "expected at most 1048576 bytes"),
         Refused("lists in lists without an end", String(repeating: "[", count: 500_000), line: 0, "not YAML"),

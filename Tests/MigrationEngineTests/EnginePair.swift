@@ -93,7 +93,7 @@ final class EnginePair {
     var illegalArcs: Set<StatusArc> { source.illegalArcs.union(destination.illegalArcs) }
     /// ACKs that the source has counted.
     var acks: Int { sourceLog.count { if case .sourceReturnPathThreadSwitchoverAcked = $0 { true } else { false } } }
-    /// By whom the destination approved, in order.
+    /// The approvers of the destination's approvals, in order.
     var approvers: [String] {
         destinationLog.events.compactMap { event in
             switch event {
@@ -116,7 +116,7 @@ extension Host {
     /// Plugs a VFIO device in: abilities of all kinds, and these lines of a script.
     func plug(_ name: String, _ log: ModuleLog, _ lines: String = "") throws {
         let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p reinit\n" + lines + "\n", file: "test")
-        let device = MockMigrationDevice(name: name, script: script, delay: delay) { log.takeDevice($0) }
+        let device = MockMigrationDevice(name: name, script: script, delay: delay) { log.appendDevice($0) }
         let module = VFIOModule(device: device, name: name, idstr: "0000:00:10.0/vfio")
         #expect(module.plug(self))
         register(module, device: device, scripted: device)

@@ -8,8 +8,8 @@ import SwitchoverProtocol
 /// What a host logged.
 final class ModuleLog: HostLog {
     var events: [Event] = []
-    func take(_ event: Event) { events.append(event) }
-    func takeDevice(_ event: Event) { events.append(event) }
+    func append(_ event: Event) { events.append(event) }
+    func appendDevice(_ event: Event) { events.append(event) }
 }
 
 extension Generation {

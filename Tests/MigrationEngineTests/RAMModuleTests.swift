@@ -327,7 +327,7 @@ private func destination(of memory: GuestMemory, _ random: inout ModuleRandom) -
 
     private func send(_ message: ReturnMessage, to ram: RAM, _ requested: inout RequestedMemory) throws {
         guard case .requestPages(let block, let offset, let length) = message else { return }
-        let (named, bytes) = try requested.take(PageRequest(block: block, offset: offset, length: length))
+        let (named, bytes) = try requested.resolve(PageRequest(block: block, offset: offset, length: length))
         ram.queue(block: named, bytes)
     }
 

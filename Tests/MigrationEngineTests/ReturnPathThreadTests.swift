@@ -1,4 +1,4 @@
-/// What the source does with messages that the engine's destination would never send, in whole migrations.
+/// Whole migrations in which the source receives messages that the engine's destination would never send.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol

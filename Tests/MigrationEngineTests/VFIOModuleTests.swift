@@ -11,8 +11,8 @@ import VFIO
 private final class Recording: HostLog {
     var lines: [String] = []
     var deviceLines: [String] = []
-    func take(_ event: Event) { lines.append(event.line) }
-    func takeDevice(_ event: Event) { deviceLines.append(event.line) }
+    func append(_ event: Event) { lines.append(event.line) }
+    func appendDevice(_ event: Event) { deviceLines.append(event.line) }
 }
 
 extension Generation {
@@ -46,7 +46,7 @@ private final class Machine {
             let log = log
             let device = MockMigrationDevice(
                 name: "v\(index)", script: try DeviceScript("ackmatrix-device 1\n" + script, file: "v\(index)"), delay: host.delay
-            ) { log.takeDevice($0) }
+            ) { log.appendDevice($0) }
             devices.append(device)
             modules.append(
                 VFIOModule(device: device, name: isNew ? "v\(index)" : "VFIO_FD10\(index)", idstr: "0000:00:1\(index).0/vfio"))
@@ -385,7 +385,7 @@ private func lines(_ text: String, _ generation: Generation) -> [String] {
         #expect(source.news() == lines(Self.start, generation))
         try destination.loadSetup()
         #expect(destination.modules.filter(\.switchoverAckNeeded).count == 2)
-        for _ in destination.modules { destination.host.approver.countIn() }
+        for _ in destination.modules { destination.host.approver.countUser() }
         try destination.load(try source.setUp())
         #expect(try source.query().precopy == 32768)
         let first = try source.iterate()

@@ -202,23 +202,23 @@ import Testing
     /// Whatever the scenario, something is predicted, and counts fit each other.
     /// Behind the pause before the switchover the handshake is over: what goes wrong there changes no count.
     @Test(
-        arguments: [SwitchoverMishap.cancelled, .destinationEnds, .destinationFails],
+        arguments: [FailureAfterPause.cancelled, .destinationEnds, .destinationFails],
         [(Kind.new, Kind.new), (.old, .legacy), (.legacy, .old)])
-    func whatGoesWrongAfterThePause(mishap: SwitchoverMishap, kinds: (Kind, Kind)) throws {
+    func whatGoesWrongAfterThePause(failure: FailureAfterPause, kinds: (Kind, Kind)) throws {
         for devices in [0, 1, 4] {
             var scenario = scenario(kinds.0, kinds.1, devices: devices, reinits: 1)
             scenario.isGated = true
             let completed = try #require(predict(scenario).first)
-            scenario.mishap = mishap
+            scenario.failureAfterPause = failure
             var expected = completed
             expected.ending = .failed
-            expected.words = mishap == .destinationFails ? "Sibling indicated error 1" : nil
-            expected.otherWords = mishap == .destinationFails ? "Unable to write to socket" : nil
+            expected.words = failure == .destinationFails ? "Sibling indicated error 1" : nil
+            expected.otherWords = failure == .destinationFails ? "Unable to write to socket" : nil
             #expect(predict(scenario) == [expected])
         }
-        // One that never comes to the pause has no use for it.
+        // A migration that never reaches the pause is not affected.
         var stuck = self.scenario(.new, .legacy, devices: 2)
-        stuck.mishap = mishap
+        stuck.failureAfterPause = failure
         #expect(predict(stuck).map(\.ending) == [.waitsForever])
     }
 

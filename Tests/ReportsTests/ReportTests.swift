@@ -347,7 +347,8 @@ struct JUnitTests {
 
     private func junit(_ lines: [ResultLine], wholeRun: [String] = []) -> JUnit {
         JUnit(
-            lines, leftOut: [LeftOut(name: "alias", product: "machines", reason: "no binary at hand is without: the source of its cells")],
+            lines,
+            leftOut: [LeftOut(name: "alias", product: "machines", reason: "no available binary is without: the source of its cells")],
             wholeRun: wholeRun, deviations: deviations, began: Self.began, seconds: 3.25)
     }
 
@@ -616,7 +617,7 @@ struct ExplanationTests {
         try Golden.expect(explanation.text + "\n", "completed.txt")
     }
 
-    /// A side refused: there is no log, and the text says what was asked of whom.
+    /// A side refused: there is no log, and the text says which side refused what.
     @Test func aRefusalIsExplained() throws {
         let refusal = SideRefusal(role: .source, binary: "11.1", command: "device_add", text: "no such bus")
         let text = Explanation(try ResultLineTests().result(.refused(refusal)), trace: nil).text

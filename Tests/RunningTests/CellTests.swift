@@ -186,7 +186,7 @@ struct CellTests {
         let old = set.binaries.filter { !$0.features.hasLegacyProperty }
         let made = try Recipe.cells(of: selection, product: "p", binaries: old)
         #expect(made.cells.isEmpty)
-        #expect(made.missing.map(\.description).contains { $0.contains("no binary at hand is per-device") })
+        #expect(made.missing.map(\.description).contains { $0.contains("no available binary is per-device") })
     }
 
     /// A break that has nothing to break is not run as a cell in which nothing breaks.

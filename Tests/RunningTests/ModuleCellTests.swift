@@ -115,7 +115,7 @@ import Verification
         }
     }
 
-    /// The header names the requester, so that whoever reads the trace judges it as it was judged when it was made.
+    /// The header names the requester, so that a reader of the trace judges it as it was judged when it was made.
     @Test func theTraceSaysWhoTheRequesterWas() throws {
         let cell = try cell("11.1", ["modules": "requester-3", "devices": "1"])
         let trace = try runner.engineTraces(cell).traces[0]

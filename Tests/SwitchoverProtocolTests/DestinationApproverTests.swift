@@ -40,7 +40,7 @@ import Testing
 
     private func run(_ example: Case) {
         var approver = DestinationApprover(example.generation, mode: example.mode, capability: example.capability)
-        for _ in 0..<example.users { approver.countIn() }
+        for _ in 0..<example.users { approver.countUser() }
         #expect(approver.acknowledgesWithoutUsers == example.atOnce, "\(example.testDescription)")
         var answers: [Bool?] = []
         for _ in example.markers {

@@ -68,14 +68,13 @@ import Testing
         #expect(Generation.all.filter { $0.basis == .run }.map(\.name) == ["10.0", "11.1"])
     }
 
-    /// Known defects: those seen on 11.1.3 alone date from the first posting of its series, those seen on 10.0.13 from 8.1; those seen on
-    /// 10.0.13 alone end with that posting.
+    /// Known defects: those of 11.1.3 alone since the first posting of its series, those of 10.0.13 since 8.1, and alone up to there.
     @Test func quirks() throws {
         let newOnly: Features = [
             .endlessAfterUnderflow, .unguardedAfterLastCheck, .noCheckWithoutP2P, .opensReturnPathWhenCancelled, .countsSentStopCopy,
         ]
         let old: Features = [
-            .returnPathErrorsUnwatched, .startsBeforeShut, .resetsLoadedDevice, .cancelsBehindHandOver, .endsStateAtENOMSG,
+            .returnPathErrorsUnwatched, .startsBeforeShut, .resetsLoadedDevice, .cancelsAfterHandOver, .endsStateAtENOMSG,
             .failsAtPostcopyEnd, .listenSetsBackToDiscard, .readsReturnPathOfFile, .readsReturnPathOfPipe, .marksAfterFailedQuery,
             .marksAfterENOMSG, .failsWithPackageOnItsWay,
         ]

@@ -112,7 +112,7 @@ import Testing
             calls: [
                 (.info(8, 2, reinit: false), View(8, 2, 0)), (.read(8), View(0, 2, 0, due: true)), (.read(0), View(0, 0, 0, due: true)),
             ]),
-        Case(name: "a stop-copy size that the device does not report", calls: [(.stopCopyFails, View(0, 0, 107_374_182_400, due: true))]),
+        Case(name: "a stop-copy query that fails", calls: [(.stopCopyFails, View(0, 0, 107_374_182_400, due: true))]),
         Case(
             name: "what was sent still counts on 11.1", generations: [.v11_1],
             calls: [(.stopCopy(9), View(0, 0, 9, due: true)), (.stateSent, View(0, 0, 9, due: true))]),

@@ -41,7 +41,7 @@ import Testing
         (.resumeAck(1), .reaction(.resumes)),
         (.resumeAck(0), .error("illegal resume_ack value 0")),
         (.resumeAck(.max), .error("illegal resume_ack value 4294967295")),
-        (.switchoverAck, .reaction(.counts)),
+        (.switchoverAck, .reaction(.countsAck)),
     ]
 
     @Test(arguments: Generation.all) func everyMessage(_ generation: Generation) {
@@ -52,7 +52,7 @@ import Testing
             }
             let recovers: Outcome =
                 status == .postcopyRecover
-                ? .reaction(.takesBitmap(block: "pc.ram")) : .error("Reload bitmap in incorrect state \(status.rawValue)")
+                ? .reaction(.loadsBitmap(block: "pc.ram")) : .error("Reload bitmap in incorrect state \(status.rawValue)")
             #expect(Self.outcome(Self.bitmap, status, generation) == recovers, "\(status.rawValue)")
         }
     }
@@ -99,7 +99,7 @@ import Testing
         let counts = ["v1", "v2", "11.1", "request-message"].contains(generation.name)
         for status in Status.allCases {
             let outcome = Self.outcome(.switchoverAck, status, generation, pending: 0)
-            #expect(outcome == (counts ? .error("Switchover ack pending num underflowed") : .reaction(.counts)))
+            #expect(outcome == (counts ? .error("Switchover ack pending num underflowed") : .reaction(.countsAck)))
         }
     }
 
@@ -147,10 +147,10 @@ import Testing
     /// A request without a name is for the block of the one before, even of one that ran over it.
     @Test func previousBlock() throws {
         var memory = Self.memory
-        _ = try memory.take(PageRequest(block: "pc.ram", offset: 0, length: 4096))
-        #expect(try memory.take(PageRequest(block: nil, offset: 0x3000, length: 4096)).block == "pc.ram")
-        #expect(throws: ProtocolError.self) { try memory.take(PageRequest(block: "rom", offset: 0x2000, length: 4096)) }
-        #expect(try memory.take(PageRequest(block: nil, offset: 0, length: 4096)).block == "rom")
+        _ = try memory.resolve(PageRequest(block: "pc.ram", offset: 0, length: 4096))
+        #expect(try memory.resolve(PageRequest(block: nil, offset: 0x3000, length: 4096)).block == "pc.ram")
+        #expect(throws: ProtocolError.self) { try memory.resolve(PageRequest(block: "rom", offset: 0x2000, length: 4096)) }
+        #expect(try memory.resolve(PageRequest(block: nil, offset: 0, length: 4096)).block == "rom")
     }
 
     static let bitmaps: [(String, UInt64, UInt64, String?)] = [
@@ -163,7 +163,7 @@ import Testing
 
     @Test(arguments: bitmaps) func bitmap(block: String, bits: UInt64, mark: UInt64, error: String?) {
         let outcome = Self.outcome(.recvBitmap(block: block, bits: bits, mark: mark), .postcopyRecover, .v11_1)
-        #expect(outcome == (error.map { .error($0) } ?? .reaction(.takesBitmap(block: block))))
+        #expect(outcome == (error.map { .error($0) } ?? .reaction(.loadsBitmap(block: block))))
     }
 
     // MARK: The frame

@@ -42,9 +42,11 @@ import Testing
         for (rule, generations) in [Self.below, Self.at, Self.split].enumerated() {
             for generation in generations {
                 let decision = SwitchoverDecision(generation)
-                #expect(decision.asksExactly(estimate, threshold: threshold, inPostcopy: false) == inPrecopy[rule], "\(generation.name)")
-                #expect(decision.asksExactly(estimate, threshold: threshold, inPostcopy: true) == inPostcopy[rule], "\(generation.name)")
-                #expect(decision.asksLedgerFirst == (rule < 2))
+                #expect(
+                    decision.needsExactQuery(estimate, threshold: threshold, inPostcopy: false) == inPrecopy[rule], "\(generation.name)")
+                #expect(
+                    decision.needsExactQuery(estimate, threshold: threshold, inPostcopy: true) == inPostcopy[rule], "\(generation.name)")
+                #expect(decision.asksLedgerBeforeQueries == (rule < 2))
             }
         }
     }

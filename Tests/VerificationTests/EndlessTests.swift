@@ -3,7 +3,7 @@ import Testing
 
 @testable import Verification
 
-/// "For ever" is proved from the state of both sides and then confirmed; slow, held and unfinished are not forever.
+/// "Forever" is proved from the state of both sides and then confirmed; slow, held and unfinished are not forever.
 @Suite struct EndlessTests {
     /// Writes the logs of two sides, as an 11.1 source and its destination print them.
     struct Script {

@@ -36,7 +36,7 @@ import Testing
         #expect(sequence.threads.values.map(\.count).reduce(0, +) > 20)
     }
 
-    /// Feeding one stream after the other, or in turns, comes to the same.
+    /// Feeding one stream after the other, or in turns, gives the same result.
     @Test(arguments: all) func doesNotDependOnHowStreamsAreInterleaved(name: String) throws {
         let recording = try Recording.named(name)
         #expect(try recording.sequence(inTurns: true).differences(from: recording.sequence()) == [])

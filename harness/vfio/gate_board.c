@@ -105,7 +105,7 @@ static int claim(struct board_name *slot, const char *name) {
         sys_futex_wake_all(word(&slot->taken));
         return 1;
     }
-    /* A thread that claims a slot names it at once; a process that died has claimed a slot that stays nameless, and nobody owns it. */
+    /* A thread that claims a slot names it at once; a process that died has claimed a slot that stays nameless, and no thread owns it. */
     if (expected == 1) {
         sys_futex_wait(word(&slot->taken), 1, CLAIM_NS);
         expected = atomic_load(&slot->taken);
@@ -185,7 +185,7 @@ void gate_board_publish(struct gate_board *board, int device, const struct board
 int gate_board_progress(const struct gate_board *board, int device, struct board_progress *progress) {
     const struct board_device *slot = &board->devices[device];
     for (int try = 0; try < READ_TRIES * READ_PAUSES; try++) {
-        /* A publisher that was preempted half-way goes on once it gets a processor; this one may be the one it needs. */
+        /* A publisher that was preempted while it wrote continues when it gets a processor, which may be this thread's. */
         if (try % READ_TRIES == READ_TRIES - 1)
             sys_sleep_ns(READ_PAUSE_NS);
         uint64_t words[PROGRESS_WORDS];

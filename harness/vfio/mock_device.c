@@ -15,7 +15,7 @@ static const uint64_t unread_limit = (uint64_t)1 << 62;  /* endless rules satura
 
 enum session_kind { SESSION_NONE, SESSION_SAVING, SESSION_RESUMING };
 
-/* What a saving session has yet to deliver: the segment begun, then whole ones not begun. */
+/* The data that a saving session has not delivered yet: the rest of the present segment, then whole segments. */
 struct outgoing {
     struct segment segment;
     uint64_t offset; /* of the next byte of it; == its length: none begun */
@@ -52,7 +52,7 @@ struct mock_device {
     bool reached[SCRIPT_MAX_RULES]; /* read and written triggers: in this session */
 };
 
-/* A call in progress, and what rules do to it. */
+/* A call in progress, with the effects of rules on it. */
 struct call {
     enum device_call kind;
     int failure;      /* errno; 0: the call takes its course */
@@ -396,7 +396,7 @@ static struct call begin_call(struct mock_device *device, enum device_call kind)
     return call;
 }
 
-/* Ends a call that came to `result`: >= 0, or -errno. */
+/* Ends a call with `result`: >= 0, or -errno. */
 static struct mock_outcome end_call(struct mock_device *device, const struct call *call, int64_t result) {
     if (!call->told) tell(device, (struct mock_event){.kind = MOCK_EVENT_CALL, .word = device_call_name(call->kind), .ret = result});
     struct mock_outcome outcome = mock_outcome_of(result);
@@ -662,7 +662,7 @@ static int use_feature(struct mock_device *device, struct call *call, const stru
     return feature->handle(device, call, argument);
 }
 
-/* A FEATURE call too malformed to say which call it is, or about a feature unknown here. */
+/* A FEATURE call that is too malformed to be named, or names an unknown feature. */
 static struct mock_outcome nameless_feature(struct mock_device *device, int error) {
     tell(device, (struct mock_event){.kind = MOCK_EVENT_CALL, .word = "feature", .ret = error});
     return mock_outcome_of(error);

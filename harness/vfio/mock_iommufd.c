@@ -1,5 +1,5 @@
 /*
- * The iommufd model: identifiers, the mappings of each address space, and an answer to every call a
+ * The iommufd model: identifiers, the mappings of each address space, and an answer to every call that
  * QEMU makes before and while it uses a device. Memory is never really mapped and no page is ever dirty.
  */
 #include <stdlib.h>

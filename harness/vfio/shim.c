@@ -49,7 +49,7 @@ enum {
     ENVIRONMENT_BROKEN = 2,
 };
 
-/* What a descriptor number stands for: kind in the low byte, device index, session. 0: not ours. */
+/* The meaning of a descriptor number: kind in the low byte, device index, session. 0: the descriptor is not a mock's. */
 static _Atomic uint64_t descriptors[MAX_DESCRIPTORS];
 
 static uint64_t meaning(unsigned kind, unsigned index, uint32_t session) {
@@ -94,7 +94,7 @@ static void write_whole(int fd, const char *text, size_t length) {
         if (written == -EINTR)
             continue;
         if (written < 0) {
-            /* A log with a hole in it would be taken for what happened: better no side at all. */
+            /* A log with a gap would be judged as if nothing had happened there, so the process ends. */
             static const char message[] = "ackmatrix-shim: cannot write device.log (disk full?); stopping\n";
             sys_write(2, message, sizeof message - 1);
             sys_exit(ENVIRONMENT_BROKEN);
@@ -121,7 +121,7 @@ static void log_event(const struct mock_event *event) {
 
 static void device_event(void *context, const struct mock_event *event) {
     struct mocked_device *device = context;
-    /* A reset is told as such, not as an arc, and enters RUNNING. */
+    /* A reset has its own event, not that of an arc, and enters RUNNING. */
     if ((event->kind == MOCK_EVENT_STATE || event->kind == MOCK_EVENT_RESET) && device->entered_count < MAX_STATES)
         device->entered[device->entered_count++] =
             event->kind == MOCK_EVENT_RESET ? VFIO_DEVICE_STATE_RUNNING : (enum vfio_device_mig_state)event->b;
@@ -183,7 +183,7 @@ static void begin(struct mocked_device *device) {
     }
 }
 
-/* A peer may react to a state by entering one itself (`error`), so its own arcs are not passed on: no ping-pong. */
+/* A peer may react to a state by entering one itself (`error`), so its own arcs are not passed on: the two would answer each other forever. */
 static void tell_peers(const struct mocked_device *device, const enum vfio_device_mig_state *entered, unsigned count) {
     for (unsigned i = 0; i < side.device_count; i++) {
         struct mocked_device *peer = &side.devices[i];
@@ -217,7 +217,7 @@ static void hold(struct mocked_device *device, unsigned gate) {
     pthread_mutex_unlock(&device->lock);
 }
 
-/* Everything that takes time happens after the lock is gone: peers, the cost, the gates. */
+/* Everything that takes time happens after the lock is released: peers, the cost, the gates. */
 static int64_t finish(struct mocked_device *device, struct mock_outcome outcome) {
     enum vfio_device_mig_state entered[MAX_STATES];
     unsigned count = device->entered_count;
@@ -251,7 +251,7 @@ static int64_t refuse(int error) {
     return -1;
 }
 
-/* See BRISK_QUERIES. A query of a stopped guest is part of its downtime, and the last. */
+/* See BRISK_QUERIES. A query with the guest stopped is part of the downtime, and the last one. */
 static void pace(struct mocked_device *device, uint32_t session, struct mock_outcome *outcome) {
     if (device->asked_session != session) {
         device->asked_session = session;
@@ -410,7 +410,7 @@ EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset
     return pread64(fd, buffer, length, offset);
 }
 
-/* ---- taking a side folder into use ---- */
+/* ---- starting to use a side folder ---- */
 
 struct place {
     const char *folder;
@@ -590,7 +590,7 @@ static _Noreturn void give_up(const char *reason) {
     sys_exit(ENVIRONMENT_BROKEN);
 }
 
-/* Children of QEMU must not take the side for theirs, so the variables end here. */
+/* Children of QEMU must not use the side folder too, so the variables are unset here. */
 __attribute__((constructor)) static void load(void) {
     const char *parent = getenv("ACKMATRIX_PARENT");
     if (parent) {

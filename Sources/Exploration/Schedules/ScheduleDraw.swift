@@ -22,8 +22,8 @@ struct ScheduleDraw {
     /// Small numbers as often as large ones.
     private mutating func scaled(_ most: Int) -> Int { number(1...(1 << number(0...most))) }
 
-    /// A device on both sides. `inLastCall`: it may also re-initialise within the call that takes it out of precopy. No query can come between
-    /// that and the stop, so that no program could notice it by the interface as it is (Linux 7.2).
+    /// A device on both sides. `inLastCall`: it may also re-initialise within the call that takes it out of precopy. No query can come
+    /// between that and the stop, so that no program could notice it by the interface as it is (Linux 7.2).
     mutating func scripts(
         hasP2P: Bool, peers: [String], inLastCall: Bool, reinits: Int? = nil
     ) throws -> (source: DeviceScript, destination: DeviceScript) {

@@ -117,7 +117,8 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
         source.memoryMiB = 8
         let destination = source
         source.filledMiB = 1
-        // Some of it is always missing when the postcopy begins: a package behind no discard is refused (10.0.13, 11.1.3), which is another story.
+        // Some of it is always missing when the postcopy begins: a package behind no discard is refused (10.0.13, 11.1.3), which is another
+        // story.
         source.parameters["max-bandwidth"] = .integer(Int64(draw.number(1...64)) << 16)
         var plan = MigrationPlan(source: source, destination: destination)
         plan.leg.schedule = [

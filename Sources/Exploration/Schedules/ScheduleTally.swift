@@ -79,7 +79,7 @@ package struct ScheduleTally: Sendable {
                     || thing == first + Verdict.undecided.rawValue || thing == first + "broken truncated"
             }
             expect(stuck, atLeast: 1)
-            // Whoever is told too early is stuck, and nobody else is; with the flag the same moment does no harm.
+            // A source that is told too early is stuck, and no other is; with the flag the same moment does no harm.
             if times(stuck) != times(first + "loaded before postcopy-device") {
                 unmet.append("expected as many runs stuck in postcopy-device as were loaded before it")
             }

@@ -1,8 +1,8 @@
 /// One typed choice on every axis of the matrix: what a selection of a matrix file means.
 ///
 /// To add a value to an axis, add a case to the axis' type, its word to the axis in `harness/matrix/default.yaml`, and what the value does
-/// where the compiler then reports a switch that is not exhaustive: three files. A driver and a guest module are one entry of a list each, so
-/// that they take two. A word that only one of the two places knows is refused when the matrix file is read.
+/// where the compiler then reports a switch that is not exhaustive: three files. A driver and a guest module are one entry of a list each,
+/// so that they take two. A word that only one of the two places knows is refused when the matrix file is read.
 import Plan
 import Prediction
 
@@ -302,7 +302,8 @@ package struct CellChoices: Hashable, Sendable {
     let reset: ResetWorks
     let modules: GuestModules
 
-    /// Reads a selection; throws `UnknownChoice` where a word on it has no meaning, which the reader of a matrix file refuses with its place.
+    /// Reads a selection; throws `UnknownChoice` where a word on it has no meaning, which the reader of a matrix file refuses with its
+    /// place.
     package init(_ selection: Selection) throws(UnknownChoice) {
         func optional<Choice: AxisChoice>(_ axis: CellAxis, _: Choice.Type = Choice.self) throws(UnknownChoice) -> Choice? {
             guard let word = selection.value(on: axis.rawValue) else { throw UnknownChoice(axis: axis, word: nil) }

@@ -1,6 +1,7 @@
-/// Drivers: scripted sequences of QMP commands and gates around a migration, as management applications, guests and failures cause them.
+/// Drivers: scripted sequences of QMP commands and gates around a migration, as managers, guests and failures cause them.
 ///
-/// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it about.
+/// A cell names one on the axis `driver`. Each takes the plain cell and changes what decides its outcome, and the plan that brings it
+/// about.
 import Plan
 import Prediction
 import VFIO

@@ -5,7 +5,7 @@ import Plan
 import Prediction
 import VFIO
 
-/// What a selection cannot be made of, with the binaries at hand; the cell is left out and this is said.
+/// The reason why the available sides cannot run a selection; its cells are left out, and the reason is reported.
 package struct Unavailable: Error, Hashable, CustomStringConvertible {
     package let description: String
 }
@@ -79,7 +79,7 @@ package struct Recipe: Sendable {
         let destinations = sides.filter { choices.destination.fits($0.features) }
         for (role, wanted, found) in [(Role.source, choices.source, sources), (.destination, choices.destination, destinations)]
         where found.isEmpty {
-            missing.insert(Unavailable(description: "no \(kind.sideAtHand) is \(wanted.word): the \(role.rawValue) of its cells"))
+            missing.insert(Unavailable(description: "no \(kind.availableSide) is \(wanted.word): the \(role.rawValue) of its cells"))
         }
         for source in sources {
             for destination in destinations {
@@ -89,7 +89,8 @@ package struct Recipe: Sendable {
                     missing.insert(
                         Unavailable(
                             description:
-                                "\(source.binary.name) and \(destination.binary.name) share no \(choices.board.word) machine type that is \(choices.type.word)"
+                                "\(source.binary.name) and \(destination.binary.name) share no \(choices.board.word) machine type that "
+                                + "is \(choices.type.word)"
                         ))
                 }
                 for machine in machines where isWanted(recipe.name(machine)) {

@@ -3,9 +3,9 @@ import Plan
 
 extension SideKind {
     /// One that is available, in words.
-    var sideAtHand: String {
+    var availableSide: String {
         switch self {
-        case .qemu: "binary at hand"
+        case .qemu: "available binary"
         case .engine: "generation of the engine"
         }
     }

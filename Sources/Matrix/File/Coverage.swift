@@ -63,8 +63,8 @@ package struct Coverage: Hashable, Sendable {
     /// By axis and value, why a value's cells hold nothing back.
     package let ungated: [String: [String: String]]
 
-    /// What the file says in vain, a sentence each: values and products without a cell in any tier, exclusions with nothing to exclude.
-    package let vain: [String]
+    /// What in the file has no effect, a sentence each: values and products without a cell in any tier, exclusions with nothing to exclude.
+    package let ineffective: [String]
 
     package init(_ file: MatrixFile, tier: Tier) {
         let planned = file.selections(tier)
@@ -107,7 +107,7 @@ package struct Coverage: Hashable, Sendable {
         cells = planned.count
         products = productUses(file, planned, upTo: tier)
         values = valueUses(file, planned).filter { tier == .engine || !later.contains($0) }
-        vain =
+        ineffective =
             valueUses(file, everything).filter { $0.cells == 0 }.map { "no cell has \($0.axis) \($0.value)" }
             + productUses(file, everything, upTo: .engine).filter { $0.cells == 0 }.map { "product \($0.product) makes no cell of its own" }
             + exclusions.filter { $0.pairs == 0 && $0.combinations == 0 }.map { "\($0.place) excludes nothing: \($0.reason)" }
@@ -264,7 +264,7 @@ extension Coverage {
         lines += exclusions.map { "  \(padded($0.pairs)) pairs, \(padded($0.combinations)) combinations: \($0.place): \($0.reason)" }
         if !open.isEmpty { lines += ["", "open"] + open.prefix(Self.longestList).map { "  \($0)" } }
         if open.count > Self.longestList { lines.append("  and \(open.count - Self.longestList) more") }
-        if !vain.isEmpty { lines += ["", "in vain"] + vain.map { "  \($0)" } }
+        if !ineffective.isEmpty { lines += ["", "without effect"] + ineffective.map { "  \($0)" } }
         return lines.joined(separator: "\n")
     }
 

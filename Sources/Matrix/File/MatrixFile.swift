@@ -88,8 +88,8 @@ private func combinations(_ branch: [UInt64]) -> Int {
     branch.reduce(1) { min($0 * $1.nonzeroBitCount, MatrixFile.mostSelections + 1) }
 }
 
-/// The axes that a matrix file must have, and the values that it must list on each, all of them and no other: a value that the code does not
-/// know has no meaning, and one that the file does not list is in no cell.
+/// The axes that a matrix file must have, and the values that it must list on each, all of them and no other: a value that the code does
+/// not know has no meaning, and one that the file does not list is in no cell.
 struct AxisVocabulary {
     let axes: [(name: String, values: [String])]
 
@@ -103,7 +103,8 @@ struct AxisVocabulary {
     func check(_ axis: Axis, key: YAMLValue, values: [YAMLValue]) throws(MatrixFileError) {
         guard let known = axes.first(where: { $0.name == axis.name }) else {
             throw key.error(
-                "expected an axis out of \(axes.map(\.name).joined(separator: ", ")), found '\(axis.name)'; a new axis is declared in \(Self.home)"
+                "expected an axis out of \(axes.map(\.name).joined(separator: ", ")), found '\(axis.name)'; a new axis is declared in "
+                    + "\(Self.home)"
             )
         }
         let all = known.values.joined(separator: ", ")

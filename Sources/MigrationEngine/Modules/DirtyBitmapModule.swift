@@ -1,20 +1,20 @@
 /// Dirty bitmaps of block devices as a module: section `dirty-bitmap`. They are sent with the guest stopped or, in postcopy, while it runs
-/// at the destination; what it writes there meanwhile is kept separately and merged at the end.
+/// at the destination; the bits that it sets there meanwhile are kept aside and merged at the end.
 import MigrationStream
 import SwitchoverProtocol
 
-/// A bitmap of a block device: a bit each for so many bytes.
+/// A bitmap of a block device: each bit stands for a number of bytes.
 package struct BlockBitmap: Hashable, Sendable {
     package let node: String
     package let name: String
-    /// Bytes a bit, a power of 2 of at least 512.
+    /// The bytes of a bit, a power of 2 of at least 512.
     package let granularity: UInt32
-    /// Set bits.
+    /// The bits that are set.
     package internal(set) var bits: PageSet
-    /// Notes what the guest writes.
+    /// True if the bitmap notes the guest's writes.
     package var isEnabled = true
 
-    /// `size`: bytes of the node.
+    /// `size` is that of the node, in bytes.
     package init(node: String, name: String, granularity: UInt32 = 65536, size: UInt64) {
         self.node = node
         self.name = name
@@ -26,7 +26,7 @@ package struct BlockBitmap: Hashable, Sendable {
 
     func isNamed(_ node: String, _ name: String) -> Bool { self.node == node && self.name == name }
 
-    /// The guest writes to these bytes of the node.
+    /// Notes that the guest writes to these bytes of the node.
     package mutating func note(_ bytes: Range<UInt64>) {
         guard isEnabled, !bytes.isEmpty else { return }
         let last = min(Int((bytes.upperBound - 1) / UInt64(granularity)) + 1, bits.pages)
@@ -39,10 +39,10 @@ package final class DirtyBitmaps: SaveVMHandlers {
     package let isIterable = true
 
     package private(set) var bitmaps: [BlockBitmap]
-    /// Sizes in bytes of the nodes, by name.
+    /// The sizes of the nodes in bytes, by name.
     private let nodes: [String: UInt64]
 
-    /// Words of bits in a record: 1 KiB, as QEMU cuts them.
+    /// The words of bits in a record: 1 KiB, as in QEMU.
     private static let chunk = 128
 
     // Source: the bitmap that is being sent, and the next word of it
@@ -56,7 +56,7 @@ package final class DirtyBitmaps: SaveVMHandlers {
         self.bitmaps = bitmaps
     }
 
-    /// The guest writes to a node.
+    /// Notes that the guest writes to a node.
     package func write(node: String, _ bytes: Range<UInt64>) {
         for index in bitmaps.indices where bitmaps[index].node == node {
             guard let loaded = successors[index] else {
@@ -71,7 +71,7 @@ package final class DirtyBitmaps: SaveVMHandlers {
         }
     }
 
-    /// All that was begun has come.
+    /// True if every bitmap that was begun has arrived.
     package var isLoaded: Bool { successors.isEmpty }
 
     package func isActive(_ host: Host) -> Bool { host.has(.dirtyBitmaps) && !bitmaps.isEmpty }
@@ -86,7 +86,7 @@ package final class DirtyBitmaps: SaveVMHandlers {
         return .done
     }
 
-    /// Bits that are still to be sent count as bytes (confirmed on 11.1.3).
+    /// Counts the bits that are still to be sent as bytes (confirmed on 11.1.3).
     package func saveQueryPending(
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress {

@@ -1,18 +1,18 @@
-/// Free-page hints of the balloon: while the guest runs it reports pages that it does not use, which then need not be sent. Each sync ends
-/// a round of hints; the sync with the guest stopped says "done", and the balloon's FULL section must come after it.
+/// Free-page hints of the balloon: while the guest runs, it names pages that it does not use, which then need not be sent. Each sync ends a
+/// round of hints; the sync with the guest stopped says "done", and the balloon's FULL section must follow it.
 import MigrationStream
 import SwitchoverProtocol
 
-/// What the guest was told of hints.
+/// The state of the hints, as the guest was told.
 package struct FreePageHinting: Hashable, Sendable {
-    /// As the device numbers them (read in 11.1, not run).
+    /// The states by the device's numbers (read in 11.1, not run).
     package enum State: UInt8, Hashable, Sendable {
         case stop
         /// The guest was asked for hints.
         case requested
-        /// It gives them.
+        /// The guest gives hints.
         case start
-        /// It may use all pages again that it gave as hints.
+        /// The guest may use all hinted pages again.
         case done
     }
 
@@ -22,7 +22,7 @@ package struct FreePageHinting: Hashable, Sendable {
 
     package init() {}
 
-    /// The guest answers a request with its round's number; an older one counts for nothing.
+    /// Handles the guest's answer to a request, with the round's number; an older round has no effect.
     package mutating func answered(round: UInt32) { if state == .requested, round == self.round { state = .start } }
 
     package mutating func notified(_ reason: PrecopyReason, guestRuns: Bool) {
@@ -49,24 +49,24 @@ package struct FreePageHinting: Hashable, Sendable {
 package final class FreePageHints: SaveVMHandlers {
     package let idstr: String
     package let hasState = true
-    /// The guest's driver knows hints.
+    /// True if the guest's driver knows hints.
     package var isNegotiated = true
     package private(set) var hinting = FreePageHinting()
-    /// What it was when the FULL section was written; nil: no section was.
+    /// The state when the FULL section was written; nil if no section was.
     package private(set) var writtenAs: FreePageHinting.State?
 
     package init(idstr: String = "0000:00:03.0/virtio-balloon") { self.idstr = idstr }
 
-    /// Whether the last FULL section, if there was one, came after "done". Where hints are not in use nothing has to.
+    /// True if the last FULL section, if there was one, was written after "done", or hints are not in use.
     package func keptOrder(_ host: Host) -> Bool { writtenAs == nil || writtenAs == .done || !takesPart(host) }
 
-    /// The guest takes up a request, and says that it does not use these pages. Nothing happens in any other state.
+    /// Answers a request as the guest: it does not use these pages. Has no effect in any other state.
     package func hint(block: Int, _ pages: Range<Int>, to ram: RAM) {
         hinting.answered(round: hinting.round)
         if hinting.state == .start { ram.dropHinted(block: block, pages) }
     }
 
-    /// With postcopy-ram the guest would miss pages at the destination that nobody has.
+    /// True if hints are used. With postcopy-ram the guest would miss pages at the destination that no side has.
     private func takesPart(_ host: Host) -> Bool { isNegotiated && !host.has(.postcopyRAM) }
 
     package func precopyNotified(_ reason: PrecopyReason, _ host: Host) {

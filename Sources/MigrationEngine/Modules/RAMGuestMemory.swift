@@ -1,16 +1,16 @@
-/// A guest's memory: blocks of pages, of which those that hold zeroes take no storage, and a log of the pages written since the log was
-/// last read.
+/// A guest's memory: blocks of pages, and a log of the pages that were written since the log was last read. Pages of zeroes need no
+/// storage.
 import MigrationStream
 
 package struct GuestMemory: Sendable {
     /// Bytes.
     package static let pageSize = 4096
 
-    /// Which log a write is found in.
+    /// The log that notes a write.
     package enum WriteLog: Hashable, Sendable {
         /// Read by each sync.
         case ordinary
-        /// Read by the last sync only: what an interrupt controller of arm64 writes where dirty pages come by a ring.
+        /// Read by the last sync only: the writes of an arm64 interrupt controller, with a dirty ring.
         case lastSync
     }
 
@@ -56,7 +56,7 @@ package struct GuestMemory: Sendable {
     package func id(of block: Int) -> String { blocks[block].id }
     package func block(_ id: String) -> Int? { blocks.firstIndex { $0.id == id } }
 
-    /// Pages that take storage.
+    /// How many pages need storage.
     package var filledPages: Int { blocks.reduce(0) { $0 + $1.contents.count } }
 
     package func isZero(block: Int, page: Int) -> Bool { !blocks[block].filled.contains(page) }
@@ -71,7 +71,7 @@ package struct GuestMemory: Sendable {
         rewrite(block: block, page..<page + 1, log: log)
     }
 
-    /// Writes to pages what they hold already: they are dirty afterwards, and no different.
+    /// Writes to pages the bytes that they hold already: they are dirty afterwards, and unchanged.
     package mutating func rewrite(block: Int, _ range: Range<Int>, log: WriteLog = .ordinary) {
         guard isLogging, !range.isEmpty else { return }
         switch log {
@@ -84,7 +84,7 @@ package struct GuestMemory: Sendable {
         }
     }
 
-    /// The same contents, block by block of the same name.
+    /// True if all blocks of the same name have the same contents.
     package func hasContents(of other: GuestMemory) -> Bool {
         blocks.count == other.blocks.count
             && blocks.allSatisfy { mine in
@@ -109,7 +109,7 @@ package struct GuestMemory: Sendable {
         isLogging = false
     }
 
-    /// What was written since the last time; nil where nothing was.
+    /// The pages that were written since the last call; nil if none was.
     mutating func takeLog(of block: Int) -> PageSet? {
         guard blocks[block].hasLog else { return nil }
         defer {
@@ -135,7 +135,7 @@ package struct GuestMemory: Sendable {
         return (isZero, range.lowerBound..<min(filled.first(from: range.lowerBound, present: isZero), range.upperBound))
     }
 
-    /// The contents of pages, one behind the other.
+    /// The contents of pages, one after the other.
     func bytes(block: Int, _ range: Range<Int>) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count * Self.pageSize)
@@ -143,7 +143,7 @@ package struct GuestMemory: Sendable {
         return bytes
     }
 
-    /// Contents that come with a load; not logged.
+    /// Stores the contents that a load brings, without logging a write.
     mutating func store(block: Int, page: Int, _ bytes: [UInt8]) {
         if Self.isZero(bytes) {
             clear(block: block, page..<page + 1)
@@ -153,7 +153,7 @@ package struct GuestMemory: Sendable {
         }
     }
 
-    /// Pages that hold zeroes from here on; not logged.
+    /// Clears pages, without logging a write.
     mutating func clear(block: Int, _ range: Range<Int>) {
         guard !blocks[block].contents.isEmpty else { return }
         var start = range.lowerBound

@@ -1,10 +1,10 @@
 /// Memory as a module: section `ram`. The source sends each page once, and then the pages that are written meanwhile; in postcopy it sends
-/// what the destination lacks, requested pages first.
+/// the pages that the destination lacks, requested ones first.
 import MigrationStream
 import MigrationTrace
 import SwitchoverProtocol
 
-/// Which part of a migration a host's RAM is in.
+/// The part of a migration that a host's RAM is in.
 package enum RAMPhase: Hashable, Sendable {
     /// Up to the switchover, the step with the guest stopped included.
     case precopy
@@ -22,26 +22,26 @@ package final class RAM: SaveVMHandlers {
     /// Set by the engine; a migration begins in precopy.
     package var phase = RAMPhase.precopy
 
-    /// Nanoseconds that a sync takes, and a page.
+    /// The nanoseconds that a sync takes, and a page.
     package var syncCost: UInt64 = 50_000
     package var pageCost: UInt64 = 150
 
     // Source
     private var dirty: [PageSet] = []
-    /// Pages that are still to be sent, or to be sent again.
+    /// How many pages are still to be sent, or to be sent again.
     package private(set) var dirtyPages: UInt64 = 0
-    /// What `migration_bitmap_sync_end` shows: pages that syncs of this period have found.
+    /// The pages that syncs of this period have found, as `migration_bitmap_sync_end` shows them.
     private var foundInPeriod: UInt64 = 0
     private var next = (block: 0, page: 0)
     private var requests: [(block: Int, pages: Range<Int>)] = []
     private var awaitedBitmaps: Set<Int> = []
 
     // Destination
-    /// Blocks here, by their place in the source's table.
+    /// The destination's blocks, by their place in the source's table.
     private var table: [Int] = []
     private var received: [PageSet] = []
-    private var asked: [(block: Int, page: Int)] = []
-    private var lastAskedBlock: Int?
+    private var requestedPages: [(block: Int, page: Int)] = []
+    private var lastRequestedBlock: Int?
 
     package init(_ memory: GuestMemory) { self.memory = memory }
 
@@ -73,8 +73,8 @@ package final class RAM: SaveVMHandlers {
         return .done
     }
 
-    /// Returns `.done(1)` if nothing was left. Requested pages are sent whatever the budget is, and one page is sent even if the budget is
-    /// smaller.
+    /// Sends dirty pages; the result 1 says that none was left. Requested pages are sent whatever the budget, and one page is sent even if
+    /// the budget is less than a page.
     package func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress {
         var left = budget - SectionRecord.end.wireSize
         var isFirst = true
@@ -98,7 +98,7 @@ package final class RAM: SaveVMHandlers {
         return .done(1)
     }
 
-    /// All that is left. Up to 11.0 the last sync is here, unless in postcopy; since then the final query made it.
+    /// Sends all that is left. Up to 11.0 the last sync is made here, unless in postcopy; since 11.1 the final query makes it.
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress {
         let tells = call.host.generation.has(.savesInOneCallback)
         if tells { call.host.emit(.ramSaveComplete(dirtyPages: dirtyPages, done: 0)) }
@@ -118,11 +118,11 @@ package final class RAM: SaveVMHandlers {
         return .done
     }
 
-    /// A period of syncs (1 s) has ended, and `migration_bitmap_sync_end` counts anew.
+    /// Ends a period of syncs (1 s): `migration_bitmap_sync_end` counts anew.
     package func periodEnded() { foundInPeriod = 0 }
 
-    /// Names the pages that the destination lacks or has out of date, so that it drops them before postcopy. Up to 11.0 the last sync is
-    /// made here, without notifiers. A command holds at most 12 runs.
+    /// The commands that make the destination drop, before postcopy, the pages that are out of date there; 12 runs a command. Up to 11.0
+    /// the last sync is made here, without notifiers.
     package func discardCommands(_ call: inout Call) -> [MigrationCommand] {
         if !call.host.generation.has(.finalQuery) { sync(last: false, notifies: false, &call) }
         next = (0, 0)
@@ -134,34 +134,36 @@ package final class RAM: SaveVMHandlers {
         }
     }
 
-    /// The guest says that it does not use these pages: they need not be sent, unless it writes them again.
+    /// Drops pages that the guest hints not to use: they need not be sent, unless the guest writes them again.
     package func dropHinted(block: Int, _ range: Range<Int>) {
         guard dirty.indices.contains(block) else { return }
         dirtyPages -= UInt64(dirty[block].count(in: range))
         dirty[block].remove(range)
     }
 
-    /// Asked-for pages wait to be sent: the migration thread need not wait for its next window.
+    /// True if requested pages wait to be sent: the migration thread need not wait for its next window.
     package var hasRequests: Bool { !requests.isEmpty }
 
-    /// Its blocks, as a destination may ask for them.
+    /// The blocks that a destination may request pages of.
     package var requested: RequestedMemory {
         let size = UInt64(GuestMemory.pageSize)
         let blocks = Dictionary(memory.table.map { ($0.id, UInt64($0.pages) * size) }) { first, _ in first }
         return RequestedMemory(blocks: blocks, hostPage: size, guestPage: size)
     }
 
-    /// The destination asks for these bytes of a block, whole pages of it: they are sent first, in precopy, too. Return-path thread.
+    /// Queues the pages of a block that the destination requests: they are sent first, also in precopy. Return-path thread.
     package func queue(block id: String, _ bytes: Range<UInt64>) {
         // `RequestedMemory`, which knows the same blocks, has refused any other.
-        guard let block = memory.block(id) else { preconditionFailure("pages of block '\(id)' are asked for, which is none") }
+        guard let block = memory.block(id) else {
+            preconditionFailure("pages of block '\(id)' are requested, which the guest does not have")
+        }
         let size = UInt64(GuestMemory.pageSize)
         requests.append((block, Int(bytes.lowerBound / size)..<Int(bytes.upperBound / size)))
     }
 
     // MARK: Source, recovery
 
-    /// The commands that ask for what the destination has received. resumePrepare succeeds when each has been answered.
+    /// The commands that ask the destination which pages it has received. resumePrepare succeeds when each has been answered.
     package func recoveryCommands() -> [MigrationCommand] {
         awaitedBitmaps = Set(memory.blocks.indices)
         return memory.blocks.map { .recvBitmap(block: $0.id) }
@@ -169,11 +171,11 @@ package final class RAM: SaveVMHandlers {
 
     package var awaitsBitmaps: Bool { !awaitedBitmaps.isEmpty }
 
-    /// What the destination has of a block, in as many words as its pages need: all else is dirty. Return-path thread.
+    /// Replaces the dirty pages of a block by those that the destination has not received; `words` is its bitmap. Return-path thread.
     package func reload(block id: String, received words: [UInt64]) {
-        // As above: it has checked the block and the length.
+        // `RequestedMemory` has checked the block and the length, too.
         guard let block = memory.block(id), let received = PageSet(pages: memory.pages(of: block), words: words) else {
-            preconditionFailure("a bitmap of \(words.count) words is none of block '\(id)'")
+            preconditionFailure("a bitmap of \(words.count) words does not fit block '\(id)'")
         }
         dirty[block] = received.inverted
         dirtyPages = dirty.reduce(0) { $0 + UInt64($1.count) }
@@ -181,7 +183,9 @@ package final class RAM: SaveVMHandlers {
     }
 
     package func resumePrepare(_ call: inout Call) throws(ModuleError) -> Progress {
-        guard awaitedBitmaps.isEmpty else { throw ModuleError("RAM: the received bitmaps of \(awaitedBitmaps.count) blocks have not come") }
+        guard awaitedBitmaps.isEmpty else {
+            throw ModuleError("RAM: the received bitmaps of \(awaitedBitmaps.count) blocks have not arrived")
+        }
         next = (0, 0)
         return .done
     }
@@ -204,7 +208,7 @@ package final class RAM: SaveVMHandlers {
         if notifies { for module in host.modules { module.precopyNotified(.afterBitmapSync, host) } }
     }
 
-    /// The next dirty pages from where the last were sent on, round about.
+    /// The next run of dirty pages, after the pages that were sent last; after the last block the first one follows.
     private func nextRun() -> (block: Int, pages: Range<Int>)? {
         guard dirtyPages > 0 else { return nil }
         for step in 0...dirty.count {
@@ -214,7 +218,7 @@ package final class RAM: SaveVMHandlers {
         return nil
     }
 
-    /// Sends the first pages of a dirty run that are alike, as many as fit; false where not one does.
+    /// Sends the first pages of a dirty run that are alike, as many as fit. Returns false if not one fits.
     private func send(_ block: Int, _ run: Range<Int>, _ left: inout Int, atLeastOne: Bool, _ call: inout Call) -> Bool {
         let (isZero, alike) = memory.alike(block: block, run)
         let most = left / (isZero ? 9 : 8 + GuestMemory.pageSize)
@@ -256,13 +260,13 @@ package final class RAM: SaveVMHandlers {
         phase = .precopy
         table = []
         received = memory.table.map { PageSet(pages: $0.pages) }
-        (asked, lastAskedBlock) = ([], nil)
+        (requestedPages, lastRequestedBlock) = ([], nil)
         return .done
     }
 
     package func loadState(_ record: SectionRecord, _ call: inout Call) throws(ModuleError) -> Progress {
         switch record {
-        case .blocks(let blocks) where phase == .precopy: try take(blocks)
+        case .blocks(let blocks) where phase == .precopy: try receive(blocks)
         case .zeroPages(let block, let pages): try load(block, pages, bytes: nil)
         case .pages(let block, let pages, let bytes): try load(block, pages, bytes: bytes)
         case .end: break
@@ -272,7 +276,7 @@ package final class RAM: SaveVMHandlers {
         return .done
     }
 
-    /// RAM_DISCARD has come: pages (in the source's numbering of blocks) that were received are out of date.
+    /// Drops pages that RAM_DISCARD names (in the source's numbering of blocks): they were received, and are out of date.
     package func discard(block: Int, _ ranges: [Range<Int>]) throws(ModuleError) {
         guard table.indices.contains(block) else { throw ModuleError("block '\(block)' not found", result: -22) }
         let local = table[block]
@@ -290,13 +294,13 @@ package final class RAM: SaveVMHandlers {
         }
     }
 
-    /// Whether the page is still to come; outside of a load none is.
+    /// True if the page has not arrived yet; outside of a load no page is missing.
     package func isMissing(block: Int, page: Int) -> Bool { received.indices.contains(block) && !received[block].contains(page) }
 
-    /// Pages that are still to come.
+    /// How many pages have not arrived yet.
     package var missingPages: Int { received.reduce(0) { $0 + $1.pages - $1.count } }
 
-    /// The page that is still to come before which so many others are, in the order of blocks and pages; nil where there are not as many.
+    /// The missing page of this number, from 0, in the order of blocks and pages; nil if fewer are missing.
     package func missingPage(_ number: Int) -> (block: Int, page: Int)? {
         var number = number
         for (block, pages) in received.enumerated() {
@@ -308,18 +312,19 @@ package final class RAM: SaveVMHandlers {
         return nil
     }
 
-    /// Guest or device touch a page in postcopy: the request to send, or nil where the page has come or was asked for before.
+    /// Touches a page in postcopy, as the guest or a device does. Returns the request to send, or nil if the page has arrived or was
+    /// requested before.
     package func touch(block: Int, page: Int) -> ReturnMessage? {
-        guard isMissing(block: block, page: page), !asked.contains(where: { $0 == (block, page) }) else { return nil }
-        asked.append((block, page))
+        guard isMissing(block: block, page: page), !requestedPages.contains(where: { $0 == (block, page) }) else { return nil }
+        requestedPages.append((block, page))
         return request(block, page)
     }
 
-    /// The requests that are still open, to be sent again when postcopy goes on over a new channel.
+    /// The requests without an answer, to be sent again when postcopy goes on over a new channel.
     package func openRequests() -> [ReturnMessage] {
-        lastAskedBlock = nil
-        asked.removeAll { !isMissing(block: $0.block, page: $0.page) }
-        return asked.map { request($0.block, $0.page) }
+        lastRequestedBlock = nil
+        requestedPages.removeAll { !isMissing(block: $0.block, page: $0.page) }
+        return requestedPages.map { request($0.block, $0.page) }
     }
 
     /// The answer to RECV_BITMAP.
@@ -333,18 +338,18 @@ package final class RAM: SaveVMHandlers {
     package func loadCleanup(_ call: inout Call) -> Progress {
         table = []
         received = []
-        (asked, lastAskedBlock) = ([], nil)
+        (requestedPages, lastRequestedBlock) = ([], nil)
         return .done
     }
 
     private func request(_ block: Int, _ page: Int) -> ReturnMessage {
-        defer { lastAskedBlock = block }
+        defer { lastRequestedBlock = block }
         let size = GuestMemory.pageSize
         return .requestPages(
-            block: block == lastAskedBlock ? nil : memory.id(of: block), offset: UInt64(page * size), length: UInt32(size))
+            block: block == lastRequestedBlock ? nil : memory.id(of: block), offset: UInt64(page * size), length: UInt32(size))
     }
 
-    private func take(_ blocks: [MemoryBlock]) throws(ModuleError) {
+    private func receive(_ blocks: [MemoryBlock]) throws(ModuleError) {
         var places: [Int] = []
         for block in blocks {
             guard let place = memory.block(block.id) else {
@@ -373,7 +378,7 @@ package final class RAM: SaveVMHandlers {
             throw ModuleError("RAM: \(pages.count) pages with \(bytes.count) bytes of data", result: -5)
         }
         if phase == .postcopy, received[local].count(in: pages) > 0 {
-            throw ModuleError("RAM: a page of '\(memory.id(of: local))' comes a second time in postcopy", result: -17)
+            throw ModuleError("RAM: a page of '\(memory.id(of: local))' arrives a second time in postcopy", result: -17)
         }
         if let bytes {
             for (number, page) in pages.enumerated() {

@@ -1,7 +1,7 @@
-/// A set of a block's pages, one bit each. What costs a pass over it costs one operation a word of 64 pages.
+/// A set of a block's pages, one bit each. A pass over the set costs one operation for each word of 64 pages.
 
 package struct PageSet: Hashable, Sendable {
-    /// Bit N of word W is page 64 W + N; bits behind the last page are 0.
+    /// Bit N of word W is page 64 W + N; bits after the last page are 0.
     package private(set) var words: [UInt64]
     /// How many pages the block has.
     package let pages: Int
@@ -11,7 +11,7 @@ package struct PageSet: Hashable, Sendable {
         words = Array(repeating: 0, count: (pages + 63) / 64)
     }
 
-    /// From words as they come with RECV_BITMAP; nil where there are not as many as the block needs. Bits behind the last page are dropped.
+    /// Makes a set of the words of RECV_BITMAP; nil if the block does not need that many. Bits after the last page are dropped.
     package init?(pages: Int, words: [UInt64]) {
         guard words.count == (pages + 63) / 64 else { return nil }
         self.pages = pages
@@ -24,14 +24,14 @@ package struct PageSet: Hashable, Sendable {
 
     package func contains(_ page: Int) -> Bool { words[page >> 6] & (1 << UInt64(page & 63)) != 0 }
 
-    /// How many pages of the range it has.
+    /// How many pages of the range are in the set.
     package func count(in range: Range<Int>) -> Int {
         var count = 0
         Self.forEachWord(of: range) { word, mask in count += (words[word] & mask).nonzeroBitCount }
         return count
     }
 
-    /// True if the page is new.
+    /// Inserts a page. Returns true if it is new.
     @discardableResult
     package mutating func insert(_ page: Int) -> Bool {
         let bit: UInt64 = 1 << UInt64(page & 63)
@@ -52,7 +52,7 @@ package struct PageSet: Hashable, Sendable {
 
     package mutating func removeAll() { for word in words.indices { words[word] = 0 } }
 
-    /// Takes over all pages of the other; how many of them are new.
+    /// Inserts all pages of the other set. Returns how many of them are new.
     package mutating func formUnion(_ other: PageSet) -> Int {
         var new = 0
         for word in words.indices where other.words[word] != 0 {
@@ -62,13 +62,13 @@ package struct PageSet: Hashable, Sendable {
         return new
     }
 
-    /// Words from this one on, as they come with a stream; no more than there are. Bits behind the last page are dropped.
+    /// Replaces the words from this one on by those of a stream, which must not be more. Bits after the last page are dropped.
     mutating func replace(from word: Int, with new: [UInt64]) {
         words.replaceSubrange(word..<word + new.count, with: new)
         trim()
     }
 
-    /// The pages that it does not have.
+    /// The pages that are not in the set.
     package var inverted: PageSet {
         var result = self
         for word in words.indices { result.words[word] = ~words[word] }
@@ -76,7 +76,7 @@ package struct PageSet: Hashable, Sendable {
         return result
     }
 
-    /// The first page at or behind `start` that it has (or, with `present` false, has not); the number of pages where there is none.
+    /// The first page at or after `start` that is in the set (with `present` false: that is not); the number of pages if there is none.
     package func first(from start: Int, present: Bool = true) -> Int {
         guard start < pages else { return pages }
         var word = start >> 6
@@ -89,14 +89,14 @@ package struct PageSet: Hashable, Sendable {
         return min(word << 6 + bits.trailingZeroBitCount, pages)
     }
 
-    /// The first run of pages without a gap at or behind `start`; nil where there is none.
+    /// The first run of pages without a gap at or after `start`; nil if there is none.
     package func run(from start: Int) -> Range<Int>? {
         let first = first(from: start)
         guard first < pages else { return nil }
         return first..<self.first(from: first, present: false)
     }
 
-    /// All its runs, in order.
+    /// All runs of the set, in order.
     package var runs: [Range<Int>] {
         var result: [Range<Int>] = []
         var start = 0

@@ -1,11 +1,11 @@
-/// A user of switchover-ack that is no VFIO device: it asks for ACKs at the queries that its script names.
+/// A user of switchover-ack that is no VFIO device: it requests ACKs at the queries that its script names.
 import MigrationStream
 import SwitchoverProtocol
 
-/// When a requester asks, and for how many ACKs at once.
+/// When a requester requests ACKs, and how many at once.
 package struct RequesterScript: Sendable {
     package struct Request: Hashable, Sendable {
-        /// The first query of a migration is 1; estimates and exact ones count alike.
+        /// The number of the query; the first one of a migration is 1, and estimates and exact queries count alike.
         package var query: Int
         package var count: UInt32
 
@@ -16,11 +16,12 @@ package struct RequesterScript: Sendable {
     }
 
     package var requests: [Request]
-    /// Asked for in the first exact query that finds this gate of the host open.
+    /// The ACKs that are requested in the first exact query that finds this gate of the host open.
     package var whenOpen: (gate: String, count: UInt32)?
-    /// Asked for in the final query, of a precopy completion or of a postcopy start: either fails, and the source runs on.
+    /// The ACKs that are requested in the final query, of a precopy completion or of a postcopy start: either fails, and the source runs
+    /// on.
     package var inFinalQuery: UInt32
-    /// PARTs that go by between a request and its markers.
+    /// How many PARTs are sent between a request and its markers.
     package var markerDelay: Int
 
     package init(_ requests: [Request] = [], inFinalQuery: UInt32 = 0, markerDelay: Int = 0) {
@@ -34,19 +35,19 @@ package final class Requester: SaveVMHandlers {
     package let idstr: String
     package let isIterable = true
     package let script: RequesterScript
-    /// As the destination's traces call it: `name`, or its idstr where it has none.
+    /// The name in the destination's traces: `name`, or the idstr of a requester without one.
     package let approver: String
-    /// False where the core itself tells the destination of each request.
+    /// False if the core itself tells the destination of each request.
     private let sendsMarkers: Bool
 
     private var queries = 0
-    /// What the script asks for by a gate was asked for.
-    private var hasAskedByGate = false
-    /// ACKs asked for whose marker is to be sent, by the number of PARTs until then.
+    /// True if the ACKs of `whenOpen` were requested.
+    private var hasRequestedAtGate = false
+    /// The requested ACKs whose markers are to be sent, with the number of PARTs until then.
     private var markers: [(parts: Int, count: UInt32)] = []
-    /// Markers sent in this migration.
+    /// How many markers were sent in this migration.
     package private(set) var markersSent: UInt64 = 0
-    /// ACKs asked for in this migration.
+    /// How many ACKs were requested in this migration.
     package private(set) var requested: UInt64 = 0
 
     package init(idstr: String, name: String? = nil, _ script: RequesterScript = RequesterScript(), sendsMarkers: Bool = true) {
@@ -58,10 +59,10 @@ package final class Requester: SaveVMHandlers {
 
     // MARK: Source
 
-    /// In legacy mode nothing is asked for, and one marker is sent all the same.
+    /// Begins a migration. In legacy mode no ACK is requested, and one marker is sent all the same.
     package func saveSetup(_ call: inout Call) throws(ModuleError) -> Progress {
         let isLegacy = call.host.has(.switchoverAck) && !call.host.countsRequests
-        (queries, markersSent, requested, hasAskedByGate) = (0, 0, 0, false)
+        (queries, markersSent, requested, hasRequestedAtGate) = (0, 0, 0, false)
         markers = []
         if isLegacy { markers.append((script.markerDelay, 1)) }
         call.payload.append(.end)
@@ -74,9 +75,9 @@ package final class Requester: SaveVMHandlers {
         queries += 1
         guard call.host.countsRequests else { return .done }
         var count = script.requests.reduce(final ? script.inFinalQuery : 0) { $0 &+ ($1.query == queries ? $1.count : 0) }
-        if exact, !final, !hasAskedByGate, let later = script.whenOpen, call.host.isOpen(later.gate) {
+        if exact, !final, !hasRequestedAtGate, let later = script.whenOpen, call.host.isOpen(later.gate) {
             count &+= later.count
-            hasAskedByGate = true
+            hasRequestedAtGate = true
         }
         guard count > 0 else { return .done }
         pending.requests &+= count
@@ -124,11 +125,11 @@ package final class Requester: SaveVMHandlers {
         switch record {
         case .note:
             guard call.host.has(.switchoverAck) else {
-                throw ModuleError("\(approver): a marker has come, but switchover ack is not used", result: -22)
+                throw ModuleError("\(approver): a marker has arrived, but switchover ack is not used", result: -22)
             }
             try call.host.approveSwitchover(approver)
         case .end: break
-        default: throw ModuleError("\(idstr): \(record) is nothing of its section", result: -22)
+        default: throw ModuleError("\(idstr): the section does not have \(record)", result: -22)
         }
         return .done
     }

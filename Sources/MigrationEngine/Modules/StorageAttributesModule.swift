@@ -8,11 +8,11 @@ package final class StorageAttributes: SaveVMHandlers {
     package let version: UInt32 = 0
     package let isIterable = true
 
-    /// One of each page.
+    /// The attribute of each page.
     package private(set) var values: [UInt8]
-    /// The machine has them in use; without, the module takes no part.
+    /// True if the machine uses storage attributes; without them the module takes no part.
     package var isEnabled = true
-    /// The destination has taken over what came: DONE was read.
+    /// True if the destination has read DONE, and uses the attributes that arrived.
     package private(set) var isSynchronised = false
 
     private var dirty: PageSet
@@ -20,7 +20,7 @@ package final class StorageAttributes: SaveVMHandlers {
     private var next = 0
     private var loaded: [UInt8] = []
 
-    /// Attributes in a record at most.
+    /// The most attributes of a record.
     private static let chunk = 4096
 
     package init(pages: Int) {
@@ -28,7 +28,7 @@ package final class StorageAttributes: SaveVMHandlers {
         dirty = PageSet(pages: pages)
     }
 
-    /// The guest sets an attribute.
+    /// Sets an attribute, as the guest does.
     package func set(_ page: Int, _ value: UInt8) {
         values[page] = value
         if isLogging { dirty.insert(page) }
@@ -46,7 +46,7 @@ package final class StorageAttributes: SaveVMHandlers {
         return .done
     }
 
-    /// For each kind of query the same: a count of pages, added to bytes (read in 11.1, not run).
+    /// Adds a count of pages to bytes, in every kind of query (read in 11.1, not run).
     package func saveQueryPending(
         _ pending: inout PendingBytes, exact: Bool, final: Bool, _ call: inout Call
     ) throws(ModuleError) -> Progress {
@@ -57,7 +57,7 @@ package final class StorageAttributes: SaveVMHandlers {
     package func saveLiveIterate(budget: Int, _ call: inout Call) throws(ModuleError) -> Progress {
         var left = budget - SectionRecord.end.wireSize
         var isFirst = true
-        while left > 16 || isFirst, let record = takeRecord(most: max(left - 16, 1)) {
+        while left > 16 || isFirst, let record = nextRecord(most: max(left - 16, 1)) {
             call.payload.append(record)
             left -= record.wireSize
             isFirst = false
@@ -67,7 +67,7 @@ package final class StorageAttributes: SaveVMHandlers {
     }
 
     package func saveComplete(_ call: inout Call) throws(ModuleError) -> Progress {
-        while let record = takeRecord(most: Self.chunk) { call.payload.append(record) }
+        while let record = nextRecord(most: Self.chunk) { call.payload.append(record) }
         call.payload += [.attributesDone, .end]
         return .done
     }
@@ -78,7 +78,7 @@ package final class StorageAttributes: SaveVMHandlers {
         return .done
     }
 
-    private func takeRecord(most: Int) -> SectionRecord? {
+    private func nextRecord(most: Int) -> SectionRecord? {
         guard let run = dirty.run(from: next) ?? dirty.run(from: 0) else { return nil }
         let pages = run.lowerBound..<min(run.upperBound, run.lowerBound + min(most, Self.chunk))
         dirty.remove(pages)

@@ -1,10 +1,9 @@
-/// A network card of a failover pair: when a migration begins the guest is asked to unplug it, and the guest cannot be migrated before it
-/// has.
+/// A network card of a failover pair: when a migration begins, the guest is asked to unplug the card, and the migration waits until it has.
 import MigrationTrace
 
 package final class Unplug: SaveVMHandlers {
     package let idstr: String
-    /// Nanoseconds from the first look to when the guest has let go; nil: it never does.
+    /// The nanoseconds from the first check until the guest has unplugged the card; nil if it never does.
     package let delay: UInt64?
     private var asked: UInt64?
 
@@ -19,7 +18,7 @@ package final class Unplug: SaveVMHandlers {
         return delay.map { now < asked &+ $0 } ?? true
     }
 
-    /// It is plugged again, as the guest keeps it or another migration is to move it.
+    /// Plugs the card again: the guest keeps it, or another migration is to move it.
     package func saveCleanup(_ call: inout Call) -> Progress {
         asked = nil
         return .done

@@ -73,8 +73,8 @@ extension VFIOModule {
         return .again
     }
 
-    /// The most bytes that a load hands to the device at once: what its buffer of 32 KiB holds, where a block's header comes first (10.0.13,
-    /// 11.1.3: of a block of 32 KiB at the begin of a section 32683).
+    /// The most bytes that a load hands to the device at once: what its buffer of 32 KiB holds, where a block's header comes first
+    /// (10.0.13, 11.1.3: of a block of 32 KiB at the begin of a section 32683).
     private static var firstWrite: Int { 32683 }
     private static var laterWrite: Int { 32 << 10 }
 

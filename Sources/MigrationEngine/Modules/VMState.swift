@@ -1,8 +1,8 @@
-/// Modules that have nothing but a FULL section: devices as QEMU describes them in fields, among them the two every machine has.
+/// Modules with a FULL section only: devices that QEMU describes by fields, among them the two that every machine has.
 import MigrationStream
 import MigrationTrace
 
-/// Any device of the machine: so many bytes, moved as they are.
+/// Any device of the machine: a number of bytes, moved as they are.
 package final class VMState: SaveVMHandlers {
     package let idstr: String
     package let instance: UInt32
@@ -33,7 +33,7 @@ package final class TimerState: SaveVMHandlers {
     package let idstr = "timer"
     package let version: UInt32 = 2
     package let hasState = true
-    /// Offsets to the host's tick counter and clock (ns).
+    /// The offsets to the host's tick counter and clock (ns).
     package var ticksOffset: Int64 = 0
     package var clockOffset: Int64 = 0
 
@@ -53,28 +53,29 @@ package final class TimerState: SaveVMHandlers {
     }
 }
 
-/// `globalstate`: in which run state the guest was before the migration stopped it, and so whether the destination starts it.
+/// `globalstate`: the run state of the guest before the migration stopped it, from which it follows whether the destination starts the
+/// guest.
 package final class GlobalState: SaveVMHandlers {
     package let idstr = "globalstate"
     package let hasState = true
-    /// What the section will say.
+    /// The state that the section is to send.
     package private(set) var stored = RunState.running
-    /// What it said; nil where there was none.
+    /// The state that the section has brought; nil without a section.
     package private(set) var received: RunState?
     package private(set) var wasSuspended = false
 
     package init() {}
 
-    /// Called before the guest is stopped.
+    /// Notes the run state, before the guest is stopped.
     package func store(_ state: RunState) {
         stored = state
         wasSuspended = state == .suspended
     }
 
-    /// What the destination's guest is to enter: without the section a source is taken to have run.
+    /// The run state that the destination enters: without the section the source is assumed to have run.
     package var target: RunState { received ?? .running }
 
-    /// Whether the destination starts its guest; not where it was started with `-S`.
+    /// True if the destination starts its guest; one that was started with `-S` does not.
     package func startsGuest(startsPaused: Bool) -> Bool { !startsPaused && (target == .running || target == .suspended) }
 
     package func saveState(_ call: inout Call) throws(ModuleError) -> Progress {

@@ -67,8 +67,8 @@ struct Comparison {
     }
 
     private mutating func compareMarks(_ leg: MigrationLeg, _ record: MigrationRecord) {
-        // Steps that wait for the destination's end are not owed: the source may have come to its own before. Nor are those that only let
-        // go of what is held once the migration is broken: it may be over by then.
+        // Steps that wait for the destination's end are not owed, since the source may have ended before. Nor are steps that only release
+        // what is held once the migration is broken, since it may be over by then.
         var schedule = leg.schedule.prefix { if case .wait(.logged(.destination, _, _)) = $0 { false } else { true } }
         if let last = schedule.lastIndex(where: { if case .open = $0 { false } else { true } }), schedule[last].breaksTheMigration {
             schedule = schedule[...last]

@@ -98,13 +98,13 @@ private func besideQEMU() async throws {
     let folder = try RunFolder()
     let binaries = try QEMUBinaries().all
     guard !binaries.isEmpty, FileManager.default.fileExists(atPath: shim) else {
-        return print("QEMU       none at hand, or no preload shim: not compared")
+        return print("QEMU       none available, or no preload shim: not compared")
     }
     // The first of which there is an engine.
     let all = try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries, shim: shim, folder: folder)
     guard let binary = all.first(where: { ProbedBinary.engine($0.features.generation) != nil }),
         let engine = ProbedBinary.engine(binary.features.generation)
-    else { return print("QEMU       none of those at hand has an engine of its generation: not compared") }
+    else { return print("QEMU       no available binary has an engine of its generation: not compared") }
     let (qemu, own) = (try Setting([binary], shim: shim), try Setting([engine]))
     guard let plain = try qemu.cells(.quick).first,
         let same = try own.cells(.quick).first(where: { $0.sharedName.hasSuffix(plain.name.drop { $0 != "+" }) })

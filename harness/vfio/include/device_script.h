@@ -1,9 +1,9 @@
 /*
- * The device script: what a mock device can do, how fast it is, and what happens to it when.
+ * The device script: the abilities of a mock device, its speed, and what happens to it when.
  *
  * Line-oriented text; `#` starts a comment. Sizes take K, M, G (1024); times ns, us, ms, s; rates are
- * sizes with /s. The first line that is not a comment is `ackmatrix-device 1`. Everything has a
- * default, the value shown here; a setting may stand once.
+ * sizes with /s. The first line that is not a comment is `ackmatrix-device 1`. Every setting has a
+ * default, the value shown here, and may occur once.
  *
  *   ackmatrix-device 1
  *   has precopy p2p reinit          abilities; `has stop-copy` alone: no precopy, no P2P
@@ -11,8 +11,8 @@
  *   dirty-tracking yes              whether DMA logging is offered
  *   initial 64K                     bytes of initial data delivered after PRE_COPY is entered: 0, or 16 and more
  *   stop-copy 256K                  bytes delivered in STOP_COPY, 16 and more
- *   drained enomsg                  what read() says when PRE_COPY has nothing now: enomsg, or 0 as mtty does
- *   estimate initial|dirty|stop-copy SIZE|exact     what is reported, whatever is delivered
+ *   drained enomsg                  the answer of read() when PRE_COPY has nothing now: enomsg, or 0 as mtty's
+ *   estimate initial|dirty|stop-copy SIZE|exact     the size that is reported, whatever is delivered
  *   rate read|write SIZE/s          bytes per second of the device; unlimited by default
  *   cost CALL TIME                  a fixed cost per call
  *   on TRIGGER [when=FIRST[..[LAST]][+STEP]] do ACTION
@@ -27,8 +27,8 @@
  *   call CALL        CALL is made
  *   peer NAME STATE  another device of the same process entered STATE
  *   gate GATE        GATE was opened
- * What can never happen is refused: settings, triggers and actions of precopy without `has precopy`, P2P
- * states without `has p2p`, reinit without `has reinit`.
+ * The parser refuses what can never happen: settings, triggers and actions of precopy without `has precopy`,
+ * P2P states without `has p2p`, reinit without `has reinit`.
  *
  * A query that a `call` rule fails did not reach the device and is not counted; one that a query rule
  * fails is counted, so that `on query 2 do fail EIO` fails one query and not all that follow. Rules on a
@@ -46,8 +46,8 @@
  *   short SIZE       the read or write in progress moves at most SIZE bytes
  *   hold GATE        the call in progress takes effect; its return is held until GATE is open
  *   error            the device enters ERROR
- *   reset            the device is reset behind QEMU's back, as by its guest: it is RUNNING, and its session
- *                    has ended; its own rules on state RUNNING do not apply
+ *   reset            the device is reset without QEMU's knowledge, as by its guest: it is RUNNING, and its
+ *                    session has ended; its own rules on state RUNNING do not apply
  * fail, short and hold need a call in progress, so not with peer or gate triggers; fail not with state
  * ERROR, which nothing can refuse; short only with call read, call write, read and written. reinit and
  * dirty are 0, or 16 and more; they, error and reset do nothing when the device is not in PRE_COPY (is in
@@ -67,7 +67,7 @@ enum {
     SCRIPT_MAX_GATES = 32,
     SCRIPT_NAME_SIZE = 48,       /* gate and peer names with their NUL; [A-Za-z0-9_.-]+ */
     SCRIPT_MAX_TEXT = 64 * 1024, /* bytes of a whole script */
-    SCRIPT_REASON_SIZE = 480,    /* room for the names that would have been right */
+    SCRIPT_REASON_SIZE = 480,    /* room for the names that are legal */
 };
 
 /* Every call a script can name; device_call_name() has the names. */

@@ -1,13 +1,13 @@
 /*
- * Gates and progress in shared memory: one board per side, a file that the runner makes and the shim
- * of that side maps.
+ * Gates and progress in shared memory: one board for each side, a file that the runner makes and the
+ * side's shim maps.
  *
  * A gate is a named latch: closed at first, opened once, never closed again. A device call that the
- * script holds waits for it. The board also shows how far each device has come, so that the runner
- * can open a gate when a condition on the other side is true, without reading any log.
+ * script holds waits for its gate. The board also shows each device's progress, so that the runner can
+ * open a gate when a condition on the other side is true, without reading any log.
  *
- * Every function is safe to call from any thread of any process that has the board mapped. Who cannot map it, as a shell, reads and
- * writes the file: a gate whose word is written so is seen to be open within GATE_LOOK_NS.
+ * Every function is safe to call from any thread of any process that has mapped the board. A shell, which cannot map it, reads and
+ * writes the file: the shim sees a gate that was opened by a write to the file within GATE_LOOK_NS.
  */
 #ifndef ACKMATRIX_GATE_BOARD_H
 #define ACKMATRIX_GATE_BOARD_H
@@ -22,7 +22,7 @@ struct board_progress {
     uint64_t state, queries, drained_queries, drains, bytes_read, bytes_written, initial_bytes, dirty_bytes;
     uint64_t calls;  /* all calls on the device so far */
     uint64_t held;   /* calls held at a gate right now */
-    uint64_t holds;  /* calls that were ever held */
+    uint64_t holds;  /* calls that a gate has ever held */
 };
 
 struct gate_board;
@@ -44,14 +44,14 @@ void gate_board_open_all(struct gate_board *board); /* also gates claimed later:
 void gate_board_wait(struct gate_board *board, int gate);
 
 void gate_board_publish(struct gate_board *board, int device, const struct board_progress *progress);
-/* 0, or -1 when for half a second there was no whole state to read: the publishing process died half-way, or is stopped there. */
+/* 0, or -1 if half a second brought no consistent state: the publishing process has died, or is stopped, while it wrote. */
 int gate_board_progress(const struct gate_board *board, int device, struct board_progress *progress);
 /* Sleeps until the board has changed since `seen` or `timeout_ns` has passed; returns the change count. Begin with gate_board_changes(). */
 uint32_t gate_board_changes(const struct gate_board *board);
 uint32_t gate_board_wait_change(struct gate_board *board, uint32_t seen, uint64_t timeout_ns);
 
-/* Where the file has what, in bytes from its start: the words that open a gate, and all of them (32 bits each, in host order), when they
- * are 1; and a device's struct board_progress. */
+/* Places in the file, in bytes from its start: the words that open a gate, or all gates, when they are 1 (32 bits each, in host order); and
+ * a device's struct board_progress. */
 size_t gate_board_place_of_gate(int gate);
 size_t gate_board_place_of_all(void);
 size_t gate_board_place_of_progress(int device);

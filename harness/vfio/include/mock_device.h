@@ -2,10 +2,10 @@
  * The mock VFIO device: a pure model of a device with a migration driver.
  *
  * A model is a context object: no process globals, no allocation after creation, no clock, sleep,
- * thread or I/O. A call says what the kernel would return and what the call would cost; whoever
- * drives the model (the preload shim with the wall clock, an engine with a virtual one) waits out
- * the cost and the gates, makes descriptors and writes the log. A model is used by one thread at a
- * time. Two models that run the same script and get the same calls report identical events.
+ * thread or I/O. A call returns what the kernel would return, and what the call would cost. The
+ * model's driver (the preload shim with the wall clock, the engine with a virtual one) waits for the
+ * cost and the gates, makes descriptors and writes the log. One thread at a time uses a model. Two
+ * models that run the same script and receive the same calls report identical events.
  *
  * Behaviour follows Linux 7.2's VFIO core and uAPI text; numbers and layouts are in vfio_uapi.h.
  */
@@ -19,10 +19,10 @@
 #include "device_script.h"
 #include "vfio_uapi.h"
 
-/* What happened inside the model. The text of each kind is fixed by mock_event_text(). */
+/* Events of the model. mock_event_text() fixes the text of each kind. */
 enum mock_event_kind {
-    MOCK_EVENT_OPEN,          /* device_open  (NAME) mig_flags 0x%x, reinit %d  (the first of all, at creation) */
-    MOCK_EVENT_CALL,          /* device_call  (NAME) CALL ret %d  (any call without an event of its own, in the end of it) */
+    MOCK_EVENT_OPEN,          /* device_open  (NAME) mig_flags 0x%x, reinit %d  (the first event, at creation) */
+    MOCK_EVENT_CALL,          /* device_call  (NAME) CALL ret %d  (at the end of any call that has no other event) */
     MOCK_EVENT_STATE,         /* device_state  (NAME) from %s to %s  (one line per single arc, or into ERROR) */
     MOCK_EVENT_SESSION_BEGIN, /* device_session_begin  (NAME) saving|resuming session %u */
     MOCK_EVENT_SESSION_END,   /* device_session_end  (NAME) session %u */
@@ -31,7 +31,7 @@ enum mock_event_kind {
     MOCK_EVENT_READ,          /* device_read  (NAME) size %u, ret %d */
     MOCK_EVENT_WRITE,         /* device_write  (NAME) size %u, ret %d */
     MOCK_EVENT_DRAINED,       /* device_drained  (NAME) total %u  (initial bytes reached 0; bytes read so far) */
-    MOCK_EVENT_LOADED,        /* device_loaded  (NAME) initial|dirty|final size %u, total %u  (a segment arrived whole) */
+    MOCK_EVENT_LOADED,        /* device_loaded  (NAME) initial|dirty|final size %u, total %u  (a whole segment has arrived) */
     MOCK_EVENT_INJECTED,      /* device_injected  (NAME) line %u, action ACTION, value %d  (a script rule fired; ACTION is
                                  reinit, dirty, short, error, fail (value: errno), hold (the gate's index), estimate-initial,
                                  -dirty, -stop-copy, the same with exact-, or NAME-ignored where it could do nothing.
@@ -58,7 +58,7 @@ struct mock_event {
 enum { MOCK_EVENT_TEXT_SIZE = 256 };
 size_t mock_event_text(const struct mock_event *event, char *text, size_t size);
 
-/* How the model reaches the world. Every member but `context` and `fault` must be set. None may call the model back. */
+/* How the model reaches the world. Every member except `context` and `fault` must be set. None may call the model back. */
 struct mock_world {
     void *context;
     /* Receives each event, in order, inside the call that causes it. */
@@ -73,12 +73,12 @@ struct mock_world {
     int (*fault)(void *context, enum device_call call, enum vfio_device_mig_state state);
 };
 
-/* What one call did. */
+/* The outcome of a call. */
 struct mock_outcome {
     int64_t result;   /* as the system call returns it: -1 with `error` set on failure */
     int error;        /* errno, 0 on success */
-    uint64_t cost_ns; /* how long the device takes; the driver sleeps, or moves its virtual clock */
-    uint32_t gates;   /* bit per gate of the script: the call's return is held until all of them are open */
+    uint64_t cost_ns; /* the time that the device takes; the driver sleeps, or advances its virtual clock */
+    uint32_t gates;   /* a bit for each gate of the script: the call returns when all of them are open */
 };
 
 struct mock_device;
@@ -86,11 +86,11 @@ struct mock_device;
 /*
  * A device in RUNNING, not yet bound. Script and name are copied, the name cut at MOCK_NAME_SIZE. NULL when out of memory.
  *
- * What the uAPI leaves to the driver, this one does so: a RESUMING session with incomplete data refuses to
- * be left (EINVAL) and stays as it is; a refused arc leaves the device in the state before it; data written
- * that is not what is due is refused whole (EINVAL); data of PRE_COPY that is unread at the end of PRE_COPY
- * comes first in STOP_COPY; entering STOP_COPY without PRE_COPY delivers the final segment alone; a reset
- * enters RUNNING as an arc would.
+ * Where the uAPI leaves a choice to the driver, this device behaves so: it refuses (EINVAL) to leave RESUMING
+ * while data is missing, and stays in RESUMING; a refused arc leaves the device in the state before the arc; a
+ * write of unexpected data is refused as a whole (EINVAL); data of PRE_COPY that is unread at the end of PRE_COPY
+ * comes first in STOP_COPY; STOP_COPY without PRE_COPY delivers the final segment alone; a reset enters RUNNING
+ * as an arc would.
  */
 enum { MOCK_NAME_SIZE = 64 }; /* with its NUL */
 struct mock_device *mock_device_create(const char *name, const struct device_script *script, const struct mock_world *world);
@@ -109,18 +109,18 @@ struct mock_outcome mock_data_read(struct mock_device *device, uint32_t session,
 struct mock_outcome mock_data_write(struct mock_device *device, uint32_t session, uint64_t buffer, size_t length);
 void mock_data_close(struct mock_device *device, uint32_t session);
 
-/* Inputs from outside: another device entered a state; a gate of the script (by index) was opened. */
+/* Inputs from outside: another device has entered a state; a gate of the script (by index) was opened. */
 void mock_device_peer_entered(struct mock_device *device, const char *peer, enum vfio_device_mig_state state);
 void mock_device_gate_opened(struct mock_device *device, unsigned gate);
 
-/* The driver tells when it begins and ends holding a call, so that the log has it in order. */
+/* The driver says when it begins and ends to hold a call, so that the log shows it in order. */
 void mock_device_hold(struct mock_device *device, unsigned gate, bool begin);
 
-/* How far the device has come. The session is the present one, or the last until another begins. */
+/* The progress of the device. The session is the present one, or the last one until another begins. */
 struct mock_progress {
     enum vfio_device_mig_state state;
     uint64_t queries;         /* successful GET_PRECOPY_INFO of the present saving session */
-    uint64_t drained_queries; /* of these, since the initial bytes were last drained; 0 while they are not */
+    uint64_t drained_queries; /* of these, the ones since the initial bytes were last drained; 0 while they are not drained */
     uint64_t drains;          /* how often the initial bytes reached 0 in the present session */
     uint64_t bytes_read;      /* in the present session */
     uint64_t bytes_written;   /* in the present session */
@@ -131,8 +131,8 @@ struct mock_progress mock_device_progress(const struct mock_device *device);
 const struct device_script *mock_device_script(const struct mock_device *device);
 
 /*
- * The mock iommufd: the address-space calls a real QEMU makes before it may use a device. It keeps
- * identifiers apart and checks them, and reports no page dirty. Same rules of purity as above;
+ * The mock iommufd: the address-space calls that a real QEMU makes before it may use a device. It checks
+ * identifiers, and reports no page dirty. The same rules of purity as above apply;
  * `open_data` of its world is not used.
  */
 struct mock_iommufd;

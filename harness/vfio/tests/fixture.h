@@ -215,7 +215,7 @@ static inline uint64_t random_bits(uint64_t *state) {
 }
 static inline uint64_t random_below(uint64_t *state, uint64_t limit) { return random_bits(state) % limit; }
 
-/* A new seed each time, or that of the environment; printed, so that a failure can be had again. */
+/* A new seed each time, or that of the environment; printed, so that a failure can be repeated. */
 static inline uint64_t test_seed(const char *test) {
     const char *given = getenv("ACKMATRIX_SEED");
     struct timespec now;

@@ -1,4 +1,5 @@
-/// Processes that die, channels that break, device calls that fail, descriptors that run out: each at a moment that gates and logs make certain.
+/// Processes that die, channels that break, device calls that fail, descriptors that run out: each at a moment that gates and logs make
+/// certain.
 import Plan
 import Prediction
 import VFIO
@@ -123,7 +124,8 @@ extension Draft {
         switch call {
         case .sourceFirstPrecopyInfo,
             .sourceRead where errno == .enomsg:
-            // A first read that leaves some of the initial bytes: the marker and its ACK are early, and the source decides while they are loaded.
+            // A first read that leaves some of the initial bytes: the marker and its ACK are early, and the source decides while they are
+            // loaded.
             if call == .sourceFirstPrecopyInfo { try script(.source, held, add: "on call read when=1 do short 4096") }
             plan.leg.schedule = [
                 .wait(.held(.destination, device: "v\(held)")), .wait(.logged(.source, event: "migration_thread_low_pending", times: 1)),

@@ -51,9 +51,9 @@ extension Draft {
     }
 
     /// Has the paused migration fail: the steps bring it about.
-    fileprivate mutating func fail(_ mishap: SwitchoverMishap, by steps: [ScheduleStep]) {
+    fileprivate mutating func fail(_ failure: FailureAfterPause, by steps: [ScheduleStep]) {
         plan.leg.schedule += steps
-        scenario.mishap = mishap
+        scenario.failureAfterPause = failure
     }
 
     /// Continues. Where a gate keeps the source from running its guest again, it holds the lock that the answer needs.
