@@ -126,7 +126,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "QEMUPeer", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
         .testTarget(
             name: "RunningTests",
             dependencies: [

@@ -3,7 +3,7 @@ import Foundation
 import Matrix
 import QEMUPeer
 
-package struct WholeRun: Sendable {
+package struct WholeRun {
     package var runner: CellRunner
     /// The number of cells that run at once.
     package let jobs: Int
@@ -14,10 +14,10 @@ package struct WholeRun: Sendable {
     /// True if the traces of every engine cell are kept, not only of those with findings.
     package var keepsAll = false
     /// The options of the command that reproduces a cell, for the seed of its round.
-    package var options: @Sendable (UInt64) -> [String]
+    package var options: (UInt64) -> [String]
 
     package init(
-        runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, options: @escaping @Sendable (UInt64) -> [String]
+        runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, options: @escaping (UInt64) -> [String]
     ) {
         self.runner = runner
         self.jobs = jobs

@@ -1,13 +1,11 @@
 /// `ackmatrix run`: runs the matrix, judges every cell, and reports what was found.
 import ArgumentParser
-import EnginePeer
 import Foundation
 import Matrix
 import Plan
 import QEMUPeer
 import Reports
 import Running
-import Verification
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -119,8 +117,8 @@ struct RunCommand: AsyncParsableCommand {
             place: place, output: Screen())
         let alone = kinds == .all && isEngineAlone ? Self.engineAlone : nil
         if let alone { report.say(alone) }
-        let sides = binaries.filter { binary in cells.contains { $0.uses(binary) } }
-        report.say("sides: " + sides.map(\.label).joined(separator: ", "))
+        let used = binaries.filter { binary in cells.contains { $0.uses(binary) } }
+        report.say("sides: " + used.map(\.label).joined(separator: ", "))
         report.say("\(counted(count, "cell")) of tier \(matrix.tier.rawValue); results in \(place.path)")
 
         let jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
@@ -129,12 +127,7 @@ struct RunCommand: AsyncParsableCommand {
         var notes: [String] = alone.map { [$0] } ?? []
         do {
             try await run.run(cells) { try report.receive($0) }
-            guard report.hasResults else {
-                throw Environment("the engine models none of these \(counted(cells.count, "cell")); see: ackmatrix list --sides engine")
-            }
-            if let tamper {
-                notes.append(report.tampered(tamper))
-            } else {
+            if tamper == nil, report.hasResults {
                 // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
                 let canary = try await run.canary(cells) {
                     // The quick tier has one for most sides.
@@ -151,6 +144,10 @@ struct RunCommand: AsyncParsableCommand {
             try report.interrupted()
             throw error
         }
+        guard report.hasResults else {
+            throw Environment("the engine models none of these \(counted(cells.count, "cell")); see: ackmatrix list --sides engine")
+        }
+        if let tamper { notes.append(report.tampered(tamper)) }
         try report.finish(notes: notes)
         if report.findings > 0 {
             throw Finding(

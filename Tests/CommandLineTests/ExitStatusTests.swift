@@ -10,7 +10,7 @@ import Testing
         (["no-such-command"], 2, "no-such-command"),
         (["run", "--repeat", "0"], 2, "expected 1 or more"),
         (["run", "--jobs", "0"], 2, "expected 1 or more"), (["run", "--tier", "huge"], 2, "quick"),
-        (["run", "--tamper", "x"], 2, "decision-before-ack"), (["run", "--sides", "both"], 2, "engine"),
+        (["run", "--format", "x"], 2, "brief"), (["run", "--tamper", "x"], 2, "decision-before-ack"), (["run", "--sides", "both"], 2, "engine"),
         (["run", "--engine", "9.9"], 2, "postcopy-device-v1"),
         (["list", "--sides", "engine", "--tier", "quick"], 0, "engine@10.0-engine@11.1+q35-10.0+2-devices"),
         (["list", "--engine", "8.1", "--tier", "quick"], 0, "engine@8.1-engine@8.1+q35-8.1"),
@@ -96,6 +96,32 @@ import Testing
         let (text, exit) = try output(["run", "--cell", "reinits-1", "--tier", "quick"], environment: ["TMPDIR": long])
         #expect(exit == 2, "\(text)")
         #expect(text.contains("set TMPDIR to a shorter folder"), "\(text)")
+    }
+
+    /// A run in a pipe prints at most 40 lines; summary.txt has the rest.
+    @Test func aRunInAPipeIsShort() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/ackmatrix-results-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let (text, exit) = try output(["run", "--sides", "engine", "--tier", "quick", "--results", folder])
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(exit == 0, "\(text)")
+        #expect(lines.count <= 40, "\(text)")
+        #expect(text.contains("canary ok: the tampered log of engine@"), "\(text)")
+        #expect(text.contains("results: \(folder) (summary.txt, results.jsonl, junit.xml, cells/)"), "\(text)")
+        let summary = try String(contentsOfFile: folder + "/summary.txt", encoding: .utf8)
+        #expect(summary.contains("skipped: `source: "), "\(summary)")
+        #expect(summary.contains("endings ") && summary.contains("known deviations"), "\(summary)")
+    }
+
+    /// Files that no run has written are not removed, and the exit status says so.
+    @Test func aFolderOfSomebodyElseIsNotEmptied() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/ackmatrix-results-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder + "/cells", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("mine".utf8).write(to: URL(fileURLWithPath: folder + "/cells/honeycomb"))
+        let (text, exit) = try output(["run", "--sides", "engine", "--tier", "quick", "--results", folder])
+        #expect(exit == 2 && text.contains("name another folder with --results"), "\(text)")
+        #expect(FileManager.default.fileExists(atPath: folder + "/cells/honeycomb"))
     }
 
     @Test func aMissingShimIsABrokenEnvironment() throws {

@@ -82,7 +82,7 @@ struct ProcessDeathTests {
         let path = folder + "/out"
         try Data().write(to: URL(fileURLWithPath: path))
         let process = try start(
-            ["run", "--cell", "2-devices+first-without-p2p", "--repeat", "100000"], temporary: folder,
+            ["run", "--cell", "2-devices+first-without-p2p", "--repeat", "100000", "--format", "lines"], temporary: folder,
             output: FileHandle(forWritingAtPath: path))
         let deadline = Deadline.after(seconds: 20)
         func text() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }

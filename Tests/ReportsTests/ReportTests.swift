@@ -195,7 +195,7 @@ struct ResultLineTests {
 
     /// The line has every leg: what the first one counted, broke and was judged stays beside what the last one did.
     @Test func everyLegIsInTheLine() throws {
-        var cell = try cell(outcomes: [Outcome(.completed)])
+        var cell = try self.cell(outcomes: [Outcome(.completed)])
         cell.plan.legs.append(cell.plan.legs[0])
         cell.forecasts.insert(Forecast(scenario: cell.lastForecast.scenario, outcomes: [Outcome(.twoGuests)]), at: 0)
         var handshake = Handshake()

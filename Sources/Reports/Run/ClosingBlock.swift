@@ -69,8 +69,8 @@ package struct ClosingBlock: Sendable {
         guard texts.joined().count > room else { return Array(texts.joined()) }
         var lines: [String] = []
         var shown = 0
-        for text in texts where lines.count + text.count < room {
-            guard shown == lines.count || lines.count + text.count < room else { break }
+        for text in texts {
+            guard lines.count + text.count < room else { break }
             lines += text
             shown += 1
         }
