@@ -26,6 +26,17 @@ extension ProbedFeatures {
             machineTypes: machines.sorted(), aliases: ["q35": "pc-q35-\(releases[last])", "pc": "pc-i440fx-\(releases[last])"],
             modes: generation.has(.perDeviceAcks)
                 ? Dictionary(uniqueKeysWithValues: machines.map { ($0, isLegacy($0) ? .legacy : .perDevice) }) : [:])
+        announcesRequests = generation.has(.requestMessage)
+    }
+}
+
+extension SideConfiguration {
+    /// What the engine of this side does. Throws for a side that is no engine, as `generation` does.
+    package var engineTraits: SideTraits {
+        get throws {
+            let generation = try generation
+            return (ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)).traits(machine: machine)
+        }
     }
 }
 

@@ -135,13 +135,10 @@ extension InjectionScenario {
     private func circumstances() throws -> Circumstances {
         var circumstances = Circumstances()
         (circumstances.sourceCapability, circumstances.destinationCapability) = (true, true)
-        let generation = try plan.source.generation
-        let isPerDevice = generation.has(.perDeviceAcks) && plan.source.legacyProperty != true
+        circumstances.sourceTraits = try plan.source.engineTraits
+        let isPerDevice = circumstances.sourceTraits.ackMode == .perDevice && plan.source.legacyProperty != true
         circumstances.sourceMode = isPerDevice ? .perDevice : .legacy
         circumstances.destinationMode = circumstances.sourceMode
-        circumstances.decidesBelowThreshold = !generation.has(.decidesAtThreshold)
-        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generation.name)
-        circumstances.doesWithoutDevice = !generation.has(.switchoverInDevice)
         return circumstances
     }
 

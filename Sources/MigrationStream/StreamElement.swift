@@ -1,6 +1,6 @@
-/// QEMU's migration stream as values: what goes from source to destination, and what comes back.
+/// QEMU's migration stream as values: what the source sends to the destination, and what the destination answers.
 ///
-/// `wireSize` is what an element takes on the wire, in bytes.
+/// `wireSize` is the number of bytes that an element occupies on the wire.
 
 /// One element of the forward stream.
 package enum StreamElement: Hashable, Sendable {
@@ -9,7 +9,7 @@ package enum StreamElement: Hashable, Sendable {
     case section(Section)
     case command(MigrationCommand)
     case endOfFile
-    /// Its text is of no consequence to a load.
+    /// The description of the VM state as JSON text, which loading ignores; `length` is in bytes.
     case vmDescription(length: Int)
 }
 
@@ -20,7 +20,7 @@ package struct Section: Hashable, Sendable {
     }
     package var kind: Kind
     package var id: UInt32
-    /// Of a START or FULL; of others it is known by the id.
+    /// The wire has the idstr only in a START or FULL section; the id stands for it in the others.
     package var idstr: String
     package var instance: UInt32
     package var version: UInt32
@@ -36,34 +36,34 @@ package struct Section: Hashable, Sendable {
     }
 }
 
-/// What a section's payload is made of; each is loaded by itself, in order.
+/// A part of the payload of a section. Parts are loaded one by one, in order.
 package enum SectionRecord: Hashable, Sendable {
     // VFIO
     case deviceSetup
     case deviceData([UInt8])
-    /// The marker: all initial bytes were sent.
+    /// INIT_DATA_SENT, the marker: all initial bytes were sent.
     case initialDataSent
     case deviceConfig([UInt8])
     // RAM
     case blocks([MemoryBlock])
-    /// Pages of the block that hold zeroes only.
+    /// Pages of the block that hold only zeroes.
     case zeroPages(block: Int, Range<Int>)
     /// Pages of the block, 4096 bytes each.
     case pages(block: Int, Range<Int>, [UInt8])
     // Dirty bitmaps of block devices
     case bitmapStart(node: String, name: String, granularity: UInt32)
     case bitmapBits(node: String, name: String, firstSector: UInt64, bits: [UInt64])
-    /// A stretch without a bit set.
+    /// A range of sectors without a set bit.
     case bitmapZeroes(node: String, name: String, firstSector: UInt64, sectors: UInt32)
     case bitmapComplete(node: String, name: String)
     // s390 storage attributes
     case attributes(first: UInt64, values: [UInt8])
     case attributesDone
-    /// Fields of a device's description, in its own layout.
+    /// The fields of a device description, in its layout.
     case fields([UInt8])
-    /// What any other module says in its own section.
+    /// The content of a section of any other module.
     case note(UInt64)
-    /// The end of the payload where it has an end mark.
+    /// The end mark, which some payloads have.
     case end
 }
 
@@ -80,7 +80,7 @@ package struct MemoryBlock: Hashable, Sendable {
 package enum MigrationCommand: Hashable, Sendable {
     case openReturnPath
     case ping(UInt32)
-    /// With RAM in postcopy it names page sizes.
+    /// `withRAM` if RAM takes part in postcopy: the command then carries page sizes.
     case postcopyAdvise(withRAM: Bool)
     case postcopyListen
     case postcopyRun
@@ -89,10 +89,10 @@ package enum MigrationCommand: Hashable, Sendable {
     case packaged([StreamElement])
     case recvBitmap(block: String)
     case switchoverStart
-    /// The core message discussed for the series, never shipped: as many ACKs are requested by this section.
+    /// The core message that was discussed for the series and never shipped: the section requests `count` ACKs.
     case requestSwitchoverAck(section: UInt32, count: UInt32)
 
-    /// Its number on the wire.
+    /// The number of the command on the wire.
     package var number: UInt16 {
         switch self {
         case .openReturnPath: 1
@@ -109,7 +109,7 @@ package enum MigrationCommand: Hashable, Sendable {
         }
     }
 
-    /// Bytes of its payload.
+    /// The length of the payload in bytes.
     package var length: Int {
         switch self {
         case .openReturnPath, .postcopyListen, .postcopyRun, .postcopyResume, .switchoverStart: 0
@@ -124,16 +124,16 @@ package enum MigrationCommand: Hashable, Sendable {
 
 /// A message of the return path.
 package enum ReturnMessage: Hashable, Sendable {
-    /// 0: the load was fine.
+    /// 0 means that everything was loaded.
     case shut(UInt32)
     case pong(UInt32)
     case requestPages(block: String?, offset: UInt64, length: UInt32)
-    /// Which pages of the block have been received, one bit each.
+    /// The pages of the block that were received, one bit for each page.
     case recvBitmap(block: String, [UInt64])
     case resumeAck(UInt32)
     case switchoverAck
 
-    /// Its type on the wire.
+    /// The type of the message on the wire.
     package var type: UInt16 {
         switch self {
         case .shut: 1
@@ -145,7 +145,7 @@ package enum ReturnMessage: Hashable, Sendable {
         }
     }
 
-    /// Bytes of its payload, as its header says.
+    /// The length of the payload in bytes, as the header of the message has it.
     package var length: Int {
         switch self {
         case .shut, .pong, .resumeAck: 4

@@ -1,19 +1,18 @@
-/// The order across the two sides, from contents alone.
+/// The order of events across the two sides, as it follows from contents.
 ///
-/// The clocks of two hosts may differ by anything, so nothing but what was said orders the two logs: a marker
-/// before its load, an ACK sent before it is counted, a PING before its PONG. Entries of one thread are ordered by
-/// their log; all else is open.
+/// The clocks of two hosts may differ by any amount, so only messages order the two logs: a marker is written before it is loaded, an ACK
+/// is sent before it is counted, and a PING comes before its PONG. A log orders the entries of one thread. Every other order is open.
 
-/// The streams of a trace. Each keeps its own order; there is none between two but the content edges.
+/// The streams of a trace. Each stream has its own order; only content edges order entries of two streams.
 package enum StreamName: String, CaseIterable, Hashable, Sendable {
     case source
-    /// The mock devices of the source's host.
+    /// The log of the mock devices on the host of the source.
     case sourceDevices = "source.devices"
     case destination
     case destinationDevices = "destination.devices"
 }
 
-/// One entry of a stream, as a number from 1, folds counted as what they stand for.
+/// One entry of a stream, by its number from 1; a fold counts as the entries that it stands for.
 package struct EntryReference: Hashable, Sendable {
     package var stream: StreamName
     package var ordinal: Int
@@ -24,16 +23,16 @@ package struct EntryReference: Hashable, Sendable {
     }
 }
 
-/// One entry was the cause of another.
+/// An entry that is the cause of another.
 package struct ContentEdge: Hashable, Sendable {
     package enum Kind: String, CaseIterable, Hashable, Sendable {
-        /// A device's marker was written, and loaded. No edge up to 11.0, whose sources do not print the marker.
+        /// A marker was written, and then loaded. Sources up to 11.0 do not print the marker, so they have no such edge.
         case marker
-        /// A loaded marker was approved.
+        /// A marker was loaded, and then approved.
         case approval
-        /// An approval was followed by an ACK on the return path.
+        /// A marker was approved, and then an ACK was sent.
         case ack
-        /// That ACK was counted by the source.
+        /// An ACK was sent, and then the source counted it.
         case counted
         case ping
         case pong
@@ -50,11 +49,11 @@ package struct ContentEdge: Hashable, Sendable {
     }
 }
 
-/// The content edges of one migration, in the order of the entries they lead to, those to the destination first.
+/// The content edges of one migration, in the order of their effects; edges to the destination come first.
 ///
-/// Devices are paired by the idstr of their sections; names differ between the sides. Where a log has no section
-/// events, they are paired by the order in which they first appear, which is that of the sections. A log with several
-/// migrations gives the edges of its last.
+/// Devices are paired by the idstr of their sections, since their names differ between the sides. If a log has no events of sections,
+/// devices are paired by the order in which they first appear, which is that of the sections. A log with several migrations gives the edges
+/// of its last migration.
 package func contentEdges(source: some Sequence<Entry>, destination: some Sequence<Entry>) -> [ContentEdge] {
     var sent = SourceContents()
     for (index, entry) in source.enumerated() { sent.see(entry, EntryReference(.source, index + 1)) }
@@ -80,7 +79,7 @@ package func contentEdges(source: some Sequence<Entry>, destination: some Sequen
     }
 }
 
-/// The devices of a side in the order they first appear, with the idstr of their section once it is known.
+/// The devices of a side, in the order in which they first appear, with the idstrs of their sections.
 private struct DevicesSeen {
     var names: [String] = []
     var idstr: [String: String] = [:]
@@ -91,7 +90,7 @@ private struct DevicesSeen {
     }
 }
 
-/// Names of the destination's devices with the source's names of the same devices.
+/// The names of each device on the destination and on the source.
 private func pairedDevices(_ source: DevicesSeen, _ destination: DevicesSeen) -> [(destination: String, source: String)] {
     let named = !source.names.isEmpty && source.names.allSatisfy { source.idstr[$0] != nil }
     if named, destination.names.allSatisfy({ destination.idstr[$0] != nil }) {
@@ -134,11 +133,11 @@ private struct DestinationContents {
     var loads: [String: [EntryReference]] = [:]
     var acks: [EntryReference] = []
     var pings: [UInt64: [EntryReference]] = [:]
-    /// The edges within the destination.
+    /// The edges between entries of the destination.
     var edges: [ContentEdge] = []
     private var sections: [UInt32: String] = [:]
     private var section: String?
-    /// The last marker not yet approved, and the last approval not yet followed by an ACK.
+    /// The last marker that has no approval yet, and the last approval that no ACK follows yet.
     private var marker: (device: String, place: EntryReference)?
     private var approval: EntryReference?
 
@@ -175,5 +174,16 @@ private struct DestinationContents {
         }
         marker = nil
         approval = place
+    }
+}
+
+extension ContentEdge.Kind {
+    /// The streams of the cause and of the effect.
+    var streams: (StreamName, StreamName) {
+        switch self {
+        case .marker, .ping: (.source, .destination)
+        case .approval, .ack: (.destination, .destination)
+        case .counted, .pong: (.destination, .source)
+        }
     }
 }

@@ -1,4 +1,5 @@
-/// What a libvirt per-domain log says of a QEMU process before and after what that process wrote: banner, command line, end.
+/// What libvirt writes to a per-domain log about a QEMU process: the banner and the command line before the lines of the process, and its
+/// end.
 ///
 ///     2026-01-01 10:00:00.000+0000: starting up libvirt version: 11.3.0, qemu version: 11.1.3, ...
 ///     LC_ALL=C \
@@ -8,17 +9,17 @@
 ///     ...
 ///     2026-01-01 10:00:09.000+0000: shutting down, reason=migrated
 package struct DomainStart: Hashable, Sendable {
-    /// Of the banner.
+    /// The line of the banner.
     package let line: Int
-    /// Among the starts of the log, from 1.
+    /// The number of the start in the log, from 1.
     package let number: Int
-    /// As `-machine` or `-M` has it, without its options.
+    /// The machine type of `-machine` or `-M`, without options.
     package private(set) var machine: String?
-    /// `-global migration.switchover-ack-legacy=`, the last one, as QEMU takes it.
+    /// The last `-global migration.switchover-ack-legacy=`, which is the one that QEMU obeys.
     package private(set) var legacyProperty: Bool?
-    /// `-global migration.x-switchover-ack=`: the capability, where it is not set over QMP.
+    /// `-global migration.x-switchover-ack=`: the capability, if it is not set over QMP.
     package private(set) var capability: Bool?
-    /// What libvirt says of the end; nil when it says nothing.
+    /// libvirt's words about the end of the process; nil if it wrote none.
     package private(set) var end: String?
 
     private var option = ""
@@ -28,14 +29,14 @@ package struct DomainStart: Hashable, Sendable {
         self.number = number
     }
 
-    /// The mode that the command line stands for: the property, else the machine type, as every version up to 11.0 is legacy on all
-    /// binaries that have it (11.1.3), and later ones are not. nil where only the binary knows, as with a type without a version.
+    /// True if the command line chooses legacy mode: by the property, or else by the version of the machine type, since 11.1.3 runs types
+    /// up to 11.0 in legacy mode and later types in per-device mode. nil if only the binary knows, as for a type without a version.
     package var isLegacy: Bool? { legacyProperty ?? machine.flatMap(machineRelease).map { !([11, 0].lexicographicallyPrecedes($0)) } }
 
-    /// A line of the command line, or of libvirt's own.
-    mutating func take(_ line: String, isBanner: Bool) {
+    /// Reads a line of the command line, or a banner of libvirt.
+    mutating func append(_ line: String, isBanner: Bool) {
         if isBanner {
-            // Behind the time and a colon.
+            // The text follows the time and a colon.
             let text = line.dropFirst(30)
             if text.hasPrefix("shutting down") { end = String(text.prefix(80)) }
             return
@@ -45,14 +46,14 @@ package struct DomainStart: Hashable, Sendable {
             case "-machine", "-M":
                 let name = word.prefix { $0 != "," }
                 machine = String((name.hasPrefix("type=") ? name.dropFirst(5) : name).prefix(64))
-            case "-global": take(global: word)
+            case "-global": append(global: word)
             default: break
             }
             option = word.hasPrefix("-") ? String(word.prefix(16)) : ""
         }
     }
 
-    private mutating func take(global word: Substring) {
+    private mutating func append(global word: Substring) {
         let parts = word.split(separator: "=", maxSplits: 1)
         guard parts.count == 2, let value = ["on": true, "off": false][parts[1]] else { return }
         switch parts[0] {

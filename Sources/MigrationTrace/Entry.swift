@@ -1,6 +1,6 @@
-/// What a trace keeps of one log line: what was printed, by which thread, and when.
+/// One line of a log as a trace keeps it: the event or message, the thread that printed it, and the time.
 
-/// The thread of an entry: the host's thread id where the log says it, else the role that follows from the event.
+/// The thread of an entry: its id on the host if the log has it, or else the role that follows from the event.
 package enum EntryThread: Hashable, Sendable {
     case role(ThreadRole)
     case id(UInt32)
@@ -8,7 +8,7 @@ package enum EntryThread: Hashable, Sendable {
 
 package struct Entry: Hashable, Sendable {
     package var thread: EntryThread
-    /// Nanoseconds since 1970 by that host's clock; nil where the log has no times.
+    /// In nanoseconds since 1970, by the clock of the host; nil if the log has no times.
     package var time: Int64?
     package var record: Record
 
@@ -18,12 +18,12 @@ package struct Entry: Hashable, Sendable {
         self.record = record
     }
 
-    /// An event by the thread that prints it.
+    /// An event, printed by the thread of its role.
     package init(_ event: Event, time: Int64? = nil) {
         self.init(thread: .role(event.thread), time: time, record: .event(event))
     }
 
-    /// What a trace keeps of a log line; nil for lines that are only counted.
+    /// The entry of a log line; nil for a line that is neither an event nor a message.
     package init?(_ line: LogLine) {
         guard case .record(let record) = line.content else { return nil }
         self.record = record

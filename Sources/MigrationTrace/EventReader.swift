@@ -1,8 +1,8 @@
-/// From the bytes of an event's name and text to the typed event.
+/// Reads a typed event from the bytes of its name and text.
 ///
-/// A name leads to its prototypes, one for each form of the text; the form that matches to the last byte is filled in.
+/// The name gives the forms of the event; the form that matches the text to its last byte is filled in.
 
-/// Reads the fields of one text. After a mismatch the rest is skipped and `failed` stays set.
+/// Reads the fields of one text. After a mismatch `failed` is set and the rest of the text is skipped.
 struct FieldReader: FieldCodec {
     var cursor: UnsafePointer<UInt8>
     let end: UnsafePointer<UInt8>
@@ -134,7 +134,7 @@ struct FieldReader: FieldCodec {
         return true
     }
 
-    /// How many bytes stand before the first `delimiter`; -1 when there is none.
+    /// The number of bytes before the first `delimiter`; -1 if there is none.
     @inline(__always)
     private func lengthOfText(upTo delimiter: StaticString) -> Int {
         let length = delimiter.utf8CodeUnitCount
@@ -149,7 +149,7 @@ struct FieldReader: FieldCodec {
     }
 }
 
-/// Finds the prototypes of an event by its name.
+/// Finds the forms of an event by its name.
 final class EventTable {
     private struct Slot {
         var hash: UInt64 = 0

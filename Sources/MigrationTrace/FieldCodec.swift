@@ -1,8 +1,7 @@
-/// How an event's text is written down once and then read as well as printed.
+/// The parts of an event's text, which are declared once for reading and for printing.
 ///
-/// `Event.format` walks the parts of a text in order and hands each to a codec. A codec that reads
-/// matches the literals and fills the fields in; one that prints copies both out; one that describes
-/// collects the format the way QEMU's own `trace-events` files note it.
+/// `Event.format` gives the parts of a text to a codec, in order. A codec that reads matches the literals and fills in the fields; a codec
+/// that prints appends both; a codec that describes collects the format in the notation of QEMU's `trace-events` files.
 protocol FieldCodec {
     mutating func event(_ name: StaticString, _ thread: ThreadRole)
     mutating func literal(_ text: StaticString)
@@ -14,12 +13,12 @@ protocol FieldCodec {
     mutating func boolean(_ value: inout Bool)
     /// A number that stands for a word.
     mutating func code(_ value: inout UInt64, hexadecimal: Bool)
-    /// Text up to the first `delimiter`, which is left to be read; an empty delimiter means the rest of the line.
+    /// Text up to the first `delimiter`, which is read next; an empty delimiter means the rest of the line.
     mutating func text(_ value: inout String, upTo delimiter: StaticString)
     mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString)
-    /// Whether an optional rest is there: when reading, whether anything is left; else whether the value has it.
+    /// True if the text goes on: a reader looks whether bytes are left, the other codecs return `present`.
     mutating func hasRest(_ present: Bool) -> Bool
-    /// The value just read is none that QEMU prints.
+    /// Rejects the value just read, which QEMU never prints.
     mutating func refuse()
 }
 
@@ -90,7 +89,7 @@ extension FieldCodec {
         if let code = Code(rawValue: number) { value = code } else { refuse() }
     }
 
-    /// A number that stands for a word which not every number has.
+    /// A number that stands for a word; some numbers stand for none.
     @inline(__always)
     mutating func code<Number: FixedWidthInteger>(_ before: StaticString, _ value: inout Number, hexadecimal: Bool = false) {
         literal(before)
@@ -100,7 +99,7 @@ extension FieldCodec {
     }
 }
 
-/// Prints an event as QEMU does, appending to `bytes`; no line end.
+/// Prints an event as QEMU does, without a line end, and appends it to `bytes`.
 struct FieldPrinter: FieldCodec {
     var bytes: [UInt8] = []
 
@@ -121,7 +120,7 @@ struct FieldPrinter: FieldCodec {
 
     mutating func code(_ value: inout UInt64, hexadecimal: Bool) { append(value, radix: hexadecimal ? 16 : 10) }
 
-    /// A line cannot hold a line end: in a text it is printed as a space.
+    /// Prints a line end in a text as a space, since a line cannot hold one.
     mutating func text(_ value: inout String, upTo delimiter: StaticString) {
         for byte in value.utf8 { bytes.append(byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") ? UInt8(ascii: " ") : byte) }
     }
@@ -149,7 +148,7 @@ struct FieldPrinter: FieldCodec {
     }
 }
 
-/// Collects what an event's declaration says: name, thread and format.
+/// Collects the name, the thread and the format of an event.
 struct FieldDescriber: FieldCodec {
     var name = ""
     var thread = ThreadRole.any
@@ -173,12 +172,12 @@ struct FieldDescriber: FieldCodec {
     mutating func refuse() {}
 }
 
-/// The numbers of an event in the order of its text, to be taken out or put in; codes and flags are none.
+/// Reads or replaces the numbers of an event, in the order of its text. Codes and flags are no numbers here.
 struct NumberCodec: FieldCodec {
-    /// As many as any event has.
+    /// There is room for the numbers of any event.
     var numbers = EventNumbers.zero
     var count = 0
-    /// Whether the event gets these numbers, instead of giving its own.
+    /// True if the event gets `numbers`; false if `numbers` gets those of the event.
     var replaces = false
 
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
@@ -202,11 +201,11 @@ struct NumberCodec: FieldCodec {
     mutating func refuse() {}
 }
 
-/// An event's numbers as 64-bit patterns; what is not used is 0.
+/// The numbers of an event as 64-bit patterns; unused places are 0.
 package typealias EventNumbers = SIMD8<Int64>
 
 extension Event {
-    /// The numbers of the text, in its order, and how many there are.
+    /// The numbers of the event in the order of its text, and their count.
     var numbers: (values: EventNumbers, count: Int) {
         var copy = self
         var codec = NumberCodec()
@@ -214,7 +213,7 @@ extension Event {
         return (codec.numbers, codec.count)
     }
 
-    /// The same event with other numbers, each cut to its field's width.
+    /// The same event with other numbers, each truncated to the width of its field.
     func replacing(_ numbers: EventNumbers) -> Event {
         var copy = self
         var codec = NumberCodec(numbers: numbers, replaces: true)

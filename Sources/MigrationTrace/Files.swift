@@ -1,18 +1,18 @@
-/// The rim: the only file that opens, reads, writes and renames.
+/// Access to files: no other file of this module opens, reads, writes or renames.
 import Glibc
 
-/// A file that could not be opened, read or written.
+/// An operation on a file that the system refused.
 package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What was tried: "open", "read", "write", "rename", ...
+    /// The verb for the message: "open", "read", "write", "rename to", ...
     package var operation: String
     package var path: String
-    /// The errno.
+    /// The errno of the operation.
     package var code: Int32
 
     package var description: String { "cannot \(operation) \(path): \(String(cString: strerror(code)))" }
 }
 
-/// An open file; closed with its last use.
+/// An open file, which is closed when its last owner releases it.
 final class OpenFile {
     let descriptor: Int32
     let path: String
@@ -39,20 +39,20 @@ private func readFully(_ descriptor: Int32, _ path: String, _ part: UnsafeMutabl
 }
 
 extension LogReader {
-    /// Reads a file.
+    /// Reads the log at `path`. Throws `FileError` if it cannot be opened.
     package init(path: String) throws {
         let file = try OpenFile(reading: path)
         self.init { try file.read(into: $0) }
     }
 
-    /// Reads a descriptor, which stays the caller's to close.
+    /// Reads a log from a descriptor, which the caller closes.
     package init(descriptor: Int32) {
         self.init { try readFully(descriptor, "descriptor \(descriptor)", $0) }
     }
 }
 
 extension TraceReader {
-    /// Reads a trace file.
+    /// Reads the trace at `path`. Throws `FileError` if it cannot be opened.
     package init(path: String) throws {
         let file = try OpenFile(reading: path)
         self.init { try file.read(into: $0) }
@@ -60,13 +60,13 @@ extension TraceReader {
 }
 
 extension Trace {
-    /// Reads a trace file whole.
+    /// Reads the whole trace at `path`. Throws `FileError`, and `TraceError` for a file that is no whole trace.
     package init(path: String) throws {
         try self.init(TraceReader(path: path))
     }
 
-    /// Writes the trace to `path`, all of it or nothing: to a temporary file in the same folder, which then takes the
-    /// name. Throws `FileError`; the temporary file is then gone and what was at `path` is untouched.
+    /// Writes the trace to `path`, all of it or nothing: to a temporary file in the same folder, which is then renamed. Throws `FileError`;
+    /// the temporary file is then removed, and a file at `path` is left as it was.
     package func write(path: String) throws {
         let (file, temporary) = try temporaryFile(beside: path)
         do {
@@ -112,12 +112,12 @@ private func writeFully(_ file: Int32, _ path: String, _ bytes: [UInt8]) throws 
     }
 }
 
-/// Makes the new name last.
+/// Writes the folder to disk, so that the new name survives a crash.
 private func syncFolder(of path: String) throws {
     let folder = folder(of: path)
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError(operation: "open", path: folder, code: errno) }
     defer { close(descriptor) }
-    // Some file systems cannot sync a folder; the file itself is already safe there.
+    // Some file systems cannot sync a folder; the contents of the file are on disk already.
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError(operation: "sync", path: folder, code: errno) }
 }

@@ -1,16 +1,16 @@
-/// Folding: a repeated block of entries is kept once, with its count.
+/// Folding keeps a repeated block of entries once, with its count.
 ///
-/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines; one that drains a
-/// device prints the same lines with each number smaller by a step. Folding keeps what was said, without loss, and of
-/// the times the first and the last. Folds do not nest.
+/// A source that waits for an ACK makes twelve thousand queries a second, each with the same lines; a source that drains a device prints
+/// the same lines with numbers that shrink by a step. Folding keeps the events without loss, and of the times the first and the last. Folds
+/// do not nest.
 
 /// An entry of a repeated block.
 package struct FoldedEntry: Hashable, Sendable {
-    /// As first said, with its time.
+    /// The entry of the first repetition, with its time.
     package var first: Entry
-    /// The time of its last repetition.
+    /// The time of the last repetition.
     package var lastTime: Int64?
-    /// What each number of the event grows by from one repetition to the next, in the order of its text.
+    /// By how much each number of the event grows from one repetition to the next, in the order of the text.
     package var step: EventNumbers
 
     package init(first: Entry, lastTime: Int64?, step: EventNumbers = .zero) {
@@ -19,7 +19,7 @@ package struct FoldedEntry: Hashable, Sendable {
         self.step = step
     }
 
-    /// What the repetition says, from 0; without a time.
+    /// The event or message of a repetition, counted from 0.
     package func record(_ repetition: Int) -> Record {
         guard step != .zero, case .event(let event) = first.record else { return first.record }
         return .event(event.replacing(event.numbers.values &+ step &* EventNumbers(repeating: Int64(repetition))))
@@ -28,10 +28,10 @@ package struct FoldedEntry: Hashable, Sendable {
 
 package enum Fold: Hashable, Sendable {
     case once(Entry)
-    /// `count` is 2 or more; 3 or more where a number has a step.
+    /// `count` is 2 or more, and 3 or more if a number has a step.
     case times(Int, [FoldedEntry])
 
-    /// How many entries it stands for.
+    /// The number of entries that the fold stands for.
     package var count: Int {
         switch self {
         case .once: 1
@@ -40,29 +40,30 @@ package enum Fold: Hashable, Sendable {
     }
 }
 
-/// Folds entries as they come, in the order they were printed.
+/// Folds entries in the order in which they were printed.
 ///
-/// Memory is bounded by four times the longest block, and the work of an entry by a constant: the entries that wait are
-/// compared with the places where the oldest of them occurs again. An entry waits until enough of what follows is
-/// known; `finish` gives the rest.
+/// Memory is bounded by four times the longest block, and the work for an entry by a constant: waiting entries are compared only with the
+/// places where the oldest of them occurs again. An entry waits until enough of the following entries are known; `finish` releases the
+/// rest.
 package struct Folder: Sendable {
     /// The longest block, in entries.
     package static let longestBlock = 512
-    /// A fold that saves fewer entries than this is not worth its line.
+    /// The fewest entries that a fold must save; fewer are not worth its line.
     package static let leastSaved = 3
 
     private static let window = 2 * longestBlock
-    /// At how many of the next similar places a block with steps is looked for. Identical places need no limit: many of
-    /// them make a fold. Similar ones need not.
+    /// The most similar places at which a block with steps is tried. Identical places need no limit, since many of them make a fold;
+    /// similar places may make none.
     private static let similarPlaces = 8
 
     private struct Waiting {
         var entry: Entry
-        /// The record without its numbers.
+        /// The event or message with all numbers 0.
         var shape: Record
         var numbers: EventNumbers
-        /// The next entry that says the same, and the next that says something similar; 0 when there is none yet.
+        /// The place of the next equal entry; 0 if there is none yet.
         var nextSame = 0
+        /// The place of the next entry that differs only in numbers; 0 if there is none yet.
         var nextSimilar = 0
 
         init(_ entry: Entry) {
@@ -81,7 +82,7 @@ package struct Folder: Sendable {
         func isSimilar(to other: Waiting) -> Bool { entry.thread == other.entry.thread && shape == other.shape }
     }
 
-    /// A block that repeats on; the entries of the repetition in progress wait in `partial`.
+    /// A block that still repeats. The entries of the current repetition are in `partial`.
     private struct Run {
         var block: [Waiting]
         var steps: [EventNumbers]
@@ -89,7 +90,7 @@ package struct Folder: Sendable {
         var count: Int
         var partial: [Waiting] = []
 
-        /// Whether `entry` is what the repetition in progress says next.
+        /// Adds the entry if it is the next one of the current repetition, and returns true; or else returns false.
         mutating func extend(_ waiting: Waiting) -> Bool {
             let place = partial.count
             let expected = block[place].numbers &+ steps[place] &* EventNumbers(repeating: Int64(count))
@@ -146,7 +147,7 @@ package struct Folder: Sendable {
         waiting.append(entry)
     }
 
-    /// The block is complete; what was begun of one more repetition waits again.
+    /// Completes the block; the entries of an unfinished repetition wait again.
     private mutating func endRun(_ folds: inout [Fold]) {
         guard let run else { return }
         folds.append(run.fold)
@@ -154,7 +155,7 @@ package struct Folder: Sendable {
         for entry in run.partial { wait(entry) }
     }
 
-    /// Decides about waiting entries, the oldest first, until only `keeping` are left or a block repeats on.
+    /// Folds waiting entries, the oldest first, until only `keeping` entries are left or a block still repeats.
     private mutating func settle(keeping: Int, _ folds: inout [Fold]) {
         var head = 0
         while waiting.count - head > keeping {
@@ -190,7 +191,7 @@ package struct Folder: Sendable {
         for entry in kept { wait(entry) }
     }
 
-    /// The period that saves most at `head`, and how many of the entries behind the first block repeat it.
+    /// The period that saves most entries at `head`, and the number of entries after the first block that repeat it.
     private func bestPeriod(at head: Int) -> (period: Int, matched: Int)? {
         var best: (period: Int, matched: Int)?
         var bestSaved = Self.leastSaved - 1
@@ -199,7 +200,7 @@ package struct Folder: Sendable {
             let period = place - head
             defer { place = waiting[place].nextSame }
             if let best {
-                // Where the best so far breaks off, this period must go on to save more: one look spares most of them.
+                // This period can only save more if it continues where the best so far ends; most periods fail this one comparison.
                 let end = head + best.period + best.matched
                 if end - place <= bestSaved, place <= end, !isSame(end - period, end) { continue }
             }
@@ -217,7 +218,7 @@ package struct Folder: Sendable {
             let period = place - head
             let matched = matchedWithSteps(head, period)
             let saved = matched / period * period
-            // Two blocks always differ by some step; only a third shows that it is one.
+            // Two blocks always differ by some step; only a third block with the same step shows a rule.
             if saved >= 2 * period, saved > bestSaved {
                 bestSaved = saved
                 best = (period, matched)
@@ -231,7 +232,7 @@ package struct Folder: Sendable {
         waiting[a].numbers == waiting[b].numbers && waiting[a].isSimilar(to: waiting[b])
     }
 
-    /// How many entries behind the block at `head` repeat it with constant steps.
+    /// The number of entries after the block at `head` that repeat it with constant steps.
     private func matchedWithSteps(_ head: Int, _ period: Int) -> Int {
         guard head + 2 * period < waiting.count else { return 0 }
         func step(_ place: Int) -> EventNumbers { waiting[place + period].numbers &- waiting[place].numbers }
@@ -247,10 +248,10 @@ package struct Folder: Sendable {
     }
 }
 
-/// Entries in print order, folded.
+/// The entries of a stream, folded, in the order in which they were printed.
 package struct FoldedStream: Hashable, Sendable {
     package private(set) var folds: [Fold] = []
-    /// How many entries the folds stand for.
+    /// The number of entries that the folds stand for.
     package private(set) var count = 0
 
     package init() {}
@@ -262,7 +263,7 @@ package struct FoldedStream: Hashable, Sendable {
         count = folds.reduce(0) { $0 + $1.count }
     }
 
-    /// Folds a log's records: all of them, or those of one episode.
+    /// Folds the events and messages of a log: all of them, or those of one episode.
     package init(_ reader: inout LogReader, episode: Int? = nil) throws {
         var folder = Folder()
         while let line = try reader.next() {
@@ -279,7 +280,7 @@ package struct FoldedStream: Hashable, Sendable {
     }
 }
 
-/// Unfolding, one entry at a time, whatever the counts.
+/// Unfolds one entry at a time, so that memory does not grow with the counts.
 extension FoldedStream: Sequence {
     package struct Iterator: IteratorProtocol {
         private let folds: [Fold]
@@ -289,7 +290,7 @@ extension FoldedStream: Sequence {
 
         init(_ folds: [Fold]) { self.folds = folds }
 
-        /// Of a repeated entry only the first and the last repetition have their time.
+        /// The next entry. Only the first and the last repetition of an entry have a time.
         package mutating func next() -> Entry? {
             guard fold < folds.count else { return nil }
             switch folds[fold] {

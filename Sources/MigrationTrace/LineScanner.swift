@@ -1,14 +1,14 @@
-/// Cuts an input of any size into lines, in one fixed buffer.
+/// Cuts an input of any size into lines, in one buffer of fixed size.
 struct LineScanner: ~Copyable {
-    /// A line, valid until the next one is asked for.
+    /// A line; its bytes are valid until the next call of `next`.
     struct Line {
         var position: Position
         var start: UnsafePointer<UInt8>
-        /// Without its end, LF or CR LF.
+        /// In bytes, without the line end (LF or CR LF).
         var length: Int
-        /// Longer than allowed; `start` and `length` are how it begins.
+        /// True if the line is longer than `longestLine`; `start` and `length` are then those of its beginning.
         var isOverlong = false
-        /// The input did not end in the middle of it.
+        /// False if the input ended before a line end, so that the line may be cut.
         var isTerminated: Bool
     }
 
@@ -17,7 +17,7 @@ struct LineScanner: ~Copyable {
     private(set) var bytesRead = 0
     private(set) var lineCount = 0
     private let longestLine: Int
-    /// More may come behind the end: a line without its end waits, and reading goes on when it is asked for again.
+    /// True if the input may grow: `next` returns nil for a line without its end, and reads on when it is called again.
     private let isGrowing: Bool
     private let input: LogReader.Input
     private let buffer: UnsafeMutablePointer<UInt8>
@@ -27,7 +27,7 @@ struct LineScanner: ~Copyable {
     private var consumed = 0
     private var atEnd = false
 
-    /// `longestLine` must leave room in the buffer.
+    /// `longestLine` is in bytes and at most half of the buffer.
     init(longestLine: Int, isGrowing: Bool = false, _ input: @escaping LogReader.Input) {
         precondition(longestLine <= Self.capacity / 2)
         self.longestLine = longestLine
@@ -48,7 +48,7 @@ struct LineScanner: ~Copyable {
 
     deinit { buffer.deallocate() }
 
-    /// The next line; nil at the end. Throws the input's errors only.
+    /// The next line; nil at the end of the input. Throws only the errors of the input.
     mutating func next() throws -> Line? {
         while true {
             if let end = lineEnd(from: scanned, to: limit) { return line(to: end, next: end + 1, isTerminated: true) }
@@ -77,7 +77,7 @@ struct LineScanner: ~Copyable {
         return Line(position: position, start: start, length: length, isTerminated: isTerminated)
     }
 
-    /// Skips a line that is too long for the buffer, keeping how it begins.
+    /// Skips a line that is too long, and returns its first 256 bytes.
     private mutating func overlongLine() throws -> Line {
         lineCount += 1
         let position = Position(line: lineCount, offset: consumed + place)
@@ -90,7 +90,7 @@ struct LineScanner: ~Copyable {
                 isTerminated = true
                 break
             }
-            // All but the beginning makes room for what follows.
+            // Everything but the beginning makes room for the bytes that follow.
             consumed += limit - kept
             limit = kept
             scanned = kept

@@ -1,10 +1,10 @@
-/// What a log's lines turn out to be, and what a whole log turned out to hold.
+/// What the lines of a log are, and what a whole log holds.
 
 /// Where a line begins.
 package struct Position: Hashable, Sendable, CustomStringConvertible {
-    /// From 1.
+    /// Counted from 1.
     package var line: Int
-    /// Bytes from the beginning of the input.
+    /// In bytes from the beginning of the input.
     package var offset: Int
 
     package init(line: Int, offset: Int) {
@@ -15,7 +15,7 @@ package struct Position: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "line \(line) (byte \(offset))" }
 }
 
-/// One of QEMU's own messages (`error_report`, `warn_report`), which go to stderr: `qemu-system-x86_64: TEXT`.
+/// A message that QEMU writes to stderr (`error_report`, `warn_report`): `qemu-system-x86_64: TEXT`.
 package struct Message: Hashable, Sendable {
     package enum Severity: String, CaseIterable, Hashable, Sendable {
         case error = ""
@@ -23,7 +23,7 @@ package struct Message: Hashable, Sendable {
         case info = "info: "
     }
 
-    /// As printed, a path where QEMU was started by one.
+    /// The name of the program as printed: a path if QEMU was started by a path.
     package var program: String
     package var severity: Severity
     package var text: String
@@ -37,7 +37,7 @@ package struct Message: Hashable, Sendable {
     package var line: String { "\(program): \(severity.rawValue)\(text)" }
 }
 
-/// What a trace keeps of a log: an event, or a message of QEMU's.
+/// A line that a trace keeps: an event, or a message of QEMU.
 package enum Record: Hashable, Sendable {
     case event(Event)
     case message(Message)
@@ -47,21 +47,22 @@ package enum Record: Hashable, Sendable {
     }
 }
 
-/// Lines that are neither events nor messages: counted, never fatal.
+/// The kinds of lines that are neither events nor messages. Such lines are counted; they are never an error.
 package enum UnknownLine: String, CaseIterable, Hashable, Sendable {
-    /// Looks like a trace event, but its name is not in the vocabulary.
+    /// The line looks like a trace event, but its name is not in the vocabulary.
     case unknownEvent = "unknown-event"
-    /// A known event whose text fits none of its forms: cut, glued to another line, or of an unknown release.
+    /// The line has the name of a known event, but its text fits none of the event's forms: it is cut, joined with another line, or printed
+    /// by an unknown release.
     case malformedEvent = "malformed-event"
-    /// libvirt's banners, and the environment and command lines it writes.
+    /// A banner of libvirt, or the environment and command line that libvirt writes.
     case libvirt
     /// A line that begins with `#`.
     case comment
     case blank
     case otherText = "other-text"
-    /// Longer than `LogReader.longestLine`.
+    /// The line is longer than `LogReader.longestLine`.
     case overlong
-    /// NUL or other control characters, or not UTF-8.
+    /// The line has NUL or another control character, or is not UTF-8.
     case binary
 }
 
@@ -75,10 +76,10 @@ package struct LogLine: Hashable, Sendable {
     package var position: Position
     package var stamp: Stamp?
     package var content: Content
-    /// Which migration of the log the line belongs to, from 1. An episode begins at `migrate_set_state new state setup`;
-    /// 0 is what comes before the first, and after a new QEMU process began to write to the same file.
+    /// The number of the migration in the log, from 1. A migration begins at `migrate_set_state new state setup`. The number is 0 before
+    /// the first migration, and after a new QEMU process has begun to write to the same file.
     package var episode: Int
-    /// The input ended without a line end: the line may be cut.
+    /// True if the input ended without a line end, so that the line may be cut.
     package var isUnterminated: Bool
 
     package init(position: Position, stamp: Stamp? = nil, content: Content, episode: Int = 0, isUnterminated: Bool = false) {
@@ -98,7 +99,7 @@ package struct LogLine: Hashable, Sendable {
     }
 }
 
-/// How many lines of each kind a log has.
+/// The number of lines of each kind that are neither events nor messages.
 package struct UnknownLineCounts: Hashable, Sendable {
     private var counts = [Int](repeating: 0, count: UnknownLine.allCases.count)
 
@@ -112,17 +113,17 @@ package struct UnknownLineCounts: Hashable, Sendable {
     package var total: Int { counts.reduce(0, +) }
 }
 
-/// What was read so far.
+/// What a reader has read so far.
 package struct LogSummary: Hashable, Sendable {
-    /// A line that was not understood, as far as it can be shown.
+    /// A line that is neither an event nor a message.
     package struct Example: Hashable, Sendable {
         package var kind: UnknownLine
         package var position: Position
-        /// At most 120 bytes; what cannot be shown is replaced.
+        /// The first 120 bytes of the line, with `?` for control characters.
         package var excerpt: String
     }
 
-    /// How many examples of a kind are kept.
+    /// The most examples of one kind that are kept.
     package static let examplesOfEach = 4
 
     package var lines = 0
@@ -130,22 +131,22 @@ package struct LogSummary: Hashable, Sendable {
     package var events = 0
     package var messages = 0
     package var unknown = UnknownLineCounts()
-    /// The first few lines of each unknown kind, in the order met.
+    /// The first lines of each unknown kind, in the order of the log.
     package var examples: [Example] = []
     package var episodes = 0
-    /// How often the shim's line numbers were not consecutive: lines are missing.
+    /// The number of gaps in the shim's line numbers; at each gap lines are missing.
     package var sequenceBreaks = 0
-    /// The input ended without a line end.
+    /// True if the input ended without a line end.
     package var isUnterminated = false
 
     package init() {}
 
     package enum Verdict: Hashable, Sendable, CustomStringConvertible {
-        /// There are migration events to look at.
+        /// The log has at least one event.
         case usable
-        /// Nothing was read.
+        /// The input has no bytes.
         case empty
-        /// No event at all: not a trace log of QEMU's. The first line that was not understood, if any.
+        /// The input has no event, so it is no trace log of QEMU. The example is its first line that is neither an event nor a message.
         case foreign(Example?)
 
         package var description: String {
@@ -156,12 +157,12 @@ package struct LogSummary: Hashable, Sendable {
                 return "expected trace events, found an empty input; was QEMU started with -trace, and its log kept?"
             case .foreign(let example):
                 let found = example.map { ", but at \($0.position) \($0.kind.rawValue): \($0.excerpt)" } ?? ""
-                return "expected trace events as QEMU's log backend prints them\(found); give the file of -D, or QEMU's stderr"
+                return "expected trace events as QEMU's log backend prints them\(found); give the file of -D, or the stderr of QEMU"
             }
         }
     }
 
-    /// Whether the input, read to its end, is a log that says anything.
+    /// What the input is, once it was read to its end.
     package var verdict: Verdict {
         if events > 0 { return .usable }
         return bytes == 0 ? .empty : .foreign(examples.first)

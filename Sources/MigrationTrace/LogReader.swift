@@ -1,17 +1,17 @@
 /// Reads a log, of QEMU or of the preload shim, line by line as typed events.
 ///
-/// Works on bytes in one fixed buffer, whatever the input's size; a line costs no allocation once the names
-/// in it are known. Lines it does not understand are counted by kind and handed out with their position.
+/// The reader works on bytes in one buffer of fixed size. A line costs no allocation once its names are known. A line that is neither an
+/// event nor a message is counted by its kind and returned with its position.
 ///
 ///     var reader = try LogReader(path: "source.log")
 ///     while let line = try reader.next() {
-///         if let event = line.event { verifier.see(event, at: line.position) }
+///         if let event = line.event { verifier.handle(event, at: line.position) }
 ///     }
 package struct LogReader: ~Copyable {
-    /// Longer lines are counted as `.overlong` and skipped.
+    /// In bytes; a longer line is counted as `.overlong` and skipped.
     package static let longestLine = 64 * 1024
 
-    /// Fills a part of the buffer; returns how many bytes, 0 at the end.
+    /// Fills a part of the buffer and returns the number of bytes, 0 at the end of the input.
     package typealias Input = (UnsafeMutableRawBufferPointer) throws -> Int
 
     package private(set) var summary = LogSummary()
@@ -21,7 +21,7 @@ package struct LogReader: ~Copyable {
     private let names = NameTable()
     private var episode = 0
     private var inCommandLine = false
-    /// Of the process that wrote the lines being read, in a libvirt per-domain log; nil before the first banner, and in other logs.
+    /// The start of the process that wrote the current line of a libvirt per-domain log; nil before the first banner, and in other logs.
     package private(set) var start: DomainStart?
     private var lastSequence: UInt64?
 
@@ -29,18 +29,18 @@ package struct LogReader: ~Copyable {
         lines = LineScanner(longestLine: Self.longestLine, input)
     }
 
-    /// With `isGrowing` a log that is still being written: `next` returns nil when no further line is whole, and goes on when it is called
-    /// again.
+    /// Reads a log that may still be written. With `isGrowing`, `next` returns nil if the next line has no end yet, and reads on when it is
+    /// called again.
     package init(isGrowing: Bool, _ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, isGrowing: isGrowing, input)
     }
 
-    /// A log that is already in memory.
+    /// Reads a log that is in memory.
     package init(_ bytes: [UInt8]) {
         lines = LineScanner(longestLine: Self.longestLine, bytes)
     }
 
-    /// The next line of any kind; nil at the end. Throws the input's errors only.
+    /// The next line of any kind; nil at the end of the input. Throws only the errors of the input.
     package mutating func next() throws -> LogLine? {
         let line = try lines.next()
         summary.bytes = lines.bytesRead
@@ -48,7 +48,7 @@ package struct LogReader: ~Copyable {
         return typed(line)
     }
 
-    /// The next event; other lines are counted and passed over.
+    /// The next line that is an event; other lines are counted and skipped.
     package mutating func nextEvent() throws -> LogLine? {
         while let line = try next() {
             if line.event != nil { return line }
@@ -77,7 +77,7 @@ package struct LogReader: ~Copyable {
         var cursor = name
         while cursor < lineEnd, isNameByte(cursor.pointee) { cursor += 1 }
         if cursor > name, cursor == lineEnd || cursor.pointee == 0x20 {
-            // A missing space after a name without text is what editors leave of it.
+            // Editors remove the space after the name of an event without text.
             let text = cursor == lineEnd ? cursor : cursor + 1
             switch table.read(name: name, length: cursor - name, text: text, end: lineEnd, names: names) {
             case .event(let event):
@@ -110,27 +110,27 @@ package struct LogReader: ~Copyable {
         return LogLine(position: position, stamp: stamp, content: content, episode: episode, isUnterminated: !terminated)
     }
 
-    /// What a line that is no known event is.
+    /// The kind of a line that is no known event.
     private mutating func otherLine(
         start: UnsafePointer<UInt8>, text: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>, hasStamp: Bool
     ) -> LogLine.Content {
         guard let whole = names.text(start, end - start) else { return .unknown(.binary) }
         if whole.isEmpty { return .unknown(.blank) }
-        // Of a long line the text is cut.
+        // `whole` is cut if the line is long, so the end is looked at in the bytes.
         let continues = end - start >= 2 && end[-1] == UInt8(ascii: "\\") && end[-2] == 0x20
         if inCommandLine || (continues && !hasStamp) {
             inCommandLine = continues
-            self.start?.take(whole, isBanner: false)
+            self.start?.append(whole, isBanner: false)
             return .unknown(.libvirt)
         }
         if whole.hasPrefix("#") { return .unknown(.comment) }
         if isLibvirtBanner(whole) {
-            // A new process writes to the same file: what follows is its set-up.
+            // A new process writes to the same file; the next lines belong to its set-up.
             if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) {
                 episode = 0
                 self.start = DomainStart(line: lines.lineCount, number: (self.start?.number ?? 0) + 1)
             } else {
-                self.start?.take(whole, isBanner: true)
+                self.start?.append(whole, isBanner: true)
             }
             return .unknown(.libvirt)
         }

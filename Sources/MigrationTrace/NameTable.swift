@@ -1,13 +1,12 @@
-/// Names that come again on every line (devices, sections, blocks) as shared strings: equal bytes give
-/// the same storage, so that a line costs no allocation. Bounded: names beyond its capacity, and long texts, are
-/// ordinary strings.
+/// Shared strings for the names of devices, sections and blocks, which recur on every line: equal bytes give the same storage, so that a
+/// line costs no allocation. The table is bounded; names beyond its capacity, and long texts, are ordinary strings.
 final class NameTable {
-    /// Names longer than this are not kept.
+    /// The longest name that is kept, in bytes.
     static let longestName = 128
-    /// How many names are kept.
+    /// The most names that are kept.
     static let capacity = 1024
 
-    /// Longer texts are cut to this many bytes, the mark at their end included.
+    /// The longest text in bytes; a longer text is cut to this length, including the mark at its end.
     static let longestText = 4096
     static let cutMark = "…[cut]"
 
@@ -39,7 +38,7 @@ final class NameTable {
         names.deallocate()
     }
 
-    /// The text of these bytes; nil when they are not text: not UTF-8, or with a NUL or another control character than tab.
+    /// The text of these bytes; nil if they are not UTF-8, or hold NUL or another control character than tab.
     func text(_ start: UnsafePointer<UInt8>, _ length: Int) -> String? {
         if length == 0 { return "" }
         guard length <= Self.longestName else { return longText(start, length) }
@@ -78,7 +77,7 @@ final class NameTable {
     }
 }
 
-/// Whether `length` bytes at both places are the same.
+/// True if the `length` bytes at both places are equal.
 @inline(__always)
 func equalBytes(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ length: Int) -> Bool {
     if length >= 8 {
@@ -91,7 +90,7 @@ func equalBytes(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ length: 
             }
             offset += 8
         }
-        // The last eight bytes, overlapping what was compared.
+        // The last eight bytes overlap those that were compared.
         return a.loadUnaligned(fromByteOffset: length - 8, as: UInt64.self) == b.loadUnaligned(fromByteOffset: length - 8, as: UInt64.self)
     }
     var offset = 0
@@ -102,7 +101,7 @@ func equalBytes(_ a: UnsafePointer<UInt8>, _ b: UnsafePointer<UInt8>, _ length: 
     return true
 }
 
-/// A hash of the content, the same in every process.
+/// A hash of the bytes, which is equal in every process.
 @inline(__always)
 func contentHash(_ start: UnsafePointer<UInt8>, _ length: Int) -> UInt64 {
     let raw = UnsafeRawPointer(start)

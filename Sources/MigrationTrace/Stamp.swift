@@ -1,16 +1,16 @@
-/// The prefix of a log line: when it was printed and by which thread, as far as the line says.
+/// The prefix of a log line: the time when the line was printed, and the thread that printed it, if the line tells them.
 ///
 ///     TID@SEC.USEC:                      10.0, -msg timestamp=on
 ///     YYYY-MM-DDTHH:MM:SS[.ffffff]Z      10.1 and later; no thread; the fraction is left out when it is 0
-///     TID#SEQ@SEC.NSEC+SEC.NSEC:         our preload shim: sequence number, CLOCK_REALTIME, CLOCK_MONOTONIC
+///     TID#SEQ@SEC.NSEC+SEC.NSEC:         the preload shim: sequence number, CLOCK_REALTIME, CLOCK_MONOTONIC
 package struct Stamp: Hashable, Sendable {
-    /// Nanoseconds since 1970, by the host's clock: two hosts' clocks may differ by anything.
+    /// In nanoseconds since 1970, by the clock of the host. The clocks of two hosts may differ by any amount.
     package var realtime: Int64
     /// The host's thread id.
     package var thread: UInt32?
-    /// The line's number in the shim's log, from 1 without gaps.
+    /// The number of the line in the shim's log, from 1 without gaps.
     package var sequence: UInt64?
-    /// Nanoseconds of the host's CLOCK_MONOTONIC.
+    /// In nanoseconds of the host's CLOCK_MONOTONIC.
     package var monotonic: Int64?
 
     package init(realtime: Int64, thread: UInt32? = nil, sequence: UInt64? = nil, monotonic: Int64? = nil) {
@@ -21,12 +21,12 @@ package struct Stamp: Hashable, Sendable {
     }
 }
 
-/// Reads prefixes; a line that has none is left where it is.
+/// Reads the prefix of a line.
 struct StampReader {
     var cursor: UnsafePointer<UInt8>
     let end: UnsafePointer<UInt8>
 
-    /// The stamp, with `cursor` behind it; nil with `cursor` unmoved when the line has none.
+    /// Reads the prefix and moves `cursor` past it. Returns nil and leaves `cursor` if the line has no prefix.
     mutating func read() -> Stamp? {
         let start = cursor
         guard cursor < end, cursor.pointee &- 0x30 <= 9 else { return nil }
@@ -35,7 +35,7 @@ struct StampReader {
         return nil
     }
 
-    /// Either of the two forms that begin with a thread id.
+    /// One of the two forms that begin with a thread id.
     private mutating func counted() -> Stamp? {
         guard let thread = digits(atMost: 10), thread <= UInt64(UInt32.max) else { return nil }
         if skip("@") {
@@ -65,7 +65,7 @@ struct StampReader {
         return Stamp(realtime: time * 1_000_000_000 + nanoseconds)
     }
 
-    /// Days of the Gregorian calendar, counted in years that begin with March.
+    /// Days of the Gregorian calendar, counted in years that begin in March.
     private func daysSince1970(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let shifted = month <= 2 ? year - 1 : year
         let monthFromMarch = (month + 9) % 12

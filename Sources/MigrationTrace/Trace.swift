@@ -1,6 +1,6 @@
-/// A recorded migration: what each side was, what it printed, and which content connects the sides.
+/// A recorded migration: what each side was, what it printed, and which contents connect the two sides.
 
-/// A name with a value, as probed or read back.
+/// A name with a value, as it was probed or read back.
 package struct Setting: Hashable, Sendable {
     package var name: String
     package var value: String
@@ -14,9 +14,9 @@ package struct Setting: Hashable, Sendable {
 /// A device of one side.
 package struct TraceDevice: Hashable, Sendable {
     package var name: String
-    /// The idstr of its section, which pairs it with the other side's; empty when unknown.
+    /// The idstr of the device's section, which is that of the same device on the other side; empty if it is not known.
     package var idstr: String
-    /// The device script's lines; empty for a device that is no mock.
+    /// The lines of the device script; empty for a device that is no mock.
     package var script: [String]
 
     package init(name: String, idstr: String, script: [String] = []) {
@@ -26,44 +26,46 @@ package struct TraceDevice: Hashable, Sendable {
     }
 }
 
-/// What is known of one side.
+/// What a trace tells of one side.
 package struct TraceSide: Hashable, Sendable {
     package var name = ""
-    /// The exact version, as the binary says it: a label, never a reason.
+    /// The exact version that the binary reports. It labels the side and decides nothing.
     package var version = ""
     package var machine = ""
-    /// What was probed of the binary.
+    /// What was probed of the binary, as labels for the reader of a report.
     package var features: [Setting] = []
-    /// As read back, `on` or `off`.
+    /// What was probed of the binary and matters to the verifier.
+    package var traits = SideTraits()
+    /// Each `on` or `off`, as read back from the side.
     package var capabilities: [Setting] = []
     package var properties: [Setting] = []
     package var commandLine: [String] = []
     package var devices: [TraceDevice] = []
-    /// Lines of its logs that are no events or messages.
+    /// The lines of the side's logs that are neither events nor messages.
     package var unknown = UnknownLineCounts()
 
     package init() {}
 }
 
-/// How the source's process ended before its migration did, in the words of the header's outcome.
+/// How the process of the source ended before its migration did, in the words of the header's outcome.
 package enum SourceProcessEnd: String, Hashable, Sendable {
     case byItself = "source-process-ended"
-    /// From outside.
+    /// It was killed from outside.
     case killed = "source-process-killed"
 }
 
-/// All of a trace but its entries.
+/// Everything in a trace except its streams and edges.
 package struct TraceHeader: Hashable, Sendable {
     package var cell = ""
-    /// How driving it ended.
+    /// How the run ended, in the words of the harness.
     package var outcome = ""
-    /// Nanoseconds of the whole cell; nil when not measured.
+    /// Nanoseconds that the whole cell took; nil if they were not measured.
     package var duration: UInt64?
-    /// What was still to happen by itself when the recording ended, in words; empty: nothing.
+    /// What could still happen by itself when the recording ended, in words; empty if nothing could.
     package var armed = ""
-    /// The verifier's verdict when it was recorded; empty where it was not judged.
+    /// The verifier's verdict when the trace was recorded; empty if the trace was not judged.
     package var verdict = ""
-    /// Identifiers of the rules that were broken then, each once.
+    /// The identifiers of the rules that were broken then, each once.
     package var broken: [String] = []
     package var source = TraceSide()
     package var destination = TraceSide()
@@ -81,7 +83,7 @@ package struct Trace: Hashable, Sendable {
 
     package init() {}
 
-    /// Joins what was logged on the two sides. Each stream keeps its own order; between them are the content edges only.
+    /// Joins the logs of the two sides and computes the content edges, which alone order entries of different streams.
     package init(
         header: TraceHeader, source: FoldedStream, sourceDevices: FoldedStream = FoldedStream(),
         destination: FoldedStream, destinationDevices: FoldedStream = FoldedStream()

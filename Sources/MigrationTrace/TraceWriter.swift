@@ -1,6 +1,6 @@
-/// Writes a trace in the text format of Traces/FORMAT.md, version 1.
+/// Writes a trace in the text format of Traces/FORMAT.md, version 2.
 extension Trace {
-    /// The whole trace as text, handed out in parts of some 64 KiB.
+    /// Gives the text of the whole trace to `output`, in parts of about 64 KiB. Throws only the errors of `output`.
     package func write(_ output: ([UInt8]) throws -> Void) throws {
         try withoutActuallyEscaping(output) { output in
             var text = TraceText(output: output)
@@ -9,7 +9,7 @@ extension Trace {
     }
 
     private func write(to text: inout TraceText) throws {
-        try text.line("ackmatrix-trace 1")
+        try text.line("ackmatrix-trace 2")
         try text.line("cell ", header.cell)
         try text.line("outcome ", header.outcome)
         try text.line("duration \(header.duration.map(String.init) ?? "-")")
@@ -56,7 +56,7 @@ private struct TraceText {
         if printer.bytes.count >= 64 * 1024 { try flush() }
     }
 
-    /// A keyword with a value; without one the space between them goes too.
+    /// Writes a keyword and its value; if the value is empty, the space between them is left out too.
     mutating func line(_ plain: String, _ value: String = "") throws {
         printer.bytes += value.isEmpty && plain.last == " " ? plain.utf8.dropLast() : plain.utf8[...]
         escape(value, spaces: false)
@@ -88,6 +88,9 @@ private struct TraceText {
         try line("version ", side.version)
         try line("machine ", side.machine)
         for feature in side.features { try setting("feature ", feature) }
+        for trait in SideTraits.Name.allCases {
+            if let value = side.traits[trait] { try line("trait \(trait.rawValue) \(value)") }
+        }
         for capability in side.capabilities { try setting("capability ", capability) }
         for property in side.properties { try setting("property ", property) }
         for argument in side.commandLine { try line("argument ", argument) }
@@ -137,12 +140,12 @@ private struct TraceText {
         case .event(let event): event.print(to: &printer)
         case .message(let message): printer.text(message.line)
         }
-        // The space behind a name without text would be lost in the first editor.
+        // Editors remove the space after the name of an event without text, so it is not written.
         if printer.bytes[start...].firstIndex(of: 0x20) == printer.bytes.count - 1 { printer.bytes.removeLast() }
         try endLine()
     }
 
-    /// `=` where each repetition says the same, else the step of each number.
+    /// Writes `=` if all repetitions are equal, or else the step of each number.
     private mutating func step(_ folded: FoldedEntry) {
         guard folded.step != .zero, let event = folded.first.event else {
             printer.bytes.append(UInt8(ascii: "="))
@@ -154,7 +157,7 @@ private struct TraceText {
         }
     }
 
-    /// Seconds with nine digits behind the point, or `-`.
+    /// Writes seconds with nine digits after the point, or `-` if there is no time.
     private mutating func time(_ time: Int64?, since epoch: Int64) {
         guard let time else {
             printer.bytes.append(UInt8(ascii: "-"))
@@ -173,7 +176,7 @@ private struct TraceText {
 }
 
 extension FieldPrinter {
-    /// Free text of one line.
+    /// Prints free text; a line end in it is printed as a space.
     mutating func text(_ text: String) {
         var text = text
         self.text(&text, upTo: "")

@@ -1,6 +1,7 @@
-/// The closed vocabularies inside event texts: states, run states, commands. A word QEMU may print but
-/// that is not listed here makes its line malformed, which is counted with its position: a new word in
-/// a new QEMU is a finding, not something to guess at.
+/// The closed sets of words in event texts: states, run states, commands.
+///
+/// A word that QEMU prints and that is not listed here makes its line malformed. Such a line is counted with its position, because a new
+/// word of a new QEMU is a finding that nobody should guess at.
 
 /// A type of arguments that the declarations of events name.
 package protocol EventArgument: Hashable, Sendable {
@@ -36,7 +37,7 @@ package enum MigrationStatus: String, TraceWord {
     case failed
 }
 
-/// The guest's run state; also the *reason* of VM-state callbacks.
+/// The run state of the guest, which is also the *reason* of VM-state callbacks.
 package enum RunState: String, TraceWord {
     case debug
     case inmigrate
@@ -56,7 +57,7 @@ package enum RunState: String, TraceWord {
     case colo
 }
 
-/// A VFIO device's migration state. QEMU and the mock print the same names.
+/// The migration state of a VFIO device. QEMU and the mock print the same names.
 package enum VFIOState: String, TraceWord {
     case error = "ERROR"
     case stop = "STOP"
@@ -69,20 +70,19 @@ package enum VFIOState: String, TraceWord {
     case unknown = "UNKNOWN STATE"
 }
 
-/// What `migration_block_activation` reports.
+/// The state of the block devices in `migration_block_activation`.
 package enum BlockActivation: String, TraceWord {
     case active
     case inactive
 }
 
-/// Which kind of state `vmstate_downtime_save` and `_load` speak of.
+/// The kind of state in `vmstate_downtime_save` and `vmstate_downtime_load`.
 package enum DowntimeKind: String, TraceWord {
     case iterable
     case nonIterable = "non-iterable"
 }
 
-/// A command of the forward stream, as releases have them (11.1). `savevm_command_send` prints its number, `loadvm_process_command` its
-/// name.
+/// A command of the forward stream (11.1). `savevm_command_send` prints its number, and `loadvm_process_command` prints its name.
 package enum StreamCommand: UInt16, CaseIterable, EventArgument {
     case openReturnPath = 1
     case ping
@@ -120,7 +120,7 @@ package enum StreamCommand: UInt16, CaseIterable, EventArgument {
     }
 }
 
-/// A message of the return path, by the number `migrate_send_rp_message` prints.
+/// A message of the return path, by the number that `migrate_send_rp_message` prints.
 package enum ReturnPathMessage: UInt16, CaseIterable, EventArgument {
     case shut = 1
     case pong
@@ -133,7 +133,7 @@ package enum ReturnPathMessage: UInt16, CaseIterable, EventArgument {
     package static let placeholder = ReturnPathMessage.shut
 }
 
-/// The section type byte `qemu_loadvm_state_section` prints; a broken stream can hold any.
+/// The type byte of a section, which `qemu_loadvm_state_section` prints. A broken stream can hold any byte.
 package struct SectionType: RawRepresentable, EventArgument {
     package var rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -146,34 +146,33 @@ package struct SectionType: RawRepresentable, EventArgument {
     package static let placeholder = eof
 }
 
-/// The tag `vfio_load_state` prints, the first eight bytes of each piece of a device's state.
-/// END_OF_STATE is never printed (10.0 to 11.1).
+/// The tag of a piece of device state: its first eight bytes, which `vfio_load_state` prints. END_OF_STATE is never printed (10.0 to 11.1).
 package struct VFIOLoadTag: RawRepresentable, EventArgument {
     package var rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
     package static let config = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0002)
     package static let setup = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0003)
     package static let data = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0004)
-    /// INIT_DATA_SENT: the *marker* that a destination answers with its approval.
+    /// INIT_DATA_SENT: the *marker*, which a destination answers with its approval.
     package static let initDataSent = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0005)
     package static let configLoadReady = VFIOLoadTag(rawValue: 0xffff_ffff_ef10_0006)
     package static let placeholder = setup
 }
 
-/// What the mock's data session is for.
+/// The purpose of a data session of the mock.
 package enum SessionPurpose: String, TraceWord {
     case saving
     case resuming
 }
 
-/// A part of a device's data, as the mock counts it.
+/// A part of the data of a device, as the mock counts it.
 package enum DeviceSegment: String, TraceWord {
     case initial
     case dirty
     case final
 }
 
-/// The thread that prints an event. From 10.1 on a line no longer names its thread; it follows from the event.
+/// The thread that prints an event. Since 10.1 a line no longer names its thread, so the thread follows from the event.
 package enum ThreadRole: Character, CaseIterable, Hashable, Sendable {
     case main = "M"
     case migration = "T"

@@ -22,6 +22,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var aliases: [String: String]
     /// The mode of each machine type that was measured.
     package var modes: [String: SwitchoverAckMode]
+    /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
+    package var announcesRequests = false
+
+    /// What is kept of a probe.
+    private enum CodingKeys: CodingKey {
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes
+    }
 
     package init(
         version: String, package: String, hasSwitchoverAck: Bool, hasLegacyProperty: Bool, statuses: [String], traceEvents: [String],
@@ -49,7 +56,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         return names
     }
 
-    /// The mode a machine type runs in, nil where it is not known or the binary has no switchover-ack (before 8.1); an alias counts as what it stands for, options after a comma do not count.
+    /// The mode in which a machine type runs; nil if the mode is not known, or the binary has no switchover-ack (before 8.1). An alias counts
+    /// as the type that it stands for; options after a comma do not count.
     ///
     /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
     /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.
@@ -71,6 +79,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// Every switchover passes through the status device (10.0 and later). The status itself is older, so it is told by what came with the
     /// same release: VFIO's state on multifd channels.
     package var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
+
+    /// What a side that runs a machine type does, as far as the verifier depends on it.
+    package func traits(machine: String) -> SideTraits {
+        SideTraits(
+            decision: decidesAtThreshold ? .atThreshold : .belowThreshold, switchesInDevice: switchesInDevice,
+            announcesRequests: announcesRequests, ackMode: mode(machine: machine))
+    }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.
     package var generation: String {

@@ -7,7 +7,7 @@ extension QEMUSide: Side {
         switch need.ability {
         case .guestModules:
             "modules beside memory and VFIO devices are the engine's alone, a QEMU here is started with none: --sides engine"
-        case .memoryLimit: MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
+        case .memoryLimit: MemoryController.missing.map { "a source without memory needs a cgroup: \($0)" }
         // What its build or its release lacks, a QEMU refuses in its own words.
         case .customFirmware, .extraArguments, .deviceProperties, .capability, .parameter, .deviceCall, .channel, .command, .gateBoard,
             .halting, .killing, .jobs, .descriptorLimit, .guestMemoryReads:

@@ -122,7 +122,7 @@ extension Explanation {
         let property = side.properties.last { $0.name == "switchover-ack-legacy" }
         let mode =
             property.map { ", mode \($0.value == "on" ? "legacy" : "per-device") (switchover-ack-legacy \($0.value))" }
-            ?? side.features.last { $0.name == "mode" }.map { ", mode \($0.value)" } ?? ""
+            ?? side.traits.ackMode.map { ", mode \($0.rawValue)" } ?? ""
         let capability = side.capabilities.last { $0.name == "switchover-ack" }.map { ", switchover-ack \($0.value)" } ?? ""
         return [cut(padded(label, labelWidth) + "\(side.version), \(side.machine)\(mode)\(capability)", to: Self.width)]
     }

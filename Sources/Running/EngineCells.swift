@@ -17,7 +17,8 @@ private final class LegVerifiers: EngineLog {
     private let idstrs: [String: String]
     private let requester: String?
     /// Of each leg's source.
-    private let generations: [String?]
+    /// By leg, what the source does.
+    private let sourceTraits: [SideTraits?]
     private(set) var verifiers: [Verifier] = []
     private(set) var events = 0
     /// Events of each stream of the leg, which are its line numbers.
@@ -27,7 +28,7 @@ private final class LegVerifiers: EngineLog {
         forecasts = cell.forecasts
         idstrs = Dictionary(cell.users.map { ($0.value, $0.key) }) { first, _ in first }
         requester = cell.requester == nil ? nil : EngineModules.Requester.idstr
-        generations = cell.plan.legs.indices.map { (try? cell.plan.source(ofLeg: $0).generation)?.name }
+        sourceTraits = cell.plan.legs.indices.map { try? cell.plan.source(ofLeg: $0).engineTraits }
     }
 
     func begin(leg: Int) {
@@ -35,7 +36,7 @@ private final class LegVerifiers: EngineLog {
         circumstances.sourceIdstrs = idstrs
         circumstances.destinationIdstrs = idstrs
         circumstances.requester = requester
-        circumstances.announcesRequests = Circumstances.announcesRequests(generation: generations[leg])
+        circumstances.sourceTraits.announcesRequests = sourceTraits[leg]?.announcesRequests
         verifiers.append(Verifier(circumstances))
         lines = StreamCounts()
     }

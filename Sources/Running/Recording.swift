@@ -77,7 +77,7 @@ private func describe(
     side.machine = configuration.machine
     side.features =
         [Setting("generation", binary.generation)] + features.summary.map { Setting($0, "yes") }
-    if let mode = features.mode(machine: configuration.machine) { side.features.append(Setting("mode", mode.rawValue)) }
+    side.traits = features.traits(machine: configuration.machine)
     side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }

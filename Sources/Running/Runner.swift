@@ -136,8 +136,8 @@ extension Circumstances {
         sourceMode = SwitchoverAckMode(rawValue: scenario.source.mode.rawValue)
         destinationMode = SwitchoverAckMode(rawValue: scenario.destination.mode.rawValue)
         reinitsForever = scenario.reinitsForever
-        decidesBelowThreshold = !scenario.source.decidesAtThreshold
-        doesWithoutDevice = !scenario.source.switchesInDevice
+        sourceTraits.decision = scenario.source.decidesAtThreshold ? .atThreshold : .belowThreshold
+        sourceTraits.switchesInDevice = scenario.source.switchesInDevice
         isOneWay = scenario.sink == .pipe
     }
 }

@@ -14,9 +14,6 @@ package struct Circumstances: Hashable, Sendable {
     /// The section idstr, on both sides, of a user of switchover-ack that is no VFIO device. The requests and markers of that user have no
     /// lines of their own.
     package var requester: String?
-    /// In per-device mode, the source's core itself tells the destination which device to approve, with a command that no release has (the
-    /// variant `request-message`). No device writes a marker: the end of the section that leaves no initial bytes stands for the marker.
-    package var announcesRequests = false
     /// The channel is a pipe: nothing that the destination sends reaches the source.
     package var isOneWay = false
     /// The destination's process was killed, which no log tells.
@@ -29,14 +26,12 @@ package struct Circumstances: Hashable, Sendable {
 
     /// A script re-initialises a device of the source whenever its initial bytes have been read, without end.
     package var reinitsForever = false
-    /// The source decides only when less is pending than the threshold (up to 10.0), not when as much is (10.1 and later); nil: not known.
-    package var decidesBelowThreshold: Bool?
-    /// The source switches over without the status `device`, unless it pauses before (8.1 to 9.2).
-    package var doesWithoutDevice = false
+    /// What the source's generation does, as far as the rules depend on it.
+    package var sourceTraits = SideTraits()
 
     package init() {}
 
-    /// What the header of a recorded migration says: capabilities, the legacy property, else the mode that was probed.
+    /// What the header of a recorded migration says: capabilities, the legacy property or else the mode that was probed, and the traits of the source.
     package init(_ header: TraceHeader) {
         sourceCapability = header.source.switchoverAck
         destinationCapability = header.destination.switchoverAck
@@ -50,16 +45,16 @@ package struct Circumstances: Hashable, Sendable {
         destinationWasKilled = header.destination.has(.killed)
         armed = header.armed.isEmpty ? nil : header.armed
         reinitsForever = header.source.devices.contains { device in device.script.contains(where: reinitialisesForever) }
-        // Without what is known to be wrong with it a generation is as old as with it.
-        let generation = header.source.generation?.split(separator: "-corrected").first.map(String.init)
-        decidesBelowThreshold = generation.map { ["8.1", "10.0"].contains($0) }
-        doesWithoutDevice = generation == "8.1"
-        announcesRequests = Self.announcesRequests(generation: generation)
+        sourceTraits = header.source.traits
         sourceProcess = SourceProcessEnd(rawValue: header.outcome)
     }
 
-    /// By the name of the source's generation, as a trace's header has it; also of its corrected form.
-    package static func announcesRequests(generation: String?) -> Bool { generation?.hasPrefix("request-message") == true }
+    /// In per-device mode the core of the source announces requests: see `SideTraits`.
+    var announcesRequests: Bool { sourceTraits.announcesRequests == true }
+    /// True if the source decides only when less is pending than the threshold, false if also when as much is; nil: not known.
+    var decidesBelowThreshold: Bool? { sourceTraits.decision.map { $0 == .belowThreshold } }
+    /// The source switches over without the status `device`, unless it pauses before.
+    var doesWithoutDevice: Bool { sourceTraits.switchesInDevice == false }
 }
 
 extension Setting {
@@ -72,15 +67,13 @@ extension Setting {
 extension TraceSide {
     fileprivate func has(_ setting: Setting) -> Bool { properties.contains(setting) }
 
-    fileprivate var generation: String? { features.last { $0.name == "generation" }?.value }
-
     fileprivate var switchoverAck: Bool? { capabilities.last { $0.name == "switchover-ack" }.flatMap { onOff($0.value) } }
 
     fileprivate var ackMode: SwitchoverAckMode? {
         if let property = properties.last(where: { $0.name.hasSuffix("switchover-ack-legacy") }), let isLegacy = onOff(property.value) {
             return isLegacy ? .legacy : .perDevice
         }
-        return features.last { $0.name == "mode" }.flatMap { SwitchoverAckMode(rawValue: $0.value) }
+        return traits.ackMode
     }
 
     fileprivate var idstrs: [String: String] {

@@ -51,8 +51,8 @@ struct CompareCommand: AsyncParsableCommand {
 
             Where the prediction has several endings, the engine must be able to reach the one that was observed: it runs with up to \
             --seeds seeds. harness/matrix/differences.yaml lists what may differ by chance, and where the engine is known to differ from \
-            QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, unless \
-            the entry says why.
+            QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, \
+            unless the entry says why.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
             """)

@@ -77,7 +77,7 @@ import VFIO
         let script = "ackmatrix-device 1\nhas precopy p2p reinit\n"
         source.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script + "on \(moment) do reinit 4K\n", file: "source")))]
         destination.devices = [PlannedDevice(name: "v0", .mock(try DeviceScript(script, file: "destination")))]
-        let run = ScheduleRun("11.1-corrected", MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
+        let run = try ScheduleRun("11.1-corrected", MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
         let result = try run.run(seed: 1)
         #expect(result.verdict == (broken.isEmpty ? .failed : .completed))
         #expect(result.broken == broken)

@@ -1,6 +1,7 @@
 import EnginePeer
 import Foundation
 import Plan
+import Running
 import TestSupport
 import Testing
 
@@ -87,7 +88,7 @@ import Testing
         #expect(pairs.map(\.qemu.name) == pairs.map(\.name))
     }
 
-    @Test func aBinaryOfOnesOwnHasNoCounterpart() throws {
+    @Test func aCustomBuildHasNoCounterpart() throws {
         #expect(qemus.map { $0.counterpart?.binary.name } == ["engine@10.0", "engine@11.1", nil])
         #expect(ProbedBinary.engines.allSatisfy { $0.counterpart == nil })
     }
@@ -97,7 +98,9 @@ import Testing
         let two = Array(qemus.prefix(2))
         var count = 0
         for planned in matrix.selections(.default) {
-            let (shared, _) = try SharedCell.cells(of: planned, binaries: two)
+            let both = two + two.compactMap(\.counterpart)
+            let shared = SharedCell.pairs(
+                in: try Recipe.cells(of: planned.selection, product: planned.product, binaries: both).cells)
             let cells = try Recipe.cells(of: planned.selection, product: planned.product, binaries: two).cells
             #expect(shared.map(\.qemu.name) == cells.map(\.name))
             count += shared.count

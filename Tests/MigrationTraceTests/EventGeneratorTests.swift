@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
+@testable import EventGenerator
 @testable import MigrationTrace
-@testable import event_generator
 
 /// The generated sources are those of `harness/events/trace-events`, and a wrong declaration is refused with its place.
 @Suite struct EventGeneratorTests {
@@ -10,13 +10,13 @@ import Testing
         .deletingLastPathComponent()
 
     @Test func generatedFilesAreThoseOfTheDeclarations() throws {
-        let text = try String(contentsOf: Self.package.appending(path: EventGenerator.declarations), encoding: .utf8)
-        let folder = Self.package.appending(path: EventGenerator.folder)
+        let text = try String(contentsOf: Self.package.appending(path: GenerateEvents.declarations), encoding: .utf8)
+        let folder = Self.package.appending(path: GenerateEvents.folder)
         let files = try GeneratedFile.all(for: EventDeclaration.all(in: text))
         #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder.path)) == Set(files.map(\.name)))
         for file in files {
             let committed = try String(contentsOf: folder.appending(path: file.name), encoding: .utf8)
-            #expect(committed == file.text, "\(file.name) is not what trace-events declares; run: swift run event-generator")
+            #expect(committed == file.text, "\(file.name) is not what trace-events declares; run: swift run EventGenerator")
         }
     }
 

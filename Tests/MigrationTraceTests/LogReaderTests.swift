@@ -221,7 +221,7 @@ import Testing
         ("prose", Array("Dear list,\n\nthe ACK never came.\n".utf8), .foreign),
         ("another program's log", Array("2026-11-21T03:00:00Z nginx: started\n".utf8), .foreign),
         ("messages only", Array("qemu-system-x86_64: no such machine\n".utf8), .foreign),
-        ("a recorded trace", Array("ackmatrix-trace 1\ncell x\n".utf8), .foreign),
+        ("a recorded trace", Array("ackmatrix-trace 2\ncell x\n".utf8), .foreign),
         ("other events only", Array("vfio_pci_reset  (v0)\n".utf8), .foreign),
         ("UTF-16", Array("migration_cancel \n".utf16).flatMap { [UInt8(truncatingIfNeeded: $0), 0] }, .foreign),
         ("one event", Array("migration_cancel \n".utf8), .usable),

@@ -21,6 +21,9 @@ import Testing
         header.source.version = "11.1.3 (Debian 1:11.1.3+ds-1~bpo13+1)"
         header.source.machine = "pc-q35-11.1"
         header.source.features = [Setting("per-device-ack", "yes"), Setting("odd name", ""), Setting("tab\t", "a b  c ")]
+        header.source.traits = SideTraits(
+            decision: .atThreshold, switchesInDevice: true, announcesRequests: false, ackMode: .perDevice)
+        header.destination.traits.decision = .belowThreshold
         header.source.capabilities = [Setting("switchover-ack", "on"), Setting("multifd", "off")]
         header.source.properties = [Setting("migration.switchover-ack-legacy", "false")]
         header.source.commandLine = ["qemu-system-x86_64", "-name", "two\nlines", "", " lead", "trail ", "\u{1}\u{7F}é"]
@@ -153,9 +156,9 @@ import Testing
         Damage(testDescription: "overlong first line", kind: .foreign, line: 1, text: String(repeating: "a", count: 300_000)),
         Damage(testDescription: "more behind the end", kind: .malformed, line: lastLine + 1, text: text + "end\n"),
         Damage(testDescription: "two traces", kind: .malformed, line: lastLine + 1, text: text + text),
-        damaged("ackmatrix-trace 1", "ackmatrix-trace 2", .unknownVersion),
-        damaged("ackmatrix-trace 1", "ackmatrix-trace 1.1", .unknownVersion),
-        damaged("ackmatrix-trace 1", "ackmatrix-trace", .foreign),
+        damaged("ackmatrix-trace 2", "ackmatrix-trace 3", .unknownVersion),
+        damaged("ackmatrix-trace 2", "ackmatrix-trace 2.1", .unknownVersion),
+        damaged("ackmatrix-trace 2", "ackmatrix-trace", .foreign),
         damaged("cell ", "sell ", .malformed),
         damaged("cell ", "cells ", .malformed),
         damaged("\\\\ twice", "\\ twice", .malformed),
@@ -166,6 +169,11 @@ import Testing
         damaged("duration 812000000", "duration -1", .malformed),
         damaged("side source", "side left", .malformed),
         damaged("machine pc-q35-11.1\n", "", .malformed),
+        damaged("trait decision at-threshold", "trait decides at-threshold", .malformed),
+        damaged("trait decision at-threshold", "trait decision sideways", .malformed),
+        damaged("trait decision at-threshold", "trait decision", .malformed),
+        damaged("trait ack-mode per-device", "trait ack-mode none", .malformed),
+        damaged("trait announces-requests no", "trait announces-requests no\ntrait announces-requests no", .malformed, shift: 1),
         damaged("capability multifd off", "capability multifd maybe", .malformed),
         damaged("property migration", "prop migration", .malformed),
         damaged("device v0 0000:00:01.0/vfio\n", "", .malformed),

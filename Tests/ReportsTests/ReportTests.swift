@@ -584,7 +584,7 @@ private func realTrace(_ name: String) throws -> Trace {
     header.source.name = "11.1"
     header.source.version = "11.1.3 (Debian 1:11.1.3+ds-1~bpo13+1)"
     header.source.machine = "none"
-    header.source.features = [Setting("mode", "per-device")]
+    header.source.traits.ackMode = .perDevice
     header.source.capabilities = [Setting("switchover-ack", "on")]
     header.source.commandLine = [
         "-M", "none", "-accel", "tcg", "-m", "16", "-nodefaults", "-display", "none", "-qmp", "unix:./qmp", "-msg", "timestamp=on", "-D",
@@ -593,7 +593,7 @@ private func realTrace(_ name: String) throws -> Trace {
     header.destination = header.source
     header.destination.name = "10.0"
     header.destination.version = "10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)"
-    header.destination.features = [Setting("mode", "legacy")]
+    header.destination.traits.ackMode = .legacy
     header.destination.commandLine += ["-incoming", "defer"]
     return Trace(header: header, source: try stream("src"), destination: try stream("dst"))
 }

@@ -29,7 +29,7 @@ import Testing
         var circumstances = Circumstances()
         circumstances.sourceCapability = true
         circumstances.destinationCapability = true
-        circumstances.announcesRequests = announces
+        circumstances.sourceTraits.announcesRequests = announces
         return try script.verifier(circumstances).judgement()
     }
 
@@ -54,10 +54,9 @@ import Testing
         #expect(try broken(judgement(command: "SWITCHOVER_START")).contains("approval-has-marker"))
     }
 
-    @Test(arguments: [("request-message", true), ("request-message-corrected", true), ("11.1", false)])
-    func theHeaderTells(generation: String, announces: Bool) {
+    @Test(arguments: [true, false]) func theHeaderTells(announces: Bool) {
         var header = TraceHeader()
-        header.source.features = [Setting("generation", generation)]
+        header.source.traits.announcesRequests = announces
         #expect(Circumstances(header).announcesRequests == announces)
         #expect(!Circumstances(TraceHeader()).announcesRequests)
     }

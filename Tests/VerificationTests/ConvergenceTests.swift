@@ -31,7 +31,7 @@ import Testing
         var script = acknowledged(old: true)
         script.iterate(250, total: { _ in pending })
         var circumstances = Circumstances()
-        circumstances.decidesBelowThreshold = decidesBelow
+        circumstances.sourceTraits.decision = decidesBelow ? .belowThreshold : .atThreshold
         circumstances.sourceCapability = true
         #expect(try verdict(script, circumstances) == (isEndless ? .doesNotConverge : nil))
     }

@@ -56,7 +56,7 @@ import Testing
         for doesWithoutDevice in [false, true] {
             func breaks(_ recording: Recording, at line: Int) throws -> Bool {
                 var recording = recording
-                recording.circumstances.doesWithoutDevice = doesWithoutDevice
+                recording.circumstances.sourceTraits.switchesInDevice = !doesWithoutDevice
                 return try recording.judgement().breaks(.statusArc, at: line, of: .source)
             }
             #expect(try breaks(recording, at: device) == doesWithoutDevice)
@@ -66,10 +66,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [("8.1", true), ("8.1-corrected", true), ("10.0", false), ("11.1", false), ("request-message", false)])
-    func theHeaderTellsTheRelease(generation: String, doesWithoutDevice: Bool) {
+    @Test(arguments: [true, false]) func theHeaderTellsOfTheStatusDevice(doesWithoutDevice: Bool) {
         var header = TraceHeader()
-        header.source.features = [Setting("generation", generation)]
+        header.source.traits.switchesInDevice = !doesWithoutDevice
         #expect(Circumstances(header).doesWithoutDevice == doesWithoutDevice)
         #expect(!Circumstances(TraceHeader()).doesWithoutDevice)
     }

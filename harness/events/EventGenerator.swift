@@ -1,12 +1,12 @@
 /// Writes the Swift files that are generated from `trace-events`.
 ///
-///     swift run event-generator
+///     swift run EventGenerator
 ///
 /// Run it in the package's folder. Exit code: 0 written; 1 a declaration is wrong, or a file cannot be read or written.
 import Foundation
 
 @main
-struct EventGenerator {
+struct GenerateEvents {
     static let declarations = "harness/events/trace-events"
     static let folder = "Sources/MigrationTrace/Generated"
 
@@ -19,7 +19,7 @@ struct EventGenerator {
                 print(path)
             }
         } catch {
-            FileHandle.standardError.write(Data("event-generator: \(error)\n".utf8))
+            FileHandle.standardError.write(Data("EventGenerator: \(error)\n".utf8))
             exit(1)
         }
     }

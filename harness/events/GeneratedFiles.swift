@@ -35,7 +35,7 @@ struct GeneratedFile: Hashable {
 
 private let head = """
     // swift-format-ignore-file
-    // Generated from harness/events/trace-events by `swift run event-generator`: do not edit.
+    // Generated from harness/events/trace-events by `swift run EventGenerator`: do not edit.
 
 
     """

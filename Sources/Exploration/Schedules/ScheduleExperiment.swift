@@ -54,7 +54,7 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
             source.devices.append(PlannedDevice(name: name, .mock(scripts.source), slot: 0x10 + index))
             destination.devices.append(PlannedDevice(name: name, .mock(scripts.destination), slot: 0x10 + index))
         }
-        return ScheduleRun(generation, MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
+        return try ScheduleRun(generation, MigrationPlan(source: source, destination: destination), .perDevice, .perDevice)
     }
 
     // MARK: Mixed modes
@@ -103,7 +103,7 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
             let times = moment == "savevm_state_iterate" && !mayDecide ? draw.number(1...200) : 1
             plan.leg.schedule = [.wait(.logged(.source, event: moment, times: times)), .resumeDestination]
         }
-        return ScheduleRun(
+        return try ScheduleRun(
             "\(pair.description), \(devices) devices", plan, pair.isLegacy ? .legacy : .perDevice, pair.isLegacy ? .perDevice : .legacy)
     }
 
@@ -125,7 +125,7 @@ package enum ScheduleExperiment: String, CaseIterable, Sendable {
             .wait(.logged(.source, event: "savevm_state_iterate", times: draw.number(1...2))),
             .execute(.source, command: "migrate-start-postcopy", nil),
         ]
-        return ScheduleRun(generation, plan, .legacy, .legacy, capability: false)
+        return try ScheduleRun(generation, plan, .legacy, .legacy, capability: false)
     }
 
     private func side(_ generation: String, _ machine: String) -> SideConfiguration {
@@ -147,7 +147,7 @@ package struct ScheduleRun: Sendable {
     init(
         _ kind: String, _ plan: MigrationPlan, _ sourceMode: SwitchoverAckMode, _ destinationMode: SwitchoverAckMode,
         capability: Bool = true
-    ) {
+    ) throws {
         self.kind = kind
         self.plan = plan
         var circumstances = Circumstances()
@@ -155,7 +155,7 @@ package struct ScheduleRun: Sendable {
         circumstances.destinationCapability = capability
         circumstances.sourceMode = sourceMode
         circumstances.destinationMode = destinationMode
-        circumstances.decidesBelowThreshold = plan.source.binary == .engine(generation: "10.0")
+        circumstances.sourceTraits = try plan.source.engineTraits
         self.circumstances = circumstances
     }
 

@@ -1,5 +1,4 @@
 /// The two kinds of sides, and the cells that are the same migration on both.
-import EnginePeer
 import Plan
 
 extension AckSupport {
@@ -40,23 +39,5 @@ extension SharedCell {
             guard cell.kind == .qemu, let engine = engines[cell.name] else { return nil }
             return SharedCell(qemu: cell, engine: engine)
         }
-    }
-
-    /// The shared cells of one selection. The engines are those of the generations that the binaries were probed to be.
-    package static func cells(of planned: PlannedSelection, binaries: [ProbedBinary]) throws -> (
-        shared: [SharedCell], missing: [Unavailable]
-    ) {
-        let qemus = binaries.filter { $0.binary.kind == .qemu }
-        let made = try Recipe.cells(of: planned.selection, product: planned.product, binaries: qemus + qemus.compactMap(\.counterpart))
-        return (pairs(in: made.cells), made.missing)
-    }
-}
-
-extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, if that is also the binary's name. A custom build has
-    /// another name, and may do something else.
-    package var counterpart: ProbedBinary? {
-        guard binary.kind == .qemu, features.generation == binary.name else { return nil }
-        return .engine(binary.name)
     }
 }

@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Generated from harness/events/trace-events by `swift run event-generator`: do not edit.
+// Generated from harness/events/trace-events by `swift run EventGenerator`: do not edit.
 
 /// A migration event: one trace line of QEMU, of the engine, or of a mock device, with typed arguments.
 ///

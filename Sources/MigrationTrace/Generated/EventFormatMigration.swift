@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Generated from harness/events/trace-events by `swift run event-generator`: do not edit.
+// Generated from harness/events/trace-events by `swift run EventGenerator`: do not edit.
 
 extension Event {
     /// Migration: state of both sides

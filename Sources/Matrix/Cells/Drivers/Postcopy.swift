@@ -4,7 +4,6 @@
 import Foundation
 import Plan
 import Prediction
-import QEMUPeer
 
 extension Driver {
     static let postcopyDrivers = [
@@ -190,7 +189,7 @@ enum Need: Sendable {
     /// Why the machine lacks it; nil if the machine has it.
     var missing: String? {
         switch self {
-        case .memoryGroup: return MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
+        case .memoryGroup: return MemoryController.missing.map { "a source without memory needs a cgroup: \($0)" }
         case .userfaultfd:
             // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
             let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
