@@ -220,7 +220,7 @@ extension RunReport {
             case .qemu: lines.append("QEMU binaries")
             case .engine: lines += ["engine"] + engine.lines
             }
-            let text = part.summary.text(seconds: part.seconds, lines: .max / 2)
+            let text = part.summary.text(seconds: part.seconds, lines: Int.max / 2)
             lines.append("")
             lines += text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             lines.append("")
