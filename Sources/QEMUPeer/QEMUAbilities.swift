@@ -7,13 +7,17 @@ extension QEMUSide: Side {
         switch need.ability {
         case .guestModules:
             "modules beside memory and VFIO devices are the engine's alone, a QEMU here is started with none: --sides engine"
-        case .memoryLimit: MemoryController.missing.map { "a source without memory needs a cgroup: \($0)" }
+        case .capability("postcopy-ram"): Userfaultfd.missing
+        case .memoryLimit: memoryLimitObstacle
         // What its build or its release lacks, a QEMU refuses in its own words.
         case .customFirmware, .extraArguments, .deviceProperties, .capability, .parameter, .deviceCall, .channel, .command, .gateBoard,
             .halting, .killing, .jobs, .descriptorLimit, .guestMemoryReads:
             nil
         }
     }
+
+    /// Found once: a group is made to find out.
+    private static let memoryLimitObstacle = MemoryGroup.missing.map { "a source without memory needs a cgroup: \($0)" }
 
     package func open(gate: String) throws { try existingBoard().open(gate) }
 

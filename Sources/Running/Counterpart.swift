@@ -1,10 +1,10 @@
-/// The engine that stands beside a QEMU binary: what a comparison runs, and what a QEMU witnesses.
+/// The engine that a QEMU is compared with.
 import EnginePeer
 import Plan
 
 extension ProbedBinary {
-    /// The engine that does what this binary does: of the generation that was probed, if that is also the binary's name. A custom build has
-    /// another name, and may do something else.
+    /// The engine of the generation that was probed, if that is also the binary's name; nil for an engine, and for a custom build, whose
+    /// name says nothing and which may behave otherwise.
     package var counterpart: ProbedBinary? {
         guard binary.kind == .qemu, features.generation == binary.name else { return nil }
         return .engine(binary.name)

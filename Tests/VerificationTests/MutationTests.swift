@@ -11,6 +11,8 @@ import Testing
     static let legacy = ["x-vfio-10to11-1", "x-vfio-11to10-1", "x-vfio-11to10-2", "x-vfio-10to10-2", "cell legacy-10.0-11.1"]
     static let counting = perDevice + ["x-vfio-11to10-1", "x-vfio-11to10-2"]
     static let all = perDevice + legacy
+    /// Those in whose log the line of an ACK is printed before the decision.
+    static let decidesAfterAck = all.filter { $0 != "x-vfio-11to10-2" }
 
     private func expect(
         _ recording: Recording, breaks rule: Rule, at line: Int, of stream: StreamName, _ what: String,
@@ -116,7 +118,11 @@ import Testing
                 text.contains("num=") ? "num=7" : "num_legacy 7")
             try expect(altered, breaks: .legacyCount, at: line, of: .destination, "approval at \(line)")
         }
-        for line in try recording.some(.destination, "migration_request_switchover_ack_legacy") {
+        // Only 11.1 has lines of its requests, and a counter of this name.
+        let requests = recording.numbers(.destination, "migration_request_switchover_ack_legacy")
+        let isNew = recording.lines[.destination]!.contains { $0.contains("loadvm_approve_switchover") && $0.contains("num_legacy") }
+        #expect(requests.isEmpty == !isNew)
+        for line in requests {
             let text = recording.lines[.destination]![line - 1]
             let altered = recording.replacing(.destination, line, "num_legacy \(text.suffix(1))", "num_legacy 7")
             try expect(altered, breaks: .legacyCount, at: line, of: .destination, "request at \(line)")
@@ -161,7 +167,7 @@ import Testing
         }
     }
 
-    @Test(arguments: all) func theDecisionComesBeforeAnACK(name: String) throws {
+    @Test(arguments: decidesAfterAck) func theDecisionComesBeforeAnACK(name: String) throws {
         let recording = try Recording.named(name)
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
         let acks = recording.numbers(.source, "switchover_acked").filter { $0 < decision }
@@ -176,7 +182,7 @@ import Testing
     }
 
     /// Within a step: the queries behind it, of the same thread, tell that it was not one.
-    @Test(arguments: all) func theDecisionComesRightBeforeAnACK(name: String) throws {
+    @Test(arguments: decidesAfterAck) func theDecisionComesRightBeforeAnACK(name: String) throws {
         let recording = try Recording.named(name)
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
         let queries = recording.numbers(.source, "qemu_savevm_query_pending") + recording.numbers(.source, "migrate_pending_e")

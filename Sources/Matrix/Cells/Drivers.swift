@@ -10,14 +10,11 @@ package struct Driver: Sendable {
     package let name: String
     /// What the driver does to the migration, in a phrase.
     package let about: String
-    /// What the driver needs of the machine; nil: nothing but its sides.
-    let needs: Need?
     let make: @Sendable (inout Draft) throws -> Void
 
-    init(_ name: String, _ about: String, needs: Need? = nil, make: @escaping @Sendable (inout Draft) throws -> Void) {
+    init(_ name: String, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void) {
         self.name = name
         self.about = about
-        self.needs = needs
         self.make = make
     }
 

@@ -38,7 +38,6 @@ package struct Recipe: Sendable {
         of selection: Selection, product: String, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
     ) throws -> (cells: [Cell], missing: [Unavailable]) {
         let choices = try CellChoices(selection)
-        if let reason = choices.driver?.needs?.missing { return ([], [Unavailable(description: reason)]) }
         var cells: [Cell] = []
         var missing: Set<Unavailable> = []
         for kind in SideKind.allCases {
@@ -49,8 +48,20 @@ package struct Recipe: Sendable {
                 continue
             }
             let made = try Self.cells(of: selection, choices, product: product, sides, kind, isWanted: isWanted)
-            cells += made.cells
             missing.formUnion(made.missing)
+            guard kind == .qemu else {
+                // A run counts what the engine does not model, by reason.
+                cells += made.cells
+                continue
+            }
+            let obstacles = Dictionary(sides.map { ($0.binary, $0.obstacle) }) { first, _ in first }
+            for cell in made.cells {
+                if let unmet = cell.plan.unmetNeed({ side, need in obstacles[side.binary]?(need) }) {
+                    missing.insert(Unavailable(description: unmet.description))
+                } else {
+                    cells.append(cell)
+                }
+            }
         }
         return (cells, missing.sorted { $0.description < $1.description })
     }

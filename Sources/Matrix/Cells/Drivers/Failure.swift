@@ -33,7 +33,7 @@ extension Driver {
             draft.limitDescriptors(of: .source, free: 0)
             draft.plan.leg.schedule = []
         },
-        Driver("source-no-memory", "the source's memory cgroup leaves it none for a migration", needs: .memoryGroup) { draft in
+        Driver("source-no-memory", "the source's memory cgroup leaves it none for a migration") { draft in
             draft.scenario.breakage = .sourceMemory
             draft.plan.leg.before.append(.limitMemory(.source))
             draft.plan.leg.schedule = []

@@ -1,7 +1,6 @@
 /// Migrations that are switched to postcopy: the guest and the handshake in every way in which postcopy may end.
 ///
 /// The rate decides which pages are still missing. At the slowest rate QEMU sends some 32 pages each 100 ms, so that 8 MiB take 6 s.
-import Foundation
 import Plan
 import Prediction
 
@@ -102,7 +101,7 @@ extension Driver {
     private static func postcopy(
         _ name: String, _ course: PostcopyCourse, _ about: String, make: @escaping @Sendable (inout Draft) throws -> Void
     ) -> Driver {
-        Driver(name, about, needs: .userfaultfd) { draft in
+        Driver(name, about) { draft in
             draft.switchToPostcopy(course, source: "postcopy-ram", destination: "postcopy-ram")
             draft.plan.source.filledMiB = 8
             draft.plan.source.parameters["max-bandwidth"] = slowest
@@ -175,30 +174,6 @@ extension Draft {
             return untilPostcopyBegins + [
                 .wait(.status(.source, "postcopy-active", times: 1)), .wait(.logged(.destination, event: "vm_state_notify", times: 1)),
             ] + (recipe.modules.faults > 0 ? [fault] : [])
-        }
-    }
-}
-
-/// What a driver needs of the machine on which the cell is run.
-enum Need: Sendable {
-    /// userfaultfd for page faults in the kernel as well, as QEMU uses it for postcopy.
-    case userfaultfd
-    /// A memory cgroup for one process.
-    case memoryGroup
-
-    /// Why the machine lacks it; nil if the machine has it.
-    var missing: String? {
-        switch self {
-        case .memoryGroup: return MemoryController.missing.map { "a source without memory needs a cgroup: \($0)" }
-        case .userfaultfd:
-            // CAP_SYS_PTRACE, the setting, or the device file; the first two as of Linux 5.11, the last of 6.1.
-            let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-            let effective = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }.map { $0.dropFirst(7).drop { $0 == "\t" } }
-            if let effective, let bits = UInt64(effective, radix: 16), bits & (1 << 19) != 0 { return nil }
-            let setting = try? String(contentsOfFile: "/proc/sys/vm/unprivileged_userfaultfd", encoding: .utf8)
-            if setting?.hasPrefix("1") == true { return nil }
-            if access("/dev/userfaultfd", R_OK | W_OK) == 0 { return nil }
-            return "postcopy needs userfaultfd: CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or access to /dev/userfaultfd"
         }
     }
 }
