@@ -3,5 +3,5 @@
 package func machineRelease(_ type: String) -> [Int]? {
     guard let last = type.split(separator: "-").last, last.count < type.count else { return nil }
     let numbers = last.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
-    return numbers.count >= 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil
+    return numbers.count == 2 && numbers.allSatisfy { $0 != nil } ? numbers.compactMap { $0 } : nil
 }

@@ -56,8 +56,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         return names
     }
 
-    /// The mode in which a machine type runs; nil if the mode is not known, or the binary has no switchover-ack (before 8.1). An alias counts
-    /// as the type that it stands for; options after a comma do not count.
+    /// The mode in which a machine type runs; nil if the mode is not known, or the binary has no switchover-ack (before 8.1). An alias
+    /// counts as the type that it stands for; options after a comma do not count.
     ///
     /// Versioned types of one release share one list of compat settings whatever their board, and each older release's list holds those
     /// of the later ones: a type that was not measured has the mode of the q35 type of its release, or of the oldest measured one.

@@ -3,8 +3,8 @@ import Foundation
 import Glibc
 
 enum Userfaultfd {
-    /// Why QEMU cannot use userfaultfd on this host; nil if it can. CAP_SYS_PTRACE or the setting allows it as of Linux 5.11, the device file
-    /// as of 6.1.
+    /// Why QEMU cannot use userfaultfd on this host; nil if it can. CAP_SYS_PTRACE or the setting allows it as of Linux 5.11, the device
+    /// file as of 6.1.
     static let missing: String? = {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let effective = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }.map { $0.dropFirst(7).drop { $0 == "\t" } }

@@ -31,7 +31,8 @@ package struct Circumstances: Hashable, Sendable {
 
     package init() {}
 
-    /// What the header of a recorded migration says: capabilities, the legacy property or else the mode that was probed, and the traits of the source.
+    /// What the header of a recorded migration says: capabilities, the legacy property or else the mode that was probed, and the traits of
+    /// the source.
     package init(_ header: TraceHeader) {
         sourceCapability = header.source.switchoverAck
         destinationCapability = header.destination.switchoverAck

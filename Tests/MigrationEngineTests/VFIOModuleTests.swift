@@ -811,8 +811,7 @@ private func lines(_ text: String, _ generation: Generation) -> [String] {
         let machine = try Machine(generation, [])
         let device = MockMigrationDevice(
             name: "v0", script: try DeviceScript("ackmatrix-device 1\n" + able, file: "v0"),
-            fault: { asked, _ in asked == call ? Errno(rawValue: errno) : nil }
-        ) { _ in }
+            fault: { asked, _ in asked == call ? Errno(rawValue: errno) : nil }, log: { _ in })
         let module = VFIOModule(device: device, name: generation.has(.perDeviceAcks) ? "v0" : "VFIO_FD100", idstr: "0000:00:10.0/vfio")
         #expect(module.plug(machine.host) == (text == nil))
         #expect(module.blocker == text)

@@ -20,8 +20,7 @@ private final class Rig {
                 guard call == failing else { return nil }
                 failedIn = state
                 return .ioError
-            }
-        ) { [unowned self] in lines.append($0.line) }
+            }, log: { [unowned self] in lines.append($0.line) })
         _ = device.useInfoV2()
     }
 
