@@ -180,6 +180,7 @@ extension RunReport {
     /// The run was interrupted: tells and keeps what there is.
     package mutating func interrupted() throws {
         output.clear()
+        transcript += [""] + tables
         for part in parts { say("stopped after " + part.summary.closingLine(seconds: seconds)) }
         add(wholeRunFinding: "the run was stopped after \(lines.count) of \(counted(setting.cells.count, "cell"))")
         let ran = Set(lines.map(\.cell))
