@@ -18,7 +18,7 @@ package struct InjectedPlan: Sendable {
     package var startsPostcopy = false
     /// The channel breaks once while both sides are in postcopy-active, in addition to the injected failure.
     package var breaksInPostcopy = false
-    /// Replaces the generations of both sides, with a set of features that no name stands for.
+    /// Replaces the generations of both sides, so that a test can use a set of features that has no name.
     var generation: Generation?
 
     package init(source: SideConfiguration, destination: SideConfiguration) {

@@ -1,7 +1,7 @@
 /// What the downtime experiment migrates: a large idle guest with one busy device and three idle ones, at stated rates.
 ///
-/// Each time that counts is a size divided by a rate. Sizes and rates are divided by the same number, the scale: the times stay as they
-/// are, and the processors that stand in for devices and link have less to do.
+/// Every measured time is a size divided by a rate. Sizes and rates are divided by the same number, the scale, so the times stay the same
+/// while the processors, which act as devices and link, have less to do.
 
 /// How a REINIT is answered.
 package enum Answer: String, Hashable, Sendable, Codable, CaseIterable {

@@ -26,7 +26,7 @@ package struct DowntimeExperiment: Sendable {
     /// A migration that is coming up, of so many.
     package typealias Report = (_ text: String, _ number: Int, _ of: Int) -> Void
 
-    /// Each migration has a folder of its own under `folder`, gone when it has been measured.
+    /// Each migration gets its own folder under `folder`, which is deleted once the migration is measured.
     package func run(folder: RunFolder, report: Report) async throws -> DowntimeResults {
         var results = DowntimeResults(
             qemu: binary.features.package.isEmpty ? binary.features.version : "\(binary.features.version) (\(binary.features.package))",

@@ -44,7 +44,7 @@ package enum ReturnPathMessage: Hashable, Sendable {
 package enum ReturnPathReaction: Hashable, Sendable {
     /// The thread ends without an error.
     case ends
-    /// A PONG is counted; a wait for the connection waits for the count.
+    /// A PONG is counted. A source that waits until the connection works waits for this count.
     case countsPong
     /// A PONG is counted, and the flag of a loaded package is set, which the migration loop consumes.
     case packageLoaded

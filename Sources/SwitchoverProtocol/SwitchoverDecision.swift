@@ -72,7 +72,7 @@ package struct SwitchoverDecision: Hashable, Sendable {
         return completes ? .complete : .iterate
     }
 
-    /// The decision in postcopy: 10.0 completes by the check of precopy, later releases when nothing is left.
+    /// The decision in postcopy: 10.0 completes when the check of precopy allows it, later releases when nothing is pending.
     package func decideInPostcopy(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool) -> StepDecision {
         let completes = generation.has(.savesInOneCallback) ? pending.total == 0 : fits(pending, threshold) && maySwitchOver
         return completes ? .complete : .iterate

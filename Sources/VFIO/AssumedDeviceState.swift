@@ -13,7 +13,7 @@ package struct StateRefusal: Error, Hashable, Sendable {
         case recovered
         /// The device has opened a second session: it was reset without QEMU's knowledge.
         case outOfSync
-        /// The device could not even be reset: QEMU ends itself.
+        /// The device could not be reset either, and QEMU exits.
         case resetFailed
     }
     package let kind: Kind

@@ -1,7 +1,7 @@
 /// The seam of a VFIO device: the ioctls of the kernel's migration interface (Linux 7.2), and reads and writes of the data descriptor.
 ///
-/// A call returns what the system call returns, so a kernel driver or a replayed recording fits behind it. A device that does not wait for
-/// real, and can be held at gates, is a `ScriptedDevice`.
+/// A call returns what the system call returns, so a kernel driver or a replayed recording fits behind it. A device that
+/// reports the cost of a call instead of waiting, and that gates can hold, is a `ScriptedDevice`.
 import MigrationTrace
 import SystemPackage
 

@@ -116,7 +116,7 @@ struct EndlessProof {
     let armed: String?
     /// The migration is still running, so pending bytes that fall may fall further. A finished log cannot show more.
     var isLive = false
-    /// A user that is no VFIO device sends markers, which have no lines.
+    /// True if a user that is no VFIO device takes part: its markers have no lines in the log.
     var hasRequester = false
     /// Nothing that the destination sends arrives.
     var isOneWay = false

@@ -1,9 +1,14 @@
 import Foundation
 import Testing
 
-/// `harness/check-sources`, on a tree where each of its checks must find something. CI runs it on this repository.
+/// `harness/check-sources`, on this repository and on a tree where each of its checks must find something.
 @Suite(.enabled(if: pythonIsInstalled, "harness/check-sources needs python3"))
 struct SourceChecksTests {
+    @Test func theRepositoryHasNoViolation() throws {
+        let (text, status) = try check([])
+        #expect(status == 0, "\(text)")
+    }
+
     /// Each row is one file of the bad tree and the violation that it must cause.
     static let bad: [(path: String, text: String, violation: String)] = [
         ("Sources/Long/Long.swift", String(repeating: "//\n", count: 501), "Long.swift:1: sizes: the file has 501 lines"),

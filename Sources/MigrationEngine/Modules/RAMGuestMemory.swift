@@ -128,7 +128,7 @@ package struct GuestMemory: Sendable {
         return blocks[block].lastLog
     }
 
-    /// How many pages from the first of the range on are alike: all zero, or all not.
+    /// The longest run of pages at the start of the range that are all zero, or all non-zero.
     func alike(block: Int, _ range: Range<Int>) -> (isZero: Bool, pages: Range<Int>) {
         let filled = blocks[block].filled
         let isZero = !filled.contains(range.lowerBound)

@@ -18,7 +18,7 @@ package struct ListedDifference: Hashable, Sendable {
     package let id: String
     package let scope: Scope
     package let pattern: DifferencePattern
-    /// Why the entry may excuse nothing in a comparison of all cells; nil: then the entry is a finding.
+    /// The reason why the entry may excuse nothing in a comparison of all cells; nil: an entry that excuses nothing is a finding.
     package let sometimes: String?
     /// Why the two runs may differ, for a reader who knows QEMU.
     package let reason: String

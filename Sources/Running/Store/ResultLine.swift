@@ -20,7 +20,7 @@ package struct ResultLine: Hashable, Sendable, Codable {
 
     /// What the closed form predicts for the leg.
     package struct Predicted: Hashable, Sendable, Codable {
-        /// All the ways the leg may end, sorted; several where it is a race.
+        /// Every ending that the prediction allows for the leg, sorted; several if a race decides.
         package var endings: [String]
         /// True if the leg completes with ACKs counted, whichever way it goes.
         package var expectsACK: Bool
@@ -106,7 +106,7 @@ package struct ResultLine: Hashable, Sendable, Codable {
     package var destination: Side
     /// The value of each axis that does not have its plain one.
     package var selection: [String: String]
-    /// At least one, in order; the last one ended the cell.
+    /// The legs that ran, in order and at least one; the last one ended the cell.
     package var legs: [Leg]
     package var deviations: Deviations
     package var finding: Bool

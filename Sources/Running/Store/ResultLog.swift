@@ -23,7 +23,7 @@ package final class ResultLog: Sendable {
     private let path: String
     private let descriptor: Int32
 
-    /// Opens the log, made where there is none. A cut last line is taken away, so that the next one stands alone. Throws `Environment`.
+    /// Opens the log, or creates it. Removes an incomplete last line, so that the next line stands alone. Throws `Environment`.
     package init(path: String) throws {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
