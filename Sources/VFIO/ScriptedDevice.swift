@@ -46,7 +46,8 @@ package struct DeviceProgress: Hashable, Sendable {
 
 /// A call on a device that has taken effect, and returns when these gates are open.
 package struct DeviceHold {
-    package let device: any ScriptedDevice
+    /// Not retained, since a device keeps the delay that the hold waits in.
+    package unowned let device: any ScriptedDevice
     /// A bit for each of the device's gates.
     package var gates: UInt32
 }
