@@ -40,7 +40,7 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
     }
 }
 
-struct CompareCommand: AsyncParsableCommand {
+struct CompareCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
@@ -95,7 +95,7 @@ struct CompareCommand: AsyncParsableCommand {
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
         let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { Harness.note("skipped: \(sentence)") }
+        for sentence in missing { note("skipped: \(sentence)") }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)

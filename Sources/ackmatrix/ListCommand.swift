@@ -4,7 +4,7 @@ import EnginePeer
 import Foundation
 import Matrix
 
-struct ListCommand: AsyncParsableCommand {
+struct ListCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Print the name of each cell that the available sides can run, or what the matrix covers.")
 
@@ -21,17 +21,17 @@ struct ListCommand: AsyncParsableCommand {
     func run() async throws {
         if drivers {
             let width = Driver.all.map(\.name.count).max() ?? 0
-            for driver in Driver.all { print(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
+            for driver in Driver.all { say(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
             return
         }
         guard coverage else {
             let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
-            for sentence in missing { Harness.note("skipped: \(sentence)") }
+            for sentence in missing { note("skipped: \(sentence)") }
             // A cell that the engine does not model is left out.
             let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
-            for cell in modelled { print(cell.name) }
+            for cell in modelled { say(cell.name) }
             if modelled.count < cells.count {
-                Harness.note(
+                note(
                     "skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; "
                         + "summary.txt of a run has the reasons"
                 )
@@ -39,7 +39,7 @@ struct ListCommand: AsyncParsableCommand {
             return
         }
         let coverage = Coverage(try matrix.file(), tier: matrix.tier)
-        print(coverage.text)
+        sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
         }
