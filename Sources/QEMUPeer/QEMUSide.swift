@@ -168,6 +168,14 @@ package final class QEMUSide: Sendable {
     }
 }
 
+/// The command line that a side is started with, without the program; empty for a side that no command starts, such as an engine.
+package func commandLine(_ configuration: SideConfiguration, role: Role) -> [String] {
+    switch configuration.binary {
+    case .qemu: qemuArguments(configuration, role: role)
+    case .engine: []
+    }
+}
+
 /// QEMU's arguments for a side. QEMU runs in its folder and calls it `.`, so that the arguments do not depend on the folder's path.
 /// `monitor` is QMP's character device; nil: the socket that the driver listens on.
 package func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {

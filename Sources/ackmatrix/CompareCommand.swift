@@ -94,8 +94,8 @@ struct CompareCommand: EndsInOrder {
         var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
-        let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { note("skipped: \(sentence)") }
+        let (cells, leftOut, skipped) = try cells(of: file, probed)
+        for line in skipped.lines { note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
@@ -105,6 +105,7 @@ struct CompareCommand: EndsInOrder {
         comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
         comparison.seeds = left == .engine ? seeds : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
+        for reason in leftOut { report.leaveOut(reason.description) }
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -118,22 +119,25 @@ struct CompareCommand: EndsInOrder {
         }
     }
 
-    /// Cells that both sides can be asked for.
-    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (cells: [SharedCell], missing: [String]) {
+    /// The cells that both sides can be asked for, why the engine cannot run others of QEMU's, and what the binaries cannot run.
+    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (
+        cells: [SharedCell], leftOut: [Unavailable], skipped: SkippedCells
+    ) {
         let needsEngine = [left, right].contains(.engine)
         // A cell is asked for by the name of either kind.
         var options = matrix
-        options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
-        let (qemuCells, missing) = try options.cells(of: file, probed)
-        guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
+        options.cell = matrix.cell.map(sharedCellName)
+        let qemus = try options.cells(of: file, probed)
+        guard needsEngine else { return (qemus.cells.map(SharedCell.init(both:)), [], qemus.skipped) }
         let tier = matrix.cell.isEmpty ? matrix.tier : .full
-        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
-        let shared = SharedCell.pairs(in: qemuCells + engines)
+        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart))
+        let shared = SharedCell.pairs(qemus.cells, engines.cells)
         guard !shared.isEmpty else {
             throw Environment(
                 "no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
         }
-        return (shared, missing)
+        let reasons = engines.skipped.reasonBySharedName
+        return (shared, qemus.cells.compactMap { reasons[$0.sharedName] }, qemus.skipped)
     }
 
     private func cellRun(_ side: ComparedSide, _ runner: CellRunner, _ folder: RunFolder, _ place: String) throws -> CellRun {
@@ -180,6 +184,9 @@ private struct CompareReport {
         start = clock.now
     }
 
+    /// A cell is not compared for this reason.
+    mutating func leaveOut(_ reason: String) { summary.leaveOut(reason) }
+
     mutating func take(_ progress: EngineComparison.Progress) {
         switch progress {
         case .began(let cell): running.append(cell.name)
@@ -190,7 +197,7 @@ private struct CompareReport {
         case .ended(let comparison):
             end(comparison.cell)
             summary.add(comparison)
-            if comparison.isFinding || verbose || !screen.isTerminal { tell(comparison) }
+            if comparison.isFinding || verbose { tell(comparison) }
         }
         let text = "[\(done)/\(total)]  \(summary.findings) differ  running: " + running.joined(separator: ", ")
         screen.show { width in text.count <= width ? text : String(text.prefix(width - 3)) + "..." }

@@ -44,11 +44,7 @@ struct CellOptions: ParsableArguments {
             policy: deviations.deviations)
         let folder = try RunFolder()
         let place = folder.path + "/c"
-        do {
-            return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
-        } catch let refusal as UnmetNeed {
-            throw ValidationError("\(chosen.name): the engine does not model it: \(refusal)")
-        }
+        return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
     }
 }
 

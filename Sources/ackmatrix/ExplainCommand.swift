@@ -31,15 +31,12 @@ struct ExplainCommand: EndsInOrder {
         let leg = result.telling.number
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
-        let explanation =
-            result.cell.kind == .engine
-            // The engine receives no commands; it starts with the settings that they would make.
-            ? Explanation(
-                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
-                destinationCommands: try settings(plan.legs[leg].destination))
-            : Explanation(
-                result, trace: trace, sourceCommands: commands(place + "/source"),
-                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)))
+        // A side that receives no commands, as an engine, starts with the settings that they would make.
+        let explanation = Explanation(
+            result, trace: trace,
+            sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
+            destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
+                ?? settings(plan.legs[leg].destination))
         sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -53,8 +50,8 @@ struct ExplainCommand: EndsInOrder {
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
         return Explanation(
-            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
-            destinationCommands: commands(folder + "/destination")
+            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source") ?? [],
+            destinationCommands: commands(folder + "/destination") ?? []
         ).text
     }
 
@@ -62,9 +59,10 @@ struct ExplainCommand: EndsInOrder {
         try side.settingCommands.map { try qmpLine($0.command, $0.arguments) }
     }
 
-    private func commands(_ side: String) -> [String] {
+    /// The commands in a side's folder, as the side received them; nil where none were kept.
+    private func commands(_ side: String) -> [String]? {
         // A query changes nothing, so it is left out.
-        ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+        (try? String(contentsOfFile: side + "/commands", encoding: .utf8))?.split(separator: "\n").map(String.init)
             .filter { !$0.contains("\"execute\":\"query-") }
     }
 }

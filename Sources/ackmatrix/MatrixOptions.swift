@@ -80,41 +80,41 @@ struct MatrixOptions: ParsableArguments {
 
     /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they come in the file's order;
     /// else those that have such a name, in the order of the options, and then those whose names contain such a text.
-    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
+    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
         guard !cell.isEmpty else {
             let made = try Recipe.cells(of: file, tier: tier, binaries: binaries)
             guard !made.cells.isEmpty else {
                 throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
             }
-            return (made.cells, made.missing.map(\.description))
+            return made
         }
-        var chosen: [Cell] = []
+        var chosen = Recipe.Made()
         var texts: [String] = []
         for name in cell {
             let found = try Recipe.cell(named: name, of: file, binaries: binaries)
             if let cell = found.cell {
-                if !chosen.contains(where: { $0.name == name }) { chosen.append(cell) }
-            } else if let reason = found.missing.first {
+                if !chosen.cells.contains(where: { $0.name == name }) { chosen.cells.append(cell) }
+            } else if let reason = found.skipped.reasons.first {
                 throw ValidationError("--cell: \(name) cannot be made here: \(reason)")
             } else {
                 texts.append(name)
             }
         }
-        guard !texts.isEmpty else { return (chosen, []) }
-        let names = Set(chosen.map(\.name))
+        guard !texts.isEmpty else { return chosen }
+        let names = Set(chosen.cells.map(\.name))
         // A cell that is asked for by name may be of any tier that its sides have.
-        let made = try SideKind.allCases.map { kind in
-            try Recipe.cells(of: file, tier: kind == .engine ? .engine : .full, binaries: binaries.filter { $0.binary.kind == kind }) {
-                name in
+        for kind in SideKind.allCases {
+            let made = try Recipe.cells(of: file, tier: kind.widestTier, binaries: binaries.filter { $0.binary.kind == kind }) { name in
                 !names.contains(name) && texts.contains { name.contains($0) }
             }
+            chosen.cells += made.cells
+            chosen.skipped.formUnion(made.skipped)
         }
-        chosen += made.flatMap(\.cells)
-        guard !chosen.isEmpty else {
+        guard !chosen.cells.isEmpty else {
             try refuseEnginesAlone(file, binaries)
             throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list --tier full")
         }
-        return (chosen, made.flatMap(\.missing).map(\.description))
+        return chosen
     }
 }
 
@@ -123,7 +123,7 @@ extension MatrixOptions {
     private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
         guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
         let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines) { name in
-            cell.contains { name.replacing(SideImplementation.enginePrefix, with: "").contains($0) }
+            cell.contains { sharedCellName(name).contains($0) }
         }
         guard let own = engines.cells.first else { return }
         if let reason = own.engineAlone {
@@ -134,8 +134,8 @@ extension MatrixOptions {
             throw ValidationError(
                 "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
         }
-        let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
-        let reason = missing.map { " (\($0))" } ?? ""
+        let skipped = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).skipped.reasons.first
+        let reason = skipped.map { " (\($0))" } ?? ""
         throw ValidationError("--cell: no available binary has such a cell\(reason); the engine has \(own.name): use --sides engine")
     }
 }

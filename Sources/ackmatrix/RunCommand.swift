@@ -100,7 +100,8 @@ struct RunCommand: EndsInOrder {
         let kinds = sides.kinds(matrix)
         let binaries = try await sides.probed(self.binaries, matrix)
         let matrixFile = try matrix.file()
-        let (cells, missing) = try matrix.cells(of: matrixFile, binaries)
+        let made = try matrix.cells(of: matrixFile, binaries)
+        let cells = made.cells
         let known = try deviations.file(matrixFile)
         let isEngineAlone = binaries.allSatisfy { $0.binary.kind == .engine }
         var runner = CellRunner(
@@ -113,7 +114,7 @@ struct RunCommand: EndsInOrder {
             RunReport.Setting(
                 cells: (0..<`repeat`).flatMap { _ in cells }, axes: matrixFile.axes, deviations: known.deviations,
                 isWhole: matrix.cell.isEmpty && tamper == nil, options: reproducingOptions, format: format, isVerbose: verbose,
-                corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record), skipped: missing),
+                corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record), skipped: made.skipped),
             place: place, output: Screen())
         let alone = kinds == .all && isEngineAlone ? Self.engineAlone : nil
         if let alone { report.say(alone) }
@@ -145,9 +146,6 @@ struct RunCommand: EndsInOrder {
             try report.interrupted()
             throw error
         }
-        guard report.hasResults else {
-            throw Environment("the engine models none of these \(counted(cells.count, "cell")); see: ackmatrix list --sides engine")
-        }
         if let tamper { notes.append(report.tampered(tamper)) }
         try report.finish(notes: notes)
         if report.findings > 0 {
@@ -172,7 +170,7 @@ extension Cell {
 extension ProbedBinary {
     /// The name, with the exact version where the name does not say it.
     fileprivate var label: String {
-        binary.kind == .engine || features.version.isEmpty || features.version == binary.name
+        features.version.isEmpty || features.version == binary.name
             ? binary.name : "\(binary.name) is \(features.version)"
     }
 }
