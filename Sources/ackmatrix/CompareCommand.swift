@@ -40,7 +40,7 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
     }
 }
 
-struct CompareCommand: AsyncParsableCommand {
+struct CompareCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
@@ -108,7 +108,7 @@ struct CompareCommand: AsyncParsableCommand {
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
         let (cells, leftOut, skipped) = try cells(of: file, probed)
-        for line in skipped.lines { Harness.note(line) }
+        for line in skipped.lines { note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)

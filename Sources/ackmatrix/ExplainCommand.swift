@@ -8,7 +8,7 @@ import QEMUPeer
 import Reports
 import Verification
 
-struct ExplainCommand: AsyncParsableCommand {
+struct ExplainCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
@@ -22,7 +22,7 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         if FileManager.default.fileExists(atPath: cell) {
-            print(try kept(cell))
+            sayLines(try kept(cell))
             return
         }
         let driven = try await options.drive(cell)
@@ -37,7 +37,7 @@ struct ExplainCommand: AsyncParsableCommand {
             sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
             destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
                 ?? settings(plan.legs[leg].destination))
-        print(explanation.text)
+        sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
 

@@ -7,7 +7,7 @@ import QEMUPeer
 import Reports
 import Running
 
-struct RunCommand: AsyncParsableCommand {
+struct RunCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the cells of the matrix on QEMU binaries and in the engine, and judge each.",
         discussion: """
@@ -142,6 +142,7 @@ struct RunCommand: AsyncParsableCommand {
                 notes.append(canary.text)
             }
         } catch {
+            Signals.resultsAreBeingWritten()
             try report.interrupted()
             throw error
         }
