@@ -12,7 +12,8 @@ struct Ackmatrix: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
-            ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self,
+            ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
+            ScriptCommand.self,
             LogCommand.self, TraceCommand.self,
         ])
 
@@ -30,6 +31,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 print("finding: \(finding)")
                 return Int32(1)
+            } catch let inconclusive as Inconclusive {
+                FileHandle.standardError.write(Data("cannot tell: \(inconclusive)\n".utf8))
+                return Inconclusive.status
             } catch  where Task.isCancelled {
                 // The cancellation is the cause of any error that it led to.
                 FileHandle.standardError.write(Data("interrupted; every QEMU process has ended\n".utf8))
@@ -46,14 +50,26 @@ struct Ackmatrix: AsyncParsableCommand {
         }
         let interrupted = Signals(cancel: work)
         let status = await work.value
-        // The run is over and every child is reaped: now the signal takes its usual effect.
-        interrupted.reraise()
+        // The run is over and every child is reaped: now the signal takes its usual effect, but for git bisect run, which takes a status of
+        // 128 and more as the end of the bisection.
+        if !bisects { interrupted.reraise() }
         guard !resultsAreLost.load(ordering: .relaxed) else {
             FileHandle.standardError.write(Data("standard output cannot be written, so the results are lost\n".utf8))
-            Foundation.exit(2)
+            Foundation.exit(bisects ? Inconclusive.status : 2)
         }
-        Foundation.exit(status)
+        Foundation.exit(bisects && status == 2 ? Inconclusive.status : status)
     }
+
+    /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.
+    private static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
+}
+
+/// Why a run with --bisect-exit tells nothing of a build.
+struct Inconclusive: Error, CustomStringConvertible {
+    /// The exit status that `git bisect run` takes as "skip this commit".
+    static let status: Int32 = 125
+
+    let description: String
 }
 
 /// What a run found; reported with exit status 1.

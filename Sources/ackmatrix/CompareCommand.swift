@@ -31,6 +31,12 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
         }
     }
 
+    /// A place of several runs as the newest of them.
+    var newestRun: ComparedSide {
+        guard case .recorded(let folder) = self else { return self }
+        return .recorded(ResultPlace.run(at: folder))
+    }
+
     var name: String {
         switch self {
         case .qemu: "QEMU"
@@ -54,7 +60,9 @@ struct CompareCommand: AsyncParsableCommand {
             QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, \
             unless the entry says why.
 
-            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
+            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER); the place \
+            of several runs stands for the newest one. Where nothing was compared, or such a run did not come to its end, the exit status \
+            is 2.
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -67,11 +75,14 @@ struct CompareCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The side that is the reference.", valueName: "SIDE"))
     var right = ComparedSide.qemu
 
-    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
-    var jobs: Int?
+    @OptionGroup var jobs: JobOptions
 
-    @Option(help: "The largest number of seeds with which the engine runs to reach the observed ending of a race.")
-    var seeds = 64
+    @Option(
+        help: """
+            The largest number of seeds with which the engine runs to reach the observed ending of a race; only where it is the left side. \
+            (default: 64)
+            """)
+    var seeds: Int?
 
     @Option(
         help: ArgumentHelp("The list of differences that are excused. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
@@ -81,14 +92,17 @@ struct CompareCommand: AsyncParsableCommand {
     var verbose = false
 
     func validate() throws {
-        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        guard let seeds else { return }
         guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
+        guard left == .engine else { throw ValidationError("--seeds \(seeds): expected the engine as the left side, found \(left.name)") }
     }
 
     func run() async throws {
+        let jobs = try self.jobs.allowed([.qemu])
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
-        let sides = [left, right]
+        let sides = [left.newestRun, right.newestRun]
+        let (left, right) = (sides[0], sides[1])
         let deviationFile = try deviations.file(file)
         let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
         var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
@@ -100,10 +114,11 @@ struct CompareCommand: AsyncParsableCommand {
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
         let folder = try RunFolder()
+        if sides.contains(.qemu) { try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder) }
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
-        comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
-        comparison.seeds = left == .engine ? seeds : 0
+        comparison.jobs = jobs
+        comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
@@ -112,10 +127,23 @@ struct CompareCommand: AsyncParsableCommand {
             report.interrupted()
             throw error
         }
-        let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier >= .default)
+        let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
         if findings > 0 {
             throw Finding(description: "\(counted(findings, "finding")) in \(counted(cells.count, "cell")); see: ackmatrix explain CELL")
         }
+        guard report.compared > 0 else {
+            throw Environment(
+                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides"
+                    + (sides.contains { $0.kind == nil } ? "; a run keeps every cell with --keep-all" : ""))
+        }
+        for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
+    }
+
+    /// Throws `Environment` where a run did not come to its end: the cells that it lacks were not compared.
+    private func requireEnd(ofRunIn path: String) throws {
+        guard let run = KeptRun(path), run.state != RunRecord.State.complete.rawValue else { return }
+        let done = run.record.done.map { " after \($0) of \(counted(run.record.cells, "cell"))" } ?? ""
+        throw Environment("\(path): expected a run that came to its end, found one that is \(run.state)\(done); run it again")
     }
 
     /// Cells that both sides can be asked for.
@@ -126,7 +154,7 @@ struct CompareCommand: AsyncParsableCommand {
         options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
         let (qemuCells, missing) = try options.cells(of: file, probed)
         guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
-        let tier = matrix.cell.isEmpty ? matrix.tier : .full
+        let tier = matrix.tier ?? (matrix.cell.isEmpty ? .default : .full)
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
         let shared = SharedCell.pairs(in: qemuCells + engines)
         guard !shared.isEmpty else {
@@ -253,6 +281,9 @@ private struct CompareReport {
         screen.clear()
         screen.say("stopped after " + summary.closingLine(found: left))
     }
+
+    /// The number of cells that were compared.
+    var compared: Int { summary.compared }
 
     /// The number of findings.
     func finish(isWhole: Bool) -> Int {

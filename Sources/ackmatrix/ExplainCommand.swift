@@ -6,6 +6,7 @@ import MigrationTrace
 import Plan
 import QEMUPeer
 import Reports
+import Running
 import Verification
 
 struct ExplainCommand: AsyncParsableCommand {
@@ -31,15 +32,16 @@ struct ExplainCommand: AsyncParsableCommand {
         let leg = result.telling.number
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
+        let reproduction = try options.reproduction()
         let explanation =
             result.cell.kind == .engine
             // The engine receives no commands; it starts with the settings that they would make.
             ? Explanation(
                 result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
-                destinationCommands: try settings(plan.legs[leg].destination))
+                destinationCommands: try settings(plan.legs[leg].destination), reproduction: reproduction)
             : Explanation(
                 result, trace: trace, sourceCommands: commands(place + "/source"),
-                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)))
+                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)), reproduction: reproduction)
         print(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -48,7 +50,10 @@ struct ExplainCommand: AsyncParsableCommand {
     private func kept(_ folder: String) throws -> String {
         let path = folder + "/" + Cell.traceFile
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
+            let cells = ResultPlace.run(at: folder) + "/cells"
+            let kept = (try? FileManager.default.contentsOfDirectory(atPath: cells))?.sorted() ?? []
+            let instead = kept.isEmpty ? "" : "; the run kept \(kept.prefix(3).map { "\(cells)/\($0)" }.joined(separator: ", "))"
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it\(instead)")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }

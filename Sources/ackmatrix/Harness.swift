@@ -4,6 +4,7 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 import Synchronization
 
 /// Options that say which QEMU binaries there are.
@@ -65,6 +66,13 @@ enum Harness {
         guard FileManager.default.fileExists(atPath: path) else {
             throw Environment("\(path): the preload shim is not there; run: bash harness/run")
         }
+        // The head of an ELF file: its class is 64 bits, its type a shared object, its machine x86-64.
+        let head = FileHandle(forReadingAtPath: path).flatMap { try? $0.read(upToCount: 20) } ?? Data()
+        guard head.count == 20, head.starts(with: Data("\u{7f}ELF\u{2}".utf8)), head[16] == 3, head[18] == 62 else {
+            throw Environment(
+                "\(path): expected the preload shim, a shared library for x86-64, found another kind of file; run: bash harness/run, or name "
+                    + "the shim in ACKMATRIX_SHIM")
+        }
         return URL(fileURLWithPath: path).path
     }
 
@@ -75,6 +83,19 @@ enum Harness {
         }
         return try await FeatureStore(cache: QEMUBinaries.cache).probed(binaries.all, shim: shim(), folder: RunFolder()) {
             note("probing \($0.name) (\($0.path))")
+        }
+    }
+
+    /// Checks, before the first cell, that each QEMU among the sides of the cells starts, and that migrations can connect. Throws
+    /// `Environment`: what fails here is no finding.
+    static func checkStart(of binaries: [ProbedBinary], for cells: [Cell], folder: RunFolder) async throws {
+        let used = binaries.filter { binary in binary.binary.kind == .qemu && cells.contains { $0.uses(binary) } }
+        guard !used.isEmpty else { return }
+        try checkLoopback()
+        let shim = try shim()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for binary in used { group.addTask { try await QEMUPeer.checkStart(binary, shim: shim, folder: folder) } }
+            try await group.waitForAll()
         }
     }
 
@@ -91,5 +112,13 @@ enum Harness {
     /// A line about progress, beside the results.
     static func note(_ text: String) {
         FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}
+
+extension Cell {
+    /// True if the binary is a side of one of the cell's legs.
+    func uses(_ binary: ProbedBinary) -> Bool {
+        let name = binary.binary.name
+        return plan.source.binary.name == name || plan.legs.contains { $0.destination.binary.name == name }
     }
 }
