@@ -3,8 +3,8 @@ import Foundation
 import Plan
 
 extension QEMUBinary {
-    /// The command line up to QEMU's own arguments, and the environment it needs, with the shim preloaded; for a QEMU that runs in its side's
-    /// folder, which has the links.
+    /// The command line up to QEMU's own arguments, and the environment it needs, with the shim preloaded; for a QEMU that runs in its
+    /// side's folder, which has the links.
     var launch: (executable: String, arguments: [String], environment: [String: String]) {
         let files = SideFiles(folder: ".")
         switch start {

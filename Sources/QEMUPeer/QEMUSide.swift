@@ -187,6 +187,14 @@ package final class QEMUSide: Sendable {
     }
 }
 
+/// The command line that a side is started with, without the program; empty for a side that no command starts, such as an engine.
+package func commandLine(_ configuration: SideConfiguration, role: Role) -> [String] {
+    switch configuration.binary {
+    case .qemu: qemuArguments(configuration, role: role)
+    case .engine: []
+    }
+}
+
 /// QEMU's arguments for a side. QEMU runs in its folder and calls it `.`, so that the arguments do not depend on the folder's path.
 /// `monitor` is QMP's character device; nil: the socket that the driver listens on.
 package func qemuArguments(_ configuration: SideConfiguration, role: Role, monitor: String? = nil) -> [String] {
@@ -335,8 +343,8 @@ private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
     if await !hasEnded(process.processDescriptor, by: deadline) { kill(-process.value, SIGKILL) }
 }
 
-/// Makes the links by which QEMU reaches the shim and its libraries: lists of such paths are split at spaces and colons, which the path of a
-/// link in QEMU's own folder never has.
+/// Makes the links by which QEMU reaches the shim and its libraries: lists of such paths are split at spaces and colons, which the path of
+/// a link in QEMU's own folder never has.
 private func link(_ binary: QEMUBinary, shim: String, _ files: SideFiles) throws {
     var links = [(files.shim, shim)]
     if case .root(let root) = binary.start { links.append((files.root, root)) }

@@ -230,7 +230,7 @@ extension Trace {
             var side = TraceSide()
             side.version = version
             side.machine = configuration.machine
-            if configuration.binary.kind == .qemu { side.commandLine = qemuArguments(configuration, role: role) }
+            side.commandLine = commandLine(configuration, role: role)
             return side
         }
         header.cell = cell.name

@@ -25,8 +25,8 @@ package struct MachineLimits: Hashable, Sendable {
         let processorSeconds: Int
         let memoryOfCell: Int
 
-        /// A QEMU gets its devices as descriptors from 99 on, and its logs may have 256 MiB (`MigrationPlan.logLimit`). Measured: a cell has
-        /// up to three QEMUs of some 60 MiB, whose code buffers reserve 1 GiB of addresses each, and takes up to 24 descriptors here.
+        /// A QEMU gets its devices as descriptors from 99 on, and its logs may have 256 MiB (`MigrationPlan.logLimit`). Measured: a cell
+        /// has up to three QEMUs of some 60 MiB, whose code buffers reserve 1 GiB of addresses each, and takes up to 24 descriptors here.
         static let qemu = Need(
             descriptors: 256, descriptorsOfCell: 32, fileSize: 320 << 20, addressSpace: 3 << 30, processorSeconds: 120,
             memoryOfCell: 192 << 20)

@@ -33,8 +33,7 @@ package struct CellRunner: Sendable {
     }
 
     /// Runs one cell in `folder`, which must not exist yet, and leaves a trace of each leg there; of QEMUs also their logs and scripts. A
-    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown, and `UnmetNeed`
-    /// where the engine does not model the cell.
+    /// side that does not do its part is a result; everything else that goes wrong is the environment's and is thrown.
     package func run(_ cell: Cell, folder: String) async throws -> CellResult {
         if cell.kind == .engine {
             let result = try runInEngine(cell)

@@ -14,8 +14,8 @@ struct CellSelection {
 
     /// Those that have such a name, in the order of the texts, then those whose names contain such a text; and what cannot be shown with
     /// these binaries. Throws `ValidationError` where a text stands for no cell, also beside one that does.
-    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
-        var chosen: [Cell] = []
+    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
+        var chosen = Recipe.Made()
         var parts: [String] = []
         for text in texts {
             guard !text.isEmpty else {
@@ -23,43 +23,47 @@ struct CellSelection {
             }
             let found = try Recipe.cell(named: text, of: file, upTo: tier, binaries: binaries)
             if let cell = found.cell {
-                if !chosen.contains(where: { $0.name == text }) { chosen.append(cell) }
-            } else if let reason = found.missing.first {
+                if !chosen.cells.contains(where: { $0.name == text }) { chosen.cells.append(cell) }
+            } else if let reason = found.skipped.reasons.first {
                 throw ValidationError("\(label): \(shown(text)) cannot be made here: \(reason)")
             } else {
                 parts.append(text)
             }
         }
-        guard !parts.isEmpty else { return (chosen, []) }
-        let found = try cells(containing: parts, of: file, binaries, except: Set(chosen.map(\.name)))
-        chosen += found.cells
-        for part in parts where !chosen.contains(where: { $0.name.contains(part) }) {
-            try refuse(part, file, binaries, names: found.names, missing: found.missing)
+        guard !parts.isEmpty else { return chosen }
+        let (made, names) = try cells(containing: parts, of: file, binaries, except: Set(chosen.cells.map(\.name)))
+        chosen.cells += made.cells
+        chosen.skipped.formUnion(made.skipped)
+        for part in parts where !chosen.cells.contains(where: { $0.name.contains(part) }) {
+            try refuse(part, file, binaries, names: names, skipped: made.skipped)
         }
-        return (chosen, found.missing.map(\.description))
+        return chosen
     }
 
     /// The cells whose names contain one of the texts, and the names of all cells that were looked at.
     private func cells(
         containing texts: [String], of file: MatrixFile, _ binaries: [ProbedBinary], except known: Set<String>
-    ) throws -> (cells: [Cell], names: [String], missing: [Unavailable]) {
+    ) throws -> (made: Recipe.Made, names: [String]) {
         var names: [String] = []
-        let made = try SideKind.allCases.map { kind in
+        var all = Recipe.Made()
+        for kind in SideKind.allCases {
             // A cell that is asked for by name may be of any tier that its sides have.
-            let most: Tier = kind == .engine ? .engine : .full
-            return try Recipe.cells(of: file, tier: min(tier ?? most, most), binaries: binaries.filter { $0.binary.kind == kind }) { name in
+            let widest = min(tier ?? kind.widestTier, kind.widestTier)
+            let made = try Recipe.cells(of: file, tier: widest, binaries: binaries.filter { $0.binary.kind == kind }) { name in
                 names.append(name)
                 return !known.contains(name) && texts.contains { name.contains($0) }
             }
+            all.cells += made.cells
+            all.skipped.formUnion(made.skipped)
         }
-        return (made.flatMap(\.cells), names, made.flatMap(\.missing))
+        return (all, names)
     }
 
     /// Throws why no cell has the text in its name.
     private func refuse(
-        _ text: String, _ file: MatrixFile, _ binaries: [ProbedBinary], names: [String], missing: [Unavailable]
+        _ text: String, _ file: MatrixFile, _ binaries: [ProbedBinary], names: [String], skipped: SkippedCells
     ) throws -> Never {
-        if names.contains(where: { $0.contains(text) }), let reason = missing.first {
+        if names.contains(where: { $0.contains(text) }), let reason = skipped.reasons.first {
             throw ValidationError("\(label): the cells whose names contain \(shown(text)) cannot be made here: \(reason)")
         }
         try refuseHigherTier(text, file, binaries)
@@ -86,7 +90,7 @@ struct CellSelection {
     private func refuseEnginesAlone(_ text: String, _ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
         guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
         let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines) { name in
-            name.replacing(SideImplementation.enginePrefix, with: "").contains(text)
+            sharedCellName(name).contains(text)
         }
         guard let own = engines.cells.first else { return }
         if let reason = own.engineAlone {
@@ -97,8 +101,8 @@ struct CellSelection {
             throw ValidationError(
                 "\(label): only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
         }
-        let missing = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).missing.first?.description
-        let reason = missing.map { " (\($0))" } ?? ""
+        let skipped = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).skipped.reasons.first
+        let reason = skipped.map { " (\($0))" } ?? ""
         throw ValidationError("\(label): no available binary has such a cell\(reason); the engine has \(own.name): use --sides engine")
     }
 }

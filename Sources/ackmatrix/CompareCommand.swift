@@ -61,7 +61,7 @@ struct CompareCommand: AsyncParsableCommand {
             unless the entry says why.
 
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER); the place \
-            of several runs stands for the newest one. Where nothing was compared, or such a run did not come to its end, the exit status \
+            of several runs stands for the newest one. Where nothing was compared, or such a run was interrupted, the exit status \
             is 2.
             """)
 
@@ -108,8 +108,8 @@ struct CompareCommand: AsyncParsableCommand {
         var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
-        let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { Harness.note("skipped: \(sentence)") }
+        let (cells, leftOut, skipped) = try cells(of: file, probed)
+        for line in skipped.lines { Harness.note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
@@ -120,6 +120,7 @@ struct CompareCommand: AsyncParsableCommand {
         comparison.jobs = jobs
         comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
+        for reason in leftOut { report.leaveOut(reason.description) }
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -139,29 +140,32 @@ struct CompareCommand: AsyncParsableCommand {
         for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
     }
 
-    /// Throws `Environment` where a run did not come to its end: the cells that it lacks were not compared.
+    /// Throws `Environment` where a run is not complete: the cells that it lacks were not compared.
     private func requireEnd(ofRunIn path: String) throws {
         guard let run = KeptRun(path), run.state != RunRecord.State.complete.rawValue else { return }
         let done = run.record.done.map { " after \($0) of \(counted(run.record.cells, "cell"))" } ?? ""
-        throw Environment("\(path): expected a run that came to its end, found one that is \(run.state)\(done); run it again")
+        throw Environment("\(path): expected a complete run, found one that is \(run.state)\(done); run it again")
     }
 
-    /// Cells that both sides can be asked for.
-    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (cells: [SharedCell], missing: [String]) {
+    /// The cells that both sides can be asked for, why the engine cannot run others of QEMU's, and what the binaries cannot run.
+    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (
+        cells: [SharedCell], leftOut: [Unavailable], skipped: SkippedCells
+    ) {
         let needsEngine = [left, right].contains(.engine)
         // A cell is asked for by the name of either kind.
         var options = matrix
-        options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
-        let (qemuCells, missing) = try options.cells(of: file, probed)
-        guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
+        options.cell = matrix.cell.map(sharedCellName)
+        let qemus = try options.cells(of: file, probed)
+        guard needsEngine else { return (qemus.cells.map(SharedCell.init(both:)), [], qemus.skipped) }
         let tier = matrix.tier ?? (matrix.cell.isEmpty ? .default : .full)
-        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
-        let shared = SharedCell.pairs(in: qemuCells + engines)
+        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart))
+        let shared = SharedCell.pairs(qemus.cells, engines.cells)
         guard !shared.isEmpty else {
             throw Environment(
                 "no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
         }
-        return (shared, missing)
+        let reasons = engines.skipped.reasonBySharedName
+        return (shared, qemus.cells.compactMap { reasons[$0.sharedName] }, qemus.skipped)
     }
 
     private func cellRun(_ side: ComparedSide, _ runner: CellRunner, _ folder: RunFolder, _ place: String) throws -> CellRun {
@@ -208,6 +212,9 @@ private struct CompareReport {
         start = clock.now
     }
 
+    /// A cell is not compared for this reason.
+    mutating func leaveOut(_ reason: String) { summary.leaveOut(reason) }
+
     mutating func take(_ progress: EngineComparison.Progress) {
         switch progress {
         case .began(let cell): running.append(cell.name)
@@ -218,7 +225,7 @@ private struct CompareReport {
         case .ended(let comparison):
             end(comparison.cell)
             summary.add(comparison)
-            if comparison.isFinding || verbose || !screen.isTerminal { tell(comparison) }
+            if comparison.isFinding || verbose { tell(comparison) }
         }
         let text = "[\(done)/\(total)]  \(summary.findings) differ  running: " + running.joined(separator: ", ")
         screen.show { width in text.count <= width ? text : String(text.prefix(width - 3)) + "..." }

@@ -48,11 +48,7 @@ struct CellOptions: ParsableArguments {
         let folder = try RunFolder()
         try await Harness.checkStart(of: binaries, for: [chosen], folder: folder)
         let place = folder.path + "/c"
-        do {
-            return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
-        } catch let refusal as UnmetNeed {
-            throw ValidationError("\(chosen.name): the engine does not model it: \(refusal)")
-        }
+        return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
     }
 }
 

@@ -32,16 +32,12 @@ struct ExplainCommand: AsyncParsableCommand {
         let leg = result.telling.number
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
-        let reproduction = try options.reproduction()
-        let explanation =
-            result.cell.kind == .engine
-            // The engine receives no commands; it starts with the settings that they would make.
-            ? Explanation(
-                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
-                destinationCommands: try settings(plan.legs[leg].destination), reproduction: reproduction)
-            : Explanation(
-                result, trace: trace, sourceCommands: commands(place + "/source"),
-                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)), reproduction: reproduction)
+        // A side that receives no commands, as an engine, starts with the settings that they would make.
+        let explanation = Explanation(
+            result, trace: trace,
+            sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
+            destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
+                ?? settings(plan.legs[leg].destination), reproduction: try options.reproduction())
         print(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -58,8 +54,8 @@ struct ExplainCommand: AsyncParsableCommand {
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
         return Explanation(
-            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
-            destinationCommands: commands(folder + "/destination")
+            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source") ?? [],
+            destinationCommands: commands(folder + "/destination") ?? []
         ).text
     }
 
@@ -67,9 +63,10 @@ struct ExplainCommand: AsyncParsableCommand {
         try side.settingCommands.map { try qmpLine($0.command, $0.arguments) }
     }
 
-    private func commands(_ side: String) -> [String] {
+    /// The commands in a side's folder, as the side received them; nil where none were kept.
+    private func commands(_ side: String) -> [String]? {
         // A query changes nothing, so it is left out.
-        ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+        (try? String(contentsOfFile: side + "/commands", encoding: .utf8))?.split(separator: "\n").map(String.init)
             .filter { !$0.contains("\"execute\":\"query-") }
     }
 }

@@ -70,8 +70,8 @@ enum Harness {
         let head = FileHandle(forReadingAtPath: path).flatMap { try? $0.read(upToCount: 20) } ?? Data()
         guard head.count == 20, head.starts(with: Data("\u{7f}ELF\u{2}".utf8)), head[16] == 3, head[18] == 62 else {
             throw Environment(
-                "\(path): expected the preload shim, a shared library for x86-64, found another kind of file; run: bash harness/run, or name "
-                    + "the shim in ACKMATRIX_SHIM")
+                "\(path): expected the preload shim, a shared library for x86-64, found another kind of file; run: bash harness/run, or "
+                    + "name the shim in ACKMATRIX_SHIM")
         }
         return URL(fileURLWithPath: path).path
     }

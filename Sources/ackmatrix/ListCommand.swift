@@ -1,6 +1,5 @@
 /// `ackmatrix list`: the cells, and what of the matrix they cover.
 import ArgumentParser
-import EnginePeer
 import Foundation
 import Matrix
 
@@ -37,17 +36,9 @@ struct ListCommand: AsyncParsableCommand {
             return
         }
         guard coverage else {
-            let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
-            for sentence in missing { Harness.note("skipped: \(sentence)") }
-            // A cell that the engine does not model is left out.
-            let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
-            for cell in modelled { print(cell.name) }
-            if modelled.count < cells.count {
-                Harness.note(
-                    "skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; "
-                        + "summary.txt of a run has the reasons"
-                )
-            }
+            let made = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
+            for line in made.skipped.lines { Harness.note(line) }
+            for cell in made.cells { print(cell.name) }
             return
         }
         let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)

@@ -29,7 +29,10 @@ struct SideOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation, and no QEMU unless --sides says so; may repeat. 8.1, postcopy-device-v1 and request-message run only if they are named.",
+            """
+            Only the engine of this generation, and no QEMU unless --sides says so; may repeat. 8.1, postcopy-device-v1 and \
+            request-message run only if they are named.
+            """,
             valueName: "GENERATION"))
     var engine: [String] = []
 
@@ -96,13 +99,13 @@ struct MatrixOptions: ParsableArguments {
 
     /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they are those of the tier, in
     /// the file's order.
-    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> (cells: [Cell], missing: [String]) {
+    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
         guard cell.isEmpty else { return try CellSelection(texts: cell, tier: tier).cells(of: file, binaries) }
         let made = try Recipe.cells(of: file, tier: tier ?? .default, binaries: binaries)
         guard !made.cells.isEmpty else {
             throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
         }
-        return (made.cells, made.missing.map(\.description))
+        return made
     }
 
     /// What is selected, in words.

@@ -9,11 +9,11 @@ struct ResultsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "results", abstract: "List the runs that have left results, the newest first.",
         discussion: """
-            Each run has a folder of its own, named by the time (UTC) and an id. A line gives the folder, whether the run came to its end \
+            Each run has a folder of its own, named by the time (UTC) and an id. A line gives the folder, whether the run ended \
             (complete, interrupted, killed, or running), its cells and findings, and its command. Commands that take a folder of results \
             take one of these, or the place of all runs, which stands for its newest run.
 
-            The newest \(ResultPlace.mostRuns) runs are kept. A run that begins removes older ones, except those to which something was added.
+            The newest \(ResultPlace.mostRuns) runs are kept. A run that begins removes older ones, but none to which something was added.
             """)
 
     @Option(help: ArgumentHelp("The place of the results. (default: .build/results)", valueName: "FOLDER"))

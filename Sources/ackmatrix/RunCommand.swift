@@ -140,7 +140,7 @@ struct RunCommand: AsyncParsableCommand {
                 cells: cells, rounds: `repeat`, axes: matrixFile.axes, deviations: known.deviations,
                 isWhole: matrix.cell.isEmpty && tamper == nil && cells.count == selected.cells.count, reproduction: reproduction,
                 format: format, isVerbose: verbose, corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record),
-                skipped: selected.missing),
+                skipped: selected.skipped),
             place: kept, output: Screen())
         var notes: [String] = []
         if kinds == .all, !usesQEMU, !binaries.contains(where: { $0.binary.kind == .qemu }) { notes.append(Self.engineAlone) }
@@ -173,10 +173,6 @@ struct RunCommand: AsyncParsableCommand {
         } catch {
             try report.interrupted()
             throw error
-        }
-        guard report.hasResults else {
-            try report.interrupted()
-            throw Environment("the engine models none of these \(counted(cells.count, "cell")); see: ackmatrix list --sides engine")
         }
         if let tamper { notes.append(report.tampered(tamper)) }
         let verdict = canary?.isAccepted == true ? .cannotTell(canary?.text ?? "") : report.verdictForBisect
@@ -243,7 +239,7 @@ extension Bisection.Verdict {
 extension ProbedBinary {
     /// The name, with the exact version where the name does not say it.
     fileprivate var label: String {
-        binary.kind == .engine || features.version.isEmpty || features.version == binary.name
+        features.version.isEmpty || features.version == binary.name
             ? binary.name : "\(binary.name) is \(features.version)"
     }
 }

@@ -28,6 +28,7 @@ import Testing
         let deviations = try DeviationFile(path: repositoryFile("harness/matrix/deviations.yaml"), axes: matrix.axes)
         let runner = CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: deviations)
         let cells = Array(try Recipe.cells(of: matrix, tier: .quick, binaries: ProbedBinary.engines).cells.prefix(30))
+        let skipped = try skippedSelection()
         let results = cells.compactMap { try? runner.runInEngine($0) }
         try #require(results.count >= 20)
         let folder = try RunFolder()
@@ -36,15 +37,15 @@ import Testing
         var report = try RunReport(
             RunReport.Setting(
                 cells: cells, axes: matrix.axes, deviations: deviations.deviations, isWhole: false, reproduction: .inRepository,
-                format: format, isVerbose: false, corpus: Corpus(folder: folder.path, mode: .never),
-                skipped: ["`source: without`; no side has it"]),
+                format: format, isVerbose: false, corpus: Corpus(folder: folder.path, mode: .never), skipped: skipped),
             place: place, output: pipe)
         try report.receive(.engineRoundBegan)
         for (number, result) in results.enumerated() {
             var line = ResultLine(result)
             // One cell is a finding.
             if number == 3 { (line.finding, line.findings) = (true, ["ACKs counted: expected 2, found 1"]) }
-            try report.receive(.engine(.ended(result, line, json: line.jsonLine(), folder: folder.path + "/none")))
+            try report.receive(
+                .engine(EnginePool.Outcome(result: result, line: line, json: line.jsonLine(), folder: folder.path + "/none")))
         }
         try report.receive(.engineRoundEnded)
         try report.finish(notes: ["canary ok"])
@@ -55,22 +56,31 @@ import Testing
         if format == .brief { #expect(pipe.lines.count <= ClosingBlock.mostLines + 2, "\(pipe.lines)") }
         let summary = try String(contentsOfFile: place.summary, encoding: .utf8)
         for result in results { #expect(summary.contains("\n\(result.name)  "), "\(result.name)") }
-        #expect(summary.hasPrefix("skipped: `source: without`; no side has it\n"))
+        #expect(summary.hasPrefix("skipped: `source: without`; every engine generation has switchover-ack\n"))
         #expect(summary.contains("endings ") && summary.contains("canary ok"))
         // What no side can run is no test case.
         #expect(try !String(contentsOfFile: place.junit, encoding: .utf8).contains("<skipped"))
         #expect(try ResultLog.read(path: place.log).count == results.count)
     }
 
+    /// A selection that no engine can run.
+    private func skippedSelection() throws -> SkippedCells {
+        let axes = try MatrixFile(path: repositoryFile("harness/matrix/default.yaml")).axes
+        let selection = try #require(Selection(axes, ["source": "without"]))
+        let made = try Recipe.cells(of: selection, product: "test", binaries: ProbedBinary.engines)
+        #expect(made.cells.isEmpty && made.skipped.count == 1)
+        return made.skipped
+    }
+
     /// However many findings there are, the block has at most 15 lines with the command's own, and says where the rest is.
-    @Test(arguments: [0, 1, 2, 3, 50]) func theClosingBlockIsShort(findings: Int) {
+    @Test(arguments: [0, 1, 2, 3, 50]) func theClosingBlockIsShort(findings: Int) throws {
         var summary = Summary(axes: [], deviations: [], isWhole: false)
         for number in 0..<findings { summary.add(finding("cell-\(number)", ["ends: expected completed"])) }
         for number in 0..<findings { summary.add(wholeRunFinding: "whole \(number)") }
         var block = ClosingBlock(
             parts: [.init(kind: .qemu, summary: summary, seconds: 1), .init(kind: .engine, summary: summary, seconds: 1)], results: "/r")
         block.notes = ["the engine runs alone", "canary ok"]
-        block.skipped = 3
+        block.skipped = try skippedSelection()
         let lines = block.lines
         #expect(lines.count < ClosingBlock.mostLines, "\(lines)")
         #expect(lines.contains("deviations: 0 new on these versions, 0 absent, 0 fixed since"))
@@ -151,13 +161,14 @@ import Testing
         var report = try RunReport(
             RunReport.Setting(
                 cells: [cell], rounds: rounds, axes: matrix.axes, deviations: known.deviations, isWhole: false,
-                reproduction: .inRepository, format: .brief, isVerbose: false, corpus: Corpus(folder: run.path, mode: .never), skipped: []),
+                reproduction: .inRepository, format: .brief, isVerbose: false, corpus: Corpus(folder: run.path, mode: .never),
+                skipped: SkippedCells()),
             place: place, output: Pipe())
         var line = ResultLine(result)
         (line.finding, line.findings) = (true, ["ACKs counted: expected 2, found 1"])
         for _ in 0..<rounds {
             try report.receive(.engineRoundBegan)
-            try report.receive(.engine(.ended(result, line, json: line.jsonLine(), folder: run.path + "/none")))
+            try report.receive(.engine(.init(result: result, line: line, json: line.jsonLine(), folder: run.path + "/none")))
             try report.receive(.engineRoundEnded)
         }
         #expect(report.findings == rounds)

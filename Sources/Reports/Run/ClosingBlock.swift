@@ -23,8 +23,8 @@ package struct ClosingBlock: Sendable {
     package var parts: [Part]
     /// Sentences that stand alone, such as that of the canary.
     package var notes: [String] = []
-    /// The number of selections and cells that no side could run.
-    package var skipped = 0
+    /// What no available side can run.
+    package var skipped = SkippedCells()
     /// The folder of the results.
     package var results: String
 
@@ -36,9 +36,9 @@ package struct ClosingBlock: Sendable {
     package var lines: [String] {
         let heads = parts.map(head)
         var tail = deviations + notes
-        if skipped > 0 {
-            tail.append(
-                "skipped: \(counted(skipped, "selection")) of axis values that the available sides cannot run; summary.txt has the reasons")
+        if skipped.count > 0 {
+            let reasons = counted(skipped.reasons.count, "reason")
+            tail.append("skipped: \(counted(skipped.count, "cell")) that the available sides cannot run, for \(reasons) in summary.txt")
         }
         tail.append("results: \(results) (summary.txt, results.jsonl, junit.xml, cells/)")
         // The command's exit adds one line.

@@ -21,12 +21,12 @@ package struct RunReport {
         /// True if the account of every cell is printed.
         package var isVerbose: Bool
         package var corpus: Corpus
-        /// The selections that the available sides cannot run, one sentence each.
-        package var skipped: [String]
+        /// What the available sides cannot run.
+        package var skipped: SkippedCells
 
         package init(
             cells: [Cell], rounds: Int = 1, axes: [Axis], deviations: [Deviation], isWhole: Bool, reproduction: Reproduction,
-            format: RunFormat, isVerbose: Bool, corpus: Corpus, skipped: [String]
+            format: RunFormat, isVerbose: Bool, corpus: Corpus, skipped: SkippedCells
         ) {
             self.cells = cells
             self.rounds = rounds
@@ -87,7 +87,7 @@ package struct RunReport {
         summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(\.kind)).map { ($0, summary) })
         start = clock.now
         counter = Counter(at: start)
-        for sentence in setting.skipped { transcript.append("skipped: \(sentence)") }
+        for line in setting.skipped.lines { transcript.append(line) }
     }
 
     private var seconds: Double { (clock.now - start) / .seconds(1) }
@@ -112,13 +112,10 @@ package struct RunReport {
         case .qemu(.ended(let result, let folder)): try end(result, folder: folder)
         case .engineRoundBegan: engine.beginRound()
         case .engineRoundEnded: engine.endRound()
-        case .engine(.refused(let cell, let refusal)):
-            engine.leaveOut(cell, refusal)
-            progress.total = (setting.cells.count - engine.leftOut.count) * setting.rounds
-        case .engine(.ended(let result, let line, let json, let folder)):
-            try append(result, line, json: json, folder: folder)
-            engine.append(result)
-            tell(result, line)
+        case .engine(let outcome):
+            try append(outcome.result, outcome.line, json: outcome.json, folder: outcome.folder)
+            engine.append(outcome.result)
+            tell(outcome.result, outcome.line)
             // Drawing a line takes longer than a cell of the engine.
             guard progress.done.isMultiple(of: 100) else { return }
         }
@@ -221,7 +218,7 @@ extension RunReport {
         output.clear()
         var block = ClosingBlock(parts: parts, results: place.path)
         block.notes = notes
-        block.skipped = setting.skipped.count
+        block.skipped = setting.skipped
         let tables = self.tables
         for line in [""] + tables { transcript.append(line) }
         if setting.format == .full { for line in [""] + tables { output.say(line) } }

@@ -15,7 +15,7 @@ package struct ResultPlace: Sendable {
     package let path: String
 
     /// Makes the folder. Throws `Environment` where that is not possible, or where the folder has files under the names of results that no
-    /// run has written: an earlier version wrote its results there, and whoever left these files may expect the same of this one.
+    /// run has written: an earlier version wrote its results there, and may be what the user has in mind.
     package init(_ path: String) throws {
         guard !path.isEmpty else { throw Environment("--results: expected the path of a folder, found an empty text") }
         self.path = URL(fileURLWithPath: path).path
@@ -94,7 +94,7 @@ package struct KeptRun: Sendable {
 
     package var name: String { URL(fileURLWithPath: path).lastPathComponent }
 
-    /// `running`, `complete`, `interrupted`, or `killed`: it has not come to its end, and no process runs it.
+    /// `running`, `complete`, `interrupted`, or `killed`: it has not ended, and no process runs it.
     package var state: String { record.state == .running && !isAlive ? "killed" : record.state.rawValue }
 }
 

@@ -1,4 +1,4 @@
-/// What a run says of itself in its results folder: the command, when it ran, and whether it came to its end.
+/// What a run says of itself in its results folder: the command, when it ran, and whether it was complete.
 import Foundation
 import Plan
 
