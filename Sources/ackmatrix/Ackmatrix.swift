@@ -14,7 +14,8 @@ struct Ackmatrix: AsyncParsableCommand {
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
-            ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self,
+            ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
+            ScriptCommand.self,
             LogCommand.self, TraceCommand.self,
         ])
 
@@ -46,6 +47,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
+            } catch let inconclusive as Inconclusive {
+                note("cannot tell: \(inconclusive)")
+                return Inconclusive.status
             } catch  where Task.isCancelled {
                 // The cancellation is the cause of any error that it led to.
                 note("interrupted")
@@ -56,9 +60,10 @@ struct Ackmatrix: AsyncParsableCommand {
         }
         let signals = endsInOrder ? Signals(cancel: work) : nil
         let status = await work.value
-        // The work is over and every child is reaped: now the signal takes its usual effect.
-        signals?.reraise()
-        return status
+        // The work is over and every child is reaped: now the signal takes its usual effect, but for git bisect run, which takes a status of
+        // 128 and more as the end of the bisection.
+        if !bisects { signals?.reraise() }
+        return bisects && status == 2 ? Inconclusive.status : status
     }
 
     /// Prints what an error says, help and version among them; the exit status.
@@ -70,6 +75,17 @@ struct Ackmatrix: AsyncParsableCommand {
         sayLines(fullMessage(for: error))
         return 0
     }
+
+    /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.
+    private static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
+}
+
+/// Why a run with --bisect-exit tells nothing of a build.
+struct Inconclusive: Error, CustomStringConvertible {
+    /// The exit status that `git bisect run` takes as "skip this commit".
+    static let status: Int32 = 125
+
+    let description: String
 }
 
 /// What a run found; reported with exit status 1.

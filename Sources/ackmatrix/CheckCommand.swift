@@ -99,7 +99,8 @@ private struct Inputs {
             return
         }
         // What a run leaves has its cells in a folder of their own.
-        if FileManager.default.fileExists(atPath: path + "/results.jsonl") { return try add(path + "/cells") }
+        let run = ResultPlace.run(at: path)
+        if FileManager.default.fileExists(atPath: run + "/results.jsonl") { return try add(run + "/cells") }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         let held = names.filter { $0.hasSuffix(".trace") }
         let cells = names.filter { FileManager.default.fileExists(atPath: "\(path)/\($0)/\(Cell.traceFile)") }

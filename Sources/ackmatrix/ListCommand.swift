@@ -17,6 +17,18 @@ struct ListCommand: EndsInOrder {
     @Flag(help: "Print the name of each driver, and what it does around the migration.")
     var drivers = false
 
+    func validate() throws {
+        guard coverage || drivers else { return }
+        let selecting = [
+            ("--sides", sides.sides != nil), ("--engine", !sides.engine.isEmpty), ("--cell", !matrix.cell.isEmpty),
+            ("--qemu", !binaries.own.isEmpty), ("--tier", drivers && matrix.tier != nil), ("--matrix", drivers && matrix.matrix != nil),
+            ("--coverage", drivers && coverage),
+        ]
+        if let (name, _) = selecting.first(where: { $0.1 }) {
+            throw ValidationError("\(name) selects nothing of \(drivers ? "--drivers" : "--coverage"); leave one of the two out")
+        }
+    }
+
     func run() async throws {
         if drivers {
             let width = Driver.all.map(\.name.count).max() ?? 0
@@ -29,7 +41,7 @@ struct ListCommand: EndsInOrder {
             for cell in made.cells { say(cell.name) }
             return
         }
-        let coverage = Coverage(try matrix.file(), tier: matrix.tier)
+        let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)
         sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
