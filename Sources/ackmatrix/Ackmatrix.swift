@@ -60,8 +60,8 @@ struct Ackmatrix: AsyncParsableCommand {
         }
         let signals = endsInOrder ? Signals(cancel: work) : nil
         let status = await work.value
-        // The work is over and every child is reaped: now the signal takes its usual effect, but for git bisect run, which takes a status of
-        // 128 and more as the end of the bisection.
+        // The work is over and every child is reaped: now the signal takes its usual effect. Git bisect run is the exception, which takes a
+        // status of 128 and more as the end of the bisection.
         if !bisects { signals?.reraise() }
         return bisects && status == 2 ? Inconclusive.status : status
     }
