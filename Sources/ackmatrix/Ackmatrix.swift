@@ -13,7 +13,7 @@ struct Ackmatrix: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self,
-            LogCommand.self, TraceCommand.self,
+            LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -30,6 +30,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 print("finding: \(finding)")
                 return Int32(1)
+            } catch let open as NotEnded {
+                print("not ended yet: \(open)")
+                return NotEnded.exitStatus
             } catch  where Task.isCancelled {
                 // The cancellation is the cause of any error that it led to.
                 FileHandle.standardError.write(Data("interrupted; every QEMU process has ended\n".utf8))
