@@ -322,10 +322,8 @@ package struct LogReader: ~Copyable {
     private func example(
         _ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int
     ) -> LogSummary.Example {
-        let shown = UnsafeBufferPointer(start: start, count: Swift.min(length, 120)).map {
-            $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0
-        }
-        return .init(kind: kind, position: position, excerpt: String(decoding: shown, as: UTF8.self))
+        let shown = escaped(bytes: UnsafeBufferPointer(start: start, count: Swift.min(length, 120)))
+        return .init(kind: kind, position: position, excerpt: shown)
     }
 }
 

@@ -17,23 +17,16 @@ package struct Canary: Sendable {
     /// True if the cell holds its decision back in every way that it may go.
     package static func fits(_ cell: Cell) -> Bool { cell.lastForecast.outcomes.allSatisfy(\.isGating) }
 
-    /// Runs the first of the cells, which all fit, that its sides can run.
+    /// Runs the first of the cells, which all fit.
     init(_ cells: [Cell], runner: CellRunner, folder: RunFolder) async throws {
         var runner = runner
         runner.tampering = .decisionBeforeAck
-        var found: CellResult?
-        for cell in cells where found == nil {
-            do {
-                found = try await runner.run(cell, folder: folder.path + "/canary")
-            } catch is UnmetNeed {
-                // The engine does not model this cell; it may model the next one.
-            }
-        }
-        guard let result = found else {
+        guard let cell = cells.first else {
             text = "canary: not run, because no cell of this matrix holds a decision back with these sides"
             isAccepted = false
             return
         }
+        let result = try await runner.run(cell, folder: folder.path + "/canary")
         isAccepted = !result.isFinding || result.last.judgement?.findings.contains { $0.rule.id == Self.rule } != true
         text =
             isAccepted

@@ -98,7 +98,7 @@ private final class LegStreams: EngineLog {
 }
 
 extension CellRunner {
-    /// Runs a cell of engine sides. Throws `UnmetNeed` where the engine does not model it.
+    /// Runs a cell of engine sides.
     package func runInEngine(_ cell: Cell) throws -> CellResult {
         let began = Deadline.now
         var seconds: Double { Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9 }
@@ -125,7 +125,7 @@ extension CellRunner {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            throw Environment("\(folder): cannot be made: \(error.localizedDescription)")
+            throw Environment("\(folder): cannot be made: \(systemReason(error))")
         }
         do {
             for (index, trace) in try engineTraces(cell).traces.enumerated() {
@@ -167,8 +167,8 @@ package struct EnginePool: Sendable {
     package let folder: RunFolder
     /// Leaves the traces of every cell, not only of those with findings.
     package var keepsAll = false
-    /// The run's options that a cell depends on, word by word.
-    package var options: [String] = []
+    /// Makes the command that runs a cell again.
+    package var reproduction = Reproduction.inRepository
 
     package init(runner: CellRunner, threads: Int, folder: RunFolder) {
         self.runner = runner
@@ -176,13 +176,13 @@ package struct EnginePool: Sendable {
         self.folder = folder
     }
 
-    /// The result of one cell.
-    package enum Outcome: Sendable {
-        /// With its line in the result log, which the threads make, and the cell's folder: it is there where traces were left, and is
-        /// removed when this was taken.
-        case ended(CellResult, ResultLine, json: Data, folder: String)
-        /// The engine does not model it: it is no cell of the engine's.
-        case refused(Cell, UnmetNeed)
+    /// The result of one cell, with its line in the result log, which the threads make, and the cell's folder: it is there where traces
+    /// were left, and is removed when the outcome was reported.
+    package struct Outcome: Sendable {
+        package let result: CellResult
+        package let line: ResultLine
+        package let json: Data
+        package let folder: String
     }
 
     /// Cells of one task: few enough that the threads end together, enough that a task costs nothing beside them.
@@ -203,27 +203,21 @@ package struct EnginePool: Sendable {
                     }
                 }
             }
-            for _ in 0..<max(threads, 1) { start() }
+            for _ in 0..<min(max(threads, 1), cells.count) { start() }
             while let outcomes = try await group.next() {
                 start()
                 for outcome in outcomes {
                     try await report(outcome)
-                    if case .ended(_, let line, _, let place) = outcome, keepsAll || line.finding {
-                        try? FileManager.default.removeItem(atPath: place)
-                    }
+                    if keepsAll || outcome.line.finding { try? FileManager.default.removeItem(atPath: outcome.folder) }
                 }
             }
         }
     }
 
     private func run(_ cell: Cell, place: String) throws -> Outcome {
-        do {
-            let result = try runner.runInEngine(cell)
-            let line = ResultLine(result, options: options)
-            if keepsAll || line.finding { try runner.writeEngineTraces(cell, folder: place) }
-            return .ended(result, line, json: try line.jsonLine(), folder: place)
-        } catch let refusal as UnmetNeed {
-            return .refused(cell, refusal)
-        }
+        let result = try runner.runInEngine(cell)
+        let line = ResultLine(result, reproduction: reproduction)
+        if keepsAll || line.finding { try runner.writeEngineTraces(cell, folder: place) }
+        return Outcome(result: result, line: line, json: try line.jsonLine(), folder: place)
     }
 }

@@ -81,8 +81,7 @@ private func describe(
     side.capabilities = capabilities.sorted { $0.key < $1.key }.map { Setting($0.key, $0.value ? "on" : "off") }
     if let legacy = configuration.legacyProperty { side.properties.append(Setting("switchover-ack-legacy", legacy ? "on" : "off")) }
     side.properties += configuration.parameters.sorted { $0.key < $1.key }.map { Setting($0.key, text($0.value)) }
-    // An engine is started by no command.
-    if binary.binary.kind == .qemu { side.commandLine = qemuArguments(configuration, role: role) }
+    side.commandLine = commandLine(configuration, role: role)
     side.devices = configuration.devices.map { device in
         let lines = device.script?.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? []
         return TraceDevice(name: device.name, idstr: device.idstr, script: lines.last == "" ? Array(lines.dropLast()) : lines)

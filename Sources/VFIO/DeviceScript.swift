@@ -5,6 +5,9 @@
 import CVFIOMock
 
 package struct DeviceScript: Hashable, Sendable {
+    /// Bytes that a script may have.
+    package static let longestText = Int(SCRIPT_MAX_TEXT)
+
     /// The script as written.
     package let text: String
     /// The gates the script mentions, in order of first mention.

@@ -126,7 +126,7 @@ struct CheckCommand: ParsableCommand {
         if verbose || outcome == .finding { for line in handshakeLines(judgement.handshake) { say(line) } }
         for line in unjudgedLines(judgement, migration) { say(line) }
         if verbose || outcome == .finding {
-            for finding in judgement.findings { say(render(finding)) }
+            for line in judgement.findings.flatMap(render) { say(line) }
             for (rule, count) in judgement.omitted.sorted(by: { $0.key < $1.key }) { say("    and \(count) more of \(rule)") }
         }
         for difference in differences { say("    finding    \(difference)") }
@@ -174,12 +174,13 @@ private struct Inputs {
             return
         }
         // What a run leaves has its cells in a folder of their own.
-        if FileManager.default.fileExists(atPath: path + "/results.jsonl") {
-            guard FileManager.default.fileExists(atPath: path + "/cells") else {
+        let run = ResultPlace.run(at: path)
+        if FileManager.default.fileExists(atPath: run + "/results.jsonl") {
+            guard FileManager.default.fileExists(atPath: run + "/cells") else {
                 throw Environment(
-                    "\(path): the run has kept no traces, so there is nothing to judge; run with --traces all, or see summary.txt")
+                    "\(run): the run kept no traces, since it has no finding, so there is nothing to judge; see its summary.txt")
             }
-            return try add(path + "/cells")
+            return try add(run + "/cells")
         }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         let held = names.filter { $0.hasSuffix(".trace") }

@@ -170,7 +170,7 @@ struct CheckedMigration: Encodable {
         get throws {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
+            return escapedJSON(String(decoding: try encoder.encode(self), as: UTF8.self))
         }
     }
 }

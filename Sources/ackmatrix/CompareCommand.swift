@@ -31,6 +31,12 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
         }
     }
 
+    /// A place of several runs as the newest of them.
+    var newestRun: ComparedSide {
+        guard case .recorded(let folder) = self else { return self }
+        return .recorded(ResultPlace.run(at: folder))
+    }
+
     var name: String {
         switch self {
         case .qemu: "QEMU"
@@ -40,7 +46,7 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
     }
 }
 
-struct CompareCommand: AsyncParsableCommand {
+struct CompareCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
@@ -54,7 +60,12 @@ struct CompareCommand: AsyncParsableCommand {
             QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, \
             unless the entry says why.
 
-            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
+            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER); the place \
+            of several runs stands for the newest one. Where nothing was compared, or such a run was interrupted, the exit status \
+            is 2.
+
+            With --recorded the reference is a folder of traces (CELL.trace or CELL.trace.gz) of releases of which no binary is available. \
+            Every recorded cell is compared with the engine of its generation, and judged against its prediction.
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -67,11 +78,17 @@ struct CompareCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The side that is the reference.", valueName: "SIDE"))
     var right = ComparedSide.qemu
 
-    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
-    var jobs: Int?
+    @Option(help: ArgumentHelp("A folder of recorded traces that is the reference, such as Traces.", valueName: "FOLDER"))
+    var recorded: String?
 
-    @Option(help: "The largest number of seeds with which the engine runs to reach the observed ending of a race.")
-    var seeds = 64
+    @OptionGroup var jobs: JobOptions
+
+    @Option(
+        help: """
+            The largest number of seeds with which the engine runs to reach the observed ending of a race; only where it is the left side. \
+            (default: 64)
+            """)
+    var seeds: Int?
 
     @Option(
         help: ArgumentHelp("The list of differences that are excused. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
@@ -81,30 +98,74 @@ struct CompareCommand: AsyncParsableCommand {
     var verbose = false
 
     func validate() throws {
-        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        guard let seeds else { return }
         guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
+        guard left == .engine else { throw ValidationError("--seeds \(seeds): expected the engine as the left side, found \(left.name)") }
     }
 
     func run() async throws {
+        if let recorded {
+            try await compare(with: RecordedTraces(folder: recorded))
+        } else {
+            try await compareSides()
+        }
+    }
+
+    private func compareSides() async throws {
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
-        let sides = [left, right]
+        let sides = [left.newestRun, right.newestRun]
+        let (left, right) = (sides[0], sides[1])
         let deviationFile = try deviations.file(file)
-        let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
-        var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
+        var list = try differences(file, deviationFile)
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
-        let (cells, missing) = try cells(of: file, probed)
-        for sentence in missing { Harness.note("skipped: \(sentence)") }
+        let (cells, leftOut, skipped) = try cells(of: file, probed)
+        for line in skipped.lines { note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
         let folder = try RunFolder()
+        if sides.contains(.qemu) { try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder) }
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
-        comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
-        comparison.seeds = left == .engine ? seeds : 0
+        comparison.jobs = try jobs.allowed([.qemu])
+        comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
+        for reason in leftOut { report.leaveOut(reason.description) }
+        try await run(comparison, cells, report, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
+        for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
+    }
+
+    /// Compares the engine with recorded traces, and these with the predictions.
+    private func compare(with traces: RecordedTraces) async throws {
+        let file = try matrix.file()
+        let deviationFile = try deviations.file(file)
+        let list = try differences(file, deviationFile)
+        let runner = CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: deviationFile, policy: .ignore)
+        let recording = try RecordedCells(
+            traces, file: file, isWanted: { name in matrix.cell.isEmpty || matrix.cell.contains { name.contains($0) } })
+        var comparison = EngineComparison(
+            found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
+            expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
+        comparison.jobs = try jobs.allowed([.engine])
+        comparison.seeds = seeds ?? 64
+        var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
+        for reason in recording.leftOut { report.leaveOut(reason) }
+        for cell in recording.cells {
+            let result = try runner.judgeRecorded(cell.qemu, traces.traces(of: cell.name))
+            if let finding = result.findings.first { report.add(finding: "\(cell.name): \(finding)") }
+        }
+        try await run(comparison, recording.cells, report, isWhole: false)
+    }
+
+    private func differences(_ file: MatrixFile, _ deviations: DeviationFile) throws -> DifferenceList {
+        let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
+        return try DifferenceList(path: path, axes: file.axes).adding(deviations)
+    }
+
+    private func run(_ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, isWhole: Bool) async throws {
+        var report = report
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -112,28 +173,43 @@ struct CompareCommand: AsyncParsableCommand {
             report.interrupted()
             throw error
         }
-        let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier >= .default)
+        let findings = report.finish(isWhole: isWhole)
         if findings > 0 {
             throw Finding(description: "\(counted(findings, "finding")) in \(counted(cells.count, "cell")); see: ackmatrix explain CELL")
         }
+        guard report.compared > 0 else {
+            throw Environment(
+                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides; a run keeps every cell with --keep-all"
+            )
+        }
     }
 
-    /// Cells that both sides can be asked for.
-    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (cells: [SharedCell], missing: [String]) {
+    /// Throws `Environment` where a run is not complete: the cells that it lacks were not compared.
+    private func requireEnd(ofRunIn path: String) throws {
+        guard let run = KeptRun(path), run.state != RunRecord.State.complete.rawValue else { return }
+        let done = run.record.done.map { " after \($0) of \(counted(run.record.cells, "cell"))" } ?? ""
+        throw Environment("\(path): expected a complete run, found one that is \(run.state)\(done); run it again")
+    }
+
+    /// The cells that both sides can be asked for, why the engine cannot run others of QEMU's, and what the binaries cannot run.
+    private func cells(of file: MatrixFile, _ probed: [ProbedBinary]) throws -> (
+        cells: [SharedCell], leftOut: [Unavailable], skipped: SkippedCells
+    ) {
         let needsEngine = [left, right].contains(.engine)
         // A cell is asked for by the name of either kind.
         var options = matrix
-        options.cell = matrix.cell.map { $0.replacing(SideImplementation.enginePrefix, with: "") }
-        let (qemuCells, missing) = try options.cells(of: file, probed)
-        guard needsEngine else { return (qemuCells.map(SharedCell.init(both:)), missing) }
-        let tier = matrix.cell.isEmpty ? matrix.tier : .full
-        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart)).cells
-        let shared = SharedCell.pairs(in: qemuCells + engines)
+        options.cell = matrix.cell.map(sharedCellName)
+        let qemus = try options.cells(of: file, probed)
+        guard needsEngine else { return (qemus.cells.map(SharedCell.init(both:)), [], qemus.skipped) }
+        let tier = matrix.tier ?? (matrix.cell.isEmpty ? .default : .full)
+        let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart))
+        let shared = SharedCell.pairs(qemus.cells, engines.cells)
         guard !shared.isEmpty else {
             throw Environment(
                 "no available binary has an engine of its generation, so there is no cell to compare; see: ackmatrix qemu list")
         }
-        return (shared, missing)
+        let reasons = engines.skipped.reasonBySharedName
+        return (shared, qemus.cells.compactMap { reasons[$0.sharedName] }, qemus.skipped)
     }
 
     private func cellRun(_ side: ComparedSide, _ runner: CellRunner, _ folder: RunFolder, _ place: String) throws -> CellRun {
@@ -168,6 +244,8 @@ private struct CompareReport {
     private var summary: ComparisonSummary
     private var running: [String] = []
     private var done = 0
+    /// Findings that are no difference between two runs.
+    private var further = 0
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     var nameWidth = 0
@@ -180,6 +258,15 @@ private struct CompareReport {
         start = clock.now
     }
 
+    /// Tells a finding that is no difference between two runs.
+    mutating func add(finding: String) {
+        further += 1
+        screen.say("finding: \(finding)")
+    }
+
+    /// A cell is not compared for this reason.
+    mutating func leaveOut(_ reason: String) { summary.leaveOut(reason) }
+
     mutating func take(_ progress: EngineComparison.Progress) {
         switch progress {
         case .began(let cell): running.append(cell.name)
@@ -190,7 +277,7 @@ private struct CompareReport {
         case .ended(let comparison):
             end(comparison.cell)
             summary.add(comparison)
-            if comparison.isFinding || verbose || !screen.isTerminal { tell(comparison) }
+            if comparison.isFinding || verbose { tell(comparison) }
         }
         let text = "[\(done)/\(total)]  \(summary.findings) differ  running: " + running.joined(separator: ", ")
         screen.show { width in text.count <= width ? text : String(text.prefix(width - 3)) + "..." }
@@ -254,6 +341,9 @@ private struct CompareReport {
         screen.say("stopped after " + summary.closingLine(found: left))
     }
 
+    /// The number of cells that were compared.
+    var compared: Int { summary.compared }
+
     /// The number of findings.
     func finish(isWhole: Bool) -> Int {
         screen.clear()
@@ -264,7 +354,7 @@ private struct CompareReport {
                 screen.say("  \(count)  \(reason)")
             }
         }
-        var findings = summary.findings
+        var findings = summary.findings + further
         let byEntry = summary.excusedByEntry
         if !byEntry.isEmpty {
             screen.say("excused by the list (entry: differences in cells):")

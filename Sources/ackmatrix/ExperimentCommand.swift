@@ -12,7 +12,7 @@ struct ExperimentCommand: AsyncParsableCommand {
         commandName: "experiment", abstract: "Measure what per-device ACKs change, beside the published numbers.",
         subcommands: [Downtime.self])
 
-    struct Downtime: AsyncParsableCommand {
+    struct Downtime: EndsInOrder {
         static let configuration = CommandConfiguration(
             abstract: "Measure the downtime of a large guest with one busy device that re-initialises, with and without per-device ACKs.",
             discussion: """
@@ -53,11 +53,13 @@ struct ExperimentCommand: AsyncParsableCommand {
             experiment.setting = DowntimeSetting(scale: scale)
             experiment.runs = runs
             let place = URL(fileURLWithPath: try results ?? Harness.root() + "/.build/results/experiment").path
-            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            do { try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true) } catch {
+                throw Environment("\(place): the folder cannot be made: \(systemReason(error)); name another one with --results")
+            }
             let measured: DowntimeResults
             do {
                 measured = try await experiment.run(folder: RunFolder()) { text, number, total in
-                    Harness.note("\(number) of \(total): \(text)")
+                    note("\(number) of \(total): \(text)")
                 }
             } catch let end as UnexpectedEnd {
                 throw Finding(description: end.description)

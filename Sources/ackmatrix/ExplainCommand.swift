@@ -6,9 +6,10 @@ import MigrationTrace
 import Plan
 import QEMUPeer
 import Reports
+import Running
 import Verification
 
-struct ExplainCommand: AsyncParsableCommand {
+struct ExplainCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
@@ -22,7 +23,7 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         if FileManager.default.fileExists(atPath: cell) {
-            print(try kept(cell))
+            sayLines(try kept(cell))
             return
         }
         let driven = try await options.drive(cell)
@@ -31,16 +32,13 @@ struct ExplainCommand: AsyncParsableCommand {
         let leg = result.telling.number
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
-        let explanation =
-            result.cell.kind == .engine
-            // The engine receives no commands; it starts with the settings that they would make.
-            ? Explanation(
-                result, trace: trace, sourceCommands: try settings(plan.source(ofLeg: leg)),
-                destinationCommands: try settings(plan.legs[leg].destination))
-            : Explanation(
-                result, trace: trace, sourceCommands: commands(place + "/source"),
-                destinationCommands: commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg)))
-        print(explanation.text)
+        // A side that receives no commands, as an engine, starts with the settings that they would make.
+        let explanation = Explanation(
+            result, trace: trace,
+            sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
+            destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
+                ?? settings(plan.legs[leg].destination), reproduction: try options.reproduction())
+        sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
 
@@ -48,13 +46,16 @@ struct ExplainCommand: AsyncParsableCommand {
     private func kept(_ folder: String) throws -> String {
         let path = folder + "/" + Cell.traceFile
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
+            let cells = ResultPlace.run(at: folder) + "/cells"
+            let kept = (try? FileManager.default.contentsOfDirectory(atPath: cells))?.sorted() ?? []
+            let instead = kept.isEmpty ? "" : "; the run kept \(kept.prefix(3).map { "\(cells)/\($0)" }.joined(separator: ", "))"
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it\(instead)")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
         return Explanation(
-            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source"),
-            destinationCommands: commands(folder + "/destination")
+            trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source") ?? [],
+            destinationCommands: commands(folder + "/destination") ?? []
         ).text
     }
 
@@ -62,9 +63,10 @@ struct ExplainCommand: AsyncParsableCommand {
         try side.settingCommands.map { try qmpLine($0.command, $0.arguments) }
     }
 
-    private func commands(_ side: String) -> [String] {
+    /// The commands in a side's folder, as the side received them; nil where none were kept.
+    private func commands(_ side: String) -> [String]? {
         // A query changes nothing, so it is left out.
-        ((try? String(contentsOfFile: side + "/commands", encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+        (try? String(contentsOfFile: side + "/commands", encoding: .utf8))?.split(separator: "\n").map(String.init)
             .filter { !$0.contains("\"execute\":\"query-") }
     }
 }

@@ -1,10 +1,9 @@
 /// `ackmatrix list`: the cells, and what of the matrix they cover.
 import ArgumentParser
-import EnginePeer
 import Foundation
 import Matrix
 
-struct ListCommand: AsyncParsableCommand {
+struct ListCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Print the name of each cell that the available sides can run, or what the matrix covers.")
 
@@ -18,28 +17,32 @@ struct ListCommand: AsyncParsableCommand {
     @Flag(help: "Print the name of each driver, and what it does around the migration.")
     var drivers = false
 
+    func validate() throws {
+        guard coverage || drivers else { return }
+        let selecting = [
+            ("--sides", sides.sides != nil), ("--engine", !sides.engine.isEmpty), ("--cell", !matrix.cell.isEmpty),
+            ("--qemu", !binaries.own.isEmpty), ("--tier", drivers && matrix.tier != nil), ("--matrix", drivers && matrix.matrix != nil),
+            ("--coverage", drivers && coverage),
+        ]
+        if let (name, _) = selecting.first(where: { $0.1 }) {
+            throw ValidationError("\(name) selects nothing of \(drivers ? "--drivers" : "--coverage"); leave one of the two out")
+        }
+    }
+
     func run() async throws {
         if drivers {
             let width = Driver.all.map(\.name.count).max() ?? 0
-            for driver in Driver.all { print(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
+            for driver in Driver.all { say(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
             return
         }
         guard coverage else {
-            let (cells, missing) = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
-            for sentence in missing { Harness.note("skipped: \(sentence)") }
-            // A cell that the engine does not model is left out.
-            let modelled = cells.filter { $0.kind == .qemu || engineLacks($0.plan) == nil }
-            for cell in modelled { print(cell.name) }
-            if modelled.count < cells.count {
-                Harness.note(
-                    "skipped: \(counted(cells.count - modelled.count, "cell")) that the engine does not model; "
-                        + "summary.txt of a run has the reasons"
-                )
-            }
+            let made = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
+            for line in made.skipped.lines { note(line) }
+            for cell in made.cells { say(cell.name) }
             return
         }
-        let coverage = Coverage(try matrix.file(), tier: matrix.tier)
-        print(coverage.text)
+        let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)
+        sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
         }

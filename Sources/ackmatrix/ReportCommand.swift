@@ -5,7 +5,7 @@ import Matrix
 import Plan
 import Reports
 
-struct ReportCommand: AsyncParsableCommand {
+struct ReportCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "report", abstract: "Run a cell, and write what a bug report about it needs.",
         discussion: """
@@ -37,10 +37,13 @@ struct ReportCommand: AsyncParsableCommand {
             text = try driven.standalone()
         } else {
             let traces = try driven.traces()
-            text = ShortReport(result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil).text
+            text = try ShortReport(
+                result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil,
+                reproduction: options.reproduction()
+            ).text
         }
         guard let output else {
-            print(text, terminator: "")
+            sayLines(text)
             return
         }
         try write(text, executable: standalone, to: output)
@@ -51,7 +54,7 @@ struct ReportCommand: AsyncParsableCommand {
             try Data(text.utf8).write(to: URL(fileURLWithPath: path))
             if executable { try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path) }
         } catch {
-            throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+            throw Environment("\(path): cannot be written: \(systemReason(error))")
         }
     }
 }

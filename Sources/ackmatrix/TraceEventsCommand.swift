@@ -25,15 +25,15 @@ struct TraceEventsCommand: ParsableCommand {
 
     func run() throws {
         switch form {
-        case .events: for pattern in TracePatterns.all { print(pattern) }
-        case .options: print("-msg timestamp=on \(TracePatterns.options)")
+        case .events: for pattern in TracePatterns.all { say(pattern) }
+        case .options: say("-msg timestamp=on \(TracePatterns.options)")
         case .libvirt:
-            print("<qemu:commandline>")
+            say("<qemu:commandline>")
             for pattern in TracePatterns.all {
-                print("  <qemu:arg value='-trace'/>")
-                print("  <qemu:arg value='\(pattern)'/>")
+                say("  <qemu:arg value='-trace'/>")
+                say("  <qemu:arg value='\(pattern)'/>")
             }
-            print("</qemu:commandline>")
+            say("</qemu:commandline>")
         }
     }
 }

@@ -187,7 +187,7 @@ struct CellTests {
         let made = try Recipe.cells(of: selection, product: "p", binaries: old)
         #expect(made.cells.isEmpty)
         #expect(
-            made.missing.map(\.description).contains {
+            made.skipped.lines.contains {
                 $0.contains("`source: per-device`; no available QEMU binary has the per-device mode")
             })
     }
@@ -202,7 +202,7 @@ struct CellTests {
         let selection = try #require(Selection(set.matrix.axes, values))
         let made = try Recipe.cells(of: selection, product: "p", binaries: set.binaries)
         #expect(made.cells.isEmpty)
-        #expect(!made.missing.isEmpty && made.missing.allSatisfy { $0.description.contains(words) })
+        #expect(!made.skipped.reasons.isEmpty && made.skipped.reasons.allSatisfy { $0.description.contains(words) })
     }
 }
 

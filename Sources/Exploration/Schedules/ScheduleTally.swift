@@ -114,7 +114,7 @@ extension ScheduleExperiment {
                     }
                 }
             }
-            for _ in 0..<max(threads, 1) { start() }
+            for _ in 0..<min(max(threads, 1), seeds.count) { start() }
             while let results = try await group.next() {
                 start()
                 for result in results { tally.take(result) }

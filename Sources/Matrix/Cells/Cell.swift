@@ -17,6 +17,9 @@ package struct Forecast: Sendable {
     }
 }
 
+/// A cell's name without the prefix of engines.
+package func sharedCellName(_ name: String) -> String { name.replacing(SideImplementation.enginePrefix, with: "") }
+
 package struct Cell: Sendable {
     /// The file of a cell's only or last trace, in the cell's folder.
     package static let traceFile = "cell.trace"
@@ -42,7 +45,7 @@ package struct Cell: Sendable {
     package var kind: SideKind { plan.source.binary.kind }
 
     /// The name without the prefix of engines. A cell of QEMU sides and a cell of engines with the same shared name are the same migration.
-    package var sharedName: String { name.replacing(SideImplementation.enginePrefix, with: "") }
+    package var sharedName: String { sharedCellName(name) }
 
     /// What the leg is predicted to show that the cell ends with.
     package var lastForecast: Forecast {

@@ -13,7 +13,12 @@ let countedAck = "source_return_path_thread_switchover_acked"
 extension Recipe {
     /// The number of queries that show that only the ACK is missing. A QEMU's clock may put several queries into one window, and the
     /// engine's does not, so that a few are enough there, unless devices that no gate holds have several rounds to go.
-    private var furtherQueries: UInt64 { source.binary.kind == .engine && [.times(0), .times(1)].contains(choices.reinits) ? 16 : 50 }
+    private var furtherQueries: UInt64 {
+        switch source.binary.kind {
+        case .engine where [.times(0), .times(1)].contains(choices.reinits): 16
+        case .qemu, .engine: 50
+        }
+    }
 
     /// Steps until only the held device's ACK keeps the source from switching over.
     func onlyTheAckIsMissing(_ held: Int) -> [ScheduleStep] {

@@ -5,81 +5,68 @@ import Plan
 import Prediction
 import VFIO
 
-/// Why a selection makes no cell with the available binaries. The cell is left out, and the report gives this reason.
-package struct Unavailable: Error, Hashable, CustomStringConvertible {
-    package let description: String
-}
-
 package struct Recipe: Sendable {
     let selection: Selection
     let choices: CellChoices
     let source: ProbedBinary
     let destination: ProbedBinary
 
-    /// The cells of a matrix file up to a tier, in the file's order, and why others cannot be made with these binaries, a sentence each.
-    /// Only cells whose name is wanted are made.
-    package static func cells(
-        of file: MatrixFile, tier: Tier, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
-    ) throws -> (cells: [Cell], missing: [Unavailable]) {
-        var cells: [Cell] = []
-        var missing: [Unavailable] = []
-        var names: Set<String> = []
-        for planned in file.selections(tier) {
-            let made = try Self.cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
-            // The newest of all machine types is also one of each: that cell is made twice.
-            cells += made.cells.filter { names.insert($0.name).inserted }
-            missing += made.missing.filter { !missing.contains($0) }
-        }
-        return (cells, missing)
+    /// The cells that some selections make, and what cannot be made of them with the available sides.
+    package struct Made {
+        package var cells: [Cell] = []
+        package var skipped = SkippedCells()
+
+        package init() {}
     }
 
-    /// Every cell that the selection stands for: one for each pair of sides of one kind that fit, and each machine type that it names.
+    /// The cells of a matrix file up to a tier that the available sides can run, in the file's order. Only cells whose name is wanted are
+    /// made.
+    package static func cells(
+        of file: MatrixFile, tier: Tier, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
+    ) throws -> Made {
+        var all = Made()
+        var names: Set<String> = []
+        for planned in file.selections(tier) {
+            // A tier of the engine takes seconds to make.
+            try Task.checkCancellation()
+            let made = try cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
+            // The newest of all machine types is also one of each: that cell is made twice.
+            all.cells += made.cells.filter { names.insert($0.name).inserted }
+            all.skipped.formUnion(made.skipped)
+        }
+        return all
+    }
+
+    /// Every cell that the selection stands for: one for each pair of sides of one kind that fit and can do what the cell needs, and each
+    /// machine type that it names.
     package static func cells(
         of selection: Selection, product: String, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
-    ) throws -> (cells: [Cell], missing: [Unavailable]) {
+    ) throws -> Made {
         let choices = try CellChoices(selection)
-        var cells: [Cell] = []
-        var missing: Set<Unavailable> = []
+        var made = Made()
         for kind in SideKind.allCases {
             let sides = binaries.filter { $0.binary.kind == kind }
             guard !sides.isEmpty else { continue }
             if let reason = choices.modules.missing(on: kind) {
-                missing.insert(reason)
+                made.skipped.insert(selection.name, reason)
                 continue
             }
-            let made = try Self.cells(of: selection, choices, product: product, sides, kind, isWanted: isWanted)
-            missing.formUnion(made.missing)
-            guard kind == .qemu else {
-                // A run counts what the engine does not model, by reason.
-                cells += made.cells
-                continue
-            }
-            let obstacles = Dictionary(sides.map { ($0.binary, $0.obstacle) }) { first, _ in first }
-            for cell in made.cells {
-                if let unmet = cell.plan.unmetNeed({ side, need in obstacles[side.binary]?(need) }) {
-                    missing.insert(Unavailable(description: unmet.description))
-                } else {
-                    cells.append(cell)
-                }
-            }
+            try make(&made, selection, choices, product: product, sides, kind, isWanted: isWanted)
         }
-        return (cells, missing.sorted { $0.description < $1.description })
+        return made
     }
 
-    /// The same for sides that are all of one kind.
-    private static func cells(
-        of selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind,
+    /// Adds the cells of sides that are all of one kind.
+    private static func make(
+        _ made: inout Made, _ selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind,
         isWanted: (String) -> Bool
-    ) throws -> (
-        cells: [Cell], missing: Set<Unavailable>
-    ) {
-        var cells: [Cell] = []
-        var missing: Set<Unavailable> = []
+    ) throws {
         let sources = sides.filter { choices.source.fits($0.features) }
         let destinations = sides.filter { choices.destination.fits($0.features) }
         for (role, wanted, found) in [(Role.source, choices.source, sources), (.destination, choices.destination, destinations)]
         where found.isEmpty {
-            missing.insert(Unavailable(description: "`\(role.rawValue): \(wanted.word)`; \(wanted.absence(among: kind))"))
+            made.skipped.insert(
+                selection.name, Unavailable(description: "`\(role.rawValue): \(wanted.word)`; \(wanted.absence(among: kind))"))
         }
         for source in sources {
             for destination in destinations {
@@ -88,18 +75,32 @@ package struct Recipe: Sendable {
                 if machines.isEmpty {
                     let (one, other) = (source.binary.name, destination.binary.name)
                     let wanted = "\(choices.board.word) machine type that is \(choices.type.word)"
-                    missing.insert(Unavailable(description: "\(one) and \(other) share no \(wanted)"))
+                    made.skipped.insert(selection.name, Unavailable(description: "\(one) and \(other) share no \(wanted)"))
                 }
-                for machine in machines where isWanted(recipe.name(machine)) {
+                for machine in machines {
+                    let name = recipe.name(machine)
+                    guard isWanted(name) else { continue }
                     do {
-                        cells.append(try recipe.cell(machine, product: product))
+                        made.cells.append(try recipe.availableCell(machine, product: product))
                     } catch let unavailable as Unavailable {
-                        missing.insert(unavailable)
+                        made.skipped.insert(name, unavailable)
                     }
                 }
             }
         }
-        return (cells, missing)
+    }
+}
+
+extension Recipe {
+    /// The cell, which its sides can run. Throws `Unavailable` where one of them cannot do what the plan needs.
+    private func availableCell(_ machines: Machines, product: String) throws -> Cell {
+        let cell = try cell(machines, product: product)
+        let sides = [source, destination]
+        let unmet = cell.plan.unmetNeed { configuration, need in
+            sides.first { $0.binary == configuration.binary }?.obstacle(need)
+        }
+        if let unmet { throw Unavailable(description: unmet.description) }
+        return cell
     }
 }
 

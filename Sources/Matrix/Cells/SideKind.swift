@@ -1,6 +1,16 @@
 /// The two kinds of sides, and the cells that are the same migration on both.
 import Plan
 
+extension SideKind {
+    /// The tier that has every cell of such sides.
+    package var widestTier: Tier {
+        switch self {
+        case .qemu: .full
+        case .engine: .engine
+        }
+    }
+}
+
 extension AckSupport {
     /// Why no side of this kind can have this support: a clause that follows the axis and the value.
     func absence(among kind: SideKind) -> String {
@@ -33,11 +43,8 @@ package struct SharedCell: Sendable {
 
 extension SharedCell {
     /// The cells that sides of both kinds have, in the order of the QEMU cells.
-    package static func pairs(in cells: [Cell]) -> [SharedCell] {
-        let engines = Dictionary(cells.filter { $0.kind == .engine }.map { ($0.sharedName, $0) }) { first, _ in first }
-        return cells.compactMap { cell in
-            guard cell.kind == .qemu, let engine = engines[cell.name] else { return nil }
-            return SharedCell(qemu: cell, engine: engine)
-        }
+    package static func pairs(_ qemus: [Cell], _ engines: [Cell]) -> [SharedCell] {
+        let engines = Dictionary(engines.map { ($0.sharedName, $0) }) { first, _ in first }
+        return qemus.compactMap { cell in engines[cell.name].map { SharedCell(qemu: cell, engine: $0) } }
     }
 }

@@ -3,6 +3,8 @@
 /// The reader takes a subset of YAML on purpose: one document of at most 1 MiB, without anchors, in which every scalar is text (`no` is no
 /// Boolean). Anything unexpected is an error with its line and column, never a guess and never a crash.
 import Foundation
+import MigrationTrace
+import Plan
 import Yams
 
 /// Why a YAML file of the matrix was refused.
@@ -32,7 +34,7 @@ package func yamlText(path: String) throws(MatrixFileError) -> String {
         let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         data = try file.read(upToCount: longestFile + 1) ?? Data()
     } catch {
-        throw refusal("cannot be read: \(error.localizedDescription)")
+        throw refusal("cannot be read: \(systemReason(error))")
     }
     guard let text = String(data: data, encoding: .utf8) else {
         throw refusal(data.count > longestFile ? "expected at most \(longestFile) bytes, found more" : "expected UTF-8, found other bytes")
@@ -59,7 +61,7 @@ package struct YAMLValue {
     private var found: String {
         switch node {
         case .scalar(let scalar) where scalar.string.isEmpty: "nothing"
-        case .scalar(let scalar): "'\(scalar.string.prefix(60))'"
+        case .scalar(let scalar): "'\(escaped(String(scalar.string.prefix(60))))'"
         case .sequence(let list): "a list of \(list.count)"
         case .mapping: "a mapping"
         case .alias: "an alias"
@@ -91,7 +93,8 @@ extension YAMLValue {
         {
             throw refusal("not YAML: \(context.map { "\($0.text), " } ?? "")\(problem)", line: mark.line, column: mark.column)
         } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
-            throw refusal("expected each key once, found '\(keys.first ?? "")' twice", line: context.mark.line, column: context.mark.column)
+            throw refusal(
+                "expected each key once, found '\(escaped(keys.first ?? ""))' twice", line: context.mark.line, column: context.mark.column)
         } catch YamlError.reader(let problem, let offset, _, _) {
             let lines = text.prefix(offset ?? 0).split(separator: "\n", omittingEmptySubsequences: false)
             throw refusal("not YAML: \(problem)", line: max(lines.count, 1), column: (lines.last?.count ?? 0) + 1)
@@ -107,7 +110,7 @@ extension YAMLValue {
         for (key, value) in try pairs(of: what) {
             let name = try key.scalar("a key of \(what)")
             guard known.contains(name) else {
-                throw key.error("expected a key of \(what) (\(known.joined(separator: ", "))), found '\(name.prefix(60))'")
+                throw key.error("expected a key of \(what) (\(known.joined(separator: ", "))), found '\(escaped(String(name.prefix(60))))'")
             }
             fields[name] = value
         }

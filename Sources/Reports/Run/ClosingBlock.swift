@@ -1,6 +1,7 @@
 /// The end of a run's output: at most 15 lines that say what the run showed, and where the rest is.
 import Foundation
 import Matrix
+import MigrationTrace
 import Plan
 
 package struct ClosingBlock: Sendable {
@@ -23,8 +24,8 @@ package struct ClosingBlock: Sendable {
     package var parts: [Part]
     /// Sentences that stand alone, such as that of the canary.
     package var notes: [String] = []
-    /// The number of selections and cells that no side could run.
-    package var skipped = 0
+    /// What no available side can run.
+    package var skipped = SkippedCells()
     /// The folder of the results.
     package var results: String
 
@@ -36,14 +37,14 @@ package struct ClosingBlock: Sendable {
     package var lines: [String] {
         let heads = parts.map(head)
         var tail = deviations + notes
-        if skipped > 0 {
-            tail.append(
-                "skipped: \(counted(skipped, "selection")) of axis values that the available sides cannot run; summary.txt has the reasons")
+        if skipped.count > 0 {
+            let reasons = counted(skipped.reasons.count, "reason")
+            tail.append("skipped: \(counted(skipped.count, "cell")) that the available sides cannot run, for \(reasons) in summary.txt")
         }
         tail.append("results: \(results) (summary.txt, results.jsonl, junit.xml, cells/)")
         // The command's exit adds one line.
         let room = Self.mostLines - 1 - heads.count - tail.count
-        return (heads + findings(room) + tail).map(printable)
+        return (heads + findings(room) + tail).map(escaped)
     }
 
     private func head(_ part: Part) -> String {
@@ -54,9 +55,9 @@ package struct ClosingBlock: Sendable {
             case .engine: "in the engine"
             }
         let known = summary.knownDeviations > 0 ? " (\(summary.knownDeviations) with known deviations)" : ""
-        let findings = summary.findings.count + summary.wholeRunFindings.count
-        return "\(counted(summary.cells, "cell")) \(sides): \(summary.cells - summary.findings.count) as predicted\(known), "
-            + "\(counted(findings, "finding")); the ACK was gating in \(summary.gating); " + String(format: "%.1f s", part.seconds)
+        return "\(counted(summary.cells, "cell")) \(sides): \(summary.cells - summary.findingCount) as predicted\(known), "
+            + "\(counted(summary.allFindings, "finding")); the ACK was gating in \(summary.gating); "
+            + String(format: "%.1f s", part.seconds)
     }
 
     /// A line for each finding, and for that of a cell another one with the command that reproduces it.
@@ -66,7 +67,8 @@ package struct ClosingBlock: Sendable {
             + parts.flatMap(\.summary.findings).map { line in
                 ["finding: \(line.cell), \(line.ending): \(cut(line.findings.first ?? "", to: 200))", "    \(line.reproduce)"]
             }
-        guard texts.joined().count > room else { return Array(texts.joined()) }
+        let count = parts.reduce(0) { $0 + $1.summary.allFindings }
+        guard texts.joined().count > room || count > texts.count else { return Array(texts.joined()) }
         var lines: [String] = []
         var shown = 0
         for text in texts {
@@ -74,7 +76,7 @@ package struct ClosingBlock: Sendable {
             lines += text
             shown += 1
         }
-        return lines + ["\(counted(texts.count - shown, "more finding")) in summary.txt"]
+        return lines + ["\(counted(count - shown, "more finding")) in summary.txt"]
     }
 
     private var deviations: [String] {

@@ -1,72 +1,67 @@
-/// The engine's share of a run: its speed, and the cells that it does not model.
+/// The engine's share of a run: how many cells, and how fast.
 import Foundation
 import Glibc
 import Matrix
-import Plan
 import Running
 
 struct EngineAccount {
-    /// The cells that the engine does not model, each once, in the order of the run.
-    private(set) var leftOut: [(cell: Cell, refusal: UnmetNeed)] = []
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
-    private(set) var rounds: [(cells: Int, seconds: Double)] = []
+    /// The number of rounds that began, and what the first of them took.
+    private(set) var roundCount = 0
+    private var rounds: [(cells: Int, seconds: Double)] = []
+    /// The most rounds whose speeds are compared.
+    private static let mostRounds = 1000
     private var began: ContinuousClock.Instant?
     private var beganProcessor = 0.0
     private var cells = 0
     private var events = 0
     private var processorSeconds = 0.0
     private var many = 0
-    private var knownLeftOut: Set<String> = []
     private let clock = ContinuousClock()
 
     mutating func beginRound() {
         began = clock.now
         beganProcessor = Self.processorSeconds
-        rounds.append((0, 0))
+        roundCount += 1
+        if rounds.count < Self.mostRounds { rounds.append((0, 0)) }
     }
 
     mutating func append(_ result: CellResult) {
         cells += 1
-        rounds[rounds.count - 1].cells += 1
+        if roundCount == rounds.count { rounds[roundCount - 1].cells += 1 }
         events += result.events
         let devices = result.cell.lastForecast.scenario.devices
-        if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
-    }
-
-    mutating func leaveOut(_ cell: Cell, _ refusal: UnmetNeed) {
-        if knownLeftOut.insert(cell.name).inserted { leftOut.append((cell, refusal)) }
+        if roundCount == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 
     mutating func endRound() {
         guard let began else { return }
         let passed = (clock.now - began) / .seconds(1)
-        rounds[rounds.count - 1].seconds = passed
+        if roundCount == rounds.count { rounds[roundCount - 1].seconds = passed }
         seconds += passed
         processorSeconds += Self.processorSeconds - beganProcessor
         self.began = nil
     }
 
-    /// The cells that are not modelled by reason, and the speed: the median of several rounds.
+    /// The speed: the median of several rounds.
     var lines: [String] {
-        let reasons = Dictionary(grouping: leftOut, by: \.refusal.description).mapValues(\.count)
-            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        var lines = reasons.isEmpty ? [] : ["skipped: the engine does not model \(counted(leftOut.count, "cell"))"]
-        lines += reasons.map { "  \($0.value)  \($0.key)" }
         let speeds = rounds.filter { $0.seconds > 0 }.map { Double($0.cells) / $0.seconds }.sorted()
-        guard let least = speeds.first, let most = speeds.last, cells > 0 else { return lines }
+        guard let least = speeds.first, let most = speeds.last, cells > 0 else { return [] }
         let middle = speeds.count / 2
         let median = speeds.count.isMultiple(of: 2) ? (speeds[middle - 1] + speeds[middle]) / 2 : speeds[middle]
         let speed =
             speeds.count > 1
-            ? String(format: "median of %d rounds %.0f cells a second (%.0f to %.0f)", speeds.count, median, least, most)
+            ? String(
+                format: "median of \(roundCount > rounds.count ? "the first " : "")%d rounds %.0f cells a second (%.0f to %.0f)",
+                speeds.count, median, least, most)
             : String(format: "%.0f cells a second", median)
-        lines.append(
+        return [
             "engine: \(rounds[0].cells) cells, \(many) of them with 4 or more devices and 2 or more REINITs; \(speed); "
                 + String(
                     format: "%.2f ms of processor time and %d events a cell, %.2f million events a second",
-                    processorSeconds * 1000 / Double(cells), events / cells, Double(events) / seconds / 1e6))
-        return lines
+                    processorSeconds * 1000 / Double(cells), events / cells, Double(events) / seconds / 1e6)
+        ]
     }
 
     /// Of all threads of this process, so far.

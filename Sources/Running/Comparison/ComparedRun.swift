@@ -69,8 +69,7 @@ private func recordedLegs(_ cell: Cell, folder: String) throws -> [ComparedLeg] 
 }
 
 extension CellRunner {
-    /// Runs the cell, of whichever kind its sides are, to be compared. `folder` must not exist yet, and is gone afterwards. Throws
-    /// `UnmetNeed` where the engine does not model it.
+    /// Runs the cell, of whichever kind its sides are, to be compared. `folder` must not exist yet, and is gone afterwards.
     package func comparedRun(_ cell: Cell, seed: UInt64, folder: String) async throws -> ComparedRun {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         guard cell.kind == .engine else { return try ComparedRun(try await run(cell, folder: folder), folder: folder) }

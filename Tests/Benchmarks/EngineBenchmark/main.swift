@@ -65,10 +65,9 @@ private func measure(_ tier: Tier, records: Bool) async throws {
         let before = processorSeconds()
         let passed = try await seconds {
             try await pool.run(cells) { outcome in
-                guard case .ended(let result, _, _, _) = outcome else { return }
                 ran += 1
-                events += result.events
-                let devices = result.cell.lastForecast.scenario.devices
+                events += outcome.result.events
+                let devices = outcome.result.cell.lastForecast.scenario.devices
                 if devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
             }
         }
