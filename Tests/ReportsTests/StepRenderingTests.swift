@@ -4,6 +4,7 @@
 /// then names: `QEMUSteps`, `EngineSteps` and `StepRendering`.
 import Foundation
 import Plan
+import QEMUPeer
 import Testing
 import VFIO
 
