@@ -45,7 +45,7 @@ struct Tally {
         if findings > 0 { throw Finding(description: "\(findings) of \(checked) migrations broke a rule, or are not judged as recorded") }
         if !unjudged.isEmpty { throw Environment("\(unjudged.count) of \(checked) cannot be judged") }
         if notEnded > 0 {
-            throw NotEnded(description: "\(notEnded) of \(checked) migrations still run, or their logs end early") }
+            throw NotEnded(description: "\(notEnded) of \(checked) migrations still run, or their logs end early")
         }
     }
 }
