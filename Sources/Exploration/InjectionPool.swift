@@ -66,7 +66,7 @@ package struct InjectionPool: Sendable {
                     return (index, results)
                 }
             }
-            for _ in 0..<max(threads, 1) { start() }
+            for _ in 0..<min(max(threads, 1), work.count) { start() }
             while let (index, results) = try await group.next() {
                 start()
                 for result in results { try report(work[index].0, result) }

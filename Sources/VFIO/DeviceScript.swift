@@ -5,6 +5,9 @@
 import CVFIOMock
 
 package struct DeviceScript: Hashable, Sendable {
+    /// The most bytes of a script.
+    package static let longest = Int(SCRIPT_MAX_TEXT)
+
     /// The script as written.
     package let text: String
     /// The gates the script mentions, in order of first mention.
@@ -23,6 +26,12 @@ package struct DeviceScript: Hashable, Sendable {
         /// The line, from 1; 0 for the script as a whole.
         package let line: Int
         package let reason: String
+
+        package init(file: String, line: Int, reason: String) {
+            self.file = file
+            self.line = line
+            self.reason = reason
+        }
 
         package var description: String { "\(file):\(line): \(reason)" }
     }

@@ -17,7 +17,8 @@ struct CheckCommand: ParsableCommand {
             (/var/log/libvirt/qemu/NAME.log, where QEMU traces to stderr) the last start with a migration is judged.
 
             A trace that carries the verdict of its recording must be judged the same way again; a rule that was broken then is no \
-            finding. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be \
+            finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, and takes \
+            memory by its lines. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be \
             judged.
             """)
 
@@ -112,6 +113,10 @@ private struct Inputs {
     }
 
     private func isTrace(_ path: String) throws -> Bool {
+        // Opening a pipe waits for its writer.
+        guard try isReadTwice(path) else {
+            throw Environment("\(path): expected a file, which is read twice, found a pipe or the like; save it to a file first")
+        }
         guard let file = FileHandle(forReadingAtPath: path) else { throw Environment("\(path): cannot be read") }
         defer { try? file.close() }
         guard (try? file.seekToEnd()) != nil, (try? file.seek(toOffset: 0)) != nil else {

@@ -43,7 +43,7 @@ package struct EngineComparison: Sendable {
                 try await report(.began(cell))
                 group.addTask { try await compare(cell) }
             }
-            for _ in 0..<max(jobs, 1) { try await start() }
+            for _ in 0..<min(max(jobs, 1), cells.count) { try await start() }
             while let progress = try await group.next() {
                 try await start()
                 try await report(progress)
