@@ -60,12 +60,12 @@ package struct CellRunner: Sendable {
     }
 
     /// The result of a cell whose legs were driven, each judged by itself.
-    func conclude(_ cell: Cell, _ records: [MigrationRecord], _ judgements: [Judgement], seconds: Double) -> CellResult {
+    func conclude(_ cell: Cell, _ records: [MigrationRecord?], _ judgements: [Judgement], seconds: Double) -> CellResult {
         let legs = zip(records, judgements).enumerated().map { number, leg in
             self.leg(cell, number, .verdict(leg.1.verdict), judgement: leg.1, record: leg.0)
         }
         guard legs.count == cell.plan.legs.count else {
-            let before = records.last?.outcome.description ?? "none"
+            let before = records.last??.outcome.description ?? "not known"
             let reason = "leg \(legs.count + 1) of \(cell.plan.legs.count) was never driven: the leg before it is \(before)"
             return conclude(cell, .broken(reason), earlier: legs, seconds: seconds)
         }
