@@ -91,7 +91,7 @@ package final class EngineProcess {
 
     func plug(_ planned: PlannedDevice) throws {
         let (device, script) = backend(of: planned)
-        let name = host.generation.has(.perDeviceAcks) ? planned.name : "VFIO_FD\(100 + modules.count)"
+        let name = host.generation.has(.namesDevicesByID) ? planned.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate has no section.
         if module.plug(host) { host.register(module, device: device, scripted: script) }

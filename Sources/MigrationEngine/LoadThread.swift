@@ -23,6 +23,8 @@ final class LoadThread: EngineThread {
         case completed
         /// The channel is broken, and the package is still loading.
         case awaitPackage(ModuleError)
+        /// The package has failed, and the listen thread loads what is left of the stream.
+        case awaitListen(ModuleError)
         case cleanup(module: Int, stage: Int)
         case close(UInt32)
         case endProcess
@@ -57,6 +59,7 @@ final class LoadThread: EngineThread {
         case .read?, .description?: return incoming.channel.forwardArrival
         case .completed? where isListening: return incoming.packageIsLoaded ? 0 : nil
         case .awaitPackage?: return incoming.phase == .listening && incoming.status != .failed ? nil : 0
+        case .awaitListen?: return incoming.listen?.awaitsInput == false ? nil : 0
         case .recover?: return incoming.status == .postcopyRecover ? 0 : nil
         default: return 0
         }
@@ -98,10 +101,20 @@ final class LoadThread: EngineThread {
         case .sendShut: try sendShut()
         case .completed: completed()
         case .awaitPackage(let error): failed(error)
+        case .awaitListen(let error): listenAwaited(error)
         case .cleanup(let module, let stage): cleanup(module, stage)
         case .close(let value): close(shut: value)
         case .endProcess: host.end()
         case .recover: ops = [.read]
+        }
+    }
+
+    /// True if the thread has loaded all that has arrived.
+    fileprivate var awaitsInput: Bool {
+        switch ops.last {
+        case .read?: incoming.channel.forwardArrival == nil
+        case .completed?, nil: true
+        default: false
         }
     }
 

@@ -110,6 +110,23 @@ extension LoadThread {
             ops = []
             return
         }
+        // Up to 10.1 the listen thread goes on when the package has failed.
+        if !isListening, incoming.listen != nil, !hasFailed, !host.generation.has(.postcopyDevice) {
+            hasFailed = true
+            ops = [.awaitListen(error)]
+            return
+        }
+        end(with: error)
+    }
+
+    /// The listen thread has loaded what there was. At the end of the stream it completes the migration, whatever became of the package
+    /// (10.1.0).
+    func listenAwaited(_ error: ModuleError) {
+        if case .completed? = incoming.listen?.ops.last { incoming.change(incoming.status, to: .completed) }
+        end(with: error)
+    }
+
+    private func end(with error: ModuleError) {
         hasFailed = true
         ops = []
         if isInPackage {
@@ -125,17 +142,17 @@ extension LoadThread {
         } else {
             host.emit(.postcopyRAMListenThreadExit)
         }
-        incoming.fail()
+        if incoming.status != .completed { incoming.fail() }
         incoming.store(text(of: error))
         host.emit(.loadvmStateCleanup)
         ops += [.close(1), .cleanup(module: 0, stage: 0)]
     }
 
-    /// The error that the migration stores: up to 11.0 the errno alone.
+    /// The error that the migration stores: up to 10.1 the errno alone.
     private func text(of error: ModuleError) -> String {
         if error.text.hasPrefix("load of") { return error.text }
         let words = "load of migration failed: " + String(cString: strerror(Int32(clamping: -error.result)))
-        return host.generation.has(.perDeviceAcks) ? words + ": " + error.text : words
+        return host.generation.has(.storesLoadErrors) ? words + ": " + error.text : words
     }
 
     private func pause() {

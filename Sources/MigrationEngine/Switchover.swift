@@ -54,9 +54,9 @@ extension MigrationThread {
         ops += [.finalQuery, .lock]
     }
 
-    /// Leaves a switchover that finds itself cancelled. Up to 10.2 the error is not stored.
+    /// Leaves a switchover that finds itself cancelled. Up to 11.0 the error is not stored.
     private func interrupted() {
-        if generation.has(.failing) { source.store(StatusMachine.interrupted.text) }
+        if generation.has(.storesSwitchoverErrors) { source.store(StatusMachine.interrupted.text) }
         leave()
     }
 
@@ -92,7 +92,7 @@ extension MigrationThread {
             ops.append(result == nil ? .complete(module: module, stage: stage + 1) : .complete(module: module + 1, stage: 0))
         } catch let error as ModuleError {
             source.failFile(error)
-            source.store((generation.has(.failing) ? "Failed to save iterable device state: " : "") + source.fileErrorText)
+            source.store((generation.has(.storesSwitchoverErrors) ? "Failed to save iterable device state: " : "") + source.fileErrorText)
             source.fail()
             leave()
         }

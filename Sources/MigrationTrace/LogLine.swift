@@ -119,7 +119,7 @@ package struct LogSummary: Hashable, Sendable {
     package struct Example: Hashable, Sendable {
         package var kind: UnknownLine
         package var position: Position
-        /// The first 120 bytes of the line, with `?` for control characters.
+        /// The first 120 bytes of the line, escaped.
         package var excerpt: String
     }
 

@@ -160,10 +160,8 @@ package struct LogReader: ~Copyable {
     private mutating func note(_ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int) {
         summary.unknown[kind] += 1
         guard summary.unknown[kind] <= LogSummary.examplesOfEach else { return }
-        let shown = UnsafeBufferPointer(start: start, count: Swift.min(length, 120)).map {
-            $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0
-        }
-        summary.examples.append(.init(kind: kind, position: position, excerpt: String(decoding: shown, as: UTF8.self)))
+        let shown = escaped(bytes: UnsafeBufferPointer(start: start, count: Swift.min(length, 120)))
+        summary.examples.append(.init(kind: kind, position: position, excerpt: shown))
     }
 }
 

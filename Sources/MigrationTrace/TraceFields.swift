@@ -17,13 +17,10 @@ struct TraceFields {
 
     /// The first 120 bytes of the line, as an error shows them.
     var shown: String {
-        Self.quoted(String(decoding: UnsafeBufferPointer(start: start, count: min(end - start, 120)), as: UTF8.self))
+        "`\(escaped(bytes: UnsafeBufferPointer(start: start, count: min(end - start, 120))))`"
     }
 
-    static func quoted(_ text: String) -> String {
-        let scalars = text.unicodeScalars.prefix(120).map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) }
-        return "`\(String(scalars))`"
-    }
+    static func quoted(_ text: String) -> String { "`\(escaped(String(String.UnicodeScalarView(text.unicodeScalars.prefix(120)))))`" }
 
     func begins(with text: StaticString) -> Bool {
         end - cursor >= text.utf8CodeUnitCount && equalBytes(cursor, text.utf8Start, text.utf8CodeUnitCount)

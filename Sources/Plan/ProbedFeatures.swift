@@ -51,8 +51,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         if hasSwitchoverAck { names.append("switchover-ack") }
         if hasLegacyProperty { names.append("legacy-property") }
         if traceEvents.contains("qemu_savevm_query_pending") { names.append("query-pending") }
-        if statuses.contains("postcopy-device") { names.append("postcopy-device") }
-        if statuses.contains("failing") { names.append("failing") }
+        if hasPostcopyDevice { names.append("postcopy-device") }
+        if replicates { names.append("failing") }
         return names
     }
 
@@ -80,6 +80,13 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// same release: VFIO's state on multifd channels.
     package var switchesInDevice: Bool { traceEvents.contains("vfio_load_state_device_buffer_incoming") }
 
+    /// The status postcopy-device (10.2 and later). cpr-exec came with the same release.
+    package var hasPostcopyDevice: Bool { statuses.contains("postcopy-device") }
+
+    /// COLO replicates without a command, and does not fail its own source (11.0 and later). It is told by the status that came with the
+    /// same release.
+    package var replicates: Bool { statuses.contains("failing") }
+
     /// What a side that runs a machine type does, as far as the verifier depends on it.
     package func traits(machine: String) -> SideTraits {
         SideTraits(
@@ -92,8 +99,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
         guard hasSwitchoverAck else { return "none (before 8.1)" }
         if hasLegacyProperty { return "11.1" }
         if traceEvents.contains("savevm_request_switchover_ack") { return "v1" }
-        if statuses.contains("failing") { return "11.0" }
-        if statuses.contains("postcopy-device") { return "10.2" }
+        if replicates { return "11.0" }
+        if hasPostcopyDevice { return "10.2" }
         if decidesAtThreshold { return "10.1" }
         return switchesInDevice ? "10.0" : "8.1"
     }

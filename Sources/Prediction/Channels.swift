@@ -49,7 +49,7 @@ func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
 
 /// What a migration with this purpose shows; `outcome` is what it would show if it moved the guest.
 func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
-    let isNew = scenario.source.knowsPerDevice
+    let source = scenario.source
     func refused(_ words: String) -> Outcome {
         var refused = Outcome(.refused)
         refused.words = words
@@ -57,8 +57,9 @@ func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Ou
     }
     switch purpose {
     case .backgroundSnapshot: return refused("Background-snapshot is not compatible with return-path")
-    case .cprTransfer: return refused(isNew ? "is not compatible with CPR" : "missing 'cpr' migration channel")
-    case .cprExec: return refused(isNew ? "cpr-exec mode requires setting cpr-exec-command" : "does not accept value 'cpr-exec'")
+    case .cprTransfer: return refused(source.namesMemoryOfCPR ? "is not compatible with CPR" : "missing 'cpr' migration channel")
+    case .cprExec:
+        return refused(source.hasCPRExec ? "cpr-exec mode requires setting cpr-exec-command" : "does not accept value 'cpr-exec'")
     case .cprReboot:
         var reboot = outcome
         reboot.isGating = false
@@ -72,8 +73,9 @@ func serving(_ purpose: Purpose, _ outcome: Outcome, _ scenario: Scenario) -> Ou
     case .colo:
         var colo = outcome
         colo.isGating = false
-        // Up to 11.0 the return path's thread reads COLO's messages as its own and fails; both sides run the guest (10.0.13).
-        colo.ending = isNew ? .replicates : .twoGuests
+        // Up to 10.2 the return path's thread reads COLO's messages as its own and fails; both sides run the guest (10.0.13). A later
+        // destination refuses the command with which COLO began until then (11.0.0).
+        colo.ending = source.replicates ? .replicates : scenario.destination.replicates ? .failed : .twoGuests
         return colo
     }
 }

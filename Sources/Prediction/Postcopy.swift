@@ -26,13 +26,8 @@ package enum PostcopyCourse: String, Hashable, Sendable {
 
 package struct Postcopy: Hashable, Sendable {
     package var course: PostcopyCourse
-    /// True if the source waits for the report that the package is loaded before it gives its guest up (10.2 and later).
-    package var awaitsPackage: Bool
 
-    package init(_ course: PostcopyCourse, awaitsPackage: Bool) {
-        self.course = course
-        self.awaitsPackage = awaitsPackage
-    }
+    package init(_ course: PostcopyCourse) { self.course = course }
 }
 
 /// What a migration shows that is switched to postcopy; `outcome` is what it would show in precopy.
@@ -46,10 +41,11 @@ func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -
     case .completes, .recovered: break
     case .nothingIsMissing:
         // With nothing pending, 10.0 completes precopy. Since 10.1 the source begins postcopy, which no destination takes (confirmed on
-        // 10.0.13 and 11.1.3; read from the sources of the releases between).
+        // 10.0.13, 10.1.0, 10.2.0, 11.0.0 and 11.1.3). A source that does not wait for the package has sent the end of the stream by then,
+        // and the listen thread of a destination up to 10.1 completes at it, whatever became of the package (10.1.0, to 10.0 and 10.1).
         guard scenario.source.decidesAtThreshold else { break }
-        switched.ending = .failed
-    case .loadFails, .killedLoading: switched.ending = postcopy.awaitsPackage ? .failed : .noGuest
+        switched.ending = scenario.source.hasPostcopyDevice || scenario.destination.hasPostcopyDevice ? .failed : .twoGuests
+    case .loadFails, .killedLoading: switched.ending = scenario.source.hasPostcopyDevice ? .failed : .noGuest
     case .killedRunning: switched.ending = .noGuest
     case .paused: switched.ending = .paused
     case .cutAtTheEnd: switched.ending = .twoGuests

@@ -30,6 +30,15 @@ package struct Scenario: Hashable, Sendable {
         /// True if every switchover passes through the status `device`, and not only one that pauses (10.0 and later). No ending depends on
         /// this, only which statuses are legal on the way.
         package var switchesInDevice = true
+        /// True if the side has the status `postcopy-device`: a source waits in it until the destination reports that the package is
+        /// loaded, and a destination whose package fails ends the load of the rest of the stream, too (10.2 and later).
+        package var hasPostcopyDevice = true
+        /// True if COLO has a channel's way back to itself, and no longer begins with a command (11.0 and later).
+        package var replicates = true
+        /// True if the migration mode cpr-exec exists (10.2 and later).
+        package var hasCPRExec = true
+        /// True if cpr-transfer names the memory that it cannot take over before it asks for its channel (11.0 and later).
+        package var namesMemoryOfCPR = true
         /// True if the capability is switched on.
         package var capability = true
         /// True if the side is started with `-S`.

@@ -102,7 +102,7 @@ package struct Explanation: Sendable {
             excerptPart(.destination),
         ]
         // What broke and what is known of it stays longest, then what is needed to run it again.
-        return fit(parts, within: Self.mostLines, order: [11, 12, 4, 5, 6, 0, 1, 2, 3, 9, 10, 7, 8]).map(printable).joined(separator: "\n")
+        return fit(parts, within: Self.mostLines, order: [11, 12, 4, 5, 6, 0, 1, 2, 3, 9, 10, 7, 8]).map(escaped).joined(separator: "\n")
     }
 }
 

@@ -3,6 +3,7 @@
 /// Of the dialects it keeps to what all read: counts, time in seconds, and an ISO 8601 time stamp (UTC, without a zone) on each suite; a
 /// test case with `skipped`, `failure` and `system-out` in this order.
 import Foundation
+import MigrationTrace
 import Plan
 import Running
 import XMLCoder
@@ -197,17 +198,10 @@ extension JUnit.Case {
 
 private func inSeconds(_ seconds: Double) -> String { String(format: "%.3f", seconds.isFinite ? max(seconds, 0) : 0) }
 
-/// Text that XML 1.0 may hold; what it may not is replaced.
-private func characters(_ text: String) -> String {
-    var allowed = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
-        let isAllowed = scalar.value >= 0x20 && scalar.value & 0xFFFE != 0xFFFE || scalar == "\n" || scalar == "\t"
-        allowed.append(isAllowed ? scalar : "\u{FFFD}")
-    }
-    return String(allowed)
-}
+/// Text of an element. What XML 1.0 cannot hold is among what is escaped.
+private func characters(_ text: String) -> String { escapedLines(text) }
 
 /// An attribute has no line ends: a reader would make spaces of them.
 private func attribute(_ text: String) -> String {
-    characters(text.replacing("\n", with: " ").replacing("\t", with: " "))
+    escaped(String(String.UnicodeScalarView(text.unicodeScalars.map { $0 == "\n" || $0 == "\t" ? " " : $0 })))
 }

@@ -30,7 +30,7 @@ package func handshakeLines(_ handshake: Handshake) -> [String] {
 }
 
 /// A broken rule in lines: where it broke, what it says, what was found, and what would have been legal.
-package func render(_ finding: Finding) -> String {
+package func render(_ finding: Finding) -> [String] {
     var lines = [
         "    \(finding.rule.id)" + (finding.device.map { " (\($0))" } ?? "") + " at "
             + finding.places.map(\.description).joined(separator: ", ")
@@ -39,5 +39,5 @@ package func render(_ finding: Finding) -> String {
     lines.append("        found      \(finding.found)")
     lines.append("        legal      \(finding.legal)")
     if let good = finding.lastGood { lines.append("        last good  \(good.place): \(good.event)") }
-    return lines.joined(separator: "\n")
+    return lines
 }

@@ -1,6 +1,7 @@
 /// The progress of a run: one line that is drawn again on a terminal, a counter and lines of cells in a pipe.
 import Foundation
 import Matrix
+import MigrationTrace
 import Running
 
 extension ResultLine {
@@ -8,7 +9,7 @@ extension ResultLine {
     package func progressLine(nameWidth: Int = 0) -> String {
         let comparison =
             if finding {
-                "FINDING: \(printable(firstSentence(findings.first ?? "no reason was given")))"
+                "FINDING: \(escaped(firstSentence(findings.first ?? "no reason was given")))"
             } else if deviations.explained.isEmpty {
                 "as predicted"
             } else {

@@ -37,6 +37,6 @@ package struct ShortReport: Sendable {
             lines += [""] + rules.flatMap { wrap("rule \($0.id) (\($0.section)): \($0.statement)", width: 100, indent: "    ") }
             lines += [""] + findingLines(judgement, trace).map { cut($0, to: 200) }
         }
-        return (lines + ["", "again: " + reproduction.command(result.name)]).map(printable).joined(separator: "\n") + "\n"
+        return (lines + ["", "again: " + reproduction.command(result.name)]).map(escaped).joined(separator: "\n") + "\n"
     }
 }

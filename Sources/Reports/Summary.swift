@@ -1,6 +1,7 @@
 /// What a whole run showed: how its cells ended, where the ACK gated, which known deviations showed, and the findings.
 import Foundation
 import Matrix
+import MigrationTrace
 import Running
 
 package struct Summary: Sendable {
@@ -166,7 +167,7 @@ extension Summary {
         let least = parts.reduce(1) { $0 + ($1.lines.isEmpty ? 0 : min($1.lines.count, $1.least) + 1) }
         // Findings stay longest.
         let order = [parts.count - 1] + parts.indices.dropLast()
-        return (fit(parts, within: max(lines, least) - 1, order: order) + [closingLine(seconds: seconds)]).map(printable).joined(
+        return (fit(parts, within: max(lines, least) - 1, order: order) + [closingLine(seconds: seconds)]).map(escaped).joined(
             separator: "\n")
     }
 

@@ -1,4 +1,5 @@
 /// Text for terminals and mails: wrapped, aligned, and kept within a number of lines, with what is left out said.
+import MigrationTrace
 
 /// A part of a text that may be shortened.
 struct TextPart {
@@ -42,12 +43,13 @@ func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil) -> [String
     }
 }
 
-/// Words on lines of at most `width` columns; lines after the first begin with `indent`. A word longer than a line is cut into pieces.
+/// Words on lines of at most `width` columns, escaped; lines after the first begin with `indent`. A word longer than a line is cut into
+/// pieces.
 func wrap(_ text: String, width: Int, indent: String = "") -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(whereSeparator: \.isWhitespace) {
-        var word = word
+        var word = escaped(String(word))[...]
         if !line.isEmpty, line.count + 1 + word.count <= width {
             line += " " + word
             continue
@@ -64,9 +66,9 @@ func wrap(_ text: String, width: Int, indent: String = "") -> [String] {
     return line.isEmpty ? lines : lines + [line]
 }
 
-/// The text in one line, its control characters replaced, and cut where it is longer than `width`.
+/// The text in one line, escaped, and cut where it is longer than `width`.
 func cut(_ text: String, to width: Int) -> String {
-    let line = printable(text)
+    let line = escaped(text)
     if line.count <= width { return line }
     return width > 0 ? line.prefix(width - 1) + "…" : ""
 }
@@ -74,21 +76,11 @@ func cut(_ text: String, to width: Int) -> String {
 /// The text in one line, its middle left out where it is longer than `width`: a log line begins with its event, and often ends with what
 /// matters.
 func cutMiddle(_ text: String, to width: Int) -> String {
-    let line = printable(text)
+    let line = escaped(text)
     guard line.count > width else { return line }
     let head = width / 3
     return line.prefix(head) + "…" + line.suffix(max(width - head - 1, 0))
 }
-
-/// Without control characters: what a log holds must not move the cursor.
-func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
-    var plain = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars { plain.append(isControl(scalar) ? "?" : scalar) }
-    return String(plain)
-}
-
-private func isControl(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || 0x7F...0x9F ~= scalar.value }
 
 /// Up to the end of the first sentence.
 func firstSentence(_ text: String) -> String {

@@ -60,12 +60,12 @@ package struct CellRunner: Sendable {
     }
 
     /// The result of a cell whose legs were driven, each judged by itself.
-    func conclude(_ cell: Cell, _ records: [MigrationRecord], _ judgements: [Judgement], seconds: Double) -> CellResult {
+    func conclude(_ cell: Cell, _ records: [MigrationRecord?], _ judgements: [Judgement], seconds: Double) -> CellResult {
         let legs = zip(records, judgements).enumerated().map { number, leg in
-            self.leg(cell, number, ending(leg.1, leg.0), judgement: leg.1, record: leg.0, ends: leg.0.ends)
+            self.leg(cell, number, ending(leg.1, leg.0), judgement: leg.1, record: leg.0, ends: leg.0?.ends ?? [])
         }
         guard legs.count == cell.plan.legs.count else {
-            let before = records.last?.outcome.description ?? "none"
+            let before = records.last??.outcome.description ?? "not known"
             let reason = "leg \(legs.count + 1) of \(cell.plan.legs.count) was never driven: the leg before it is \(before)"
             return conclude(cell, .broken(reason), earlier: legs, seconds: seconds)
         }
@@ -81,8 +81,8 @@ package struct CellRunner: Sendable {
     }
 
     /// How a leg ended. Where the time limit passed while a side gave no answer, the verifier cannot know who owes the next step.
-    private func ending(_ judgement: Judgement, _ record: MigrationRecord) -> CellResult.Ending {
-        let silent = record.ends.filter { if case .silent = $0.how { true } else { false } }
+    private func ending(_ judgement: Judgement, _ record: MigrationRecord?) -> CellResult.Ending {
+        let silent = (record?.ends ?? []).filter { if case .silent = $0.how { true } else { false } }
         guard judgement.verdict == .undecided, !silent.isEmpty else { return .verdict(judgement.verdict) }
         return .broken(silent.map(\.description).joined(separator: "; "))
     }

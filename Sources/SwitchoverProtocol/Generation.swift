@@ -39,10 +39,17 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let postcopyRecoverSetup = Features(rawValue: 1 << 13)
     /// Every switchover passes through the status device; before, only a switchover that pauses did (10.0.13; not in 8.x).
     package static let switchoverInDevice = Features(rawValue: 1 << 14)
-    /// x-colo is refused without return-path (11.1.3; not by 10.0.13).
+    /// x-colo is refused without return-path (11.0.0, 11.1.3; not by 10.0.13).
     package static let coloRequiresReturnPath = Features(rawValue: 1 << 15)
     /// `avail-switchover-bandwidth` keeps its fraction of a byte per millisecond (11.1.3; not in 10.0.13).
     package static let fractionalBandwidth = Features(rawValue: 1 << 16)
+    /// Events and errors name a device by its `id=`, and not by the descriptor that it was given, `VFIO_FD100` (10.1.0; not 10.0.13).
+    package static let namesDevicesByID = Features(rawValue: 1 << 17)
+    /// The destination stores the text of a load error, and not its errno alone (10.2.0; not 10.1.0).
+    package static let storesLoadErrors = Features(rawValue: 1 << 18)
+    /// The source stores "Switchover is interrupted", and "Failed to save iterable device state: " before the error of a device (11.1.3, and
+    /// assumed of the postings; not 11.0.0).
+    package static let storesSwitchoverErrors = Features(rawValue: 1 << 19)
 
     // MARK: Known defects of releases, each of which can be switched off
 
@@ -145,18 +152,22 @@ extension Generation {
     package static let v8_1 = Generation(.v8_1, .none)
     /// 10.0.13 was run.
     package static let v10_0 = Generation(.v10_0, .run)
-    package static let v10_1 = Generation(.v10_1, .source)
-    package static let v10_2 = Generation(.v10_2, .source)
-    package static let v11_0 = Generation(.v11_0, .source)
+    /// 10.1.0 was run.
+    package static let v10_1 = Generation(.v10_1, .run)
+    /// 10.2.0 was run.
+    package static let v10_2 = Generation(.v10_2, .run)
+    /// 11.0.0 was run.
+    package static let v11_0 = Generation(.v11_0, .run)
     /// First posting of the per-device series (2026-05-05), on top of 11.0.
     package static let v1 = Generation(.v1, .posting)
     /// Second posting (2026-06-02).
     package static let v2 = Generation(.v2, .posting)
     /// 11.1.3 was run.
     package static let v11_1 = Generation(.v11_1, .run)
-    /// 10.1 with postcopy-device in its first form.
+    /// 10.1 with postcopy-device in its first form. What it stored is not known; it has the form of 10.2, for which it was posted.
     package static let postcopyDeviceV1 = Generation(
-        name: "postcopy-device-v1", features: v10_1.features.union([.postcopyDevice, .threadLeavesPostcopyDevice]), basis: .description)
+        name: "postcopy-device-v1", features: v10_1.features.union([.postcopyDevice, .threadLeavesPostcopyDevice, .storesLoadErrors]),
+        basis: .description)
     /// 11.1 with the core message that was discussed for the series.
     package static let requestMessage = Generation(
         name: "request-message", features: v11_1.features.union(.requestMessage), basis: .description)

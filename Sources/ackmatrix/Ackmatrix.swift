@@ -1,6 +1,6 @@
 /// The command line.
 import ArgumentParser
-import Foundation
+import Glibc
 
 @main
 struct Ackmatrix: AsyncParsableCommand {
@@ -8,8 +8,10 @@ struct Ackmatrix: AsyncParsableCommand {
         commandName: "ackmatrix",
         abstract: "Test the switchover-ACK handshake of VFIO live migration, with real QEMU binaries and mock devices.",
         discussion: """
-            Exit status: 0 if everything is as predicted, 1 for a finding, 2 for wrong usage or a broken environment.
+            Exit status: 0 if everything is as predicted, 1 for a finding, 2 for wrong usage, a broken environment, or results that \
+            cannot be written. SIGINT and SIGTERM end every command within a second.
             """,
+        version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
@@ -19,6 +21,20 @@ struct Ackmatrix: AsyncParsableCommand {
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
     static func main() async {
+        StandardOutput.prepare()
+        let status = await outcome()
+        if StandardOutput.isLost {
+            note("standard output cannot be written, so the results are lost")
+            Glibc.exit(bisects ? Inconclusive.status : 2)
+        }
+        Glibc.exit(bisects && status == 2 ? Inconclusive.status : status)
+    }
+
+    /// Runs the command of the command line; the exit status.
+    private static func outcome() async -> Int32 {
+        // A command is no value that a task can be handed, so the task parses its own.
+        let endsInOrder: Bool
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -29,39 +45,38 @@ struct Ackmatrix: AsyncParsableCommand {
                 }
                 return Int32(0)
             } catch let finding as Finding {
-                print("finding: \(finding)")
+                say("finding: \(finding)")
                 return Int32(1)
             } catch let inconclusive as Inconclusive {
-                FileHandle.standardError.write(Data("cannot tell: \(inconclusive)\n".utf8))
+                note("cannot tell: \(inconclusive)")
                 return Inconclusive.status
             } catch  where Task.isCancelled {
                 // The cancellation is the cause of any error that it led to.
-                FileHandle.standardError.write(Data("interrupted; every QEMU process has ended\n".utf8))
+                note("interrupted")
                 return Int32(2)
             } catch {
-                let status = exitCode(for: error)
-                if status == .success {
-                    print(fullMessage(for: error))
-                    return Int32(0)
-                }
-                FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
-                return Int32(2)
+                return tell(error)
             }
         }
-        let interrupted = Signals(cancel: work)
+        let signals = endsInOrder ? Signals(cancel: work) : nil
         let status = await work.value
-        // The run is over and every child is reaped: now the signal takes its usual effect, but for git bisect run, which takes a status of
-        // 128 and more as the end of the bisection.
-        if !bisects { interrupted.reraise() }
-        guard !resultsAreLost.load(ordering: .relaxed) else {
-            FileHandle.standardError.write(Data("standard output cannot be written, so the results are lost\n".utf8))
-            Foundation.exit(bisects ? Inconclusive.status : 2)
+        // The work is over and every child is reaped: now the signal takes its usual effect.
+        signals?.reraise()
+        return status
+    }
+
+    /// Prints what an error says, help and version among them; the exit status.
+    private static func tell(_ error: any Error) -> Int32 {
+        guard exitCode(for: error) == .success else {
+            note(fullMessage(for: error))
+            return 2
         }
-        Foundation.exit(bisects && status == 2 ? Inconclusive.status : status)
+        sayLines(fullMessage(for: error))
+        return 0
     }
 
     /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.
-    private static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
+    static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
 }
 
 /// Why a run with --bisect-exit tells nothing of a build.

@@ -70,7 +70,7 @@ struct CheckCommand: ParsableCommand {
             for line in handshakeLines(judgement.handshake) { say(line) }
         }
         guard word == "FINDING" || verbose else { return }
-        for finding in judgement.findings { say(render(finding)) }
+        for line in judgement.findings.flatMap(render) { say(line) }
     }
 }
 

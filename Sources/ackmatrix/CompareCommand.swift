@@ -46,7 +46,7 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
     }
 }
 
-struct CompareCommand: AsyncParsableCommand {
+struct CompareCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "compare", abstract: "Compare the engine with the QEMU binaries of its generations, on every cell that both can run.",
         discussion: """
@@ -63,6 +63,9 @@ struct CompareCommand: AsyncParsableCommand {
             A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER); the place \
             of several runs stands for the newest one. Where nothing was compared, or such a run was interrupted, the exit status \
             is 2.
+
+            With --recorded the reference is a folder of traces (CELL.trace or CELL.trace.gz) of releases of which no binary is available. \
+            Every recorded cell is compared with the engine of its generation, and judged against its prediction.
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -74,6 +77,9 @@ struct CompareCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The side that is the reference.", valueName: "SIDE"))
     var right = ComparedSide.qemu
+
+    @Option(help: ArgumentHelp("A folder of recorded traces that is the reference, such as Traces.", valueName: "FOLDER"))
+    var recorded: String?
 
     @OptionGroup var jobs: JobOptions
 
@@ -92,24 +98,35 @@ struct CompareCommand: AsyncParsableCommand {
     var verbose = false
 
     func validate() throws {
+        if recorded != nil, !binaries.own.isEmpty || matrix.tier != nil {
+            throw ValidationError(
+                "--recorded: expected neither --qemu nor --tier beside it: the recordings are the reference, and all are compared")
+        }
         guard let seeds else { return }
         guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
         guard left == .engine else { throw ValidationError("--seeds \(seeds): expected the engine as the left side, found \(left.name)") }
     }
 
     func run() async throws {
+        if let recorded {
+            try await compare(with: RecordedTraces(folder: recorded))
+        } else {
+            try await compareSides()
+        }
+    }
+
+    private func compareSides() async throws {
         let jobs = try self.jobs.allowed([.qemu])
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
         let sides = [left.newestRun, right.newestRun]
         let (left, right) = (sides[0], sides[1])
         let deviationFile = try deviations.file(file)
-        let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
-        var list = try DifferenceList(path: path, axes: file.axes).adding(deviationFile)
+        var list = try differences(file, deviationFile)
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
         let (cells, leftOut, skipped) = try cells(of: file, probed)
-        for line in skipped.lines { Harness.note(line) }
+        for line in skipped.lines { note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
@@ -121,6 +138,40 @@ struct CompareCommand: AsyncParsableCommand {
         comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         for reason in leftOut { report.leaveOut(reason.description) }
+        try await run(comparison, cells, report, sides, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
+    }
+
+    /// Compares the engine with recorded traces, and these with the predictions.
+    private func compare(with traces: RecordedTraces) async throws {
+        let file = try matrix.file()
+        let deviationFile = try deviations.file(file)
+        let list = try differences(file, deviationFile)
+        let runner = CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: deviationFile, policy: .ignore)
+        let recording = try RecordedCells(
+            traces, file: file, isWanted: { name in matrix.cell.isEmpty || matrix.cell.contains { name.contains($0) } })
+        var comparison = EngineComparison(
+            found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
+            expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
+        comparison.seeds = seeds ?? 64
+        comparison.jobs = try jobs.allowed([.engine])
+        var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
+        for reason in recording.leftOut { report.leaveOut(reason) }
+        for cell in recording.cells {
+            let result = try runner.judgeRecorded(cell.qemu, traces.traces(of: cell.name))
+            if let finding = result.findings.first { report.add(finding: "\(cell.name): \(finding)") }
+        }
+        try await run(comparison, recording.cells, report, [], isWhole: false)
+    }
+
+    private func differences(_ file: MatrixFile, _ deviations: DeviationFile) throws -> DifferenceList {
+        let path = try differenceList ?? Harness.root() + "/harness/matrix/differences.yaml"
+        return try DifferenceList(path: path, axes: file.axes).adding(deviations)
+    }
+
+    private func run(
+        _ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, _ sides: [ComparedSide], isWhole: Bool
+    ) async throws {
+        var report = report
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -128,7 +179,7 @@ struct CompareCommand: AsyncParsableCommand {
             report.interrupted()
             throw error
         }
-        let findings = report.finish(isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
+        let findings = report.finish(isWhole: isWhole)
         if findings > 0 {
             throw Finding(description: "\(counted(findings, "finding")) in \(counted(cells.count, "cell")); see: ackmatrix explain CELL")
         }
@@ -200,6 +251,8 @@ private struct CompareReport {
     private var summary: ComparisonSummary
     private var running: [String] = []
     private var done = 0
+    /// Findings that are no difference between two runs.
+    private var further = 0
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     var nameWidth = 0
@@ -210,6 +263,12 @@ private struct CompareReport {
         self.verbose = verbose
         summary = ComparisonSummary(list: list)
         start = clock.now
+    }
+
+    /// Tells a finding that is no difference between two runs.
+    mutating func add(finding: String) {
+        further += 1
+        screen.say("finding: \(finding)")
     }
 
     /// A cell is not compared for this reason.
@@ -302,7 +361,7 @@ private struct CompareReport {
                 screen.say("  \(count)  \(reason)")
             }
         }
-        var findings = summary.findings
+        var findings = summary.findings + further
         let byEntry = summary.excusedByEntry
         if !byEntry.isEmpty {
             screen.say("excused by the list (entry: differences in cells):")

@@ -12,7 +12,7 @@ struct ExperimentCommand: AsyncParsableCommand {
         commandName: "experiment", abstract: "Measure what per-device ACKs change, beside the published numbers.",
         subcommands: [Downtime.self])
 
-    struct Downtime: AsyncParsableCommand {
+    struct Downtime: EndsInOrder {
         static let configuration = CommandConfiguration(
             abstract: "Measure the downtime of a large guest with one busy device that re-initialises, with and without per-device ACKs.",
             discussion: """
@@ -59,7 +59,7 @@ struct ExperimentCommand: AsyncParsableCommand {
             let measured: DowntimeResults
             do {
                 measured = try await experiment.run(folder: RunFolder()) { text, number, total in
-                    Harness.note("\(number) of \(total): \(text)")
+                    note("\(number) of \(total): \(text)")
                 }
             } catch let end as UnexpectedEnd {
                 throw Finding(description: end.description)

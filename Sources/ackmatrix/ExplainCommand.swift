@@ -9,7 +9,7 @@ import Reports
 import Running
 import Verification
 
-struct ExplainCommand: AsyncParsableCommand {
+struct ExplainCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
@@ -23,7 +23,7 @@ struct ExplainCommand: AsyncParsableCommand {
 
     func run() async throws {
         if FileManager.default.fileExists(atPath: cell) {
-            print(try kept(cell))
+            sayLines(try kept(cell))
             return
         }
         let driven = try await options.drive(cell)
@@ -38,7 +38,7 @@ struct ExplainCommand: AsyncParsableCommand {
             sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
             destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
                 ?? settings(plan.legs[leg].destination), reproduction: try options.reproduction())
-        print(explanation.text)
+        sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
 

@@ -8,7 +8,7 @@ import QEMUPeer
 import Reports
 import Running
 
-struct FindingsCommand: AsyncParsableCommand {
+struct FindingsCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "findings", abstract: "Print Traces/FINDINGS.md, generated from its data, or reproduce each finding.",
         discussion: """
@@ -48,7 +48,7 @@ struct FindingsCommand: AsyncParsableCommand {
         if stubs {
             let cells = try await Recipe.cells(of: matrix, tier: .full, binaries: Harness.probed(options.binaries.binaries())).cells
             let golden = try Corpus.traces(in: root + "/Traces").map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
-            print(file.stubs(deviations, cells: cells, golden: Set(golden)), terminator: "")
+            sayLines(file.stubs(deviations, cells: cells, golden: Set(golden)))
             return
         }
         let chosen = file.findings.filter { only.isEmpty || only.contains($0.id) }
@@ -57,9 +57,7 @@ struct FindingsCommand: AsyncParsableCommand {
             throw ValidationError("--only: no finding has the id \(unknown); the nearest are \(nearest.joined(separator: ", "))")
         }
         guard reproduce else {
-            print(
-                try FindingsText(findings: chosen, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text(),
-                terminator: "")
+            sayLines(try FindingsText(findings: chosen, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text())
             return
         }
         try await reproduce(chosen)
@@ -88,7 +86,7 @@ struct FindingsCommand: AsyncParsableCommand {
                 let seconds = String(format: "%.1f s", Date().timeIntervalSince(began))
                 if result.status == 0 { shown += 1 } else { lost += 1 }
                 say("\(finding.id)  \(result.status == 0 ? "reproduced" : "NOT REPRODUCED")  \(finding.cell)  \(seconds)")
-                if result.status != 0 { say(result.output) }
+                if result.status != 0 { sayLines(result.output) }
             }
         }
         say("\(shown) reproduced, \(lost) not reproduced, \(without) without a script")

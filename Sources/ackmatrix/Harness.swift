@@ -5,7 +5,6 @@ import Matrix
 import Plan
 import QEMUPeer
 import Running
-import Synchronization
 
 /// Options that say which QEMU binaries there are.
 struct BinaryOptions: ParsableArguments {
@@ -35,15 +34,6 @@ struct BinaryOptions: ParsableArguments {
         return try QEMUBinaries(own: builds)
     }
 }
-
-/// A line of results, there at once also in a file or a pipe.
-func say(_ text: String) {
-    print(text)
-    if fflush(nil) != 0 { resultsAreLost.store(true, ordering: .relaxed) }
-}
-
-/// True if standard output could not be written, so that the results are lost.
-let resultsAreLost = Atomic(false)
 
 enum Harness {
     /// The folder of the repository: the nearest one above this executable (or the working directory) that holds the shim's source.
@@ -107,11 +97,6 @@ enum Harness {
         case .engine: engines
         case .all: binaries.all.isEmpty ? engines : try await probed(binaries) + engines
         }
-    }
-
-    /// A line about progress, beside the results.
-    static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 }
 

@@ -17,7 +17,7 @@ struct JobOptions: ParsableArguments {
         let limits = MachineLimits.current()
         let allowed = try kinds.map { try limits.jobs(asked: jobs, kind: $0) }.min() ?? 1
         if let jobs, allowed < jobs {
-            Harness.note("--jobs \(jobs): this machine and its limits allow \(allowed), so \(allowed) run at once")
+            note("--jobs \(jobs): this machine and its limits allow \(allowed), so \(allowed) run at once")
         }
         return allowed
     }

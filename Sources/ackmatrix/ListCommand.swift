@@ -3,7 +3,7 @@ import ArgumentParser
 import Foundation
 import Matrix
 
-struct ListCommand: AsyncParsableCommand {
+struct ListCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Print the name of each cell that the available sides can run, or what the matrix covers.")
 
@@ -32,17 +32,17 @@ struct ListCommand: AsyncParsableCommand {
     func run() async throws {
         if drivers {
             let width = Driver.all.map(\.name.count).max() ?? 0
-            for driver in Driver.all { print(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
+            for driver in Driver.all { say(driver.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + driver.about) }
             return
         }
         guard coverage else {
             let made = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
-            for line in made.skipped.lines { Harness.note(line) }
-            for cell in made.cells { print(cell.name) }
+            for line in made.skipped.lines { note(line) }
+            for cell in made.cells { say(cell.name) }
             return
         }
         let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)
-        print(coverage.text)
+        sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
         }

@@ -32,14 +32,14 @@ struct LogCommand: ParsableCommand {
             isLossless = isLossless && unfolded.next() == nil
             var trace = Trace()
             trace.source = folded
-            print(
+            say(
                 "\(file): \(summary.lines) lines, \(summary.events) events, \(summary.messages) messages, \(summary.episodes) episodes; "
                     + "\(summary.bytes) bytes, folded \(trace.bytes.count)")
             for kind in UnknownLine.allCases where summary.unknown[kind] > 0 {
-                print("    \(summary.unknown[kind]) lines \(kind.rawValue)")
+                say("    \(summary.unknown[kind]) lines \(kind.rawValue)")
             }
             for example in summary.examples where example.kind == .malformedEvent {
-                print("    at \(example.position): \(example.excerpt)")
+                say("    at \(example.position): \(example.excerpt)")
             }
             malformed += summary.unknown[.malformedEvent]
             guard isLossless else { throw Finding(description: "\(file): folding and unfolding does not give the same events") }
@@ -65,13 +65,13 @@ struct TraceCommand: ParsableCommand {
                     let trace = try Trace(path: file)
                     let handshake = Handshake(trace)
                     let entries = StreamName.allCases.reduce(0) { $0 + trace[$1].count }
-                    print(
+                    say(
                         "\(file): \(trace.header.cell), \(trace.header.source.version) -> \(trace.header.destination.version), "
                             + "\(trace.header.outcome); "
                             + "\(entries) entries, \(trace.edges.count) edges; requests \(handshake.requestCount), approvals "
                             + "\(handshake.approvals.values.reduce(0, +)), ACKs \(handshake.acksCounted)")
                 } catch let error as TraceError {
-                    print("\(file): \(error)")
+                    say("\(file): \(error)")
                     refused += 1
                 }
             }

@@ -10,7 +10,7 @@ struct QEMUCommand: ParsableCommand {
         commandName: "qemu", abstract: "Fetch QEMU binaries of several versions, and list what each can do.",
         subcommands: [Fetch.self, List.self])
 
-    struct Fetch: AsyncParsableCommand {
+    struct Fetch: EndsInOrder {
         static let configuration = CommandConfiguration(
             abstract: "Fetch the QEMU of each configured suite into versioned folders of the user's cache, without root.",
             discussion: "Arguments are passed on to harness/qemu/fetch; its options: ackmatrix qemu fetch -- --help")
@@ -35,7 +35,7 @@ struct QEMUCommand: ParsableCommand {
         }
     }
 
-    struct List: AsyncParsableCommand {
+    struct List: EndsInOrder {
         static let configuration = CommandConfiguration(abstract: "List the binaries: name, exact version, path, and probed features.")
 
         @OptionGroup var binaries: BinaryOptions
@@ -49,17 +49,17 @@ struct QEMUCommand: ParsableCommand {
                 guard case .qemu(let binary) = side.binary else { continue }
                 let features = side.features
                 let package = features.package.isEmpty ? "" : " (\(features.package))"
-                print("\(binary.name)  \(features.version)\(package)  \(suites[binary.name] ?? "custom build")")
-                print("    path        \(binary.path)")
+                say("\(binary.name)  \(features.version)\(package)  \(suites[binary.name] ?? "custom build")")
+                say("    path        \(binary.path)")
                 let known = features.summary.isEmpty ? "no switchover-ack capability" : features.summary.joined(separator: ", ")
-                print("    features    \(known)")
-                print("    generation  \(features.generation)")
-                for line in modes(features) { print("    mode        \(line)") }
+                say("    features    \(known)")
+                say("    generation  \(features.generation)")
+                for line in modes(features) { say("    mode        \(line)") }
                 judged[features.generation, default: []].append(binary.name)
             }
-            print("generations")
+            say("generations")
             for generation in ProbedFeatures.knownGenerations {
-                print(
+                say(
                     "    \(generation.padding(toLength: 6, withPad: " ", startingAt: 0))  "
                         + (judged[generation].map { "judged by " + $0.joined(separator: ", ") }
                             ?? "no binary is available: add a custom build (--qemu NAME=PATH)"))

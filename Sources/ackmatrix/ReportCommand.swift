@@ -5,7 +5,7 @@ import Matrix
 import Plan
 import Reports
 
-struct ReportCommand: AsyncParsableCommand {
+struct ReportCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "report", abstract: "Run a cell, and write what a bug report about it needs.",
         discussion: """
@@ -43,7 +43,7 @@ struct ReportCommand: AsyncParsableCommand {
             ).text
         }
         guard let output else {
-            print(text, terminator: "")
+            sayLines(text)
             return
         }
         try write(text, executable: standalone, to: output)

@@ -8,7 +8,7 @@ import QEMUPeer
 import Reports
 import Running
 
-struct RunCommand: AsyncParsableCommand {
+struct RunCommand: EndsInOrder {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the cells of the matrix on QEMU binaries and in the engine, and judge each.",
         discussion: """
@@ -171,6 +171,7 @@ struct RunCommand: AsyncParsableCommand {
             // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
             if tamper == nil, report.hasResults { canary = try await run.canary(cells, others: otherCanaries) }
         } catch {
+            Signals.resultsAreBeingWritten()
             try report.interrupted()
             throw error
         }
@@ -206,7 +207,7 @@ struct RunCommand: AsyncParsableCommand {
         let modes = cells.map { (cell: $0, otherMode: $0.modeNotAsAsked(binaries)) }
         let fit = modes.filter { $0.otherMode == nil }.map(\.cell)
         if fit.isEmpty, let reason = modes.first?.otherMode { throw Inconclusive(description: reason) }
-        if fit.count < cells.count { Harness.note("left out: \(counted(cells.count - fit.count, "cell")) in another mode than asked for") }
+        if fit.count < cells.count { note("left out: \(counted(cells.count - fit.count, "cell")) in another mode than asked for") }
         return fit
     }
 

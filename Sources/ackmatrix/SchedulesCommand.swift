@@ -45,13 +45,13 @@ struct SchedulesCommand: AsyncParsableCommand {
         for experiment in experiment.isEmpty ? ScheduleExperiment.allCases : experiment {
             if let logs { try leaveLogs(of: experiment, in: logs) }
             let tally = try await experiment.tally(seeds: firstSeed..<firstSeed + UInt64(seeds), threads: jobs)
-            print("\(experiment.rawValue): \(tally.seeds) seeds from \(firstSeed)")
-            for line in tally.lines { print("  \(line)") }
+            say("\(experiment.rawValue): \(tally.seeds) seeds from \(firstSeed)")
+            for line in tally.lines { say("  \(line)") }
             findings += tally.unmet.map { "\(experiment.rawValue): \($0)" }
         }
-        for finding in findings { print(finding) }
+        for finding in findings { say(finding) }
         guard findings.isEmpty else { throw Finding(description: "\(findings.count) expectations are not met") }
-        print("everything as expected")
+        say("everything as expected")
     }
 
     private func leaveLogs(of experiment: ScheduleExperiment, in folder: String) throws {
@@ -63,8 +63,8 @@ struct SchedulesCommand: AsyncParsableCommand {
                 let place = "\(folder)/\(experiment.rawValue)-\(seed)-\(kind)"
                 try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
                 for (stream, text) in texts { try Data(text.utf8).write(to: URL(fileURLWithPath: "\(place)/\(stream.rawValue).log")) }
-                print("\(place): \(result.mistake ?? "\(result.verdict.rawValue): \(result.reason)")")
-                for finding in result.findings { print("  \(finding)") }
+                say("\(place): \(result.mistake ?? "\(result.verdict.rawValue): \(result.reason)")")
+                for finding in result.findings { say("  \(finding)") }
             }
         }
     }

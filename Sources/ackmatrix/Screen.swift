@@ -1,6 +1,7 @@
 /// Standard output: a terminal has a line at its end that is drawn again and again.
 import Foundation
 import Glibc
+import MigrationTrace
 import Reports
 
 struct Screen: ReportOutput {
@@ -14,13 +15,12 @@ struct Screen: ReportOutput {
 
     func show(_ line: (_ width: Int) -> String) {
         guard isTerminal else { return }
-        print(Self.clearLine + line(width), terminator: "")
-        fflush(nil)
+        StandardOutput.write(Self.clearLine + escaped(line(width)))
     }
 
     func clear() {
         guard isTerminal else { return }
-        print(Self.clearLine, terminator: "")
+        StandardOutput.write(Self.clearLine)
     }
 
     private var width: Int {

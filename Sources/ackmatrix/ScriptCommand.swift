@@ -25,9 +25,9 @@ struct ScriptCommand: ParsableCommand {
                     let abilities = [("precopy", script.hasPrecopy), ("p2p", script.hasP2P), ("reinit", script.hasReinit)].filter(\.1).map(
                         \.0)
                     let gates = script.gates.isEmpty ? "" : "; gates " + script.gates.joined(separator: ", ")
-                    print("\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(gates)")
+                    say("\(file): stop-copy\(abilities.map { ", " + $0 }.joined())\(gates)")
                 } catch {
-                    print(error)
+                    say("\(error)")
                     refused += 1
                 }
             }

@@ -49,6 +49,7 @@ struct SourceChecksTests {
         ("Sources/MigrationEngine/Engine.swift", "import SwitchoverProtocol", "the room Long has no line"),
         ("Sources/Prediction/Prediction.swift", "//\n// For ever.", "Prediction.swift:2: language: 'For ever' is no longer written here"),
         ("Sources/Long/Sides.swift", "isEngine\nisEngine\nisEngine\nisEngine", "Sides.swift:4: sides: asks `isEngine`, as 4 lines do"),
+        ("Sources/Long/Print.swift", "//\nfunc tell() { print(1) }", "Print.swift:2: outputs: writes to a standard stream by itself"),
         ("harness/fetch", "cp /home/somebody/qemu .", "harness/fetch:1: places: '/home/somebody' is a folder of one machine"),
         ("README.md", "from https://pypi.org/simple", "README.md:1: places: 'pypi.org' is the host of a package registry"),
         ("Sources/Long/Documentation.docc/Long.md", "No QEMU is at hand.", "Long.md:1: language: 'at hand'"),

@@ -7,6 +7,7 @@ import Testing
     private func scenario(isNew: Bool, mode: AckMode = .legacy, devices: Int = 0, capability: Bool = true) -> Scenario {
         var side = Scenario.Side(knowsPerDevice: isNew, mode: mode)
         side.capability = capability
+        (side.hasPostcopyDevice, side.replicates, side.hasCPRExec, side.namesMemoryOfCPR) = (isNew, isNew, isNew, isNew)
         var scenario = Scenario(source: side, destination: side)
         scenario.devices = (0..<devices).map { _ in Scenario.Device(source: .reinit, destination: .reinit) }
         return scenario
@@ -22,7 +23,7 @@ import Testing
         for (isNew, ending) in [(false, old), (true, new)] {
             var scenario = scenario(isNew: isNew)
             scenario.source.decidesAtThreshold = isNew
-            scenario.postcopy = Postcopy(course, awaitsPackage: isNew)
+            scenario.postcopy = Postcopy(course)
             let outcomes = predict(scenario)
             #expect(outcomes.map(\.ending) == [ending])
             // Whatever befalls postcopy, its start had the one ACK.
@@ -33,12 +34,47 @@ import Testing
         }
     }
 
+    /// The releases between, which were run as well: 10.1.0 has neither status postcopy-device nor what came with 11.0.
+    @Test(arguments: [
+        (from: "10.0.13", to: "10.1.0", ending: Ending.completed), ("10.1.0", "10.0.13", .twoGuests), ("10.1.0", "10.1.0", .twoGuests),
+        ("10.1.0", "11.0.0", .failed), ("10.2.0", "10.2.0", .failed), ("11.0.0", "11.0.0", .failed), ("11.1.3", "10.0.13", .failed),
+    ])
+    func anACKThatStartsAnEmptyPostcopy(from: String, to: String, ending: Ending) {
+        var scenario = scenario(isNew: false)
+        for (side, release) in [(\Scenario.source, from), (\Scenario.destination, to)] {
+            scenario[keyPath: side].decidesAtThreshold = release != "10.0.13"
+            scenario[keyPath: side].hasPostcopyDevice = !["10.0.13", "10.1.0"].contains(release)
+        }
+        scenario.postcopy = Postcopy(.nothingIsMissing)
+        #expect(predict(scenario).map(\.ending) == [ending])
+    }
+
+    @Test(arguments: [(false, false, Ending.twoGuests), (false, true, .failed), (true, true, .replicates)])
+    func coloBeganWithACommand(source: Bool, destination: Bool, ending: Ending) {
+        var scenario = scenario(isNew: false)
+        (scenario.source.replicates, scenario.destination.replicates) = (source, destination)
+        scenario.purpose = .colo
+        #expect(predict(scenario).map(\.ending) == [ending])
+    }
+
+    /// Refusals in the words of each release.
+    @Test(arguments: [
+        (Purpose.cprTransfer, false, "missing 'cpr' migration channel"), (.cprTransfer, true, "is not compatible with CPR"),
+        (.cprExec, false, "does not accept value 'cpr-exec'"), (.cprExec, true, "cpr-exec mode requires setting cpr-exec-command"),
+    ])
+    func cprIsRefused(purpose: Purpose, isKnown: Bool, words: String) {
+        var scenario = scenario(isNew: false)
+        (scenario.source.hasCPRExec, scenario.source.namesMemoryOfCPR) = (isKnown, isKnown)
+        scenario.purpose = purpose
+        #expect(predict(scenario).map(\.words) == [words])
+    }
+
     @Test func devicesRefusePostcopyOfMemoryAndEndlesslyTakeThatOfBitmaps() {
         for isNew in [false, true] {
             var scenario = scenario(isNew: isNew, devices: 2)
-            scenario.postcopy = Postcopy(.refusedByDevices, awaitsPackage: isNew)
+            scenario.postcopy = Postcopy(.refusedByDevices)
             #expect(predict(scenario).map(\.ending) == [.refused])
-            scenario.postcopy = Postcopy(.bitmaps, awaitsPackage: isNew)
+            scenario.postcopy = Postcopy(.bitmaps)
             #expect(predict(scenario).map(\.ending) == [isNew ? .doesNotConverge : .completed])
         }
     }

@@ -90,7 +90,7 @@ import Testing
     @Test(arguments: [PostcopyCourse.completes, .paused, .killedRunning]) func aLateRequestFailsTheStartOfPostcopy(course: PostcopyCourse) {
         var scenario = scenario(.new, .new, devices: 0)
         scenario.requester = Requester(requests: 1, late: 1)
-        scenario.postcopy = Postcopy(course, awaitsPackage: true)
+        scenario.postcopy = Postcopy(course)
         #expect(predict(scenario).map(\.ending) == [.failed])
         #expect(predict(scenario).first?.words == "Switchover ACK was requested by 1 devices during switchover")
     }

@@ -26,10 +26,10 @@ import Testing
         for generation in Generation.all { #expect(Self.error(generation, on) == error, "\(generation.name)") }
     }
 
-    /// COLO is bound to the return path on 11.1.3, and not on 10.0.13.
+    /// COLO is bound to the return path since 11.0.0, and not on 10.0.13.
     @Test func colo() {
         for generation in Generation.all {
-            let isNew = generation.name == "11.1" || generation.name == "request-message"
+            let isNew = ["11.0", "v1", "v2", "11.1", "request-message"].contains(generation.name)
             #expect(
                 Self.error(generation, [.colo]) == (isNew ? "Capability 'x-colo' requires capability 'return-path'" : nil),
                 "\(generation.name)")

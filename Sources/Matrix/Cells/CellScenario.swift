@@ -30,6 +30,10 @@ extension Recipe {
         side.hasSwitchoverAck = features.hasSwitchoverAck
         side.decidesAtThreshold = features.decidesAtThreshold
         side.switchesInDevice = features.switchesInDevice
+        side.hasPostcopyDevice = features.hasPostcopyDevice
+        side.replicates = features.replicates
+        side.hasCPRExec = features.hasPostcopyDevice
+        side.namesMemoryOfCPR = features.replicates
         side.capability = choices.capability.has(role)
         side.startsPaused =
             switch role {

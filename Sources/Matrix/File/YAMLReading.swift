@@ -3,6 +3,7 @@
 /// The reader takes a subset of YAML on purpose: one document of at most 1 MiB, without anchors, in which every scalar is text (`no` is no
 /// Boolean). Anything unexpected is an error with its line and column, never a guess and never a crash.
 import Foundation
+import MigrationTrace
 import Plan
 import Yams
 
@@ -60,7 +61,7 @@ package struct YAMLValue {
     private var found: String {
         switch node {
         case .scalar(let scalar) where scalar.string.isEmpty: "nothing"
-        case .scalar(let scalar): "'\(scalar.string.prefix(60))'"
+        case .scalar(let scalar): "'\(escaped(String(scalar.string.prefix(60))))'"
         case .sequence(let list): "a list of \(list.count)"
         case .mapping: "a mapping"
         case .alias: "an alias"
@@ -92,7 +93,8 @@ extension YAMLValue {
         {
             throw refusal("not YAML: \(context.map { "\($0.text), " } ?? "")\(problem)", line: mark.line, column: mark.column)
         } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
-            throw refusal("expected each key once, found '\(keys.first ?? "")' twice", line: context.mark.line, column: context.mark.column)
+            throw refusal(
+                "expected each key once, found '\(escaped(keys.first ?? ""))' twice", line: context.mark.line, column: context.mark.column)
         } catch YamlError.reader(let problem, let offset, _, _) {
             let lines = text.prefix(offset ?? 0).split(separator: "\n", omittingEmptySubsequences: false)
             throw refusal("not YAML: \(problem)", line: max(lines.count, 1), column: (lines.last?.count ?? 0) + 1)
@@ -108,7 +110,7 @@ extension YAMLValue {
         for (key, value) in try pairs(of: what) {
             let name = try key.scalar("a key of \(what)")
             guard known.contains(name) else {
-                throw key.error("expected a key of \(what) (\(known.joined(separator: ", "))), found '\(name.prefix(60))'")
+                throw key.error("expected a key of \(what) (\(known.joined(separator: ", "))), found '\(escaped(String(name.prefix(60))))'")
             }
             fields[name] = value
         }

@@ -1,6 +1,7 @@
 /// The end of a run's output: at most 15 lines that say what the run showed, and where the rest is.
 import Foundation
 import Matrix
+import MigrationTrace
 import Plan
 
 package struct ClosingBlock: Sendable {
@@ -43,7 +44,7 @@ package struct ClosingBlock: Sendable {
         tail.append("results: \(results) (summary.txt, results.jsonl, junit.xml, cells/)")
         // The command's exit adds one line.
         let room = Self.mostLines - 1 - heads.count - tail.count
-        return (heads + findings(room) + tail).map(printable)
+        return (heads + findings(room) + tail).map(escaped)
     }
 
     private func head(_ part: Part) -> String {

@@ -1,6 +1,7 @@
 /// The report of a run: what it prints while it goes on and when it ends, and the files that it leaves.
 import Foundation
 import Matrix
+import MigrationTrace
 import Plan
 import Running
 
@@ -173,7 +174,7 @@ package struct RunReport {
             guard let judgement = leg.judgement else { continue }
             let number = result.cell.plan.legs.count > 1 ? "leg \(leg.number + 1): \(judgement.verdict.rawValue), " : ""
             for text in ["    because    \(number)\(judgement.reason)"] + handshakeLines(judgement.handshake)
-                + judgement.findings.map(render)
+                + judgement.findings.flatMap(render)
             {
                 say(text)
             }
@@ -254,7 +255,7 @@ extension RunReport {
     }
 
     private func writeFiles(leftOut: [LeftOut]) throws {
-        try place.write(summary: transcript.lines.map(printable))
+        try place.write(summary: transcript.lines.map(escaped))
         try JUnit(
             lines, leftOut: leftOut, wholeRun: parts.flatMap(\.summary.wholeRunFindings), deviations: setting.deviations, began: began,
             seconds: seconds

@@ -31,11 +31,13 @@ struct Comparison {
         case .verdict:
             if let judgement { compare(outcome, judgement, forecast.scenario, cell) }
             let words = [outcome.words, outcome.otherWords].compactMap(\.self)
-            if !words.isEmpty, !words.contains(where: { record?.sourceError?.contains($0) == true }) {
+            // Without a record nobody knows what the monitor said, nor which steps were taken.
+            guard let record else { return }
+            if !words.isEmpty, !words.contains(where: { record.sourceError?.contains($0) == true }) {
                 let expected = words.map { "'\($0)'" }.joined(separator: " or ")
-                differences.append("error of the source: expected \(expected), found \(record?.sourceError.map { "'\($0)'" } ?? "none")")
+                differences.append("error of the source: expected \(expected), found \(record.sourceError.map { "'\($0)'" } ?? "none")")
             }
-            if let record { compareMarks(cell.plan.legs[leg], record) }
+            compareMarks(cell.plan.legs[leg], record)
         case .broken: break
         }
     }

@@ -1,6 +1,7 @@
 /// The file that grows by a line with each finished cell, and can be read whatever ended the run.
 import Foundation
 import Glibc
+import MigrationTrace
 import Plan
 
 /// A result log that cannot be taken for what it is.
@@ -113,10 +114,8 @@ private func failure(_ what: String, _ path: String) -> Environment {
     Environment("\(path): cannot be \(what): \(String(cString: strerror(errno)))")
 }
 
-/// The beginning of a line, without control characters: what a log holds must not move the cursor.
-private func shown(_ bytes: Data) -> String {
-    "'" + String(decoding: bytes.prefix(60).map { 0x20..<0x7F ~= $0 ? $0 : UInt8(ascii: "?") }, as: UTF8.self) + "'"
-}
+/// The beginning of a line.
+private func shown(_ bytes: Data) -> String { "'" + escaped(bytes: bytes.prefix(60)) + "'" }
 
 /// What is wrong with the JSON, in a few words.
 private func summary(_ error: any Error) -> String {

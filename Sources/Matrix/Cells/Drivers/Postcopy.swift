@@ -14,7 +14,12 @@ extension Driver {
             draft in
             draft.plan.source.filledMiB = 0
             draft.plan.source.parameters["max-bandwidth"] = .integer(1 << 30)
-            draft.plan.leg.schedule = draft.allIsSentButTheAck + [startPostcopy, .resumeDestination]
+            let source = draft.scenario.source
+            // A source that does not wait for the package sends the end of the stream at once, and the destination must find it there.
+            let endIsSent: [ScheduleStep] =
+                source.decidesAtThreshold && !source.hasPostcopyDevice
+                ? [.wait(.logged(.source, event: "migration_return_path_end_before", times: 1))] : []
+            draft.plan.leg.schedule = draft.allIsSentButTheAck + [startPostcopy] + endIsSent + [.resumeDestination]
         },
         postcopy("postcopy-load-error", .loadFails, "the destination lacks a device whose state is in the package") { draft in
             draft.plan.source.parameters["max-postcopy-bandwidth"] = slowest
@@ -32,7 +37,7 @@ extension Driver {
                 draft.withTheAck + [
                     .haltDestination, startPostcopy,
                     .wait(
-                        .status(.source, draft.scenario.postcopy?.awaitsPackage == true ? "postcopy-device" : "postcopy-active", times: 1)),
+                        .status(.source, draft.scenario.source.hasPostcopyDevice ? "postcopy-device" : "postcopy-active", times: 1)),
                     .kill(.destination),
                 ]
             draft.plan.leg.alsoFinal = ["postcopy-paused"]
@@ -140,7 +145,7 @@ extension Draft {
     fileprivate mutating func switchToPostcopy(_ course: PostcopyCourse, source: String, destination: String?) {
         plan.source.capabilities[source] = true
         if let destination { plan.leg.destination.capabilities[destination] = true }
-        scenario.postcopy = Postcopy(course, awaitsPackage: recipe.source.features.statuses.contains("postcopy-device"))
+        scenario.postcopy = Postcopy(course)
     }
 
     /// Steps until a window has passed in which only the ACK of a halted destination was missing, and the threshold is below what is left.
