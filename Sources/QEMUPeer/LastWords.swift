@@ -1,11 +1,12 @@
 /// The end of what a QEMU has printed on standard error.
 import Foundation
 import Glibc
+import MigrationTrace
 
 /// The most bytes that a QEMU may print on standard error. One that prints more is ended: its output would fill the disk.
 let mostStandardError = 64 << 20
 
-/// The last lines of a file, read from its end, whatever its size: each on one line, without control characters, and cut. Warnings are
+/// The last lines of a file, read from its end, whatever its size: each escaped, and cut. Warnings are
 /// left out where there is anything else.
 func lastWords(of path: String, count: Int = 5) -> [String] {
     let longestTail = 8 << 10
@@ -21,13 +22,7 @@ func lastWords(of path: String, count: Int = 5) -> [String] {
 
 private func shown(_ line: Data) -> String {
     let longest = 240
-    let text = String(decoding: line.suffix(longest), as: UTF8.self).unicodeScalars.map { scalar in
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: "?"
-        default: String(scalar)
-        }
-    }.joined()
-    return line.count > longest ? "…" + text : text
+    return (line.count > longest ? "…" : "") + escaped(bytes: line.suffix(longest))
 }
 
 /// The size of a file in bytes; 0 where there is none.

@@ -16,7 +16,7 @@ struct Ackmatrix: AsyncParsableCommand {
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
             ScriptCommand.self,
-            LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+            LogCommand.self, TraceCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -25,16 +25,16 @@ struct Ackmatrix: AsyncParsableCommand {
         let status = await outcome()
         if StandardOutput.isLost {
             note("standard output cannot be written, so the results are lost")
-            Glibc.exit(2)
+            Glibc.exit(bisects ? Inconclusive.status : 2)
         }
-        Glibc.exit(status)
+        Glibc.exit(bisects && status == 2 ? Inconclusive.status : status)
     }
 
     /// Runs the command of the command line; the exit status.
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -47,9 +47,6 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
-            } catch let open as NotEnded {
-                say("not ended yet: \(open)")
-                return NotEnded.exitStatus
             } catch let inconclusive as Inconclusive {
                 note("cannot tell: \(inconclusive)")
                 return Inconclusive.status
@@ -63,16 +60,9 @@ struct Ackmatrix: AsyncParsableCommand {
         }
         let signals = endsInOrder ? Signals(cancel: work) : nil
         let status = await work.value
-        // The work is over and every child is reaped: now the signal takes its usual effect. Git bisect run is the exception, which takes a
-        // status of 128 and more as the end of the bisection.
-        if !bisects { signals?.reraise() }
-        return bisects && status == 2 ? Inconclusive.status : status
-    }
-
-    /// A number below zero looks like an option to the parser, which then misses the value of the option before it.
-    private static func negativeNumber(_ arguments: [String]) -> (any Error)? {
-        zip(arguments, arguments.dropFirst()).first { $0.hasPrefix("--") && !$0.contains("=") && $1.hasPrefix("-") && Double($1) != nil }
-            .map { ValidationError("\($0): expected a number from 0, found \($1)") }
+        // The work is over and every child is reaped: now the signal takes its usual effect.
+        signals?.reraise()
+        return status
     }
 
     /// Prints what an error says, help and version among them; the exit status.
@@ -86,7 +76,7 @@ struct Ackmatrix: AsyncParsableCommand {
     }
 
     /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.
-    private static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
+    static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
 }
 
 /// Why a run with --bisect-exit tells nothing of a build.

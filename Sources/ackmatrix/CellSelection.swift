@@ -2,6 +2,7 @@
 import ArgumentParser
 import EnginePeer
 import Matrix
+import MigrationTrace
 import Plan
 
 struct CellSelection {
@@ -107,8 +108,5 @@ struct CellSelection {
     }
 }
 
-/// A text of the command line in a message: quoted, on one line, and not longer than a line.
-private func shown(_ text: String) -> String {
-    let line = text.unicodeScalars.prefix(100).map { $0.value < 0x20 || 0x7F...0x9F ~= $0.value ? "?" : String($0) }.joined()
-    return "'\(line)\(text.unicodeScalars.count > 100 ? "…" : "")'"
-}
+/// A text of the command line in a message: quoted, and not longer than a line.
+private func shown(_ text: String) -> String { "'\(escaped(String(text.prefix(100))))\(text.count > 100 ? "…" : "")'" }

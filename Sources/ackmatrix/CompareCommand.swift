@@ -98,6 +98,10 @@ struct CompareCommand: EndsInOrder {
     var verbose = false
 
     func validate() throws {
+        if recorded != nil, !binaries.own.isEmpty || matrix.tier != nil {
+            throw ValidationError(
+                "--recorded: expected neither --qemu nor --tier beside it: the recordings are the reference, and all are compared")
+        }
         guard let seeds else { return }
         guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
         guard left == .engine else { throw ValidationError("--seeds \(seeds): expected the engine as the left side, found \(left.name)") }
@@ -112,6 +116,7 @@ struct CompareCommand: EndsInOrder {
     }
 
     private func compareSides() async throws {
+        let jobs = try self.jobs.allowed([.qemu])
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
         let sides = [left.newestRun, right.newestRun]
@@ -129,12 +134,11 @@ struct CompareCommand: EndsInOrder {
         if sides.contains(.qemu) { try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder) }
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
-        comparison.jobs = try jobs.allowed([.qemu])
+        comparison.jobs = jobs
         comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         for reason in leftOut { report.leaveOut(reason.description) }
-        try await run(comparison, cells, report, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
-        for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
+        try await run(comparison, cells, report, sides, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
     }
 
     /// Compares the engine with recorded traces, and these with the predictions.
@@ -148,15 +152,15 @@ struct CompareCommand: EndsInOrder {
         var comparison = EngineComparison(
             found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
             expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
-        comparison.jobs = try jobs.allowed([.engine])
         comparison.seeds = seeds ?? 64
+        comparison.jobs = try jobs.allowed([.engine])
         var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
         for reason in recording.leftOut { report.leaveOut(reason) }
         for cell in recording.cells {
             let result = try runner.judgeRecorded(cell.qemu, traces.traces(of: cell.name))
             if let finding = result.findings.first { report.add(finding: "\(cell.name): \(finding)") }
         }
-        try await run(comparison, recording.cells, report, isWhole: false)
+        try await run(comparison, recording.cells, report, [], isWhole: false)
     }
 
     private func differences(_ file: MatrixFile, _ deviations: DeviationFile) throws -> DifferenceList {
@@ -164,7 +168,9 @@ struct CompareCommand: EndsInOrder {
         return try DifferenceList(path: path, axes: file.axes).adding(deviations)
     }
 
-    private func run(_ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, isWhole: Bool) async throws {
+    private func run(
+        _ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, _ sides: [ComparedSide], isWhole: Bool
+    ) async throws {
         var report = report
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
@@ -179,9 +185,10 @@ struct CompareCommand: EndsInOrder {
         }
         guard report.compared > 0 else {
             throw Environment(
-                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides; a run keeps every cell with --keep-all"
-            )
+                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides"
+                    + (sides.contains { $0.kind == nil } ? "; a run keeps every cell with --keep-all" : ""))
         }
+        for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
     }
 
     /// Throws `Environment` where a run is not complete: the cells that it lacks were not compared.
