@@ -191,12 +191,16 @@ package struct FoldedSize {
         epoch = epoch ?? fold.firstTime
         var size = 0
         // The output does not throw, so neither does the text.
-        try? withoutActuallyEscaping({ size += $0.count }) { (output: @escaping ([UInt8]) throws -> Void) in
+        try? measure({ size += $0.count }, fold)
+        bytes += size
+    }
+
+    private func measure(_ output: ([UInt8]) throws -> Void, _ fold: Fold) throws {
+        try withoutActuallyEscaping(output) { output in
             var text = TraceText(output: output)
             try text.fold(fold, since: epoch)
             try text.flush()
         }
-        bytes += size
     }
 }
 

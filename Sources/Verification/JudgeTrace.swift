@@ -1,8 +1,8 @@
 /// Judges a recorded migration.
 import MigrationTrace
 
-/// Judges a trace. Lines are the numbers of its streams' entries, where a fold counts as the entries that it stands for. The work grows with
-/// the lines of the trace, not with the entries that its folds stand for.
+/// Judges a trace. Lines are the numbers of its streams' entries, where a fold counts as the entries that it stands for. The work grows
+/// with the lines of the trace, not with the entries that its folds stand for.
 package func judge(_ trace: Trace) -> Judgement { judge(trace, Unfolding()) }
 
 func judge(_ trace: Trace, _ unfolding: Unfolding) -> Judgement {

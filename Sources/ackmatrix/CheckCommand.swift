@@ -23,8 +23,10 @@ struct CheckCommand: ParsableCommand {
 
             A trace that carries the verdict of its recording must be judged the same way again; a rule that was broken then is no \
             finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, and takes \
-            memory by its lines. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH \
-            that cannot be judged, 3 if a migration has not ended yet.
+            memory by its lines.
+
+            Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be judged, 3 if \
+            a migration has not ended yet.
             """)
 
     @Argument(help: ArgumentHelp("Traces, cell folders, results, logs, or folders of them.", valueName: "PATH")) var paths: [String] = []

@@ -14,8 +14,9 @@ struct SchedulesCommand: AsyncParsableCommand {
 
             \(ScheduleExperiment.allCases.map { "\($0.rawValue): \($0.about)" }.joined(separator: "\n"))
 
-            The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`. Memory does not grow with the number of \
-            seeds.
+            The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`.
+
+            Memory does not grow with the number of seeds.
             """)
 
     @Option(help: "The number of seeds of each experiment.")

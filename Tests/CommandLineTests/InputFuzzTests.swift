@@ -35,7 +35,7 @@ import Verification
         let folder = FileManager.default.temporaryDirectory.path + "/ackmatrix-fuzz-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        while clock.now < end || count < 50 {
+        while clock.now < end || count < 20 {
             // Each input has a seed of its own, so that one can be made again without those before it.
             var generator = SeededGenerator(seed: testSeed ^ UInt64(count) &* 0x9E37_79B9_7F4A_7C15)
             let original = originals[Int.random(in: 0..<originals.count, using: &generator)]
@@ -51,7 +51,8 @@ import Verification
         print(
             "fuzz: \(kind): \(count) inputs, \(accepted) of them accepted, the slowest took "
                 + String(format: "%.2f s; peak memory of the process %d MB (seed \(testSeed))", slowest, peakMegabytes()))
-        #expect(accepted < count, "no mutation was refused")
+        // A log has no grammar: what is no event is counted, so that nearly every mutated log can be judged.
+        #expect(kind == .log || accepted < count, "no mutation was refused")
     }
 
     /// Command lines end with 0, 1 or 2; one that would go on is ended by a signal.

@@ -63,8 +63,9 @@ import Testing
         ([100, 90, 80, 70], "100+-10*4"),
         ([1, 2, 4, 8, 16], "1 2 4 8 16"),
         ([1, 2, 3, 5, 7, 9, 11], "1 2 3+2*5"),
-        // Across the end of the numbers.
-        ([UInt64.max - 1, UInt64.max, 0, 1], "18446744073709551614+1*4"),
+        // A number that wraps around does not grow steadily, and a fold has no number out of its field.
+        ([UInt64.max - 1, UInt64.max, 0, 1], "18446744073709551614 18446744073709551615 0 1"),
+        ([UInt64.max - 4, UInt64.max - 3, UInt64.max - 2, UInt64.max - 1], "18446744073709551611+1*4"),
     ])
     func foldsSteps(numbers: [UInt64], folded: String) {
         let stream = FoldedStream(Self.counts(numbers))
