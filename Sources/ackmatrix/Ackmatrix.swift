@@ -16,7 +16,7 @@ struct Ackmatrix: AsyncParsableCommand {
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
             ScriptCommand.self,
-            LogCommand.self, TraceCommand.self,
+            LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -47,6 +47,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
+            } catch let open as NotEnded {
+                say("not ended yet: \(open)")
+                return NotEnded.exitStatus
             } catch let inconclusive as Inconclusive {
                 note("cannot tell: \(inconclusive)")
                 return Inconclusive.status
