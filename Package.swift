@@ -144,6 +144,10 @@ let package = Package(
             name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: strict),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["TestSupport", "ackmatrix", "Plan", "QEMUPeer", "Running"], swiftSettings: strict),
+            name: "CommandLineTests",
+            dependencies: [
+                "TestSupport", "ackmatrix", "Plan", "QEMUPeer", "Running", "Matrix", "Reports", "MigrationTrace", "Verification", "VFIO",
+            ],
+            swiftSettings: strict),
     ]
 )

@@ -221,3 +221,40 @@ extension Event {
         return copy
     }
 }
+
+/// Finds whether the numbers of an event stay within their fields when each grows by its step again and again.
+private struct RangeCodec: FieldCodec {
+    let steps: EventNumbers
+    /// How often each number grows.
+    let times: Int
+    var count = 0
+    var isInRange = true
+
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
+        // 2^64 and 2^63 times 2^48 fit into 128 bits.
+        let last = Int128(value) + Int128(steps[count]) * Int128(times)
+        if Number(exactly: last) == nil { isInRange = false }
+        count += 1
+    }
+
+    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
+    mutating func literal(_ text: StaticString) {}
+    mutating func boolean(_ value: inout Bool) {}
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
+extension Event {
+    /// True if no number leaves its field in any of the repetitions: what grows steadily is in range if its last value is.
+    func staysInRange(_ step: EventNumbers, repetitions: Int) -> Bool {
+        var copy = self
+        var codec = RangeCodec(steps: step, times: repetitions - 1)
+        copy.format(&codec)
+        return codec.isInRange
+    }
+}

@@ -38,6 +38,17 @@ private func readFully(_ descriptor: Int32, _ path: String, _ part: UnsafeMutabl
     }
 }
 
+/// The bytes of the file at `path`, unpacked where it is compressed.
+private func unpacked(_ path: String) throws -> LogReader.Input {
+    let file = try OpenFile(reading: path)
+    var head = [UInt8](repeating: 0, count: 8)
+    // A pipe cannot be read twice, and nobody compresses into one.
+    let count = pread(file.descriptor, &head, head.count, 0)
+    guard count > 0, let command = UnpackedFile.program(for: Array(head.prefix(count))) else { return { try file.read(into: $0) } }
+    let unpacked = try UnpackedFile(path, command)
+    return { try unpacked.read(into: $0) }
+}
+
 extension LogReader {
     /// Reads the log at `path`, which may be compressed, in UTF-16, or with CR alone at the ends of its lines. Throws `FileError` if it
     /// cannot be opened, and `LogFileError` if it is no file that ends by itself.
@@ -77,15 +88,7 @@ extension LogReader {
 
     static func input(_ path: String) throws -> DecodedInput {
         try expectLog(path)
-        let file = try OpenFile(reading: path)
-        var head = [UInt8](repeating: 0, count: 8)
-        // A pipe cannot be read twice, and nobody compresses into one.
-        let count = pread(file.descriptor, &head, head.count, 0)
-        if count > 0, let command = UnpackedFile.program(for: Array(head.prefix(count))) {
-            let unpacked = try UnpackedFile(path, command)
-            return DecodedInput { try unpacked.read(into: $0) }
-        }
-        return DecodedInput { try file.read(into: $0) }
+        return DecodedInput(try unpacked(path))
     }
 
     /// Throws if opening the file may wait, or reading it never ends. Pipes that a shell opened, as `<(zcat LOG)`, are read.
@@ -113,11 +116,8 @@ extension LogReader {
 }
 
 extension TraceReader {
-    /// Reads the trace at `path`. Throws `FileError` if it cannot be opened.
-    package init(path: String) throws {
-        let file = try OpenFile(reading: path)
-        self.init { try file.read(into: $0) }
-    }
+    /// Reads the trace at `path`, which may be compressed. Throws `FileError` if it cannot be opened.
+    package init(path: String) throws { try self.init(unpacked(path)) }
 }
 
 extension Trace {

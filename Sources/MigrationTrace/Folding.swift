@@ -94,7 +94,9 @@ package struct Folder: Sendable {
         mutating func extend(_ waiting: Waiting) -> Bool {
             let place = partial.count
             let expected = block[place].numbers &+ steps[place] &* EventNumbers(repeating: Int64(count))
-            guard waiting.numbers == expected, waiting.isSimilar(to: block[place]) else { return false }
+            guard waiting.numbers == expected, advances(expected &- steps[place], to: expected, by: steps[place]),
+                waiting.isSimilar(to: block[place])
+            else { return false }
             partial.append(waiting)
             if partial.count == block.count {
                 count += 1
@@ -242,10 +244,21 @@ package struct Folder: Sendable {
             let place = head + matched
             guard waiting[place + period].isSimilar(to: waiting[place]) else { break }
             if matched >= period, step(place) != step(head + matched % period) { break }
+            guard advances(waiting[place].numbers, to: waiting[place + period].numbers, by: step(place)) else { break }
             matched += 1
         }
         return matched
     }
+}
+
+/// True if each number that has a step moves in the direction of its step, read as signed and as unsigned: a number that wraps around does
+/// not grow steadily, so that a fold could not be read again.
+private func advances(_ before: EventNumbers, to after: EventNumbers, by step: EventNumbers) -> Bool {
+    if step == .zero { return true }
+    let flip = EventNumbers(repeating: .min)
+    let rises = (before .< after) .& ((before ^ flip) .< (after ^ flip))
+    let falls = (after .< before) .& ((after ^ flip) .< (before ^ flip))
+    return all((step .== .zero) .| ((step .> .zero) .& rises) .| ((step .< .zero) .& falls))
 }
 
 /// The entries of a stream, folded, in the order in which they were printed.
@@ -274,7 +287,7 @@ package struct FoldedStream: Hashable, Sendable {
         count = folds.reduce(0) { $0 + $1.count }
     }
 
-    mutating func append(_ fold: Fold) {
+    package mutating func append(_ fold: Fold) {
         folds.append(fold)
         count += fold.count
     }

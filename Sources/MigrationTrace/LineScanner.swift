@@ -10,6 +10,8 @@ struct LineScanner: ~Copyable {
         var isOverlong = false
         /// False if the input ended before a line end, so that the line may be cut.
         var isTerminated: Bool
+        /// True if the line ends with CR LF.
+        var hasCarriageReturn = false
     }
 
     private static let capacity = 256 * 1024
@@ -73,8 +75,10 @@ struct LineScanner: ~Copyable {
         if length > longestLine {
             return Line(position: position, start: start, length: longestLine, isOverlong: true, isTerminated: isTerminated)
         }
-        if length > 0, start[length - 1] == 0x0D { length -= 1 }
-        return Line(position: position, start: start, length: length, isTerminated: isTerminated)
+        let hasCarriageReturn = length > 0 && start[length - 1] == 0x0D
+        if hasCarriageReturn { length -= 1 }
+        return Line(
+            position: position, start: start, length: length, isTerminated: isTerminated, hasCarriageReturn: hasCarriageReturn)
     }
 
     /// Skips a line that is too long, and returns its first 256 bytes.

@@ -38,7 +38,7 @@ final class NameTable {
         names.deallocate()
     }
 
-    /// The text of these bytes; nil if they are not UTF-8, or hold NUL or another control character than tab.
+    /// The text of these bytes; nil if they are not UTF-8, or hold a control character other than tab (C0, DEL, C1).
     func text(_ start: UnsafePointer<UInt8>, _ length: Int) -> String? {
         if length == 0 { return "" }
         guard length <= Self.longestName else { return longText(start, length) }
@@ -72,7 +72,7 @@ final class NameTable {
 
     private static func validated(_ start: UnsafePointer<UInt8>, _ length: Int) -> String? {
         let bytes = UnsafeBufferPointer(start: start, count: length)
-        for byte in bytes where byte < 0x20 && byte != UInt8(ascii: "\t") || byte == 0x7F { return nil }
+        if firstControl(bytes) != nil { return nil }
         return String(validating: bytes, as: UTF8.self)
     }
 }

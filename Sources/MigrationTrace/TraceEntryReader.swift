@@ -35,15 +35,14 @@ extension TraceReader {
     func step(_ text: String, of record: Record, repetitions: Int) throws -> EventNumbers {
         if text == "=" { return .zero }
         guard case .event(let event) = record else { throw error("expected the step `=` for a message, found \(TraceFields.quoted(text))") }
-        let (values, count) = event.numbers
+        let count = event.numbers.count
         let steps = text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).map { Int64(Substring($0)) }
         guard steps.count == count, !steps.contains(nil) else {
             throw error("expected `=` or a step for each of the \(count) numbers of \(event.name), found \(TraceFields.quoted(text))")
         }
         var step = EventNumbers.zero
         for (place, value) in steps.enumerated() { step[place] = value ?? 0 }
-        let last = values &+ step &* EventNumbers(repeating: Int64(repetitions - 1))
-        guard step != .zero, event.replacing(last).numbers.values == last else {
+        guard step != .zero, event.staysInRange(step, repetitions: repetitions) else {
             throw error(
                 "expected steps that lead to numbers \(event.name) can hold, found \(TraceFields.quoted(text)) \(repetitions) times")
         }
@@ -74,11 +73,13 @@ extension TraceReader {
         if word == "-" { return nil }
         let negative = word.hasPrefix("-")
         let parts = word.utf8.dropFirst(negative ? 1 : 0).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        let allDigits = parts.allSatisfy { $0.allSatisfy { $0 &- 0x30 <= 9 } }
-        guard allDigits, parts.count == 2, parts[1].count == 9, let seconds = Int64(Substring(parts[0])),
-            let part = Int64(Substring(parts[1])),
-            seconds < 9_223_372_036
-        else { throw error("expected seconds with nine digits after the point, found \(TraceFields.quoted(word))") }
+        let isTime =
+            parts.count == 2 && parts[1].count == 9 && !parts[0].isEmpty && parts.allSatisfy { $0.allSatisfy { $0 &- 0x30 <= 9 } }
+        guard isTime else { throw error("expected seconds with nine digits after the point, found \(TraceFields.quoted(word))") }
+        // A time in nanoseconds has 63 bits.
+        guard let seconds = Int64(Substring(parts[0])), let part = Int64(Substring(parts[1])), seconds < 9_223_372_036 else {
+            throw error(.oversized, "expected a time of less than 9223372036 seconds, found \(TraceFields.quoted(word))")
+        }
         let time = (seconds * 1_000_000_000 + part) * (negative ? -1 : 1)
         guard relative else { return time }
         guard let epoch else { throw error("expected `-` for each time in a stream without an epoch, found \(TraceFields.quoted(word))") }

@@ -61,6 +61,12 @@ extension TraceReader {
 
     func check(_ line: LineScanner.Line) throws {
         if line.isOverlong { throw error(.oversized, "expected lines of at most \(LogReader.longestLine) bytes, found a longer one") }
+        if line.hasCarriageReturn {
+            throw error("expected LF alone at the end of the line, found CR LF; convert the file back (dos2unix)")
+        }
+        if let raw = firstControl(UnsafeBufferPointer(start: line.start, count: line.length)) {
+            throw error("expected no raw control character but tab, found one at byte \(raw + 1) of \(fields.shown)")
+        }
         if !line.isTerminated { throw error(.truncated, "expected a line end, found the end of the file; the trace was cut") }
     }
 
@@ -88,4 +94,15 @@ extension TraceReader {
     }
 
     func error(_ reason: String) -> TraceError { error(.malformed, reason) }
+}
+
+/// The place of the first control character other than tab (C0, DEL, or C1 in UTF-8); nil if there is none.
+func firstControl(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+    var previous: UInt8 = 0
+    for (place, byte) in bytes.enumerated() {
+        if byte < 0x20 && byte != 0x09 || byte == 0x7F { return place }
+        if previous == 0xC2 && byte < 0xA0 && byte >= 0x80 { return place - 1 }
+        previous = byte
+    }
+    return nil
 }

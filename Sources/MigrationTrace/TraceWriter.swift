@@ -70,14 +70,17 @@ private struct TraceText {
     }
 
     private mutating func escape(_ value: String, spaces: Bool) {
-        for byte in value.utf8 {
-            if byte == UInt8(ascii: "\\") {
+        for scalar in value.unicodeScalars {
+            let isEscaped = scalar == "\t" || scalar == " " ? spaces : isUnsafe(scalar)
+            if scalar == "\\" {
                 printer.bytes += "\\\\".utf8
-            } else if byte < 0x20 && byte != 0x09 || byte == 0x7F || spaces && (byte == 0x20 || byte == 0x09) {
-                printer.bytes += "\\x".utf8
-                printer.append(byte, radix: 16, width: 2)
+            } else if isEscaped {
+                for byte in String(scalar).utf8 {
+                    printer.bytes += "\\x".utf8
+                    printer.append(byte, radix: 16, width: 2)
+                }
             } else {
-                printer.bytes.append(byte)
+                printer.bytes += String(scalar).utf8
             }
         }
     }
@@ -106,14 +109,16 @@ private struct TraceText {
         printer.bytes += "stream \(name.rawValue) \(stream.count) ".utf8
         time(epoch, since: 0)
         try endLine()
-        for fold in stream.folds {
-            switch fold {
-            case .once(let entry):
-                try self.entry(entry, since: epoch)
-            case .times(let count, let block):
-                try line("repeat \(count) \(block.count)")
-                for folded in block { try entry(folded.first, since: epoch, folded: folded) }
-            }
+        for fold in stream.folds { try self.fold(fold, since: epoch) }
+    }
+
+    mutating func fold(_ fold: Fold, since epoch: Int64?) throws {
+        switch fold {
+        case .once(let entry):
+            try self.entry(entry, since: epoch)
+        case .times(let count, let block):
+            try line("repeat \(count) \(block.count)")
+            for folded in block { try entry(folded.first, since: epoch, folded: folded) }
         }
     }
 
@@ -172,6 +177,26 @@ private struct TraceText {
         printer.append(difference.magnitude / 1_000_000_000, radix: 10)
         printer.bytes.append(UInt8(ascii: "."))
         printer.append(difference.magnitude % 1_000_000_000, radix: 10, width: 9)
+    }
+}
+
+/// The bytes that folds take in a stream of a trace, counted as they come.
+package struct FoldedSize {
+    private var epoch: Int64?
+    package private(set) var bytes = 0
+
+    package init() {}
+
+    package mutating func add(_ fold: Fold) {
+        epoch = epoch ?? fold.firstTime
+        var size = 0
+        // The output does not throw, so neither does the text.
+        try? withoutActuallyEscaping({ size += $0.count }) { (output: @escaping ([UInt8]) throws -> Void) in
+            var text = TraceText(output: output)
+            try text.fold(fold, since: epoch)
+            try text.flush()
+        }
+        bytes += size
     }
 }
 

@@ -27,6 +27,12 @@ package struct DeviceScript: Hashable, Sendable {
         package let line: Int
         package let reason: String
 
+        package init(file: String, line: Int, reason: String) {
+            self.file = file
+            self.line = line
+            self.reason = reason
+        }
+
         package var description: String { "\(file):\(line): \(reason)" }
     }
 

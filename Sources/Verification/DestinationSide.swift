@@ -438,3 +438,13 @@ struct DestinationSide: Sendable {
         arcs.restart()
     }
 }
+
+extension DestinationSide {
+    /// Counts what has happened since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: DestinationSide) {
+        sections.repeatWhatHappened(times, since: before.sections)
+        for index in devices.indices.prefix(before.devices.count) {
+            devices[index].bytes &+= (devices[index].bytes &- before.devices[index].bytes) &* UInt64(times)
+        }
+    }
+}

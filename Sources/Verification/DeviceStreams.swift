@@ -234,3 +234,13 @@ private func neighbours(of from: VFIOState, flags: UInt64?) -> [VFIOState] {
     }
     return found
 }
+
+extension DeviceStreams {
+    /// Counts the bytes that were moved since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: DeviceStreams) {
+        for index in all.indices.prefix(before.all.count) {
+            guard let now = all[index].sessionBytes, let then = before.all[index].sessionBytes else { continue }
+            all[index].sessionBytes = now &+ (now &- then) &* UInt64(times)
+        }
+    }
+}

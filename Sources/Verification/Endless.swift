@@ -84,6 +84,15 @@ struct Progress: Sendable {
         if exact { seen.exact = now } else { seen.estimate = now }
     }
 
+    /// Counts what has happened since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: Progress) {
+        iterations += (iterations - before.iterations) * times
+        settled += (settled - before.settled) * times
+        sections += (sections - before.sections) * times
+        rounds += (rounds - before.rounds) * times
+        roundsShown += (roundsShown - before.roundsShown) * times
+    }
+
     mutating func lose() { isComparable = false }
 }
 

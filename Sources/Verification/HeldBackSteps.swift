@@ -20,6 +20,9 @@ struct HeldBackSteps: Sendable {
         onlyAckMissing = false
     }
 
+    /// Counts the steps since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: HeldBackSteps) { count += (count - before.count) * times }
+
     /// The step ends in the decision: nothing held it back.
     mutating func decided() { onlyAckMissing = false }
 }

@@ -28,6 +28,9 @@ struct LoadedSections: Sendable {
         if let idstr = ids[section] { enter(idstr) }
     }
 
+    /// Counts the sections that have begun since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: LoadedSections) { count += (count - before.count) * times }
+
     mutating func sawLine(of device: String) { names.sawLine(of: device) }
 
     private mutating func enter(_ idstr: String) {

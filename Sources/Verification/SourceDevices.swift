@@ -366,3 +366,12 @@ struct SourceDevices: Sendable {
         isFirstQueryOver = true
     }
 }
+
+extension SourceDevices {
+    /// Counts the bytes that were written since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: SourceDevices) {
+        for index in all.indices.prefix(before.all.count) {
+            all[index].bytes &+= (all[index].bytes &- before.all[index].bytes) &* UInt64(times)
+        }
+    }
+}

@@ -259,3 +259,8 @@ struct SourceLedger: Sendable {
         lastOffset = 0
     }
 }
+
+extension SourceLedger {
+    /// Counts the queries since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: SourceLedger) { queries += (queries - before.queries) * times }
+}

@@ -348,3 +348,14 @@ struct SourceSide: Sendable {
     /// True if the log shows that switchover-ack is on; nil if nothing shows it.
     var showsCapability: Bool? { circumstances.sourceCapability ?? (devices.showsCapability || heldBack.count > 0 ? true : nil) }
 }
+
+extension SourceSide {
+    /// Counts what has happened since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: SourceSide) {
+        ledger.repeatWhatHappened(times, since: before.ledger)
+        devices.repeatWhatHappened(times, since: before.devices)
+        heldBack.repeatWhatHappened(times, since: before.heldBack)
+        starved.repeatWhatHappened(times, since: before.starved)
+        progress.repeatWhatHappened(times, since: before.progress)
+    }
+}

@@ -24,3 +24,11 @@ struct StarvedWindows: Sendable {
         written = []
     }
 }
+
+extension StarvedWindows {
+    /// Counts the windows since `before` so many times more.
+    mutating func repeatWhatHappened(_ times: Int, since before: StarvedWindows) {
+        count += (count - before.count) * times
+        inARow += (inARow - before.inARow) * times
+    }
+}

@@ -61,6 +61,14 @@ package struct Verifier: Sendable {
         }
     }
 
+    /// What has happened since `before` happens so many times more, and changes nothing but counters.
+    mutating func repeatWhatHappened(_ times: Int, since before: Verifier) {
+        source.repeatWhatHappened(times, since: before.source)
+        destination.repeatWhatHappened(times, since: before.destination)
+        sourceDevices.repeatWhatHappened(times, since: before.sourceDevices)
+        destinationDevices.repeatWhatHappened(times, since: before.destinationDevices)
+    }
+
     /// The stream's last line, at this place, is cut.
     package mutating func cut(at place: Place) {
         switch place.stream {

@@ -34,7 +34,7 @@ struct Ackmatrix: AsyncParsableCommand {
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -66,6 +66,12 @@ struct Ackmatrix: AsyncParsableCommand {
         // The work is over and every child is reaped: now the signal takes its usual effect.
         signals?.reraise()
         return status
+    }
+
+    /// A number below zero looks like an option to the parser, which then misses the value of the option before it.
+    private static func negativeNumber(_ arguments: [String]) -> (any Error)? {
+        zip(arguments, arguments.dropFirst()).first { $0.hasPrefix("--") && !$0.contains("=") && $1.hasPrefix("-") && Double($1) != nil }
+            .map { ValidationError("\($0): expected a number from 0, found \($1)") }
     }
 
     /// Prints what an error says, help and version among them; the exit status.

@@ -22,8 +22,9 @@ struct CheckCommand: ParsableCommand {
             A rule that rests on an event that was not traced, or on lines that are missing, is not judged, and `check` says so.
 
             A trace that carries the verdict of its recording must be judged the same way again; a rule that was broken then is no \
-            finding. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be \
-            judged, 3 if a migration has not ended yet.
+            finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, and takes \
+            memory by its lines. Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH \
+            that cannot be judged, 3 if a migration has not ended yet.
             """)
 
     @Argument(help: ArgumentHelp("Traces, cell folders, results, logs, or folders of them.", valueName: "PATH")) var paths: [String] = []
@@ -205,6 +206,10 @@ private struct Inputs {
 
     private func isTrace(_ path: String) throws -> Bool {
         guard !path.hasPrefix("/dev/fd/"), !path.hasPrefix("/proc/self/fd/") else { return false }
+        // Opening a pipe waits for its writer.
+        guard try isReadTwice(path) else {
+            throw Environment("\(path): expected a file, which is read twice, found a pipe or the like; save it to a file first")
+        }
         guard let file = FileHandle(forReadingAtPath: path) else { throw Environment("\(path): cannot be read") }
         defer { try? file.close() }
         return file.readData(ofLength: 16).starts(with: Data("ackmatrix-trace ".utf8))

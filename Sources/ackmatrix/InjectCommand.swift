@@ -94,6 +94,9 @@ struct InjectCommand: AsyncParsableCommand {
 
     private func repeatOne(_ scenario: InjectionScenario, _ injection: Injection) throws {
         let tell: ((StreamName, Event) -> Void)? = events ? { say("\($0.rawValue): \($1.line)") } : nil
+        guard try CountedPlaces(scenario, seed: seed, all: true).places.contains(where: { $0.place == injection.place }) else {
+            throw ValidationError("--place: the migration of \(scenario.name) never passes \(injection); its places are numbered from 1")
+        }
         let result = try scenario.run(injection, seed: seed, tell: tell)
         let record = result.record
         func line(_ name: String, _ side: InjectedSide) -> String {

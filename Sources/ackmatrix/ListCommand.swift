@@ -17,7 +17,13 @@ struct ListCommand: EndsInOrder {
     @Flag(help: "Print the name of each driver, and what it does around the migration.")
     var drivers = false
 
+    @Flag(help: "Print the cells as one JSON document: name, product, kind of sides, versions, and the value on each axis.")
+    var json = false
+
     func validate() throws {
+        if json, coverage || drivers {
+            throw ValidationError("--json: expected the list of cells, found --\(coverage ? "coverage" : "drivers"), which is for people")
+        }
         guard coverage || drivers else { return }
         let selecting = [
             ("--sides", sides.sides != nil), ("--engine", !sides.engine.isEmpty), ("--cell", !matrix.cell.isEmpty),
@@ -38,13 +44,45 @@ struct ListCommand: EndsInOrder {
         guard coverage else {
             let made = try matrix.cells(of: matrix.file(), try await sides.probed(binaries, matrix))
             for line in made.skipped.lines { note(line) }
-            for cell in made.cells { say(cell.name) }
+            if json {
+                try sayJSON(CellList(cells: made.cells.map(CellList.Cell.init)))
+            } else {
+                for cell in made.cells { say(cell.name) }
+            }
             return
         }
         let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)
         sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")
+        }
+    }
+}
+
+/// The document of `list --json`.
+private struct CellList: Encodable {
+    var format = 1
+    let cells: [Cell]
+
+    struct Cell: Encodable {
+        let name: String
+        let product: String
+        let sides: String
+        let sourceVersion: String
+        let destinationVersion: String
+        let legs: Int
+        let isRace: Bool
+        let selection: [String: String]
+
+        init(_ cell: Matrix.Cell) {
+            name = cell.name
+            product = cell.product
+            sides = cell.kind == .engine ? "engine" : "qemu"
+            (sourceVersion, destinationVersion) = (cell.sourceVersion, cell.destinationVersion)
+            legs = cell.plan.legs.count
+            isRace = cell.isRace
+            let axes = cell.selection.axes.map(\.name)
+            selection = Dictionary(uniqueKeysWithValues: axes.map { ($0, cell.selection[$0]) })
         }
     }
 }

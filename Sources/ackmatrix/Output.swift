@@ -3,6 +3,7 @@
 /// Standard output carries results, so a write that fails is remembered and decides the exit status: a result that nobody received must not
 /// look green. Standard error carries progress and reasons; a reader that has gone away changes nothing. Both are written without a buffer,
 /// so that a line is there at once in a file or a pipe, and a signal loses none.
+import Foundation
 import Glibc
 import MigrationTrace
 import Synchronization
@@ -14,6 +15,13 @@ func say(_ line: String) { StandardOutput.write(escaped(line) + "\n") }
 func sayLines(_ text: String) {
     let text = escapedLines(text)
     StandardOutput.write(text.hasSuffix("\n") ? text : text + "\n")
+}
+
+/// Prints a value as JSON, in ASCII where a character is no text.
+func sayJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    StandardOutput.write(escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)) + "\n")
 }
 
 /// Prints lines about progress or an error on standard error, beside the results.

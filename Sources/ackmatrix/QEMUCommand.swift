@@ -40,10 +40,16 @@ struct QEMUCommand: ParsableCommand {
 
         @OptionGroup var binaries: BinaryOptions
 
+        @Flag(
+            help:
+                "Print the binaries as one JSON document: name, version, package, path, suite, features, generation, mode by machine type.")
+        var json = false
+
         func run() async throws {
             let all = try binaries.binaries()
             let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
             let probed = try await Harness.probed(all)
+            if json { return try sayJSON(BinaryList(probed, suites: suites)) }
             var judged: [String: [String]] = [:]
             for side in probed {
                 guard case .qemu(let binary) = side.binary else { continue }
@@ -73,6 +79,36 @@ struct QEMUCommand: ParsableCommand {
                 let names = machines.map(\.key).sorted { $0.compare($1, options: .numeric) == .orderedAscending }
                 return "\(mode.rawValue) on \(names.joined(separator: ", ")) (measured)"
             }
+        }
+    }
+}
+
+/// The document of `qemu list --json`.
+private struct BinaryList: Encodable {
+    var format = 1
+    let binaries: [Binary]
+    let knownGenerations = ProbedFeatures.knownGenerations
+
+    struct Binary: Encodable {
+        let name: String
+        let version: String
+        let package: String
+        let path: String
+        /// nil for a custom build.
+        let suite: String?
+        let features: [String]
+        let generation: String
+        /// By machine type; empty where the binary has one mode for all or none.
+        let modes: [String: String]
+    }
+
+    init(_ probed: [ProbedBinary], suites: [String: String]) {
+        binaries = probed.compactMap { side in
+            guard case .qemu(let binary) = side.binary else { return nil }
+            let features = side.features
+            return Binary(
+                name: binary.name, version: features.version, package: features.package, path: binary.path, suite: suites[binary.name],
+                features: features.summary, generation: features.generation, modes: features.modes.mapValues(\.rawValue))
         }
     }
 }

@@ -14,7 +14,8 @@ struct SchedulesCommand: AsyncParsableCommand {
 
             \(ScheduleExperiment.allCases.map { "\($0.rawValue): \($0.about)" }.joined(separator: "\n"))
 
-            The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`.
+            The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`. Memory does not grow with the number of \
+            seeds.
             """)
 
     @Option(help: "The number of seeds of each experiment.")
@@ -33,12 +34,17 @@ struct SchedulesCommand: AsyncParsableCommand {
     var logs: String?
 
     func validate() throws {
-        guard seeds >= 1 else { throw ValidationError("--seeds: expected 1 or more, found \(seeds)") }
+        guard 1...Self.mostSeeds ~= seeds else { throw ValidationError("--seeds: expected 1 to \(Self.mostSeeds), found \(seeds)") }
         // Seed 0 stands for a run without chance.
         guard firstSeed >= 1 else { throw ValidationError("--first-seed: expected 1 or more, found \(firstSeed)") }
+        guard firstSeed <= UInt64.max - UInt64(seeds) else {
+            throw ValidationError("--first-seed: expected at most \(UInt64.max - UInt64(seeds)) with \(seeds) seeds, found \(firstSeed)")
+        }
         guard jobs >= 1 else { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
         guard logs == nil || seeds <= 100 else { throw ValidationError("--logs: expected 100 seeds at most, found \(seeds)") }
     }
+
+    private static let mostSeeds = 1_000_000_000
 
     func run() async throws {
         var findings: [String] = []

@@ -12,7 +12,8 @@ struct ScriptCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Print the abilities and gates of each script's device, or file, line and reason if the script is refused.")
+            abstract: "Print the abilities and gates of each script's device, or file, line and reason if the script is refused.",
+            discussion: "No more than \(DeviceScript.longestText) bytes of a file are read; a longer script is refused.")
 
         @Argument(help: "Device scripts.") var files: [String]
 

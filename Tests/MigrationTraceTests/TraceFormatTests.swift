@@ -227,6 +227,11 @@ import Testing
         damaged("\nend \(lastLine) 26 6", "\nend \(lastLine) 26", .malformed, shift: 1),
         damaged("\nend \(lastLine) 26 6\n", "\n", .truncated, shift: 1),
         damaged("\nend \(lastLine) 26 6\n", "\nend \(lastLine) 26 6", .truncated, shift: 1),
+        damaged("outcome completed\n", "outcome completed\r\n", .malformed),
+        damaged("outcome completed", "outcome \u{1B}[31mcompleted", .malformed),
+        damaged("outcome completed", "outcome \u{9B}31mcompleted", .malformed),
+        damaged("outcome completed", "outcome \u{7F}", .malformed),
+        damaged("a b  c ", "a b\u{7}  c ", .malformed),
         damaged("outcome completed", "outcome " + String(repeating: "x", count: LogReader.longestLine), .oversized),
         Damage(
             testDescription: "an endless header", kind: .oversized, line: TraceReader.mostHeaderLines + 1,

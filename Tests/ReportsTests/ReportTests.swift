@@ -593,6 +593,12 @@ struct ProgressTests {
         progress.end(run[7])
         progress.end(run[2])
         #expect(progress.line(width: 80) == "[2/268]  1 finding  1 known deviation  running: b")
+        // Two cells took 3 s: the other 266 take as long.
+        #expect(progress.line(width: 80, seconds: 3) == "[2/268]  1 finding  1 known deviation  7 min left  running: b")
+        for (seconds, left) in [(1.9, nil), (2, "5 min left"), (40, "1.5 h left"), (6_000, "more than 100 h left")] as [(Double, String?)] {
+            #expect(progress.timeLeft(after: seconds) == left)
+        }
+        #expect(RunProgress(total: 5).timeLeft(after: 100) == nil)
         for width in 0...100 { #expect(progress.line(width: width).count <= width) }
         #expect(progress.line(width: 10) == "[2/268]  …")
     }

@@ -105,7 +105,7 @@ extension ScheduleExperiment {
             var next = seeds.lowerBound
             func start() {
                 guard next < seeds.upperBound else { return }
-                let slice = next..<min(next + 16, seeds.upperBound)
+                let slice = next..<next + min(16, seeds.upperBound - next)
                 next = slice.upperBound
                 group.addTask {
                     try slice.map { seed in
@@ -114,7 +114,7 @@ extension ScheduleExperiment {
                     }
                 }
             }
-            for _ in 0..<min(max(threads, 1), seeds.count) { start() }
+            for _ in 0..<min(max(threads, 1), seeds.count / 16 + 1) { start() }
             while let results = try await group.next() {
                 start()
                 for result in results { tally.take(result) }

@@ -120,8 +120,8 @@ package struct RunReport {
             // Drawing a line takes longer than a cell of the engine.
             guard progress.done.isMultiple(of: 100) else { return }
         }
-        let progress = progress
-        output.show(progress.line(width:))
+        let (progress, seconds) = (progress, seconds)
+        output.show { progress.line(width: $0, seconds: seconds) }
         if !output.isTerminal, counter.isDue(at: clock.now) { output.say(progress.counterLine) }
     }
 
