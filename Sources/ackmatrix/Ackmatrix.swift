@@ -16,7 +16,7 @@ struct Ackmatrix: AsyncParsableCommand {
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
             ScriptCommand.self,
-            LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+            LogCommand.self, TraceCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -34,7 +34,7 @@ struct Ackmatrix: AsyncParsableCommand {
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -47,9 +47,6 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
-            } catch let open as NotEnded {
-                say("not ended yet: \(open)")
-                return NotEnded.exitStatus
             } catch let inconclusive as Inconclusive {
                 note("cannot tell: \(inconclusive)")
                 return Inconclusive.status

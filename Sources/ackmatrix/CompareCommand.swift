@@ -186,8 +186,8 @@ struct CompareCommand: EndsInOrder {
         }
         guard report.compared > 0 else {
             throw Environment(
-                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides; a run keeps every cell with --keep-all"
-            )
+                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides"
+                    + (sides.contains { $0.kind == nil } ? "; a run keeps every cell with --keep-all" : ""))
         }
         for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
     }
