@@ -65,6 +65,12 @@ struct Ackmatrix: AsyncParsableCommand {
         return status
     }
 
+    /// A number below zero looks like an option to the parser, which then misses the value of the option before it.
+    private static func negativeNumber(_ arguments: [String]) -> (any Error)? {
+        zip(arguments, arguments.dropFirst()).first { $0.hasPrefix("--") && !$0.contains("=") && $1.hasPrefix("-") && Double($1) != nil }
+            .map { ValidationError("\($0): expected a number from 0, found \($1)") }
+    }
+
     /// Prints what an error says, help and version among them; the exit status.
     private static func tell(_ error: any Error) -> Int32 {
         guard exitCode(for: error) == .success else {

@@ -116,6 +116,7 @@ struct CompareCommand: EndsInOrder {
     }
 
     private func compareSides() async throws {
+        // The limits come first: probing starts QEMUs.
         let jobs = try self.jobs.allowed([.qemu])
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
@@ -152,8 +153,8 @@ struct CompareCommand: EndsInOrder {
         var comparison = EngineComparison(
             found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
             expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
-        comparison.seeds = seeds ?? 64
         comparison.jobs = try jobs.allowed([.engine])
+        comparison.seeds = seeds ?? 64
         var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
         for reason in recording.leftOut { report.leaveOut(reason) }
         for cell in recording.cells {
