@@ -11,7 +11,7 @@ broken() {
     exit 2
 }
 
-for tool in awk cat cp cut date dd grep head mkfifo mktemp od rm sed sleep tail tr wc; do
+for tool in awk cat cp cut date dd grep head ln mkfifo mktemp od rm sed sleep tail tr wc; do
     command -v "$tool" >/dev/null 2>&1 || broken "no $tool here"
 done
 [ -r /proc/self/stat ] || broken "no /proc here"
@@ -77,16 +77,19 @@ become() {
         ACKMATRIX_SIDE=.
         export ACKMATRIX_SIDE
     fi
+    # Lists of libraries are split at spaces and colons, which the path of a link here never has.
+    ln -s "$SHIM" shim.so || exit 2
     root=${qemu%/usr/bin/*}
     if [ "$root" != "$qemu" ] && [ -n "$root" ] && [ -x "$root/lib64/ld-linux-x86-64.so.2" ]; then
         # A folder of unpacked packages has its own loader and libraries.
+        ln -s "$root" root && root=./root
         libraries=$root/usr/lib/x86_64-linux-gnu
         QEMU_MODULE_DIR=$libraries/qemu
         export QEMU_MODULE_DIR
-        exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$libraries" --preload "$SHIM" "$qemu" \
+        exec "$root/lib64/ld-linux-x86-64.so.2" --library-path "$libraries" --preload ./shim.so "$qemu" \
             -L "$root/usr/share/seabios" -L "$root/usr/share/qemu" "$@"
     fi
-    LD_PRELOAD=$SHIM
+    LD_PRELOAD=./shim.so
     export LD_PRELOAD
     exec "$qemu" "$@"
 }

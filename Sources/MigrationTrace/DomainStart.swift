@@ -41,7 +41,12 @@ package struct DomainStart: Hashable, Sendable {
             if text.hasPrefix("shutting down") { end = String(text.prefix(80)) }
             return
         }
-        for word in line.split(separator: " ") where word != "\\" {
+        var words = line.split(separator: " ").filter { $0 != "\\" }
+        // JSON may have spaces.
+        if words.first == "-global", line.contains("{") {
+            words = ["-global", Substring(line.drop { $0 != "{" }.filter { $0 != " " && $0 != "\\" })]
+        }
+        for word in words {
             switch option {
             case "-machine", "-M":
                 let name = word.prefix { $0 != "," }
@@ -53,13 +58,33 @@ package struct DomainStart: Hashable, Sendable {
         }
     }
 
+    /// A value of `-global`: `migration.NAME=VALUE`, `driver=migration,property=NAME,value=VALUE`, or the same as JSON.
     private mutating func append(global word: Substring) {
-        let parts = word.split(separator: "=", maxSplits: 1)
-        guard parts.count == 2, let value = ["on": true, "off": false][parts[1]] else { return }
-        switch parts[0] {
-        case "migration.switchover-ack-legacy": legacyProperty = value
-        case "migration.x-switchover-ack": capability = value
+        var fields: [Substring: Substring] = [:]
+        if word.contains("property") {
+            for part in word.split(whereSeparator: { ",{}'".contains($0) }) {
+                let pair = part.split(maxSplits: 1) { $0 == "=" || $0 == ":" }.map { $0.filter { $0 != "\"" } }
+                if pair.count == 2, fields.count < 8 { fields[Substring(pair[0])] = Substring(pair[1]) }
+            }
+        } else {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            let names = parts[0].split(separator: ".", maxSplits: 1)
+            if parts.count == 2, names.count == 2 { fields = ["driver": names[0], "property": names[1], "value": parts[1]] }
+        }
+        guard fields["driver"] == "migration", let value = fields["value"].flatMap(Self.onOff) else { return }
+        switch fields["property"] {
+        case "switchover-ack-legacy": legacyProperty = value
+        case "x-switchover-ack": capability = value
         default: break
+        }
+    }
+
+    /// As QEMU reads a property of type bool.
+    private static func onOff(_ value: Substring) -> Bool? {
+        switch value {
+        case "on", "yes", "true", "y": true
+        case "off", "no", "false", "n": false
+        default: nil
         }
     }
 }

@@ -34,6 +34,18 @@ struct FieldReader: FieldCodec {
             negative = true
             cursor += 1
         }
+        // 8.1 to 9.0 print sizes of devices in hexadecimal.
+        if end - cursor > 2, cursor.pointee == 0x30, cursor[1] == UInt8(ascii: "x"), !Number.isSigned {
+            cursor += 2
+            var number: UInt64 = 0
+            hexadecimal(&number)
+            guard !failed, let exact = Number(exactly: number) else {
+                failed = true
+                return
+            }
+            value = exact
+            return
+        }
         let start = cursor
         var magnitude: UInt64 = 0
         var overflow = false
@@ -157,6 +169,8 @@ final class EventTable {
         var length = -1
         var first = 0
         var count = 0
+        /// An event of this name was read.
+        var isSeen = false
     }
 
     private static let slotCount = 1024
@@ -203,6 +217,52 @@ final class EventTable {
         case event(Event)
     }
 
+    /// The names of the events that were read since the beginning, or since `forgetSeen`.
+    var seen: Set<String> {
+        var names: Set<String> = []
+        for index in 0..<Self.slotCount where slots[index].isSeen {
+            names.insert(String(decoding: UnsafeBufferPointer(start: slots[index].name, count: slots[index].length), as: UTF8.self))
+        }
+        return names
+    }
+
+    func forgetSeen() { for index in 0..<Self.slotCount { slots[index].isSeen = false } }
+
+    /// True if a known name begins or ends with these bytes, or these bytes with a known name: the line is a part of an event's, or two
+    /// lines in one.
+    func isPartOfAName(_ name: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+        guard length >= 4 else { return false }
+        for index in 0..<Self.slotCount where slots[index].length >= 0 {
+            let (known, size) = (slots[index].name, slots[index].length)
+            if size > length {
+                if equalBytes(known + (size - length), name, length) { return true }
+            } else if size < length, size >= 10, equalBytes(name + (length - size), known, size) {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// True if a known name begins with these bytes and goes on.
+    func isBeginningOfAName(_ name: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+        for index in 0..<Self.slotCount where slots[index].length > length {
+            if equalBytes(slots[index].name, name, length) { return true }
+        }
+        return false
+    }
+
+    /// True if an event of the vocabulary has this name.
+    func knows(_ name: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+        guard 1...Self.longestName ~= length else { return false }
+        let hash = contentHash(name, length)
+        var index = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
+        while slots[index].length >= 0 {
+            if slots[index].hash == hash, slots[index].length == length, equalBytes(slots[index].name, name, length) { return true }
+            index = (index + 1) & (Self.slotCount - 1)
+        }
+        return false
+    }
+
     /// The event of `name` with the text from `text` to `end`.
     func read(
         name: UnsafePointer<UInt8>, length: Int, text: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>, names: NameTable
@@ -218,7 +278,10 @@ final class EventTable {
                     var reader = FieldReader(cursor: text, end: end, names: names)
                     var event = prototypes[form]
                     event.format(&reader)
-                    if !reader.failed, reader.cursor == end { return .event(event) }
+                    if !reader.failed, reader.cursor == end {
+                        slots[index].isSeen = true
+                        return .event(event)
+                    }
                 }
                 return .malformed
             }

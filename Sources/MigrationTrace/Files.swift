@@ -38,11 +38,75 @@ private func readFully(_ descriptor: Int32, _ path: String, _ part: UnsafeMutabl
     }
 }
 
+/// The bytes of the file at `path`, unpacked where it is compressed.
+private func unpacked(_ path: String) throws -> LogReader.Input {
+    let file = try OpenFile(reading: path)
+    var head = [UInt8](repeating: 0, count: 8)
+    // A pipe cannot be read twice, and nobody compresses into one.
+    let count = pread(file.descriptor, &head, head.count, 0)
+    guard count > 0, let command = UnpackedFile.program(for: Array(head.prefix(count))) else { return { try file.read(into: $0) } }
+    let unpacked = try UnpackedFile(path, command)
+    return { try unpacked.read(into: $0) }
+}
+
 extension LogReader {
-    /// Reads the log at `path`. Throws `FileError` if it cannot be opened.
+    /// Reads the log at `path`, which may be compressed, in UTF-16, or with CR alone at the ends of its lines. Throws `FileError` if it
+    /// cannot be opened, and `LogFileError` if it is no file that ends by itself.
     package init(path: String) throws {
-        let file = try OpenFile(reading: path)
-        self.init { try file.read(into: $0) }
+        let input = try Self.input(path)
+        self.init { try input.read(into: $0) }
+    }
+
+    /// Reads several logs of one process as one: the lines are put in the order of their times. A line without a time belongs to the one
+    /// before it. Logs without times follow each other.
+    package init(merging paths: [String]) throws {
+        let merged = MergedInput(
+            try paths.map { path in
+                let input = try Self.input(path)
+                return { try input.read(into: $0) }
+            })
+        self.init { try merged.read(into: $0) }
+    }
+
+    /// Reads a log in memory as a file is read, in whatever encoding.
+    package static func decoding(_ bytes: [UInt8]) -> LogReader {
+        var place = 0
+        let input = DecodedInput { part in
+            let count = min(part.count, bytes.count - place)
+            part.copyBytes(from: bytes[place..<place + count])
+            place += count
+            return count
+        }
+        return LogReader { try input.read(into: $0) }
+    }
+
+    /// Reads the log on standard input, to its end.
+    package static func standardInput() -> LogReader {
+        let input = DecodedInput { try readFully(STDIN_FILENO, "standard input", $0) }
+        return LogReader { try input.read(into: $0) }
+    }
+
+    static func input(_ path: String) throws -> DecodedInput {
+        try expectLog(path)
+        return DecodedInput(try unpacked(path))
+    }
+
+    /// Throws if opening the file may wait, or reading it never ends. Pipes that a shell opened, as `<(zcat LOG)`, are read.
+    package static func expectLog(_ path: String) throws {
+        var info = stat()
+        guard stat(path, &info) == 0 else { throw FileError(operation: "open", path: path, code: errno) }
+        let isOpen = path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/self/fd/")
+        let what: String? =
+            switch info.st_mode & S_IFMT {
+            case S_IFREG, S_IFDIR: nil
+            case S_IFIFO: isOpen ? nil : "a named pipe"
+            case S_IFCHR: path == "/dev/null" || isOpen ? nil : "a device"
+            case S_IFBLK: "a block device"
+            case S_IFSOCK: "a socket"
+            default: "something else"
+            }
+        guard let what else { return }
+        throw LogFileError(path: path, reason: "expected a file, found \(what); give a file, or - for standard input")
     }
 
     /// Reads a log from a descriptor, which the caller closes.
@@ -52,11 +116,8 @@ extension LogReader {
 }
 
 extension TraceReader {
-    /// Reads the trace at `path`. Throws `FileError` if it cannot be opened.
-    package init(path: String) throws {
-        let file = try OpenFile(reading: path)
-        self.init { try file.read(into: $0) }
-    }
+    /// Reads the trace at `path`, which may be compressed. Throws `FileError` if it cannot be opened.
+    package init(path: String) throws { try self.init(unpacked(path)) }
 }
 
 extension Trace {

@@ -59,6 +59,10 @@ package enum UnknownLine: String, CaseIterable, Hashable, Sendable {
     /// A line that begins with `#`.
     case comment
     case blank
+    /// The line is a part of an event's line: its name is the beginning or the end of a known event's name.
+    case piece
+    /// A known event stands behind a prefix of an unknown form.
+    case prefixed
     case otherText = "other-text"
     /// The line is longer than `LogReader.longestLine`.
     case overlong
@@ -81,6 +85,12 @@ package struct LogLine: Hashable, Sendable {
     package var episode: Int
     /// True if the input ended without a line end, so that the line may be cut.
     package var isUnterminated: Bool
+    /// A number for the process or container that the wrapper of the line names; 0 if none does.
+    package var process: UInt64 = 0
+    /// True if the program that wrapped the line writes whole lines: then text that is no event is no part of one either.
+    package var isWrappedWhole = false
+    /// True if the line has the time of another one before its own: the other line's text follows elsewhere.
+    package var hasTwoStamps = false
 
     package init(position: Position, stamp: Stamp? = nil, content: Content, episode: Int = 0, isUnterminated: Bool = false) {
         self.position = position
@@ -126,6 +136,12 @@ package struct LogSummary: Hashable, Sendable {
     /// The most examples of one kind that are kept.
     package static let examplesOfEach = 4
 
+    /// The events of one name that could not be read.
+    package struct Unread: Hashable, Sendable {
+        package var count: Int
+        package var first: Example
+    }
+
     package var lines = 0
     package var bytes = 0
     package var events = 0
@@ -138,6 +154,10 @@ package struct LogSummary: Hashable, Sendable {
     package var sequenceBreaks = 0
     /// True if the input ended without a line end.
     package var isUnterminated = false
+    /// By name: events of the vocabulary whose text fits none of their forms.
+    package var unread: [String: Unread] = [:]
+    /// The forms in which events were read, such as `journalctl -o short`; empty for QEMU's own.
+    package var forms: Set<String> = []
 
     package init() {}
 
@@ -156,6 +176,11 @@ package struct LogSummary: Hashable, Sendable {
             case .empty:
                 return "expected trace events, found an empty input; was QEMU started with -trace, and its log kept?"
             case .foreign(let example):
+                if let example, example.kind == .prefixed {
+                    return
+                        "expected trace events at the beginning of the lines, found them behind a prefix of an unknown form, at "
+                        + "\(example.position): \(example.excerpt); remove the prefix from each line"
+                }
                 let found = example.map { ", but at \($0.position) \($0.kind.rawValue): \($0.excerpt)" } ?? ""
                 return "expected trace events as QEMU's log backend prints them\(found); give the file of -D, or the stderr of QEMU"
             }
@@ -165,6 +190,6 @@ package struct LogSummary: Hashable, Sendable {
     /// What the input is, once it was read to its end.
     package var verdict: Verdict {
         if events > 0 { return .usable }
-        return bytes == 0 ? .empty : .foreign(examples.first)
+        return bytes == 0 ? .empty : .foreign(examples.first { $0.kind == .prefixed } ?? examples.first)
     }
 }

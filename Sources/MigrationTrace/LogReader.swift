@@ -24,6 +24,10 @@ package struct LogReader: ~Copyable {
     /// The start of the process that wrote the current line of a libvirt per-domain log; nil before the first banner, and in other logs.
     package private(set) var start: DomainStart?
     private var lastSequence: UInt64?
+    private var wrapping = LogWrapping()
+
+    /// The names of the events that were read in the current start of QEMU, or in the whole log where it has one.
+    package var namesSeen: Set<String> { table.seen }
 
     package init(_ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, input)
@@ -57,64 +61,195 @@ package struct LogReader: ~Copyable {
     }
 
     private mutating func typed(_ line: LineScanner.Line) -> LogLine {
-        let position = line.position
-        let start = line.start
-        let length = line.length
-        let terminated = line.isTerminated
+        let end = line.start + line.length
         if line.isOverlong {
-            note(.overlong, position, start, length)
-            return finish(position, nil, .unknown(.overlong), terminated)
+            note(.overlong, line.position, line.start, line.length)
+            return finish(line, nil, .unknown(.overlong))
         }
-        let lineEnd = start + length
+        if !wrapping.isUsual, case .event(let event, let stamp) = attempt(line.start, end) { return finish(line, stamp, event) }
+        return unwrapped(line)
+    }
 
-        var prefix = StampReader(cursor: start, end: lineEnd)
+    /// What stands at a place of a line.
+    private enum Attempt {
+        case event(Event, Stamp?)
+        /// A known name with a text that fits none of its forms.
+        case malformed(name: UnsafePointer<UInt8>, length: Int, Stamp?)
+        case other(text: UnsafePointer<UInt8>, Stamp?)
+    }
+
+    /// Reads the event at `start`, behind the prefix that QEMU itself writes.
+    @inline(__always)
+    private mutating func attempt(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Attempt {
+        var prefix = StampReader(cursor: start, end: end)
         let stamp = prefix.read()
+        let name = prefix.cursor
+        var cursor = name
+        while cursor < end, isNameByte(cursor.pointee) { cursor += 1 }
+        guard cursor > name, cursor == end || cursor.pointee == 0x20 else { return .other(text: name, stamp) }
+        // Editors remove the space after the name of an event without text.
+        let text = cursor == end ? cursor : cursor + 1
+        var textEnd = end
+        if end > text, end[-1] == 0x20 || end[-1] == 0x09 {
+            // A terminal's selection has blanks at each line's end; no event's text ends with one.
+            while textEnd > text, textEnd[-1] == 0x20 || textEnd[-1] == 0x09 { textEnd -= 1 }
+            summary.forms.insert("blanks at the end of the lines")
+        }
+        switch table.read(name: name, length: cursor - name, text: text, end: textEnd, names: names) {
+        case .event(let event): return .event(event, stamp)
+        case .malformed: return .malformed(name: name, length: cursor - name, stamp)
+        case .unknownName: return .other(text: name, stamp)
+        }
+    }
+
+    /// A line that is no event as it stands: one that another program wrapped, or something else.
+    private mutating func unwrapped(_ line: LineScanner.Line) -> LogLine {
+        let (start, end) = wrapping.plain(line.start, line.start + line.length)
+        // The forms of the last event come first, since a log mostly has one form.
+        if !wrapping.usual.isEmpty, let inner = wrapping.skipUsual(start, end) {
+            switch attempt(inner.start, end) {
+            case .event(let event, let stamp):
+                return finish(line, stamp, event, inner.process, isWrapped: wrapping.keepsLinesWhole)
+            case .malformed(let name, let length, let stamp): return malformed(line, name, length, stamp)
+            case .other(let text, let stamp):
+                if let found = search(start, end, 0, false) { return wrapped(line, found) }
+                return other(line, start, text, end, stamp, inner: inner.start, inner.process)
+            }
+        }
+        switch attempt(start, end) {
+        case .event(let event, let stamp):
+            if !wrapping.isPlain { summary.forms.insert("JSON") }
+            return finish(line, stamp, event, isWrapped: !wrapping.isPlain)
+        case .malformed(let name, let length, let stamp):
+            if let found = search(start, end, 0, false) { return wrapped(line, found) }
+            return malformed(line, name, length, stamp)
+        case .other(let text, let stamp):
+            if !isUnknownEvent(text, end), let found = search(start, end, 0, false) { return wrapped(line, found) }
+            return other(line, start, text, end, stamp, inner: start, 0)
+        }
+    }
+
+    /// True if an event of another name stands there, which is no prefix.
+    private func isUnknownEvent(_ text: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+        var (cursor, hasUnderscore) = (text, false)
+        while cursor < end, isNameByte(cursor.pointee) {
+            hasUnderscore = hasUnderscore || cursor.pointee == UInt8(ascii: "_")
+            cursor += 1
+        }
+        return hasUnderscore && (cursor == end || cursor.pointee == 0x20)
+    }
+
+    /// An event behind one form or several, one inside the other.
+    private struct Found {
+        var event: Event
+        var stamp: Stamp?
+        var forms: [LogForm]
+        var process: UInt64
+        var hasTwoStamps = false
+    }
+
+    /// Looks for an event behind known forms.
+    private mutating func search(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, _ depth: Int, _ isBehindStamp: Bool
+    ) -> Found? {
+        guard depth < LogWrapping.mostForms, end > start else { return nil }
+        var prefix = StampReader(cursor: start, end: end)
+        if prefix.read() != nil {
+            // Two stamps: a message's own, and that of the line which came before its text.
+            if case .event(let event, let stamp) = attempt(prefix.cursor, end) {
+                return Found(event: event, stamp: stamp, forms: [], process: 0, hasTwoStamps: stamp != nil)
+            }
+        }
+        for form in LogForm.all where isBehindStamp || !form.isBehindStamp {
+            guard let inner = form.skip(start, end), inner.inner < end else { continue }
+            if case .event(let event, let stamp) = attempt(inner.inner, end) {
+                return Found(event: event, stamp: stamp, forms: [form], process: inner.process)
+            }
+            guard var found = search(inner.inner, end, depth + 1, isBehindStamp) else { continue }
+            found.forms.insert(form, at: 0)
+            if found.process == 0 { found.process = inner.process }
+            return found
+        }
+        // The forms that QEMU itself writes are behind its time.
+        return prefix.cursor > start ? search(prefix.cursor, end, depth + 1, true) : nil
+    }
+
+    private mutating func wrapped(_ line: LineScanner.Line, _ found: Found) -> LogLine {
+        if found.forms.contains(where: \.keepsLinesWhole) { wrapping.usual = found.forms }
+        var found = found
+        // A log that begins with two times on a line has them on each, and none of its lines is torn.
+        if found.hasTwoStamps, summary.events == 0 {
+            (found.forms, found.hasTwoStamps) = ([.zonedTime], false)
+            wrapping.usual = found.forms
+        }
+        for form in found.forms { summary.forms.insert(form.name) }
+        var result = finish(line, found.stamp, found.event, found.process, isWrapped: found.forms.contains(where: \.keepsLinesWhole))
+        result.hasTwoStamps = found.hasTwoStamps && !result.isWrappedWhole
+        return result
+    }
+
+    private mutating func malformed(
+        _ line: LineScanner.Line, _ name: UnsafePointer<UInt8>, _ length: Int, _ stamp: Stamp?
+    ) -> LogLine {
+        note(.malformedEvent, line.position, line.start, line.length)
+        let text = String(decoding: UnsafeBufferPointer(start: name, count: length), as: UTF8.self)
+        if summary.unread[text] != nil {
+            summary.unread[text]!.count += 1
+        } else {
+            summary.unread[text] = .init(count: 1, first: example(.malformedEvent, line.position, line.start, line.length))
+        }
+        return finish(line, stamp, .unknown(.malformedEvent))
+    }
+
+    private mutating func other(
+        _ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ text: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ stamp: Stamp?, inner: UnsafePointer<UInt8>, _ process: UInt64
+    ) -> LogLine {
+        let content = otherLine(start: inner, text: text, end: end, hasStamp: stamp != nil)
+        switch content {
+        case .record: summary.messages += 1
+        case .unknown(let kind): note(kind, line.position, line.start, line.length)
+        }
+        var result = finish(line, stamp, content)
+        result.process = process
+        result.isWrappedWhole = wrapping.keepsLinesWhole
+        return result
+    }
+
+    private mutating func finish(
+        _ line: LineScanner.Line, _ stamp: Stamp?, _ event: Event, _ process: UInt64 = 0, isWrapped: Bool = false
+    ) -> LogLine {
         if let sequence = stamp?.sequence {
             if let last = lastSequence, sequence != last &+ 1 { summary.sequenceBreaks += 1 }
             lastSequence = sequence
         }
-        let name = prefix.cursor
-        var cursor = name
-        while cursor < lineEnd, isNameByte(cursor.pointee) { cursor += 1 }
-        if cursor > name, cursor == lineEnd || cursor.pointee == 0x20 {
-            // Editors remove the space after the name of an event without text.
-            let text = cursor == lineEnd ? cursor : cursor + 1
-            switch table.read(name: name, length: cursor - name, text: text, end: lineEnd, names: names) {
-            case .event(let event):
-                if case .migrateSetState(.setup) = event {
-                    summary.episodes += 1
-                    episode = summary.episodes
-                }
-                summary.events += 1
-                inCommandLine = false
-                return finish(position, stamp, .record(.event(event)), terminated)
-            case .malformed:
-                note(.malformedEvent, position, start, length)
-                return finish(position, stamp, .unknown(.malformedEvent), terminated)
-            case .unknownName:
-                break
-            }
+        if case .migrateSetState(.setup) = event {
+            summary.episodes += 1
+            episode = summary.episodes
         }
-        let content = otherLine(start: start, text: name, end: lineEnd, hasStamp: stamp != nil)
-        switch content {
-        case .record: summary.messages += 1
-        case .unknown(let kind): note(kind, position, start, length)
-        }
-        return finish(position, stamp, content, terminated)
+        summary.events += 1
+        inCommandLine = false
+        var result = finish(line, stamp, .record(.event(event)))
+        result.process = process
+        result.isWrappedWhole = isWrapped
+        return result
     }
 
     @inline(__always)
-    private mutating func finish(_ position: Position, _ stamp: Stamp?, _ content: LogLine.Content, _ terminated: Bool) -> LogLine {
+    private mutating func finish(_ line: LineScanner.Line, _ stamp: Stamp?, _ content: LogLine.Content) -> LogLine {
         summary.lines += 1
-        if !terminated { summary.isUnterminated = true }
-        return LogLine(position: position, stamp: stamp, content: content, episode: episode, isUnterminated: !terminated)
+        if !line.isTerminated { summary.isUnterminated = true }
+        return LogLine(
+            position: line.position, stamp: stamp, content: content, episode: episode, isUnterminated: !line.isTerminated)
     }
 
     /// The kind of a line that is no known event.
     private mutating func otherLine(
         start: UnsafePointer<UInt8>, text: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>, hasStamp: Bool
     ) -> LogLine.Content {
-        guard let whole = names.text(start, end - start) else { return .unknown(.binary) }
+        guard let whole = names.text(start, end - start) else {
+            return .unknown(behindPrefix(start, end) == nil ? .binary : .prefixed)
+        }
         if whole.isEmpty { return .unknown(.blank) }
         // `whole` is cut if the line is long, so the end is looked at in the bytes.
         let continues = end - start >= 2 && end[-1] == UInt8(ascii: "\\") && end[-2] == 0x20
@@ -128,6 +263,7 @@ package struct LogReader: ~Copyable {
             // A new process writes to the same file; the next lines belong to its set-up.
             if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) {
                 episode = 0
+                table.forgetSeen()
                 self.start = DomainStart(line: lines.lineCount, number: (self.start?.number ?? 0) + 1)
             } else {
                 self.start?.append(whole, isBanner: true)
@@ -137,8 +273,28 @@ package struct LogReader: ~Copyable {
         let line = whole.utf8.dropFirst(text - start)
         if let message = message(line) { return .record(.message(message)) }
         let name = line.prefix { isNameByte($0) }
+        // Other events than those of the vocabulary follow the monitor's prompt, too.
+        if let inner = LogForm.prompt.skip(start, end)?.inner, isUnknownEvent(inner, end) { return .unknown(.unknownEvent) }
+        var cursor = text
+        while cursor < end, isNameByte(cursor.pointee) { cursor += 1 }
         let looksLikeName = name.contains(UInt8(ascii: "_")) && !(name.first! &- 0x30 <= 9)
-        return .unknown(looksLikeName && (name.endIndex == line.endIndex || line[name.endIndex] == 0x20) ? .unknownEvent : .otherText)
+        if looksLikeName, cursor == end || cursor.pointee == 0x20 {
+            let isCut = cursor == end && table.isBeginningOfAName(text, cursor - text)
+            return .unknown(isCut || table.isPartOfAName(text, cursor - text) ? .piece : .unknownEvent)
+        }
+        return .unknown(behindPrefix(start, end) == nil ? .otherText : .prefixed)
+    }
+
+    /// The known event's name in the middle of a line, if there is one whose text can be read.
+    private func behindPrefix(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8>? {
+        var cursor = start
+        while cursor < end {
+            let name = cursor
+            while cursor < end, isNameByte(cursor.pointee) { cursor += 1 }
+            if name > start, cursor - name >= 8, cursor == end || cursor.pointee == 0x20, table.knows(name, cursor - name) { return name }
+            cursor = max(cursor, name + 1)
+        }
+        return nil
     }
 
     /// `2026-11-21 03:34:14.612+0000: `
@@ -160,8 +316,14 @@ package struct LogReader: ~Copyable {
     private mutating func note(_ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int) {
         summary.unknown[kind] += 1
         guard summary.unknown[kind] <= LogSummary.examplesOfEach else { return }
+        summary.examples.append(example(kind, position, start, length))
+    }
+
+    private func example(
+        _ kind: UnknownLine, _ position: Position, _ start: UnsafePointer<UInt8>, _ length: Int
+    ) -> LogSummary.Example {
         let shown = escaped(bytes: UnsafeBufferPointer(start: start, count: Swift.min(length, 120)))
-        summary.examples.append(.init(kind: kind, position: position, excerpt: shown))
+        return .init(kind: kind, position: position, excerpt: shown)
     }
 }
 

@@ -161,6 +161,9 @@ package struct MigrationRecord: Sendable {
     /// The leg's part of each side's log files; nil if the side has written none.
     package var sourceLogs: LegLogs?
     package var destinationLogs: LegLogs?
+    /// The processes that ended by themselves, and those that gave no answer when the time limit had passed; of the last leg that was
+    /// driven, since a process may serve several.
+    package var ends: [ProcessEnd] = []
 
     package init(
         outcome: MigrationOutcome, sourceStatuses: [String], destinationStatuses: [String], sourceRunState: String?,

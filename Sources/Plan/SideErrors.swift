@@ -20,8 +20,16 @@ package struct SideRefusal: Error, Hashable, CustomStringConvertible {
 
 /// A side did not behave as its driver expects. `description` quotes QEMU where it has said anything.
 package struct SideError: Error, CustomStringConvertible {
-    package let description: String
-    package init(_ description: String) { self.description = description }
+    package let reason: String
+    /// How the processes ended that had not been asked to.
+    package let ends: [ProcessEnd]
+
+    package init(_ reason: String, ends: [ProcessEnd] = []) {
+        self.reason = reason
+        self.ends = ends
+    }
+
+    package var description: String { ([reason] + ends.map(\.description)).joined(separator: "; ") }
 }
 
 /// The environment lacks something that is needed, such as a QEMU, the shim or disk space. Never a finding.

@@ -53,7 +53,14 @@ extension FeatureStore {
                 continue
             }
             willProbe(binary)
-            let features = try await probe(binary, shim: shim, folder: folder)
+            let features: ProbedFeatures
+            do {
+                features = try await probe(binary, shim: shim, folder: folder)
+            } catch let error where !(error is Environment) && !Task.isCancelled {
+                throw Environment(
+                    "\(binary.name) (\(binary.path)) cannot be probed: \((error as? SideRefusal)?.text ?? "\(error)"); "
+                        + "start it by hand, or leave it out")
+            }
             try remember(features, of: binary)
             probed.append(ProbedBinary(binary, features: features))
         }

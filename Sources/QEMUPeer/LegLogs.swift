@@ -75,8 +75,3 @@ private final class SlicedFile {
         return count
     }
 }
-
-private func fileSize(_ path: String) -> Int {
-    var status = stat()
-    return stat(path, &status) == 0 ? Int(status.st_size) : 0
-}

@@ -45,7 +45,7 @@ package enum MemoryGroup {
             try "\(process)".write(toFile: "\(path)/cgroup.procs", atomically: false, encoding: .utf8)
         } catch {
             rmdir(path)
-            throw Environment("\(path): cannot take process \(process): \(error.localizedDescription)")
+            throw Environment("\(path): cannot take process \(process): \(systemReason(error))")
         }
     }
 

@@ -15,10 +15,12 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
     }
     // All processes start at once, since starting takes most of the time of a short cell.
     let runningSides = RunningSides()
-    return try await withThrowingTaskGroup(of: [MigrationRecord]?.self) { group in
+    let ended = EndedProcesses()
+    let records = try await withThrowingTaskGroup(of: [MigrationRecord]?.self) { group in
         for (index, process) in processes.enumerated() {
             group.addTask {
-                try await withQEMU(process.role, process.configuration, shim: shim, folder: folder + "/" + process.name) { side in
+                try await withQEMU(process.role, process.configuration, shim: shim, folder: folder + "/" + process.name, ended: ended) {
+                    side in
                     try await runningSides.register(side, as: index)
                 }
                 return nil
@@ -45,11 +47,32 @@ package func migrate(_ plan: MigrationPlan, shim: String, folder: String) async 
             // No task waits for another side any more.
             group.cancelAll()
             await runningSides.cancel()
-            while (try? await group.next()) != nil {}
-            throw error
+            while !group.isEmpty { _ = try? await group.next() }
+            throw Task.isCancelled ? error : error.withEnds(ended.all)
         }
         guard let records else { throw SideError("the migration left no record") }
         return records.closed()
+    }
+    return records.withEnds(ended.all)
+}
+
+extension Error {
+    /// The error of a monitor or a side, with how the processes ended that ended by themselves.
+    fileprivate func withEnds(_ ends: [ProcessEnd]) -> any Error {
+        switch self {
+        case let error as QMPError where error.isOfQEMU: SideError(error.description, ends: ends)
+        case let error as SideError: SideError(error.reason, ends: error.ends + ends)
+        default: self
+        }
+    }
+}
+
+extension [MigrationRecord] {
+    /// The records, the last one with how the processes ended, beside what it tells of silent ones.
+    fileprivate func withEnds(_ ends: [ProcessEnd]) -> [MigrationRecord] {
+        var records = self
+        if !records.isEmpty { records[records.count - 1].ends += ends }
+        return records
     }
 }
 
@@ -126,14 +149,23 @@ private func drive(_ leg: MigrationLeg, _ sides: LegSides, logLimit: Int) async 
     // A stuck source may not answer.
     let migration = try? await source.monitor.execute("query-migrate", deadline: .after(seconds: outcome.isEnd ? 10 : 1))
     let sourceStatuses = await statuses.all
+    // Where the time is over, a side that gives no answer is why, or is a further question.
+    var silent: [ProcessEnd] = []
+    if case .limitReached = outcome {
+        for side in [source, destination] where (try? await side.monitor.execute("query-status", deadline: .after(seconds: 1))) == nil {
+            if let silence = await side.silence() { silent.append(silence) }
+        }
+    }
     let rest = await rest(of: leg, outcome, sides, sourceStatuses: sourceStatuses)
-    return MigrationRecord(
+    var record = MigrationRecord(
         outcome: outcome, sourceStatuses: sourceStatuses, destinationStatuses: rest.destinationStatuses,
         sourceRunState: rest.runStates.source, destinationRunState: rest.runStates.destination,
         sourceCapabilities: sourceCapabilities, destinationCapabilities: destinationCapabilities,
         sourceError: migration?["error-desc"]?.string,
         downtime: migration?["downtime"]?.integer.map(Double.init), marks: taken.marks, seconds: seconds, sourceLogs: sides.sourceLogs,
         destinationLogs: sides.destinationLogs)
+    record.ends = silent
+    return record
 }
 
 /// Watches the source, follows the schedule and reads the logs for a proof, all at once, until one of these knows the outcome.
@@ -289,7 +321,13 @@ private func watch(_ sides: LegSides, statuses: StatusList, _ leg: MigrationLeg,
         } catch QMPError.closed {
             return sides.source.wasKilled ? .sourceKilled : .sourceEnded
         }
-        for role in [Role.source, .destination] where sides.logs(role).size > logLimit { return .logLimitReached(role) }
+        for role in [Role.source, .destination] {
+            if sides.logs(role).size > logLimit { return .logLimitReached(role) }
+            let side = sides[role]
+            if fileSize(side.files.standardError) > mostStandardError {
+                throw tooMuchPrinted(MonitoredProcess(role, side.configuration.binary.name, 0))
+            }
+        }
         if deadline.remaining == 0 { return .limitReached(status: await statuses.all.last ?? "none") }
     }
 }

@@ -3,18 +3,23 @@ import Foundation
 import Plan
 
 extension QEMUBinary {
-    /// The command line up to QEMU's own arguments, and the environment it needs, with `shim` preloaded.
-    func launch(shim: String) -> (executable: String, arguments: [String], environment: [String: String]) {
+    /// The command line up to QEMU's own arguments, and the environment it needs, with the shim preloaded; for a QEMU that runs in its
+    /// side's folder, which has the links.
+    var launch: (executable: String, arguments: [String], environment: [String: String]) {
+        let files = SideFiles(folder: ".")
         switch start {
         case .root(let root):
-            let libraries = "\(root)/usr/lib/x86_64-linux-gnu"
+            let libraries = "\(files.root)/usr/lib/x86_64-linux-gnu"
             return (
                 "\(root)/lib64/ld-linux-x86-64.so.2",
-                ["--library-path", libraries, "--preload", shim, path, "-L", "\(root)/usr/share/seabios", "-L", "\(root)/usr/share/qemu"],
+                [
+                    "--library-path", libraries, "--preload", files.shim, path, "-L", "\(files.root)/usr/share/seabios", "-L",
+                    "\(files.root)/usr/share/qemu",
+                ],
                 ["QEMU_MODULE_DIR": "\(libraries)/qemu"]
             )
         case .executable(let path):
-            return (path, [], ["LD_PRELOAD": shim])
+            return (path, [], ["LD_PRELOAD": files.shim])
         }
     }
 }

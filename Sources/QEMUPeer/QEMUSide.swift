@@ -35,6 +35,9 @@ package struct SideFiles: Hashable, Sendable {
     func firmware(_ firmware: Firmware) -> String { folder + "/" + firmware.file }
     var filling: String { folder + "/filling" }
     func script(_ device: String) -> String { "\(device).script" }
+    /// Links to the shim, and to the folder of unpacked packages that QEMU is in.
+    var shim: String { folder + "/shim.so" }
+    var root: String { folder + "/root" }
 }
 
 private let iommufdDescriptor = 99
@@ -48,6 +51,7 @@ package final class QEMUSide: Sendable {
     /// Gates and device progress; nil on a side without devices.
     package let board: GateBoard?
     private let abandoned = Mutex(false)
+    private let halted = Mutex(false)
     private let killed = Mutex(false)
     private let process: ProcessIdentifier
 
@@ -64,7 +68,22 @@ package final class QEMUSide: Sendable {
     }
 
     /// Stops the process (SIGSTOP) or resumes it (SIGCONT). It holds a side without devices, as a gate holds a device call.
-    package func halt(_ isHalted: Bool) { Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT) }
+    package func halt(_ isHalted: Bool) {
+        halted.withLock { $0 = isHalted }
+        Glibc.kill(-process.value, isHalted ? SIGSTOP : SIGCONT)
+    }
+
+    /// What a side is that lives, that nothing holds, and that has given no answer to a query; nil if the process has ended, if the harness
+    /// has halted it, or if a held device call blocks it.
+    func silence() async -> ProcessEnd? {
+        guard !halted.withLock({ $0 }), await !hasEnded(process.processDescriptor) else { return nil }
+        let isHeld = configuration.devices.contains { device in (try? progress(of: device.name))?.map { $0.held > 0 } == true }
+        guard !isHeld else { return nil }
+        return await ProcessEnd(
+            role: role, binary: configuration.binary.name,
+            how: .silent(seconds: monitor.secondsOfSilence, isStopped: isStopped(process.value)), hasAnswered: true,
+            lastWords: lastWords(of: files.standardError))
+    }
 
     /// Ends the process at once, as a crash does.
     package func kill() {
@@ -205,9 +224,10 @@ package func qemuArguments(_ configuration: SideConfiguration, role: Role, monit
 }
 
 /// Starts QEMU in `folder`, which exists and is empty, waits for its monitor, runs `body`, and ends QEMU by `quit`, or by SIGKILL to its
-/// process group if it does not obey in time. The process is always reaped before this returns or throws.
+/// process group if it does not obey in time. The process is always reaped before this returns or throws. If it ends by itself, `ended`
+/// gets how.
 package func withQEMU<Value: Sendable>(
-    _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String,
+    _ role: Role, _ configuration: SideConfiguration, shim: String, folder: String, ended: EndedProcesses = EndedProcesses(),
     body: (QEMUSide) async throws -> Value
 ) async throws -> Value {
     guard case .qemu(let binary) = configuration.binary else {
@@ -216,7 +236,8 @@ package func withQEMU<Value: Sendable>(
     let files = SideFiles(folder: folder)
     let board = try prepare(configuration, files: files)
     let listener = try QMPListener(path: files.monitor)
-    var (executable, arguments, environment) = binary.launch(shim: shim)
+    try link(binary, shim: shim, files)
+    var (executable, arguments, environment) = binary.launch
     arguments += qemuArguments(configuration, role: role)
     if board != nil { environment["ACKMATRIX_SIDE"] = "." }
     try write(shellLine(executable, arguments, environment), to: files.commandLine)
@@ -234,43 +255,84 @@ package func withQEMU<Value: Sendable>(
         workingDirectory: FilePath(folder), platformOptions: options, input: .none,
         output: .fileDescriptor(standardError, closeAfterSpawningProcess: false),
         error: .fileDescriptor(standardError, closeAfterSpawningProcess: false)
-    ) { execution -> Result<Value, any Error> in
-        do {
-            let monitor: QMPConnection
-            do {
-                monitor = try await listener.accept(process: execution.processIdentifier.processDescriptor, deadline: .after(seconds: 20))
-                try await monitor.negotiate(deadline: .after(seconds: 20))
-            } catch QMPError.closed {
-                throw startUpFailure(role, configuration.binary.name, lastWords: lastLines(of: files.standardError))
-            }
-            let side = QEMUSide(
-                role: role, configuration: configuration, files: files, monitor: monitor, board: board,
-                process: execution.processIdentifier)
-            let value = try await body(side)
-            if side.isAbandoned {
-                try? execution.send(signal: .kill, toProcessGroup: true)
-            } else {
-                // A held device call would block the main loop, and with it `quit`.
-                board?.openAll()
-                await end(monitor, execution.processIdentifier)
-            }
-            return .success(value)
-        } catch {
-            try? execution.send(signal: .kill, toProcessGroup: true)
-            return .failure(error)
-        }
+    ) { execution -> Running<Value> in
+        await drive(
+            QEMUStart(role: role, configuration: configuration, files: files, board: board, listener: listener),
+            execution.processIdentifier, body)
     }
     MemoryGroup.remove(of: result.processIdentifier.value)
-    return try result.closureResult.get()
+    let running = result.closureResult
+    let end = ProcessEnd(
+        role: role, binary: configuration.binary.name, how: .init(result.terminationStatus), hasAnswered: running.hasAnswered,
+        lastWords: lastWords(of: files.standardError))
+    if running.endedByItself { ended.append(end) }
+    if case .failure(QMPError.closed) = running.result, running.endedByItself, !running.hasAnswered { throw startUpFailure(end) }
+    return try running.result.get()
 }
 
-/// The error for a QEMU that has ended before its monitor connected: the environment's if the shim or the dynamic loader failed, otherwise
-/// QEMU's.
-private func startUpFailure(_ role: Role, _ binary: String, lastWords: String) -> any Error {
-    let isEnvironment = ["ackmatrix-shim: ", "error while loading shared libraries"].contains { lastWords.contains($0) }
-    return isEnvironment
-        ? Environment("\(role.rawValue) \(binary) ended at start-up: \(lastWords)")
-        : SideRefusal(role: role, binary: binary, command: "its command line", text: lastWords)
+/// What has run a side: the result of the body, and what is known of the process's end.
+private struct Running<Value: Sendable>: Sendable {
+    var result: Result<Value, any Error>
+    /// True if the process ended before it was asked to, and before it was killed.
+    var endedByItself: Bool
+    var hasAnswered: Bool
+}
+
+/// A side that is being started.
+private struct QEMUStart: Sendable {
+    let role: Role
+    let configuration: SideConfiguration
+    let files: SideFiles
+    let board: GateBoard?
+    let listener: QMPListener
+}
+
+/// Waits for the monitor of a process that was started, runs the body, and ends the process.
+private nonisolated(nonsending) func drive<Value: Sendable>(
+    _ start: QEMUStart, _ process: ProcessIdentifier, _ body: (QEMUSide) async throws -> Value
+) async -> Running<Value> {
+    var side: QEMUSide?
+    do {
+        let monitor = try await start.listener.accept(
+            process: process.processDescriptor, whose: MonitoredProcess(start.role, start.configuration.binary.name, process.value),
+            mostPrinted: start.files.standardError, deadline: .after(seconds: 20))
+        try await monitor.negotiate(deadline: .after(seconds: 20))
+        let started = QEMUSide(
+            role: start.role, configuration: start.configuration, files: start.files, monitor: monitor, board: start.board, process: process
+        )
+        side = started
+        let value = try await body(started)
+        let endedByItself = await hasEnded(process.processDescriptor) && !started.wasKilled
+        if started.isAbandoned {
+            kill(-process.value, SIGKILL)
+        } else {
+            // A held device call would block the main loop, and with it `quit`.
+            start.board?.openAll()
+            await end(monitor, process)
+        }
+        return Running(result: .success(value), endedByItself: endedByItself, hasAnswered: true)
+    } catch {
+        // A process whose monitor has closed is about to end, and tells more by its own end than by that of a kill.
+        let isEnding = if let side { await side.monitor.isClosed } else { error.isEndOfMonitor }
+        let endedByItself = await hasEnded(process.processDescriptor, by: .after(seconds: isEnding ? 2 : 0)) && side?.wasKilled != true
+        kill(-process.value, SIGKILL)
+        return Running(result: .failure(error), endedByItself: endedByItself, hasAnswered: side != nil)
+    }
+}
+
+extension Error {
+    fileprivate var isEndOfMonitor: Bool { if case .closed? = self as? QMPError { true } else { false } }
+}
+
+/// The error for a QEMU that has ended before it answered: the environment's if the shim or the dynamic loader failed, a refusal if QEMU
+/// exited with an error text, otherwise a failure of the side.
+private func startUpFailure(_ end: ProcessEnd) -> any Error {
+    let words = end.lastWords.joined(separator: " | ")
+    let isEnvironment = ["ackmatrix-shim: ", "error while loading shared libraries", "cannot be preloaded"].contains { words.contains($0) }
+    if isEnvironment { return Environment(end.description) }
+    guard case .exited(let status) = end.how, status != 0, !words.isEmpty else { return SideError(end.description) }
+    return SideRefusal(
+        role: end.role, binary: end.binary, command: "its command line", text: "\(words) (it \(end.end) before it answered on its monitor)")
 }
 
 /// Executes `quit` and waits until the process has ended; kills its process group after the deadline.
@@ -278,15 +340,17 @@ private func end(_ monitor: QMPConnection, _ process: ProcessIdentifier) async {
     let deadline = Deadline.after(seconds: 5)
     // A QEMU that has already ended, such as a failed destination, does not answer.
     _ = try? await monitor.execute("quit", deadline: deadline)
-    let descriptor = process.processDescriptor
-    let ended = try? await blocking {
-        var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        while true {
-            let count = poll(&wait, 1, deadline.pollTimeout)
-            if count >= 0 || errno != EINTR { return count > 0 }
-        }
+    if await !hasEnded(process.processDescriptor, by: deadline) { kill(-process.value, SIGKILL) }
+}
+
+/// Makes the links by which QEMU reaches the shim and its libraries: lists of such paths are split at spaces and colons, which the path of
+/// a link in QEMU's own folder never has.
+private func link(_ binary: QEMUBinary, shim: String, _ files: SideFiles) throws {
+    var links = [(files.shim, shim)]
+    if case .root(let root) = binary.start { links.append((files.root, root)) }
+    for (link, target) in links where symlink(target, link) != 0 {
+        throw Environment("\(link): cannot be made: \(String(cString: strerror(errno)))")
     }
-    if ended != true { kill(-process.value, SIGKILL) }
 }
 
 private func prepare(_ configuration: SideConfiguration, files: SideFiles) throws -> GateBoard? {
@@ -294,7 +358,7 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
         do {
             try bytes.write(to: URL(fileURLWithPath: path))
         } catch {
-            throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+            throw Environment("\(path): cannot be written: \(systemReason(error))")
         }
     }
     return configuration.devices.isEmpty ? nil : try GateBoard(path: files.board)
@@ -323,7 +387,7 @@ private func write(_ text: String, to path: String) throws {
     do {
         try text.write(toFile: path, atomically: false, encoding: .utf8)
     } catch {
-        throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+        throw Environment("\(path): cannot be written: \(systemReason(error))")
     }
 }
 
@@ -331,12 +395,4 @@ private func write(_ text: String, to path: String) throws {
 func shellLine(_ executable: String, _ arguments: [String], _ environment: [String: String]) -> String {
     let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(shellWord($0.value))" }
     return (variables + ([executable] + arguments).map(shellWord)).joined(separator: " ") + "\n"
-}
-
-/// The end of a text file, for an error message.
-func lastLines(of path: String, count: Int = 3) -> String {
-    guard let text = try? String(contentsOfFile: path, encoding: .utf8), !text.isEmpty else { return "it has printed nothing" }
-    let lines = text.split(separator: "\n")
-    let telling = lines.filter { !$0.contains(": warning: ") }
-    return (telling.isEmpty ? lines : telling).suffix(count).joined(separator: " | ")
 }

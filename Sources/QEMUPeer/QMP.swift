@@ -24,7 +24,7 @@ package enum QMPError: Error, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .refused(let command, let errorClass, let text): "QMP \(command): \(errorClass): \(text)"
-        case .silent(let what, let seconds): "QMP: waited \(String(format: "%.1f", seconds)) s for \(what), and nothing arrived"
+        case .silent(let what, let seconds): "QMP: no answer for \(String(format: "%.1f", seconds)) s, waiting for \(what)"
         case .closed(let what): "QMP: the connection ended while waiting for \(what)"
         case .malformed(let text): "QMP: expected a JSON object on a line, found \(text.prefix(120).debugDescription)"
         case .socket(let path, let reason): "\(path): \(reason)"
@@ -38,23 +38,44 @@ package struct QMPEvent: Hashable, Sendable {
     package let data: JSONValue
 }
 
+/// The process at the other end of a monitor, for messages.
+struct MonitoredProcess: Sendable {
+    let role: Role
+    let binary: String
+    let process: Int32
+
+    init(_ role: Role, _ binary: String, _ process: Int32) {
+        self.role = role
+        self.binary = binary
+        self.process = process
+    }
+
+    /// The side, as the end of a message; with what explains its silence.
+    var name: String { " of the \(role.rawValue) \(binary)" }
+    var silentName: String { name + (isStopped(process) ? ", whose process is stopped" : "") }
+}
+
 /// A listening unix socket, removed when its owner releases it.
 final class QMPListener: Sendable {
     let path: String
     private let descriptor: Int32
 
-    /// Binds and listens. `path` must be shorter than the 108 bytes of a unix socket address.
+    /// Binds and listens. An address has room for 107 bytes of a path, so it names the folder by a descriptor of this process, whose number
+    /// is short; QEMU names the socket from the folder itself.
     init(path: String) throws(QMPError) {
+        let url = URL(fileURLWithPath: path)
+        let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw .socket(path: path, reason: String(cString: strerror(errno))) }
+        defer { Glibc.close(folder) }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
+        let name = "/proc/self/fd/\(folder)/\(url.lastPathComponent)"
         let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard path.utf8.count < room else {
+        guard name.utf8.count < room else {
             throw .socket(
-                path: path,
-                reason: "expected fewer than \(room) bytes for a unix socket path, found \(path.utf8.count): set TMPDIR to a shorter folder"
-            )
+                path: path, reason: "expected a name of fewer than \(room - 32) bytes for a unix socket, found \(url.lastPathComponent)")
         }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .socket(path: path, reason: "socket: \(String(cString: strerror(errno)))") }
         let bound = withUnsafePointer(to: &address) { pointer in
@@ -75,30 +96,47 @@ final class QMPListener: Sendable {
     }
 
     /// Accepts the one connection. `process` is a descriptor that becomes readable when the process ends (a pidfd):
-    /// a QEMU that refuses its command line never connects.
-    func accept(process: Int32, deadline: Deadline) async throws -> QMPConnection {
+    /// a QEMU that refuses its command line never connects. `printed` is the file with what it prints, which must not grow without end.
+    func accept(
+        process: Int32, whose: MonitoredProcess? = nil, mostPrinted printed: String? = nil, deadline: Deadline
+    ) async throws -> QMPConnection {
         let descriptor = descriptor
-        let connection = try await blocking { () throws -> Int32 in
-            var waits = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: process, events: Int16(POLLIN), revents: 0)]
-            let began = Deadline.now
-            while poll(&waits, 2, deadline.pollTimeout) < 0 && errno == EINTR {}
-            if waits[0].revents != 0 {
-                let connection = Glibc.accept(descriptor, nil, nil)
-                guard connection >= 0, fcntl(connection, F_SETFD, FD_CLOEXEC) == 0 else {
-                    throw QMPError.socket(path: "accept", reason: String(cString: strerror(errno)))
+        let began = Deadline.now
+        while true {
+            try Task.checkCancellation()
+            // In slices, so that a long deadline delays no cancelled task.
+            let connection = try await blocking { () throws -> Int32? in
+                var waits = [
+                    pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: process, events: Int16(POLLIN), revents: 0),
+                ]
+                while poll(&waits, 2, min(deadline, .after(seconds: 0.25)).pollTimeout) < 0 && errno == EINTR {}
+                if waits[0].revents != 0 {
+                    let connection = Glibc.accept(descriptor, nil, nil)
+                    guard connection >= 0, fcntl(connection, F_SETFD, FD_CLOEXEC) == 0 else {
+                        throw QMPError.socket(path: "accept", reason: String(cString: strerror(errno)))
+                    }
+                    return connection
                 }
-                return connection
+                if waits[1].revents != 0 { throw QMPError.closed(waitingFor: "the monitor\(whose?.name ?? "") to connect") }
+                return nil
             }
-            if waits[1].revents != 0 { throw QMPError.closed(waitingFor: "the monitor to connect") }
-            throw QMPError.silent(waitingFor: "the monitor to connect", seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+            if let connection { return QMPConnection(descriptor: connection, whose: whose) }
+            if let printed, fileSize(printed) > mostStandardError { throw tooMuchPrinted(whose) }
+            guard deadline.remaining > 0 else {
+                throw QMPError.silent(
+                    waitingFor: "the monitor\(whose?.silentName ?? "") to connect",
+                    seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+            }
         }
-        return QMPConnection(descriptor: connection)
     }
 }
 
 /// One monitor connection. Several tasks may use it at once: the first one that waits reads for all.
 package actor QMPConnection {
     private let descriptor: Int32
+    private let whose: MonitoredProcess?
+    /// When the other end last said anything.
+    private var heard = Deadline.now
     private var received: [UInt8] = []
     private var nextID: Int64 = 1
     /// Events that have arrived and that no task has taken yet.
@@ -109,7 +147,8 @@ package actor QMPConnection {
     private var greeting: JSONValue?
     private var isReading = false
     private var isSending = false
-    private var isClosed = false
+    /// True if the other end has closed the connection.
+    private(set) var isClosed = false
     /// Tasks that wait while another one reads.
     private var waiting: [CheckedContinuation<Void, Never>] = []
     private var waitingToSend: [CheckedContinuation<Void, Never>] = []
@@ -117,7 +156,13 @@ package actor QMPConnection {
     /// The longest line accepted, in bytes; the answer to `query-qmp-schema` has some 300 KB.
     private static let longestLine = 16 << 20
 
-    init(descriptor: Int32) { self.descriptor = descriptor }
+    init(descriptor: Int32, whose: MonitoredProcess? = nil) {
+        self.descriptor = descriptor
+        self.whose = whose
+    }
+
+    /// How long the other end has said nothing.
+    var secondsOfSilence: Double { Double(Deadline.now.nanoseconds - heard.nanoseconds) / 1e9 }
 
     deinit { Glibc.close(descriptor) }
 
@@ -175,9 +220,10 @@ package actor QMPConnection {
         while true {
             try sort()
             if let value = take() { return value }
-            if isClosed { throw QMPError.closed(waitingFor: what) }
+            if isClosed { throw QMPError.closed(waitingFor: what + (whose?.name ?? "")) }
             if hasRead && deadline.remaining == 0 {
-                throw QMPError.silent(waitingFor: what, seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
+                throw QMPError.silent(
+                    waitingFor: what + (whose?.silentName ?? ""), seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
             }
             guard received.count < Self.longestLine else { throw QMPError.malformed("a line of more than \(Self.longestLine) bytes") }
             try Task.checkCancellation()
@@ -192,7 +238,9 @@ package actor QMPConnection {
                 }
                 // In slices, so that a long deadline delays neither a cancelled task nor one with a shorter deadline.
                 switch try await readSome(min(deadline, .after(seconds: 0.1))) {
-                case .bytes(let bytes): received += bytes
+                case .bytes(let bytes):
+                    received += bytes
+                    heard = .now
                 case .end: isClosed = true
                 case .nothing: break
                 }
@@ -268,21 +316,32 @@ package actor QMPConnection {
             for continuation in waitingToSend { continuation.resume() }
             waitingToSend = []
         }
-        let descriptor = descriptor
+        let (descriptor, whose) = (descriptor, whose)
         let bytes = [UInt8](bytes)
+        let began = Deadline.now
         try await blocking {
             var sent = 0
             while sent < bytes.count {
                 var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 guard poll(&wait, 1, deadline.pollTimeout) > 0 else {
-                    throw QMPError.silent(waitingFor: "QEMU to read \(command)", seconds: 0)
+                    throw QMPError.silent(
+                        waitingFor: "QEMU to read \(command)\(whose?.silentName ?? "")",
+                        seconds: Double(Deadline.now.nanoseconds - began.nanoseconds) / 1e9)
                 }
                 let count = bytes[sent...].withUnsafeBytes {
                     Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
                 }
-                if count < 0 && errno != EAGAIN && errno != EINTR { throw QMPError.closed(waitingFor: "QEMU to read \(command)") }
+                if count < 0 && errno != EAGAIN && errno != EINTR {
+                    throw QMPError.closed(waitingFor: "QEMU to read \(command)\(whose?.name ?? "")")
+                }
                 sent += max(count, 0)
             }
         }
     }
+}
+
+/// The failure of a QEMU whose output would fill the disk.
+func tooMuchPrinted(_ whose: MonitoredProcess?) -> SideError {
+    let side = whose.map { "the \($0.role.rawValue) \($0.binary)" } ?? "QEMU"
+    return SideError("\(side) printed more than \(mostStandardError >> 20) MiB on standard error, and was ended")
 }

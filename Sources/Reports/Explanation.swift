@@ -21,6 +21,8 @@ package struct Explanation: Sendable {
     package var predicted: [String]
     /// What differs from the prediction.
     package var differences: [String]
+    /// How processes ended that had not been asked to, one sentence each.
+    package var processes: [String] = []
     /// The known deviation that explains what broke.
     package var deviation: Deviation?
     /// The commands each side was given, as sent.
@@ -50,7 +52,10 @@ package struct Explanation: Sendable {
 
     /// Of a cell that was run, or of its leg that has the most to tell; `trace` is that leg's, nil where a side refused and nothing was
     /// logged.
-    package init(_ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = []) {
+    package init(
+        _ result: CellResult, trace: Trace?, sourceCommands: [String] = [], destinationCommands: [String] = [],
+        reproduction: Reproduction = .inRepository
+    ) {
         self.trace = trace ?? Trace(of: result.cell)
         let leg = result.telling
         let legs = result.cell.plan.legs
@@ -64,8 +69,9 @@ package struct Explanation: Sendable {
         schedule = legs.enumerated().map { index, leg in
             (legs.count > 1 ? "leg \(index + 1): " : "") + leg.steps.map(\.description).joined(separator: "; ")
         }
-        reproduce = Running.reproduce(result.name)
+        reproduce = reproduction.command(result.name)
         differences = leg.differences
+        processes = leg.ends.map(\.description)
         deviation = result.deviations.explained.first?.by.deviation
         self.sourceCommands = sourceCommands
         self.destinationCommands = destinationCommands
@@ -81,7 +87,7 @@ package struct Explanation: Sendable {
         let parts = [
             TextPart(nil, head, least: 2),
             TextPart(nil, labelled("predicted", predicted), least: 1, isJoined: true),
-            TextPart(nil, labelled("differs", differences), least: 2, isJoined: true),
+            TextPart(nil, labelled("differs", differences) + labelled("process", processes), least: 2, isJoined: true),
             TextPart(nil, side("source", header.source) + side("destination", header.destination), least: 2, isJoined: true),
             TextPart(nil, rule, least: 8),
             TextPart(nil, consequence, least: 4, isJoined: true),

@@ -62,7 +62,7 @@ package struct JUnit: Hashable, Sendable {
     package func write(path: String) throws {
         let data = try xml()
         do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-            throw Environment("\(path): the JUnit report cannot be written: \(error.localizedDescription)")
+            throw Environment("\(path): the JUnit report cannot be written: \(systemReason(error))")
         }
     }
 }

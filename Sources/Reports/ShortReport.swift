@@ -8,7 +8,11 @@ package struct ShortReport: Sendable {
     /// Of the leg that has the most to tell; nil where a side refused and nothing was logged.
     package var trace: Trace?
 
-    package init(_ result: CellResult, trace: Trace?) {
+    /// Makes the command that runs the cell again.
+    package var reproduction: Reproduction
+
+    package init(_ result: CellResult, trace: Trace?, reproduction: Reproduction = .inRepository) {
+        self.reproduction = reproduction
         self.result = result
         self.trace = trace
     }
@@ -33,6 +37,6 @@ package struct ShortReport: Sendable {
             lines += [""] + rules.flatMap { wrap("rule \($0.id) (\($0.section)): \($0.statement)", width: 100, indent: "    ") }
             lines += [""] + findingLines(judgement, trace).map { cut($0, to: 200) }
         }
-        return (lines + ["", "again: " + reproduce(result.name)]).map(escaped).joined(separator: "\n") + "\n"
+        return (lines + ["", "again: " + reproduction.command(result.name)]).map(escaped).joined(separator: "\n") + "\n"
     }
 }

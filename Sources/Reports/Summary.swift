@@ -39,8 +39,11 @@ package struct Summary: Sendable {
     package private(set) var cells = 0
     package private(set) var gating = 0
     package private(set) var knownDeviations = 0
-    /// Results with a finding, in the order they came.
+    /// The first results with a finding, in the order they came, and the number of all.
     package private(set) var findings: [ResultLine] = []
+    package private(set) var findingCount = 0
+    /// The most findings that are told one by one: a cell may run a million times, and results.jsonl has every result.
+    package static let mostFindings = 1000
     private var endings: [String: (cells: Int, gating: Int, known: Int, findings: Int)] = [:]
     private var values: [AxisValue: ValueCount] = [:]
     private var shown: [String: Showing] = [:]
@@ -49,6 +52,7 @@ package struct Summary: Sendable {
     /// Deviations that showed on versions that the list does not have.
     private var new: Set<String> = []
     private var otherFindings: [String] = []
+    private var otherFindingCount = 0
     /// Cells that are races, in the order they came: the endings they took.
     private var races: [(cell: String, endings: [String: Int])] = []
 
@@ -65,7 +69,10 @@ package struct Summary: Sendable {
         cells += 1
         if line.isGating { gating += 1 }
         if line.isKnownDeviation { knownDeviations += 1 }
-        if line.finding { findings.append(line) }
+        if line.finding {
+            findingCount += 1
+            if findings.count < Self.mostFindings { findings.append(line) }
+        }
         var ending = endings[line.ending] ?? (0, 0, 0, 0)
         ending.cells += 1
         if line.isGating { ending.gating += 1 }
@@ -99,7 +106,13 @@ package struct Summary: Sendable {
     }
 
     /// A finding that belongs to no cell, in one sentence.
-    package mutating func add(wholeRunFinding sentence: String) { otherFindings.append(sentence) }
+    package mutating func add(wholeRunFinding sentence: String) {
+        otherFindingCount += 1
+        if otherFindings.count < Self.mostFindings { otherFindings.append(sentence) }
+    }
+
+    /// The number of all findings, of cells and of the whole run.
+    package var allFindings: Int { findingCount + wholeRunFindings.count + otherFindingCount - otherFindings.count }
 
     /// Identifiers of the deviations that showed on versions that the list does not have, in its order.
     package var newDeviations: [String] { order.filter(new.contains) }
@@ -159,11 +172,10 @@ extension Summary {
     }
 
     package func closingLine(seconds: Double) -> String {
-        let asPredicted = cells - findings.count
-        let all = findings.count + wholeRunFindings.count
+        let asPredicted = cells - findingCount
         return
             "\(counted(cells, "cell")): \(asPredicted) as predicted (\(knownDeviations) of them known deviations of released versions), "
-            + "\(counted(all, "finding")); the ACK gated the decision in \(gating); "
+            + "\(counted(allFindings, "finding")); the ACK gated the decision in \(gating); "
             + String(format: "%.1f s, %.2f s a cell", seconds, cells > 0 ? seconds / Double(cells) : 0)
     }
 
@@ -250,6 +262,8 @@ extension Summary {
             lines += wrap(text, width: width - 2, indent: "    ").map { "  " + $0 }
             lines.append("      " + line.reproduce)
         }
+        let rest = allFindings - findings.count - wholeRunFindings.count
+        if rest > 0 { lines.append("  \(counted(rest, "further finding")) in results.jsonl") }
         return TextPart("findings", lines, least: 10)
     }
 }

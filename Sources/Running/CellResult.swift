@@ -18,7 +18,7 @@ package struct CellResult: Sendable {
             switch self {
             case .verdict(let verdict): verdict.rawValue
             case .refused: Prediction.Ending.refused.rawValue
-            case .broken: "could not be driven"
+            case .broken: CellResult.brokenEnding
             }
         }
 
@@ -31,6 +31,8 @@ package struct CellResult: Sendable {
             }
         }
     }
+
+    static let brokenEnding = "could not be driven"
 
     package let cell: Cell
     /// The result of each leg in order, at least one. The last one ended the cell: no leg after it was driven.
@@ -118,18 +120,22 @@ package struct LegResult: Sendable {
     package let judgement: Judgement?
     /// What driving the leg recorded; nil where a side refused or could not be driven.
     package let record: MigrationRecord?
+    /// The processes that ended by themselves or gave no answer.
+    package let ends: [ProcessEnd]
     /// What differs from the leg's prediction, one sentence each.
     package let differences: [String]
     /// Each judge's opinion on the ending.
     package let judges: [Judge]
 
     package init(
-        number: Int, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?, differences: [String], judges: [Judge]
+        number: Int, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?, ends: [ProcessEnd] = [],
+        differences: [String], judges: [Judge]
     ) {
         self.number = number
         self.ending = ending
         self.judgement = judgement
         self.record = record
+        self.ends = ends
         self.differences = differences
         self.judges = judges
     }

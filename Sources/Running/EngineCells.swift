@@ -125,7 +125,7 @@ extension CellRunner {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            throw Environment("\(folder): cannot be made: \(error.localizedDescription)")
+            throw Environment("\(folder): cannot be made: \(systemReason(error))")
         }
         do {
             for (index, trace) in try engineTraces(cell).traces.enumerated() {
@@ -167,8 +167,8 @@ package struct EnginePool: Sendable {
     package let folder: RunFolder
     /// Leaves the traces of every cell, not only of those with findings.
     package var keepsAll = false
-    /// The run's options that a cell depends on, word by word.
-    package var options: [String] = []
+    /// Makes the command that runs a cell again.
+    package var reproduction = Reproduction.inRepository
 
     package init(runner: CellRunner, threads: Int, folder: RunFolder) {
         self.runner = runner
@@ -203,7 +203,7 @@ package struct EnginePool: Sendable {
                     }
                 }
             }
-            for _ in 0..<max(threads, 1) { start() }
+            for _ in 0..<min(max(threads, 1), cells.count) { start() }
             while let outcomes = try await group.next() {
                 start()
                 for outcome in outcomes {
@@ -216,7 +216,7 @@ package struct EnginePool: Sendable {
 
     private func run(_ cell: Cell, place: String) throws -> Outcome {
         let result = try runner.runInEngine(cell)
-        let line = ResultLine(result, options: options)
+        let line = ResultLine(result, reproduction: reproduction)
         if keepsAll || line.finding { try runner.writeEngineTraces(cell, folder: place) }
         return Outcome(result: result, line: line, json: try line.jsonLine(), folder: place)
     }

@@ -53,7 +53,7 @@ package struct CellRunner: Sendable {
         } catch let refusal as SideRefusal where !Task.isCancelled {
             return conclude(cell, .refused(refusal), seconds: seconds)
         } catch let error as SideError where !Task.isCancelled {
-            return conclude(cell, .broken(error.description), seconds: seconds)
+            return conclude(cell, .broken(error.description), ends: error.ends, seconds: seconds)
         } catch let error as QMPError where error.isOfQEMU && !Task.isCancelled {
             return conclude(cell, .broken(error.description), seconds: seconds)
         }
@@ -62,7 +62,7 @@ package struct CellRunner: Sendable {
     /// The result of a cell whose legs were driven, each judged by itself.
     func conclude(_ cell: Cell, _ records: [MigrationRecord?], _ judgements: [Judgement], seconds: Double) -> CellResult {
         let legs = zip(records, judgements).enumerated().map { number, leg in
-            self.leg(cell, number, .verdict(leg.1.verdict), judgement: leg.1, record: leg.0)
+            self.leg(cell, number, ending(leg.1, leg.0), judgement: leg.1, record: leg.0, ends: leg.0?.ends ?? [])
         }
         guard legs.count == cell.plan.legs.count else {
             let before = records.last??.outcome.description ?? "not known"
@@ -73,16 +73,25 @@ package struct CellRunner: Sendable {
     }
 
     /// The result of a cell of which nothing was logged, or that was not driven to its end. The ending stands for its last leg.
-    func conclude(_ cell: Cell, _ ending: CellResult.Ending, earlier: [LegResult] = [], seconds: Double) -> CellResult {
-        let legs = earlier + [leg(cell, cell.plan.legs.count - 1, ending, judgement: nil, record: nil)]
+    func conclude(
+        _ cell: Cell, _ ending: CellResult.Ending, earlier: [LegResult] = [], ends: [ProcessEnd] = [], seconds: Double
+    ) -> CellResult {
+        let legs = earlier + [leg(cell, cell.plan.legs.count - 1, ending, judgement: nil, record: nil, ends: ends)]
         return CellResult(cell: cell, legs: legs, deviations: account(cell, legs), seconds: seconds)
     }
 
+    /// How a leg ended. Where the time limit passed while a side gave no answer, the verifier cannot know who owes the next step.
+    private func ending(_ judgement: Judgement, _ record: MigrationRecord?) -> CellResult.Ending {
+        let silent = (record?.ends ?? []).filter { if case .silent = $0.how { true } else { false } }
+        guard judgement.verdict == .undecided, !silent.isEmpty else { return .verdict(judgement.verdict) }
+        return .broken(silent.map(\.description).joined(separator: "; "))
+    }
+
     private func leg(
-        _ cell: Cell, _ number: Int, _ ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?
+        _ cell: Cell, _ number: Int, _ ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?, ends: [ProcessEnd]
     ) -> LegResult {
         LegResult(
-            number: number, ending: ending, judgement: judgement, record: record,
+            number: number, ending: ending, judgement: judgement, record: record, ends: ends,
             differences: Comparison(cell, leg: number, ending: ending, judgement: judgement, record: record).differences,
             judges: judges(cell, leg: number, ending: ending, record: record))
     }
@@ -176,18 +185,20 @@ package struct MatrixRun: Sendable {
         case ended(CellResult, folder: String)
     }
 
-    /// Runs the cells in order, and tells of each as it comes; stops at the first that the environment does not allow.
-    package func run(_ cells: [Cell], report: (Progress) async throws -> Void) async throws {
+    /// Runs the cells in order, so many rounds of them, and tells of each as it comes; stops at the first that the environment does not
+    /// allow.
+    package func run(_ cells: [Cell], rounds: Int = 1, report: (Progress) async throws -> Void) async throws {
+        let count = cells.count * rounds
         try await withThrowingTaskGroup(of: (CellResult, String).self) { group in
             var next = 0
             func start() async throws {
-                guard next < cells.count else { return }
-                let (cell, place) = (cells[next], "\(folder.path)/\(next)")
+                guard next < count else { return }
+                let (cell, place) = (cells[next % cells.count], "\(folder.path)/\(next)")
                 next += 1
                 try await report(.began(cell))
                 group.addTask { (try await runner.run(cell, folder: place), place) }
             }
-            for _ in 0..<max(jobs, 1) { try await start() }
+            for _ in 0..<min(max(jobs, 1), count) { try await start() }
             while let (result, place) = try await group.next() {
                 // The next one starts before this one is reported, so that no processor waits for the report.
                 try await start()

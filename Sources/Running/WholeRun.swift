@@ -13,18 +13,18 @@ package struct WholeRun {
     package let folder: RunFolder
     /// True if the traces of every engine cell are kept, not only of those with findings.
     package var keepsAll = false
-    /// The options of the command that reproduces a cell, for the seed of its round.
-    package var options: (UInt64) -> [String]
+    /// Makes the command that runs a cell again, with the seed of the first round.
+    package let reproduction: Reproduction
 
     package init(
-        runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, options: @escaping (UInt64) -> [String]
+        runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, reproduction: Reproduction
     ) {
         self.runner = runner
         self.jobs = jobs
         self.rounds = rounds
         self.folder = folder
         self.keepsAll = keepsAll
-        self.options = options
+        self.reproduction = reproduction
     }
 
     package enum Event: Sendable {
@@ -39,7 +39,7 @@ package struct WholeRun {
     package func run(_ cells: [Cell], report: (Event) throws -> Void) async throws {
         let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var witnesses = Witnesses(Array(runner.binaries.values))
-        try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run((0..<rounds).flatMap { _ in qemuCells }) {
+        try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run(qemuCells, rounds: rounds) {
             if case .ended(let result, _) = $0 { witnesses.append(result) }
             try report(.qemu($0))
         }
@@ -51,7 +51,8 @@ package struct WholeRun {
             runner.seed = self.runner.seed &+ UInt64(round)
             var pool = EnginePool(runner: runner, threads: jobs, folder: folder)
             pool.keepsAll = keepsAll
-            pool.options = options(runner.seed)
+            pool.reproduction = reproduction
+            pool.reproduction.seed = runner.seed
             try report(.engineRoundBegan)
             try await pool.run(engineCells) { try report(.engine($0)) }
             try report(.engineRoundEnded)

@@ -47,8 +47,8 @@ package struct Features: OptionSet, Hashable, Sendable {
     package static let namesDevicesByID = Features(rawValue: 1 << 17)
     /// The destination stores the text of a load error, and not its errno alone (10.2.0; not 10.1.0).
     package static let storesLoadErrors = Features(rawValue: 1 << 18)
-    /// The source stores "Switchover is interrupted", and "Failed to save iterable device state: " before the error of a device (11.1.3, and
-    /// assumed of the postings; not 11.0.0).
+    /// The source stores "Switchover is interrupted", and "Failed to save iterable device state: " before the error of a device (11.1.3,
+    /// and assumed of the postings; not 11.0.0).
     package static let storesSwitchoverErrors = Features(rawValue: 1 << 19)
 
     // MARK: Known defects of releases, each of which can be switched off

@@ -5,8 +5,8 @@
 import CVFIOMock
 
 package struct DeviceScript: Hashable, Sendable {
-    /// The most bytes of a script.
-    package static let longest = Int(SCRIPT_MAX_TEXT)
+    /// Bytes that a script may have.
+    package static let longestText = Int(SCRIPT_MAX_TEXT)
 
     /// The script as written.
     package let text: String

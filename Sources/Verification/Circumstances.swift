@@ -28,6 +28,8 @@ package struct Circumstances: Hashable, Sendable {
     package var reinitsForever = false
     /// What the source's generation does, as far as the rules depend on it.
     package var sourceTraits = SideTraits()
+    /// The logs are somebody else's, of a release that is not known.
+    package var isForeign = false
 
     package init() {}
 

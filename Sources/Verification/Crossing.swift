@@ -164,11 +164,12 @@ struct Crossing {
         else { return }
         let sent = destination.sent
         let counted = source.ledger.acks
-        func add(_ device: String?, _ text: String, _ places: [Place?], legal: String) {
-            found.append(
-                Finding(
-                    rule: .allAnswered, device: device, found: text, places: places.compactMap { $0 } + [ending.place], lastGood: nil,
-                    legal: legal))
+        func add(_ device: String?, _ text: String, _ places: [Place?], legal: String, on further: [Evidence] = []) {
+            var finding = Finding(
+                rule: .allAnswered, device: device, found: text, places: places.compactMap { $0 } + [ending.place], lastGood: nil,
+                legal: legal)
+            finding.evidence += further
+            found.append(finding)
         }
         switch (sourceMode, destination.mode) {
         case (.perDevice?, .perDevice?), (.perDevice?, nil):
@@ -180,14 +181,19 @@ struct Crossing {
                     "the device has \(count(pair.source.requests, "request")), \(count(pair.source.markers, "marker")) and "
                         + "\(count(approvals, "approval"))",
                     [lost],
-                    legal: "the same number of each")
+                    legal: "the same number of each",
+                    on: [
+                        .source("vfio_state_pending"), .source("vfio_send_init_data_flag"), .destination("loadvm_approve_switchover"),
+                        .destination("vfio_load_state"),
+                    ])
             }
             if let requester, source.ledger.ofRequester != destination.requesterApprovalCount {
                 add(
                     requester,
                     "\(requester) has \(count(source.ledger.ofRequester, "request")) and "
                         + "\(count(destination.requesterApprovalCount, "approval"))",
-                    [destination.requesterApprovals.last], legal: "the same number of each")
+                    [destination.requesterApprovals.last], legal: "the same number of each",
+                    on: [.source("vfio_state_pending"), .destination("loadvm_approve_switchover")])
             }
             if sent != counted {
                 add(

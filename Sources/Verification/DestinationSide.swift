@@ -180,7 +180,7 @@ struct DestinationSide: Sendable {
         case .qemuLoadvmStatePostMain(let result):
             if result == 1 { hasTakenOver = true }
             if result < 0 { failedLoad = reporter.spot.place }
-        case .migrateError(let text): if error == nil { error = (text, reporter.spot.place) }
+        case .migrateError(let text), .migrateFDError(let text): if error == nil { error = (text, reporter.spot.place) }
         case .runstateSet, .vmStateNotify, .migrateGlobalStatePostLoad: guest.handle(event, at: reporter.spot.place)
         case .vfioVMStateChangePrepare(let device, let running, _, let state): arcs.prepared(device, running: running, state, &reporter)
         case .vfioVMStateChange(let device, let running, _, let state):
@@ -188,7 +188,8 @@ struct DestinationSide: Sendable {
             guest.handle(event, at: reporter.spot.place)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asked(device, state, recover: recover, &reporter)
         case .vfioMigrationRealize(let device): arcs.realized(device)
-        case .vfioMigrationSetDeviceState(let device, let state): arcs.reached(device, state, &reporter)
+        case .vfioMigrationSetDeviceState(let device, let state), .vfioMigrationStateSet(let device, let state):
+            arcs.reached(device, state, &reporter)
         default: break
         }
     }
@@ -290,6 +291,8 @@ struct DestinationSide: Sendable {
         }
         guard let name, let index = index(name) else {
             if name == nil { unnamedApprovals += 1 }
+            // The line has no name where its marker is missing.
+            if hasGaps { return }
             reporter.report(
                 .approvalMarker, found: "the destination approved a device before any marker",
                 legal: "vfio_load_state with data 0xffffffffef100005 before the approval")
@@ -316,7 +319,9 @@ struct DestinationSide: Sendable {
                 found:
                     "the destination approved the device before it had written "
                     + "\(count(device.announced + max(device.incoming - device.written, 0), "block")) of data",
-                legal: "vfio_load_state_device_data with ret 0 for each block before the approval")
+                legal: "vfio_load_state_device_data with ret 0 for each block before the approval",
+                on: (device.announced > 0 ? ["vfio_load_state_device_data"] : [])
+                    + (device.incoming > device.written ? ["vfio_load_state_device_buffer_load_end"] : []))
         }
         devices[index].marker = nil
         devices[index].approvalCount += 1
@@ -393,8 +398,19 @@ struct DestinationSide: Sendable {
             legal: "migrate_send_rp_message 7: len 0 before the command is done")
     }
 
+    /// The beginning of the migration is missing: what was seen before is no more than that.
+    mutating func loseBeginning() {
+        reporter.forget()
+        lose()
+    }
+
     /// Lines are missing here.
-    mutating func lose() {
+    /// `isDeclared`: see `SourceSide`.
+    mutating func lose(isDeclared: Bool = false) {
+        reporter.lose()
+        if !isDeclared { guest.lose() }
+        arcs.lose(isDeclared: isDeclared)
+        guard status.final == nil else { return status.lose() }
         hasGaps = true
         isAfterGap = true
         awaitingAck = nil
@@ -406,7 +422,6 @@ struct DestinationSide: Sendable {
             devices[index].incoming = 0
             devices[index].written = 0
         }
-        arcs.lose()
         status.lose()
     }
 

@@ -23,6 +23,8 @@ struct DeviceArcs: Sendable {
     private let role: Role
     private var devices: [Device] = []
     private var last = 0
+    /// Lines are missing: a device that comes up only later may be in any state.
+    private var hasLost = false
     /// Abilities as QEMU found them when the device was plugged (11.1).
     private var flags: [String: UInt64] = [:]
     /// The round of callbacks in progress: the guest's new state, and the first device that changed.
@@ -56,7 +58,7 @@ struct DeviceArcs: Sendable {
             return found
         }
         guard devices.count < SourceDevices.most else { return nil }
-        devices.append(Device(name: name))
+        devices.append(Device(name: name, state: hasLost ? nil : .running))
         last = devices.count - 1
         return last
     }
@@ -151,7 +153,8 @@ struct DeviceArcs: Sendable {
     mutating func realized(_ name: String) { devices.removeAll { $0.name == name } }
 
     /// Lines are missing here.
-    mutating func lose() {
+    mutating func lose(isDeclared: Bool) {
+        if !isDeclared { hasLost = true }
         for index in devices.indices {
             devices[index].state = nil
             devices[index].asked = nil
@@ -161,6 +164,7 @@ struct DeviceArcs: Sendable {
 
     /// Another process writes the log from here on.
     mutating func restart() {
+        hasLost = false
         devices = []
         flags = [:]
         round = nil

@@ -8,11 +8,16 @@ struct DeviceNames: Sendable {
     private var byName: [String: String] = [:]
     /// The VFIO section in progress.
     private var section: String?
+    /// A VFIO device has a section.
+    private(set) var hasVFIO = false
 
     /// `known`: idstrs by device name, as far as they are known from outside the log.
     init(_ known: [String: String] = [:]) { byName = known }
 
-    mutating func enterSection(_ idstr: String) { section = isOfVFIO(idstr) ? idstr : nil }
+    mutating func enterSection(_ idstr: String) {
+        section = isOfVFIO(idstr) ? idstr : nil
+        if section != nil { hasVFIO = true }
+    }
     mutating func leaveSection() { section = nil }
 
     /// A line of the device, possibly inside a section.

@@ -169,6 +169,7 @@ struct DeviceStreams: Sendable {
 
     /// Lines are missing here.
     mutating func lose() {
+        reporter.lose()
         for index in all.indices {
             all[index].state = nil
             all[index].knowsSession = false

@@ -34,6 +34,26 @@ struct Ending {
         }
     }
 
+    /// The place of missing lines that a finding about the end rests on; nil if there are none.
+    func gapAtEnd(_ rule: Rule) -> Place? {
+        let (from, to) = (source.last?.place, destination.last?.place)
+        switch rule {
+        case .aGuest, .resumesOnFailure:
+            if source.guest.isUncertain { return source.guest.place ?? from }
+            guard sides == .both, !destinationWasKilled else { return nil }
+            // A destination whose end is not seen may run the guest.
+            if destination.guest.isUncertain || destination.status.final == nil { return destination.guest.place ?? to }
+        case .oneGuest:
+            if source.guest.isUncertain { return source.guest.place ?? from }
+            if destination.guest.isUncertain { return destination.guest.place ?? to }
+        case .ends, .converges:
+            if source.hasGaps { return from }
+            if sides == .both, destination.hasGaps { return to }
+        default: break
+        }
+        return nil
+    }
+
     // MARK: Guests
 
     /// True if the source's guest runs. If the log has no run states, this follows from what a failed source does (10.0 to 11.1): the guest

@@ -38,6 +38,8 @@ package struct Finding: Hashable, Sendable {
     package var lastGood: GoodEvent?
     /// What would have been legal there.
     package var legal: String
+    /// The events without whose lines this is no finding.
+    var evidence: [Evidence]
 
     package init(rule: Rule, device: String? = nil, found: String, places: [Place], lastGood: GoodEvent? = nil, legal: String) {
         self.rule = rule
@@ -46,6 +48,7 @@ package struct Finding: Hashable, Sendable {
         self.places = places
         self.lastGood = lastGood
         self.legal = legal
+        evidence = rule.evidence
     }
 }
 

@@ -13,6 +13,8 @@ struct GuestAccount: Sendable {
     private(set) var isPausedByChoice = false
     /// True if the guest did not run when the migration began.
     private(set) var wasPausedBefore = false
+    /// True if lines are missing since the last change, so that the guest may have started or stopped since.
+    private(set) var isUncertain = false
     /// The run state in the stream, which the source saved or the destination loaded.
     private(set) var globalState: String?
     /// True once the program is told to quit: a guest that stops after that was running at the end.
@@ -36,6 +38,7 @@ struct GuestAccount: Sendable {
     private mutating func set(_ running: Bool, _ reason: RunState, _ place: Place) {
         if reason == .shutdown && !running { isQuitting = true }
         guard !isQuitting else { return }
+        isUncertain = false
         if runs == running {
             self.place = self.place ?? place
         } else {
@@ -50,6 +53,9 @@ struct GuestAccount: Sendable {
         wasPausedBefore = runs == false
         globalState = nil
     }
+
+    /// Lines are missing here.
+    mutating func lose() { isUncertain = !isQuitting }
 
     /// Another process writes the log from here on.
     mutating func restart() { self = GuestAccount() }

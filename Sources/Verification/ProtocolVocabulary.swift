@@ -88,7 +88,8 @@ extension Event {
             .postcopyRAMListenThreadExit, .qemuLoadvmStatePostMain, .processIncomingMigrationCoEnd,
             .processIncomingMigrationCoPostcopyEndMain:
             .compared(.status)
-        case .migrateError, .migrationThreadFileErr, .migrationCompletionFileErr, .qemuLoadvmStateSectionCommand, .deviceUnknownIoctl:
+        case .migrateError, .migrateFDError, .migrationThreadFileErr, .migrationCompletionFileErr, .qemuLoadvmStateSectionCommand,
+            .deviceUnknownIoctl:
             .compared(.failure)
         case .runstateSet, .vmStateNotify, .migrateGlobalStatePreSave, .migrateGlobalStatePostLoad:
             .compared(.runState)
@@ -123,7 +124,8 @@ extension Event {
             .compared(.returnPath)
         case .vfioMigrationInit, .vfioMigrationRealize, .deviceOpen, .deviceClose:
             .leftOut(.outside)
-        case .vfioMigrationSetState, .vfioMigrationSetDeviceState, .vfioMigrationStateNotifier, .vfioVMStateChangePrepare,
+        case .vfioMigrationSetState, .vfioMigrationSetDeviceState, .vfioMigrationStateSet, .vfioMigrationStateNotifier,
+            .vfioMigrationStatusNotified, .vfioVMStateChangePrepare,
             .vfioVMStateChange, .vfioSaveSetup, .vfioQueryStopCopySize, .vfioStatePendingEstimate, .vfioStatePendingExact,
             .vfioSaveIterateStart, .vfioSaveBlock, .vfioSaveCompletePrecopyStart, .vfioSaveCompletePrecopy,
             .vfioSaveCompletePrecopyThreadStart, .vfioSaveCompletePrecopyThreadEnd, .vfioSaveDeviceConfigState, .vfioSaveCleanup,

@@ -24,6 +24,12 @@ struct RuleReporter: Sendable {
 
     /// In the order of the stream.
     private(set) var breaches: [Breach] = []
+    /// By rule: findings beyond `mostOfARule`, which are counted only.
+    private(set) var omitted: [Rule: Int] = [:]
+    /// Rules that would be broken if no line were missing in the stretch that shows it, each with the place of the gap.
+    private(set) var heldBack: [Rule: Place] = [:]
+    /// The last event before the latest missing lines.
+    private var gap: Place?
     /// The event that is being handled, or the last one that was; nil before the first.
     private(set) var last: Spot?
 
@@ -48,21 +54,39 @@ struct RuleReporter: Sendable {
         last!.place = place
     }
 
-    /// Adds a finding: the rule is broken at `spot`, by default at the event that is being handled, and conflicts with `others`.
+    /// Adds a finding: the rule is broken at `spot`, by default at the event that is being handled, and conflicts with `others`. If lines
+    /// are missing between these places, the rule is held back: the missing lines may keep it. `evidence`: what this breach rests on, if
+    /// that is not all that the rule does.
     mutating func report(
         _ rule: Rule, device: String? = nil, at spot: Spot? = nil, with others: [Place?] = [], when condition: Breach.Condition = .always,
-        found: String, legal: String
+        found: String, legal: String, on evidence: [Evidence]? = nil
     ) {
-        guard breaches.count(where: { $0.finding.rule == rule }) < Self.mostOfARule else { return }
         let spot = spot ?? self.spot
-        let finding = Finding(
-            rule: rule, device: device, found: found, places: [spot.place] + others.compactMap { $0 }, lastGood: spot.lastGood, legal: legal
-        )
+        let places = [spot.place] + others.compactMap { $0 }
+        let first = places.lazy.map(\.line).min() ?? 0
+        if let gap, first <= gap.line {
+            heldBack[rule] = gap
+            return
+        }
+        guard breaches.count(where: { $0.finding.rule == rule }) < Self.mostOfARule else {
+            omitted[rule, default: 0] += 1
+            return
+        }
+        var finding = Finding(rule: rule, device: device, found: found, places: places, lastGood: spot.lastGood, legal: legal)
+        finding.evidence = evidence ?? rule.evidence
         breaches.append(Breach(finding: finding, condition: condition))
     }
 
     func hasReported(_ rule: Rule) -> Bool { breaches.contains { $0.finding.rule == rule } }
 
+    /// Lines are missing behind the last event.
+    mutating func lose() { gap = last?.place }
+
     /// Forgets what was reported so far: another migration, or another process, begins.
-    mutating func forget() { breaches = [] }
+    mutating func forget() {
+        breaches = []
+        omitted = [:]
+        heldBack = [:]
+        gap = nil
+    }
 }

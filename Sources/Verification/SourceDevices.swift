@@ -29,6 +29,8 @@ struct SourceDevice: Sendable {
     var bytes: UInt64 = 0
     /// The query that reported a REINIT, until the line of its request.
     var reinit: Spot?
+    /// A query has reported a REINIT: a request has a line of its own.
+    var hadReinit = false
     /// The line of a request that no query has collected yet.
     var uncollected: Spot?
     /// The last precopy query after the decision.
@@ -42,6 +44,8 @@ struct SourceDevice: Sendable {
     /// False after missing lines, until the device's next section ends.
     var knowsSection = true
     var isCompleting = false
+    /// Bytes of data that the device saved after the guest had stopped.
+    var finalBytes: UInt64 = 0
     /// Initial bytes left at the end of the last section; up to 11.0, 0 shows that the marker was written.
     var initialAtSectionEnd: UInt64?
 
@@ -51,6 +55,17 @@ struct SourceDevice: Sendable {
         initial = 0
         dirty = 0
     }
+
+    /// Lines are missing.
+    mutating func forget() {
+        initial = nil
+        markerIsWritten = nil
+        reinit = nil
+        uncollected = nil
+        knowsSection = false
+        hasBlockInSection = false
+        markerInSection = nil
+    }
 }
 
 struct SourceDevices: Sendable {
@@ -59,9 +74,14 @@ struct SourceDevices: Sendable {
     /// Devices that are kept: a broken log that names more of them must not use more memory.
     static let most = 256
 
+    /// The line of a request after a REINIT.
+    private static let requestLine: Evidence = "vfio_query_precopy_size_request_switchover_ack"
+
     private(set) var all: [SourceDevice] = []
     private var last = 0
     private var isFirstQueryOver = false
+    /// Lines are missing: a device that comes up only later may have done anything before.
+    private var hasLost = false
     /// A marker or a request was logged, which only switchover-ack causes.
     private(set) var showsCapability = false
 
@@ -76,6 +96,7 @@ struct SourceDevices: Sendable {
         guard all.count < Self.most else { return nil }
         all.append(SourceDevice(name))
         last = all.count - 1
+        if hasLost { all[last].forget() }
         return last
     }
 
@@ -110,7 +131,12 @@ struct SourceDevices: Sendable {
         all[index].dirty = result == 0 ? dirty : 0
         if isLastCheck { all[index].lastCheck = reporter.spot.place }
         if result < 0, isLastCheck { all[index].failedCheck = (reporter.spot, result) }
-        if reinit, result == 0, all[index].markerIsWritten == true, mode == .perDevice { all[index].reinit = reporter.spot }
+        if reinit { all[index].hadReinit = true }
+        if reinit, result == 0, mode == .perDevice {
+            // Before the decision every ACK is counted, so at the last check the marker of any earlier request is written.
+            let isMarked = all[index].markerIsWritten ?? isLastCheck
+            if isMarked { all[index].reinit = reporter.spot }
+        }
     }
 
     /// The device's line of a request after a REINIT.
@@ -131,7 +157,7 @@ struct SourceDevices: Sendable {
         } else if device.reinit == nil, device.markerIsWritten == true {
             reporter.report(
                 .requestCause, device: name, found: "the device requested an ACK without a REINIT",
-                legal: "a query with reinit 1 before the request")
+                legal: "a query with reinit 1 before the request", on: ["vfio_query_precopy_size", "qemu_savevm_query_pending"])
         }
         all[index].reinit = nil
         all[index].uncollected = reporter.spot
@@ -139,19 +165,25 @@ struct SourceDevices: Sendable {
     }
 
     /// A line that shows that the request for a REINIT is missing.
-    private mutating func missedRequest(_ index: Int, _ reporter: inout RuleReporter) {
+    private mutating func missedRequest(_ index: Int, _ reporter: inout RuleReporter, on evidence: [Evidence] = [requestLine]) {
         guard let reinit = all[index].reinit else { return }
         reporter.report(
             .reinitRequests, device: all[index].name, at: reinit, with: [reporter.spot.place],
             found: "a query reported a REINIT after marker \(all[index].markers), but the device requested no ACK",
-            legal: "vfio_query_precopy_size_request_switchover_ack as the device's next line")
+            legal: "vfio_query_precopy_size_request_switchover_ack as the device's next line", on: evidence)
         all[index].reinit = nil
+    }
+
+    /// The migration has completed: no query follows up a REINIT any more.
+    mutating func completed(_ reporter: inout RuleReporter) {
+        for index in all.indices { missedRequest(index, &reporter, on: [Self.requestLine, "vfio_state_pending"]) }
     }
 
     /// The device's part of a query (11.1).
     mutating func reported(_ pending: DevicePending, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
         guard let index = index(pending.device) else { return }
-        missedRequest(index, &reporter)
+        // A query without the request shows by itself that there was none.
+        missedRequest(index, &reporter, on: pending.requestsAck ? [Self.requestLine] : ["vfio_state_pending"])
         if let initial = all[index].initial, initial != pending.initial, all[index].knowsSection {
             reporter.report(
                 .initialBytes, device: pending.device,
@@ -181,7 +213,7 @@ struct SourceDevices: Sendable {
             reporter.report(
                 .requestCause, device: pending.device,
                 found: "the device requested an ACK, but set-up did not move it to PRE_COPY",
-                legal: "request switchover ack 0")
+                legal: "request switchover ack 0", on: ["vfio_migration_set_device_state", "qemu_savevm_query_pending"])
         } else if pending.final, device.failedCheck != nil {
             // The failed check requested the ACK, without a line of its own.
             all[index].markerIsWritten = false
@@ -189,7 +221,8 @@ struct SourceDevices: Sendable {
             reporter.report(
                 .requestCause, device: pending.device,
                 found: "the device requested an ACK in a later query, without a REINIT or a failed last check",
-                legal: "request switchover ack 0")
+                legal: "request switchover ack 0",
+                on: ["vfio_query_precopy_size", "qemu_savevm_query_pending"] + (device.hadReinit ? [Self.requestLine] : []))
         }
     }
 
@@ -220,7 +253,11 @@ struct SourceDevices: Sendable {
     // MARK: Sections
 
     mutating func wroteBlock(_ name: String, _ size: Int64, _ reporter: inout RuleReporter) {
-        guard let index = index(name), !all[index].isCompleting, size > 0 else { return }
+        guard let index = index(name), size > 0 else { return }
+        guard !all[index].isCompleting else {
+            all[index].finalBytes &+= UInt64(size)
+            return
+        }
         if let marker = all[index].markerInSection {
             reporter.report(
                 .markerDrained, device: name, at: marker, with: [reporter.spot.place],
@@ -241,7 +278,10 @@ struct SourceDevices: Sendable {
     }
 
     mutating func wroteMarker(_ name: String, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
-        guard let index = index(name) else { return }
+        guard let index = index(name) else {
+            if mode == .perDevice { reportUnrequested(name, &reporter) }
+            return
+        }
         showsCapability = true
         if !all[index].hasBlockInSection, all[index].knowsSection { all[index].clearCache() }
         let device = all[index]
@@ -254,14 +294,19 @@ struct SourceDevices: Sendable {
             reporter.report(
                 .markerPerRequest, device: name, with: [device.points.last?.place],
                 found: "marker \(device.markers + 1) was written, but there was no request since marker \(device.markers)",
-                legal: mode == .legacy ? "one marker" : "a marker only after a new request")
+                legal: mode == .legacy ? "one marker" : "a marker only after a new request",
+                on: mode == .legacy ? [] : ["vfio_state_pending"] + (device.hadReinit ? [Self.requestLine] : []))
         } else if mode == .perDevice, device.requests == 0, device.uncollected == nil, device.markerIsWritten == false {
-            reporter.report(
-                .markerPerRequest, device: name, found: "the marker of a device that requested no ACK was written",
-                legal: "a marker only after a request")
+            reportUnrequested(name, &reporter)
         }
         all[index].markerInSection = reporter.spot
         marked(index, at: reporter.spot.place)
+    }
+
+    private func reportUnrequested(_ name: String, _ reporter: inout RuleReporter) {
+        reporter.report(
+            .markerPerRequest, device: name, found: "the marker of a device that requested no ACK was written",
+            legal: "a marker only after a request")
     }
 
     private mutating func marked(_ index: Int, at place: Place) {
@@ -315,16 +360,9 @@ struct SourceDevices: Sendable {
     }
 
     /// Lines are missing here.
-    mutating func lose() {
-        for index in all.indices {
-            all[index].initial = nil
-            all[index].markerIsWritten = nil
-            all[index].reinit = nil
-            all[index].uncollected = nil
-            all[index].knowsSection = false
-            all[index].hasBlockInSection = false
-            all[index].markerInSection = nil
-        }
+    mutating func lose(isDeclared: Bool) {
+        for index in all.indices { all[index].forget() }
+        if !isDeclared { hasLost = true }
         isFirstQueryOver = true
     }
 }

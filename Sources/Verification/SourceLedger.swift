@@ -34,6 +34,10 @@ struct SourceLedger: Sendable {
     private(set) var underflow: Spot?
 
     private var certainty = Certainty.exact
+    /// Lines are missing: the numbers of a query no longer tell how the counter began.
+    private var hasLost = false
+    /// True if the counter is known as exactly as the lines of two threads can tell.
+    var isKnown: Bool { certainty != .lost }
     /// Requests that the devices' lines of the query in progress report.
     private var requestLines = 0
     private var printsRequests = false
@@ -117,6 +121,10 @@ struct SourceLedger: Sendable {
     /// The counter starts at 1 in legacy mode and at 0 in per-device mode, and only a per-device source collects requests. Any other number
     /// does not tell the mode.
     private mutating func tellMode(_ pending: Int, collected now: UInt32) {
+        guard !hasLost else {
+            if now > 0 { mode = .perDevice }
+            return
+        }
         switch pending - collected + acks {
         case 1 where now == 0:
             mode = .legacy
@@ -173,6 +181,8 @@ struct SourceLedger: Sendable {
     }
 
     mutating func countedAck(_ number: UInt32?, _ reporter: inout RuleReporter) {
+        // Only sources up to 11.0 print no number: the line is cut.
+        if number == nil, counts == true { return lose(isDeclared: false) }
         acks += 1
         acksInQuery = acksInQuery.map { $0 + 1 }
         let late = lag == nil || lagIsOver ? (first: 0, later: 0) : lagCollected
@@ -187,12 +197,12 @@ struct SourceLedger: Sendable {
         }
         let value = Int(Int32(bitPattern: number))
         // The first query may have read the counter after this ACK was counted, which looks like per-device mode.
-        if !modeIsGiven, acks == 1, collected == 0, owed == 0, value == 0, mode == .perDevice {
+        if !modeIsGiven, !hasLost, acks == 1, collected == 0, owed == 0, value == 0, mode == .perDevice {
             mode = .legacy
             owed = 1
         }
         // Before the first query: a legacy counter starts at 1.
-        if mode == nil, acks == 1, value == 0 {
+        if mode == nil, !hasLost, acks == 1, value == 0 {
             mode = .legacy
             owed = 1
         }
@@ -240,7 +250,8 @@ struct SourceLedger: Sendable {
     }
 
     /// Lines are missing here.
-    mutating func lose() {
+    mutating func lose(isDeclared: Bool) {
+        if !isDeclared { hasLost = true }
         certainty = .lost
         missesRequestLines = true
         unshown = nil

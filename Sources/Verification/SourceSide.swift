@@ -20,6 +20,8 @@ struct SourceSide: Sendable {
     private(set) var iterationsAtUnderflow = 0
     /// Bytes that the source may leave for the stopped guest; nil before the first window of 100 ms ended.
     private(set) var threshold: Int64?
+    /// The last window of 100 ms.
+    private(set) var window: TransferWindow?
     private(set) var reporter = RuleReporter()
 
     private(set) var hasBegun = false
@@ -32,6 +34,7 @@ struct SourceSide: Sendable {
     private(set) var isSnapshot = false
     /// The source has sent everything and waits for the return-path thread to end.
     private(set) var joinsReturnPath: Place?
+    private(set) var isReturnPathOpen = false
     private var runState: RunState?
     /// The first error that the source stored; QEMU keeps the first one.
     private(set) var error: (text: String, place: Place)?
@@ -47,6 +50,8 @@ struct SourceSide: Sendable {
     private var devicesAtQuit: DeviceArcs?
     private(set) var runWasSent: Place?
     private(set) var runsAfterHandover: Spot?
+    /// The section ids and idstrs that were written, each once.
+    private(set) var sections = SectionIds()
     /// The lines of the first ACKs counted.
     private(set) var ackPlaces: [Place] = []
 
@@ -101,8 +106,9 @@ struct SourceSide: Sendable {
             if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
             switchover.iterates(&reporter)
             heldBack.iterated()
-        case .savevmSectionStart(let idstr, _):
+        case .savevmSectionStart(let idstr, let section):
             names.enterSection(idstr)
+            sections.add(section, idstr)
             starved.wroteSection(of: idstr)
             progress.wroteSection()
         case .savevmSectionEnd: names.leaveSection()
@@ -118,6 +124,7 @@ struct SourceSide: Sendable {
         case .vfioSaveBlock(let device, let size): devices.wroteBlock(device, size, &reporter)
         case .vfioSaveBlockPrecopyEmptyHit(let device): devices.readNothing(device)
         case .migrateTransferred(let window):
+            self.window = window
             threshold = window.maxSize
             starved.windowEnded(names)
             progress.windowEnded()
@@ -153,7 +160,9 @@ struct SourceSide: Sendable {
             if ledger.underflow != nil, iterationsAtUnderflow == 0 { iterationsAtUnderflow = progress.iterations }
             if ackPlaces.count < Self.mostPlaces { ackPlaces.append(reporter.spot.place) }
             showsCapability("the source counted an ACK")
-        case .openReturnPathOnSource: lateReturnPath = cancelled.map { ($0, reporter.spot.place) }
+        case .openReturnPathOnSource:
+            isReturnPathOpen = true
+            lateReturnPath = cancelled.map { ($0, reporter.spot.place) }
         case .sourceReturnPathThreadBadEnd: returnPathEnded("with an error")
         case .sourceReturnPathThreadEnd: returnPathEnded("")
         case .sourceReturnPathThreadShut(let value):
@@ -175,15 +184,16 @@ struct SourceSide: Sendable {
         case .savevmSendSwitchoverStart: switchover.goesOn(&reporter)
         case .savevmSendPostcopyRun: runWasSent = reporter.spot.place
         case .migrationCancel: cancelled = cancelled ?? reporter.spot.place
-        case .migrateError(let text):
+        case .migrateError(let text), .migrateFDError(let text):
             if error == nil { error = (text, reporter.spot.place) }
             switchover.storedError(text, &reporter)
         // A QEMU that is told to quit cancels even what nobody could cancel before.
         case .migrateSetState(.cancelling) where status.status == .postcopyPaused: break
         case .migrateSetState(let next):
-            status.move(to: next, &reporter)
+            status.move(to: next, &reporter, mayLackDevice: circumstances.isForeign && ledger.counts != true)
             switchover.status(next, counts: ledger.counts, acks: ledger.acks, &reporter)
             progress.happened()
+            if next == .completed { devices.completed(&reporter) }
             arrival = reporter.spot
             if StatusArcs.finals.contains(next) { ending = reporter.spot }
         case .migrationCleanup: isCleanedUp = true
@@ -216,7 +226,7 @@ struct SourceSide: Sendable {
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asked(device, state, recover: recover, &reporter)
         case .vfioMigrationInit(let device, let flags, _, _): arcs.found(device, flags: flags)
         case .vfioMigrationRealize(let device): arcs.realized(device)
-        case .vfioMigrationSetDeviceState(let device, let state):
+        case .vfioMigrationSetDeviceState(let device, let state), .vfioMigrationStateSet(let device, let state):
             arcs.reached(device, state, &reporter)
             devices.entered(device, state)
             progress.happened()
@@ -290,13 +300,23 @@ struct SourceSide: Sendable {
     /// Section idstr of the user of switchover-ack that is no VFIO device.
     var requester: String? { circumstances.requester }
 
-    /// Lines are missing here.
-    mutating func lose() {
+    /// The beginning of the migration is missing: what was seen before is no more than that.
+    mutating func loseBeginning() {
+        reporter.forget()
+        lose()
+    }
+
+    /// Lines are missing here. What follows the final status is no part of the migration.
+    /// `isDeclared`: somebody left out lines of rounds that repeat, and says so; else anything may be missing.
+    mutating func lose(isDeclared: Bool = false) {
+        reporter.lose()
+        if !isDeclared { guest.lose() }
+        arcs.lose(isDeclared: isDeclared)
+        guard status.final == nil else { return status.lose() }
         hasGaps = true
-        ledger.lose()
-        devices.lose()
+        ledger.lose(isDeclared: isDeclared)
+        devices.lose(isDeclared: isDeclared)
         switchover.lose()
-        arcs.lose()
         status.lose()
         progress.lose()
     }

@@ -7,8 +7,10 @@ import MigrationTrace
 
 struct StatusArcs: Sendable {
     private let table: [MigrationStatus: [MigrationStatus]]
-    /// nil before the first status, and after missing lines.
+    /// nil before the first status, and after missing lines. A final status stays.
     private(set) var status: MigrationStatus?
+    /// Lines are missing since the status.
+    private var isUncertain = false
     /// The statuses that this migration has had.
     private var reached: Set<MigrationStatus> = []
 
@@ -28,19 +30,25 @@ struct StatusArcs: Sendable {
     /// The final status, once there is one.
     var final: MigrationStatus? { status.flatMap { Self.finals.contains($0) ? $0 : nil } }
 
-    mutating func move(to next: MigrationStatus, _ reporter: inout RuleReporter) {
-        if let status, table[status]?.contains(next) != true {
+    /// `mayLackDevice`: the release is not known, and 8.1 to 9.2 skip the status `device`.
+    mutating func move(to next: MigrationStatus, _ reporter: inout RuleReporter, mayLackDevice: Bool = false) {
+        let isOld = mayLackDevice && status.map { arcsWithoutDevice[$0]?.contains(next) == true } == true
+        if let status, !isUncertain, !isOld, table[status]?.contains(next) != true {
             let legal = (table[status] ?? []).map(\.rawValue).sorted().joined(separator: ", ")
             reporter.report(
                 .statusArc, found: "the status went from \(status.rawValue) to \(next.rawValue)",
                 legal: legal.isEmpty ? "\(status.rawValue) is final" : "from \(status.rawValue): \(legal)")
         }
         status = next
+        isUncertain = false
         reached.insert(next)
     }
 
-    /// Lines are missing here.
-    mutating func lose() { status = nil }
+    /// Lines are missing here. No line takes a final status back.
+    mutating func lose() {
+        if final == nil { status = nil }
+        isUncertain = true
+    }
 }
 
 private let sourceArcs: [MigrationStatus: [MigrationStatus]] = [

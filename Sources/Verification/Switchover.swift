@@ -20,8 +20,12 @@ struct Switchover: Sendable {
         var guestRan: Bool?
         /// True once `guestRan` cannot change any more.
         var guestIsCertain = false
+        /// True if the lines before tell the number of missing ACKs.
+        var isKnown = true
         /// Requests that later queries collected.
         var collectedSince = 0
+        /// Lines are missing since: the line of an ACK may be among them.
+        var hasGapSince = false
         /// ACKs counted when the source's status became `device`.
         var acksAtDevice: Int?
     }
@@ -35,6 +39,8 @@ struct Switchover: Sendable {
     private var wasAtDevice = false
     private var isFailing = false
     private var iterated = false
+    /// The switchover whose decision no line shows, until the next status tells the kind of the migration.
+    private var undecided: Spot?
     private var hasGap = false
     /// The step in progress has a query.
     private var isQueried = false
@@ -59,7 +65,8 @@ struct Switchover: Sendable {
         hasGap = !isQueried
         decision = Decision(
             spot: reporter.spot, pending: pending, threshold: threshold, queries: ledger.queries, missing: ledger.missing,
-            acksBefore: ledger.acks, guestRan: guest.runs, guestIsCertain: guest.isTraced || guest.runs == false)
+            acksBefore: ledger.acks, guestRan: guest.isUncertain ? nil : guest.runs,
+            guestIsCertain: !guest.isUncertain && (guest.isTraced || guest.runs == false), isKnown: ledger.isKnown)
     }
 
     // MARK: What follows the decision
@@ -156,6 +163,7 @@ struct Switchover: Sendable {
     mutating func storedError(_ text: String, _ reporter: inout RuleReporter) {
         guard let number = requestedDuringSwitchover(text) else { return }
         hasFinalError = true
+        if hasGap, finalQuery == nil { return }
         guard number != UInt64(finalCollected) else { return }
         reporter.report(
             .finalRequestFails, with: [finalQuery?.place],
@@ -164,14 +172,18 @@ struct Switchover: Sendable {
     }
 
     mutating func status(_ status: MigrationStatus, counts: Bool?, acks: Int, _ reporter: inout RuleReporter) {
+        if let undecided {
+            let isPostcopy = status == .postcopyActive || status == .postcopyDevice
+            reporter.report(
+                .oneDecision, at: undecided, found: "the source switches over, but its log has no decision",
+                legal: "migration_thread_low_pending or postcopy_start before the guest is stopped",
+                on: [isPostcopy ? "postcopy_start" : "migration_thread_low_pending"])
+            self.undecided = nil
+        }
         switch status {
         case .device:
             wasAtDevice = true
-            if decision == nil, isThreadTraced, !hasGap {
-                reporter.report(
-                    .oneDecision, found: "the source switches over, but its log has no decision",
-                    legal: "migration_thread_low_pending or postcopy_start before the guest is stopped")
-            }
+            if decision == nil, isThreadTraced, !hasGap { undecided = reporter.spot }
             decision?.acksAtDevice = acks
         case .failing, .failed, .cancelling:
             if status != .cancelling, !isFailing, finalCollected > 0, !hasFinalError, !hasGap {
@@ -195,7 +207,10 @@ struct Switchover: Sendable {
     }
 
     /// Lines are missing here.
-    mutating func lose() { hasGap = true }
+    mutating func lose() {
+        hasGap = true
+        decision?.hasGapSince = true
+    }
 }
 
 /// The number in the error of the final query.

@@ -26,8 +26,14 @@ package struct Judgement: Hashable, Sendable {
     /// By stream and by line in the stream; rules about sums over both sides are last.
     package var findings: [Finding]
     package var handshake: Handshake
+    /// What kept rules from being judged; empty where all events were traced and no line is missing.
+    package var unjudged: [Unjudged] = []
+    /// By rule id: further findings, which were counted only.
+    package var omitted: [String: Int] = [:]
     /// True if an ACK held the decision back; without that a completed handshake proves nothing.
     package var isGating: Bool { handshake.isGating }
+    /// True if a side's log ends before its migration does: the migration still runs, or the log was cut.
+    package var isUnfinished: Bool { unjudged.contains { if case .notEnded = $0.cause { true } else { false } } }
     /// Ids of the rules that broke, each once.
     package var broken: [String] { findings.brokenRules }
 }

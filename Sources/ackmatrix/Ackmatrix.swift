@@ -14,7 +14,8 @@ struct Ackmatrix: AsyncParsableCommand {
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
-            ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self, ScriptCommand.self,
+            ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
+            ScriptCommand.self,
             LogCommand.self, TraceCommand.self,
         ])
 
@@ -24,16 +25,16 @@ struct Ackmatrix: AsyncParsableCommand {
         let status = await outcome()
         if StandardOutput.isLost {
             note("standard output cannot be written, so the results are lost")
-            Glibc.exit(2)
+            Glibc.exit(bisects ? Inconclusive.status : 2)
         }
-        Glibc.exit(status)
+        Glibc.exit(bisects && status == 2 ? Inconclusive.status : status)
     }
 
     /// Runs the command of the command line; the exit status.
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -46,6 +47,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
+            } catch let inconclusive as Inconclusive {
+                note("cannot tell: \(inconclusive)")
+                return Inconclusive.status
             } catch  where Task.isCancelled {
                 // The cancellation is the cause of any error that it led to.
                 note("interrupted")
@@ -61,12 +65,6 @@ struct Ackmatrix: AsyncParsableCommand {
         return status
     }
 
-    /// A number below zero looks like an option to the parser, which then misses the value of the option before it.
-    private static func negativeNumber(_ arguments: [String]) -> (any Error)? {
-        zip(arguments, arguments.dropFirst()).first { $0.hasPrefix("--") && !$0.contains("=") && $1.hasPrefix("-") && Double($1) != nil }
-            .map { ValidationError("\($0): expected a number from 0, found \($1)") }
-    }
-
     /// Prints what an error says, help and version among them; the exit status.
     private static func tell(_ error: any Error) -> Int32 {
         guard exitCode(for: error) == .success else {
@@ -76,6 +74,17 @@ struct Ackmatrix: AsyncParsableCommand {
         sayLines(fullMessage(for: error))
         return 0
     }
+
+    /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.
+    static var bisects: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--bisect-exit") }
+}
+
+/// Why a run with --bisect-exit tells nothing of a build.
+struct Inconclusive: Error, CustomStringConvertible {
+    /// The exit status that `git bisect run` takes as "skip this commit".
+    static let status: Int32 = 125
+
+    let description: String
 }
 
 /// What a run found; reported with exit status 1.

@@ -31,6 +31,12 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
         }
     }
 
+    /// A place of several runs as the newest of them.
+    var newestRun: ComparedSide {
+        guard case .recorded(let folder) = self else { return self }
+        return .recorded(ResultPlace.run(at: folder))
+    }
+
     var name: String {
         switch self {
         case .qemu: "QEMU"
@@ -54,7 +60,9 @@ struct CompareCommand: EndsInOrder {
             QEMU. The report counts what each entry excused; an entry that excuses nothing in a comparison of all cells is a finding, \
             unless the entry says why.
 
-            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER).
+            A SIDE is engine, qemu, or the folder of a run's results that kept every cell (run --keep-all --results FOLDER); the place \
+            of several runs stands for the newest one. Where nothing was compared, or such a run was interrupted, the exit status \
+            is 2.
 
             With --recorded the reference is a folder of traces (CELL.trace or CELL.trace.gz) of releases of which no binary is available. \
             Every recorded cell is compared with the engine of its generation, and judged against its prediction.
@@ -73,11 +81,14 @@ struct CompareCommand: EndsInOrder {
     @Option(help: ArgumentHelp("A folder of recorded traces that is the reference, such as Traces.", valueName: "FOLDER"))
     var recorded: String?
 
-    @Option(help: "The number of cells that run at the same time. (default: one for each processor)")
-    var jobs: Int?
+    @OptionGroup var jobs: JobOptions
 
-    @Option(help: "The largest number of seeds with which the engine runs to reach the observed ending of a race.")
-    var seeds = 64
+    @Option(
+        help: """
+            The largest number of seeds with which the engine runs to reach the observed ending of a race; only where it is the left side. \
+            (default: 64)
+            """)
+    var seeds: Int?
 
     @Option(
         help: ArgumentHelp("The list of differences that are excused. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
@@ -87,8 +98,13 @@ struct CompareCommand: EndsInOrder {
     var verbose = false
 
     func validate() throws {
-        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
+        if recorded != nil, !binaries.own.isEmpty || matrix.tier != nil {
+            throw ValidationError(
+                "--recorded: expected neither --qemu nor --tier beside it: the recordings are the reference, and all are compared")
+        }
+        guard let seeds else { return }
         guard 1...100_000 ~= seeds else { throw ValidationError("--seeds: expected 1 to 100000, found \(seeds)") }
+        guard left == .engine else { throw ValidationError("--seeds \(seeds): expected the engine as the left side, found \(left.name)") }
     }
 
     func run() async throws {
@@ -100,9 +116,11 @@ struct CompareCommand: EndsInOrder {
     }
 
     private func compareSides() async throws {
+        let jobs = try self.jobs.allowed([.qemu])
         let probed = try await Harness.probed(binaries.binaries())
         let file = try matrix.file()
-        let sides = [left, right]
+        let sides = [left.newestRun, right.newestRun]
+        let (left, right) = (sides[0], sides[1])
         let deviationFile = try deviations.file(file)
         var list = try differences(file, deviationFile)
         // Two runs of QEMU differ by chance alone.
@@ -113,12 +131,14 @@ struct CompareCommand: EndsInOrder {
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
         let folder = try RunFolder()
+        if sides.contains(.qemu) { try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder) }
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
-        comparison.seeds = left == .engine ? seeds : 0
+        comparison.jobs = jobs
+        comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         for reason in leftOut { report.leaveOut(reason.description) }
-        try await run(comparison, cells, report, isWhole: matrix.cell.isEmpty && matrix.tier >= .default)
+        try await run(comparison, cells, report, sides, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
     }
 
     /// Compares the engine with recorded traces, and these with the predictions.
@@ -132,14 +152,15 @@ struct CompareCommand: EndsInOrder {
         var comparison = EngineComparison(
             found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
             expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
-        comparison.seeds = seeds
+        comparison.seeds = seeds ?? 64
+        comparison.jobs = try jobs.allowed([.engine])
         var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
         for reason in recording.leftOut { report.leaveOut(reason) }
         for cell in recording.cells {
             let result = try runner.judgeRecorded(cell.qemu, traces.traces(of: cell.name))
             if let finding = result.findings.first { report.add(finding: "\(cell.name): \(finding)") }
         }
-        try await run(comparison, recording.cells, report, isWhole: false)
+        try await run(comparison, recording.cells, report, [], isWhole: false)
     }
 
     private func differences(_ file: MatrixFile, _ deviations: DeviationFile) throws -> DifferenceList {
@@ -147,9 +168,10 @@ struct CompareCommand: EndsInOrder {
         return try DifferenceList(path: path, axes: file.axes).adding(deviations)
     }
 
-    private func run(_ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, isWhole: Bool) async throws {
-        var (comparison, report) = (comparison, report)
-        comparison.jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
+    private func run(
+        _ comparison: EngineComparison, _ cells: [SharedCell], _ report: CompareReport, _ sides: [ComparedSide], isWhole: Bool
+    ) async throws {
+        var report = report
         report.nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
         do {
             try await comparison.run(cells) { report.take($0) }
@@ -161,6 +183,19 @@ struct CompareCommand: EndsInOrder {
         if findings > 0 {
             throw Finding(description: "\(counted(findings, "finding")) in \(counted(cells.count, "cell")); see: ackmatrix explain CELL")
         }
+        guard report.compared > 0 else {
+            throw Environment(
+                "nothing was compared: none of the \(counted(cells.count, "cell")) is on both sides"
+                    + (sides.contains { $0.kind == nil } ? "; a run keeps every cell with --keep-all" : ""))
+        }
+        for case .recorded(let path) in sides { try requireEnd(ofRunIn: path) }
+    }
+
+    /// Throws `Environment` where a run is not complete: the cells that it lacks were not compared.
+    private func requireEnd(ofRunIn path: String) throws {
+        guard let run = KeptRun(path), run.state != RunRecord.State.complete.rawValue else { return }
+        let done = run.record.done.map { " after \($0) of \(counted(run.record.cells, "cell"))" } ?? ""
+        throw Environment("\(path): expected a complete run, found one that is \(run.state)\(done); run it again")
     }
 
     /// The cells that both sides can be asked for, why the engine cannot run others of QEMU's, and what the binaries cannot run.
@@ -173,7 +208,7 @@ struct CompareCommand: EndsInOrder {
         options.cell = matrix.cell.map(sharedCellName)
         let qemus = try options.cells(of: file, probed)
         guard needsEngine else { return (qemus.cells.map(SharedCell.init(both:)), [], qemus.skipped) }
-        let tier = matrix.cell.isEmpty ? matrix.tier : .full
+        let tier = matrix.tier ?? (matrix.cell.isEmpty ? .default : .full)
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart))
         let shared = SharedCell.pairs(qemus.cells, engines.cells)
         guard !shared.isEmpty else {
@@ -312,6 +347,9 @@ private struct CompareReport {
         screen.clear()
         screen.say("stopped after " + summary.closingLine(found: left))
     }
+
+    /// The number of cells that were compared.
+    var compared: Int { summary.compared }
 
     /// The number of findings.
     func finish(isWhole: Bool) -> Int {

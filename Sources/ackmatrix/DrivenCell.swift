@@ -16,14 +16,17 @@ struct CellOptions: ParsableArguments {
 
     @OptionGroup var deviations: DeviationOptions
 
+    /// Makes the command that runs a cell again.
+    func reproduction() throws -> Reproduction { try Reproduction(binaries, matrix: matrix, deviations) }
+
     func matrixFile() throws -> MatrixFile { try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml") }
 
     /// Drives the one cell that has this name, or whose name alone contains it.
     func drive(_ name: String, _ binaries: [ProbedBinary]? = nil) async throws -> DrivenCell {
-        var options = MatrixOptions()
-        options.cell = [name]
-        options.tier = .engine
         let isOfEngine = name.contains(SideImplementation.enginePrefix)
+        if isOfEngine, let own = self.binaries.own.first {
+            throw ValidationError("--qemu \(own): expected a cell of QEMU binaries, found a cell of the engine: \(name)")
+        }
         let binaries =
             if isOfEngine {
                 ProbedBinary.engines + ProbedBinary.enginesWhenNamed.filter { name.contains($0.binary.name) }
@@ -33,7 +36,7 @@ struct CellOptions: ParsableArguments {
                 try await Harness.probed(self.binaries.binaries())
             }
         let file = try matrixFile()
-        let chosen = try options.cells(of: file, binaries).cells
+        let chosen = try CellSelection(texts: [name], label: "CELL").cells(of: file, binaries).cells
         guard chosen.count == 1, let chosen = chosen.first else {
             throw ValidationError(
                 "expected the name of one cell, found \(chosen.count) that contain '\(name)': "
@@ -43,6 +46,7 @@ struct CellOptions: ParsableArguments {
             binaries: binaries, shim: isOfEngine ? "" : try Harness.shim(), deviations: try deviations.file(file),
             policy: deviations.deviations)
         let folder = try RunFolder()
+        try await Harness.checkStart(of: binaries, for: [chosen], folder: folder)
         let place = folder.path + "/c"
         return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
     }

@@ -53,7 +53,9 @@ struct ExperimentCommand: AsyncParsableCommand {
             experiment.setting = DowntimeSetting(scale: scale)
             experiment.runs = runs
             let place = URL(fileURLWithPath: try results ?? Harness.root() + "/.build/results/experiment").path
-            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            do { try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true) } catch {
+                throw Environment("\(place): the folder cannot be made: \(systemReason(error)); name another one with --results")
+            }
             let measured: DowntimeResults
             do {
                 measured = try await experiment.run(folder: RunFolder()) { text, number, total in

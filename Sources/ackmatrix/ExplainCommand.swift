@@ -6,6 +6,7 @@ import MigrationTrace
 import Plan
 import QEMUPeer
 import Reports
+import Running
 import Verification
 
 struct ExplainCommand: EndsInOrder {
@@ -36,7 +37,7 @@ struct ExplainCommand: EndsInOrder {
             result, trace: trace,
             sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
             destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
-                ?? settings(plan.legs[leg].destination))
+                ?? settings(plan.legs[leg].destination), reproduction: try options.reproduction())
         sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -45,7 +46,10 @@ struct ExplainCommand: EndsInOrder {
     private func kept(_ folder: String) throws -> String {
         let path = folder + "/" + Cell.traceFile
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it")
+            let cells = ResultPlace.run(at: folder) + "/cells"
+            let kept = (try? FileManager.default.contentsOfDirectory(atPath: cells))?.sorted() ?? []
+            let instead = kept.isEmpty ? "" : "; the run kept \(kept.prefix(3).map { "\(cells)/\($0)" }.joined(separator: ", "))"
+            throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it\(instead)")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }

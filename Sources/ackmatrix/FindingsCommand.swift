@@ -33,6 +33,10 @@ struct FindingsCommand: EndsInOrder {
 
     func validate() throws {
         guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
+        guard `repeat` == 1 || reproduce else { throw ValidationError("--repeat \(`repeat`): expected --reproduce beside it") }
+        guard !stubs || !reproduce && only.isEmpty else {
+            throw ValidationError("--stubs: expected neither --reproduce nor --only beside it")
+        }
     }
 
     func run() async throws {
@@ -47,12 +51,15 @@ struct FindingsCommand: EndsInOrder {
             sayLines(file.stubs(deviations, cells: cells, golden: Set(golden)))
             return
         }
+        let chosen = file.findings.filter { only.isEmpty || only.contains($0.id) }
+        if let unknown = only.first(where: { id in !file.findings.contains { $0.id == id } }) {
+            let nearest = nearestNames(to: unknown, among: file.findings.map(\.id), count: 3)
+            throw ValidationError("--only: no finding has the id \(unknown); the nearest are \(nearest.joined(separator: ", "))")
+        }
         guard reproduce else {
-            sayLines(try FindingsText(findings: file.findings, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text())
+            sayLines(try FindingsText(findings: chosen, deviations: known) { try Trace.golden($0, in: root + "/Traces") }.text())
             return
         }
-        let chosen = file.findings.filter { only.isEmpty || only.contains($0.id) }
-        guard !chosen.isEmpty else { throw ValidationError("--only: no finding has the id \(only.joined(separator: " or "))") }
         try await reproduce(chosen)
     }
 

@@ -4,6 +4,7 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Running
 
 /// Options that say which QEMU binaries there are.
 struct BinaryOptions: ParsableArguments {
@@ -55,6 +56,13 @@ enum Harness {
         guard FileManager.default.fileExists(atPath: path) else {
             throw Environment("\(path): the preload shim is not there; run: bash harness/run")
         }
+        // The head of an ELF file: its class is 64 bits, its type a shared object, its machine x86-64.
+        let head = FileHandle(forReadingAtPath: path).flatMap { try? $0.read(upToCount: 20) } ?? Data()
+        guard head.count == 20, head.starts(with: Data("\u{7f}ELF\u{2}".utf8)), head[16] == 3, head[18] == 62 else {
+            throw Environment(
+                "\(path): expected the preload shim, a shared library for x86-64, found another kind of file; run: bash harness/run, or "
+                    + "name the shim in ACKMATRIX_SHIM")
+        }
         return URL(fileURLWithPath: path).path
     }
 
@@ -68,6 +76,19 @@ enum Harness {
         }
     }
 
+    /// Checks, before the first cell, that each QEMU among the sides of the cells starts, and that migrations can connect. Throws
+    /// `Environment`: what fails here is no finding.
+    static func checkStart(of binaries: [ProbedBinary], for cells: [Cell], folder: RunFolder) async throws {
+        let used = binaries.filter { binary in binary.binary.kind == .qemu && cells.contains { $0.uses(binary) } }
+        guard !used.isEmpty else { return }
+        try checkLoopback()
+        let shim = try shim()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for binary in used { group.addTask { try await QEMUPeer.checkStart(binary, shim: shim, folder: folder) } }
+            try await group.waitForAll()
+        }
+    }
+
     /// The sides that a command is to use. If both kinds are asked for and no QEMU is available, only the engine is left, and the caller
     /// reports it.
     static func sides(_ kind: Sides, _ binaries: QEMUBinaries, engines: [ProbedBinary]) async throws -> [ProbedBinary] {
@@ -76,5 +97,13 @@ enum Harness {
         case .engine: engines
         case .all: binaries.all.isEmpty ? engines : try await probed(binaries) + engines
         }
+    }
+}
+
+extension Cell {
+    /// True if the binary is a side of one of the cell's legs.
+    func uses(_ binary: ProbedBinary) -> Bool {
+        let name = binary.binary.name
+        return plan.source.binary.name == name || plan.legs.contains { $0.destination.binary.name == name }
     }
 }

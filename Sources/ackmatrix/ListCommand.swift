@@ -24,6 +24,15 @@ struct ListCommand: EndsInOrder {
         if json, coverage || drivers {
             throw ValidationError("--json: expected the list of cells, found --\(coverage ? "coverage" : "drivers"), which is for people")
         }
+        guard coverage || drivers else { return }
+        let selecting = [
+            ("--sides", sides.sides != nil), ("--engine", !sides.engine.isEmpty), ("--cell", !matrix.cell.isEmpty),
+            ("--qemu", !binaries.own.isEmpty), ("--tier", drivers && matrix.tier != nil), ("--matrix", drivers && matrix.matrix != nil),
+            ("--coverage", drivers && coverage),
+        ]
+        if let (name, _) = selecting.first(where: { $0.1 }) {
+            throw ValidationError("\(name) selects nothing of \(drivers ? "--drivers" : "--coverage"); leave one of the two out")
+        }
     }
 
     func run() async throws {
@@ -42,7 +51,7 @@ struct ListCommand: EndsInOrder {
             }
             return
         }
-        let coverage = Coverage(try matrix.file(), tier: matrix.tier)
+        let coverage = Coverage(try matrix.file(), tier: matrix.tier ?? .default)
         sayLines(coverage.text)
         if !coverage.open.isEmpty {
             throw Finding(description: "\(coverage.open.count) pairs of axis values are neither covered nor excluded")

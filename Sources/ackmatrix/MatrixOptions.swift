@@ -29,7 +29,10 @@ struct SideOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Only the engine of this generation; may repeat. 8.1, postcopy-device-v1 and request-message run only if they are named.",
+            """
+            Only the engine of this generation, and no QEMU unless --sides says so; may repeat. 8.1, postcopy-device-v1 and \
+            request-message run only if they are named.
+            """,
             valueName: "GENERATION"))
     var engine: [String] = []
 
@@ -37,6 +40,9 @@ struct SideOptions: ParsableArguments {
         for name in engine where ProbedBinary.engine(name) == nil {
             throw ValidationError(
                 "--engine: expected a generation out of \(ProbedBinary.engineNames.joined(separator: ", ")), found '\(name)'")
+        }
+        if sides == .qemu, let name = engine.first {
+            throw ValidationError("--engine \(name) with --sides qemu: expected sides with the engine among them; leave one of the two out")
         }
     }
 
@@ -55,8 +61,18 @@ struct SideOptions: ParsableArguments {
         return ProbedBinary.engines + named
     }
 
+    /// The sides that the options stand for. Throws `ValidationError` where options contradict each other.
     func probed(_ binaries: BinaryOptions, _ matrix: MatrixOptions) async throws -> [ProbedBinary] {
-        try await Harness.sides(kinds(matrix), binaries.binaries(), engines: engines(matrix))
+        let kinds = kinds(matrix)
+        if kinds == .engine, let own = binaries.own.first {
+            throw ValidationError(
+                "--qemu \(own): expected cells of QEMU binaries, found that only the engine is asked for (--sides engine, --engine, "
+                    + "--tier engine, or cells of the engine); leave one of the two out")
+        }
+        if matrix.tier == .engine, kinds == .qemu {
+            throw ValidationError("--tier engine with --sides qemu: expected a tier that QEMU binaries run: quick, default or full")
+        }
+        return try await Harness.sides(kinds, binaries.binaries(), engines: engines(matrix))
     }
 }
 
@@ -66,8 +82,11 @@ struct MatrixOptions: ParsableArguments {
 
     @Option(
         help:
-            "How much of the matrix runs. Each tier contains the one before it: quick, default, full, engine (only the engine runs it).")
-    var tier = Tier.default
+            """
+            How much of the matrix runs. Each tier contains the one before it: quick, default, full, engine (only the engine runs it). \
+            (default: default; with --cell: any)
+            """)
+    var tier: Tier?
 
     @Option(
         help: ArgumentHelp("Only the cell of this name or, if no cell has it, those whose names contain it; may repeat.", valueName: "TEXT")
@@ -78,65 +97,21 @@ struct MatrixOptions: ParsableArguments {
         try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml")
     }
 
-    /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they come in the file's order;
-    /// else those that have such a name, in the order of the options, and then those whose names contain such a text.
+    /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they are those of the tier, in
+    /// the file's order.
     func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
-        guard !cell.isEmpty else {
-            let made = try Recipe.cells(of: file, tier: tier, binaries: binaries)
-            guard !made.cells.isEmpty else {
-                throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
-            }
-            return made
+        guard cell.isEmpty else { return try CellSelection(texts: cell, tier: tier).cells(of: file, binaries) }
+        let made = try Recipe.cells(of: file, tier: tier ?? .default, binaries: binaries)
+        guard !made.cells.isEmpty else {
+            throw Environment("no cell can run with the available binaries; see: ackmatrix qemu list")
         }
-        var chosen = Recipe.Made()
-        var texts: [String] = []
-        for name in cell {
-            let found = try Recipe.cell(named: name, of: file, binaries: binaries)
-            if let cell = found.cell {
-                if !chosen.cells.contains(where: { $0.name == name }) { chosen.cells.append(cell) }
-            } else if let reason = found.skipped.reasons.first {
-                throw ValidationError("--cell: \(name) cannot be made here: \(reason)")
-            } else {
-                texts.append(name)
-            }
-        }
-        guard !texts.isEmpty else { return chosen }
-        let names = Set(chosen.cells.map(\.name))
-        // A cell that is asked for by name may be of any tier that its sides have.
-        for kind in SideKind.allCases {
-            let made = try Recipe.cells(of: file, tier: kind.widestTier, binaries: binaries.filter { $0.binary.kind == kind }) { name in
-                !names.contains(name) && texts.contains { name.contains($0) }
-            }
-            chosen.cells += made.cells
-            chosen.skipped.formUnion(made.skipped)
-        }
-        guard !chosen.cells.isEmpty else {
-            try refuseEnginesAlone(file, binaries)
-            throw ValidationError("--cell: no cell's name contains \(cell.joined(separator: " or ")); see: ackmatrix list --tier full")
-        }
-        return chosen
+        return made
     }
-}
 
-extension MatrixOptions {
-    /// Says of cells that the engine has, and that were asked for without it, why no binary here has them.
-    private func refuseEnginesAlone(_ file: MatrixFile, _ binaries: [ProbedBinary]) throws {
-        guard !binaries.contains(where: { $0.binary.kind == .engine }) else { return }
-        let engines = try Recipe.cells(of: file, tier: .engine, binaries: ProbedBinary.engines) { name in
-            cell.contains { sharedCellName(name).contains($0) }
-        }
-        guard let own = engines.cells.first else { return }
-        if let reason = own.engineAlone {
-            throw ValidationError("--cell: only the engine has such a cell, as \(own.name): \(reason)")
-        }
-        let isOfLowerTier = try !Recipe.cells(of: file, tier: .full, binaries: ProbedBinary.engines) { $0 == own.name }.cells.isEmpty
-        guard isOfLowerTier else {
-            throw ValidationError(
-                "--cell: only the engine has such a cell, as \(own.name): its tier is that of the engine; add --sides engine")
-        }
-        let skipped = try Recipe.cells(of: own.selection, product: own.product, binaries: binaries).skipped.reasons.first
-        let reason = skipped.map { " (\($0))" } ?? ""
-        throw ValidationError("--cell: no available binary has such a cell\(reason); the engine has \(own.name): use --sides engine")
+    /// What is selected, in words.
+    var selectionInWords: String {
+        guard cell.isEmpty else { return tier.map { "of tier \($0.rawValue), selected by --cell" } ?? "selected by --cell" }
+        return "of tier \((tier ?? .default).rawValue)"
     }
 }
 

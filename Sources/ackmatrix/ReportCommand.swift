@@ -37,7 +37,10 @@ struct ReportCommand: EndsInOrder {
             text = try driven.standalone()
         } else {
             let traces = try driven.traces()
-            text = ShortReport(result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil).text
+            text = try ShortReport(
+                result, trace: result.telling.number < traces.count ? traces[result.telling.number] : nil,
+                reproduction: options.reproduction()
+            ).text
         }
         guard let output else {
             sayLines(text)
@@ -51,7 +54,7 @@ struct ReportCommand: EndsInOrder {
             try Data(text.utf8).write(to: URL(fileURLWithPath: path))
             if executable { try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path) }
         } catch {
-            throw Environment("\(path): cannot be written: \(error.localizedDescription)")
+            throw Environment("\(path): cannot be written: \(systemReason(error))")
         }
     }
 }

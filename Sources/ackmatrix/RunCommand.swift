@@ -1,6 +1,7 @@
 /// `ackmatrix run`: runs the matrix, judges every cell, and reports what was found.
 import ArgumentParser
 import Foundation
+import Glibc
 import Matrix
 import Plan
 import QEMUPeer
@@ -20,9 +21,13 @@ struct RunCommand: EndsInOrder {
             decides, and at a query before that only an ACK was missing. Everything else is a finding. In each run, one cell is \
             tampered with (the canary); the verifier must reject it.
 
-            FOLDER/results.jsonl gets a line for each cell as it ends. FOLDER/summary.txt has everything that the run showed, and \
-            FOLDER/junit.xml the same for a CI server; both are written at the end. FOLDER/cells has the trace, logs, scripts and command \
-            lines of each finding.
+            Each run has a folder of its own for its results, in .build/results or in the FOLDER of --results; `ackmatrix results` lists \
+            them, and FOLDER/latest is the newest one. Its results.jsonl gets a line for each cell as it ends. summary.txt has everything \
+            that the run showed, and junit.xml the same for a CI server; both are written at the end. cells has the trace, logs, scripts \
+            and command lines of each finding, with the command that runs the cell again. A run that begins removes the folders of \
+            runs, but not those of the newest \(ResultPlace.mostRuns), nor what something was added to.
+
+            A run holds each cell once, and of --repeat only what differs: its memory does not grow with the number of repetitions.
 
             The output formats (--format) are
             \(RunFormat.allCases.map { "  \($0.rawValue): \($0.about)" }.joined(separator: "\n"))
@@ -34,7 +39,12 @@ struct RunCommand: EndsInOrder {
                                                                    a custom build among the other binaries
               ackmatrix run --sides engine --tier engine           every cell of the engine
 
-            Exit status: 0 every cell is as predicted, 1 there is a finding, 2 wrong usage or a broken environment.
+            Exit status: 0 every cell is as predicted, 1 there is a finding, 2 wrong usage or a broken environment. With --bisect-exit, as \
+            `git bisect run` reads it: 0 the build is good, 1 it is bad (a finding), 125 for everything else, which tells nothing of \
+            the build: wrong usage, a broken environment, a signal, a QEMU that does not start, a cell that the build cannot run, that it \
+            runs in another mode than the cell's machine type has in the newest release, or whose end is open. It is never 128 or more.
+              git bisect run sh -c 'make -j8 || exit 125; ackmatrix run --bisect-exit --qemu mine=build/qemu-system-x86_64 \
+            --cell mine-mine+q35-11.1+2-devices'
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -42,18 +52,25 @@ struct RunCommand: EndsInOrder {
     @OptionGroup var matrix: MatrixOptions
     @OptionGroup var deviations: DeviationOptions
 
-    @Option(help: "The number of cells that run at once. (default: one for each processor)")
-    var jobs: Int?
+    @OptionGroup var jobs: JobOptions
 
-    @Option(help: "The number of times that each cell runs.")
+    @Option(help: "The number of times that each cell runs, up to a billion.")
     var `repeat` = 1
 
     @Option(help: "The seed of everything that is random in the engine; 0 makes nothing random. Each repetition has the next seed.")
     var seed: UInt64 = 0
 
+    @Flag(
+        name: .customLong("require-qemu"), inversion: .prefixedNo,
+        help: "Fail (exit status 2) where no QEMU binary runs a cell, instead of running the engine alone. (default: on if CI is set)")
+    var requiresQEMU: Bool?
+
+    @Flag(help: "Exit as git bisect run expects it: 0 good, 1 bad, 125 cannot tell.")
+    var bisectExit = false
+
     @Option(
         help: ArgumentHelp(
-            "The folder for the results; those of an earlier run are replaced. (default: .build/results)", valueName: "FOLDER"))
+            "The place for the results; each run makes a folder of its own in it. (default: .build/results)", valueName: "FOLDER"))
     var results: String?
 
     @Flag(help: "Keep the trace, logs, scripts and command lines of every cell, not only of findings.")
@@ -75,83 +92,133 @@ struct RunCommand: EndsInOrder {
     @Flag(help: "Print a line and the whole account of every cell.")
     var verbose = false
 
-    /// The options that a cell depends on beside its name.
-    private var reproducingOptions: [String] { reproducingOptions(seed: seed) }
-
-    private func reproducingOptions(seed: UInt64) -> [String] {
-        var options = binaries.own.flatMap { ["--qemu", $0] }
-        if let file = matrix.matrix { options += ["--matrix", file] }
-        if let file = deviations.deviationList { options += ["--deviation-list", file] }
-        if deviations.deviations != .expected { options += ["--deviations", deviations.deviations.rawValue] }
-        if let tamper { options += ["--tamper", tamper.rawValue] }
-        if seed != 0 { options += ["--seed", "\(seed)"] }
-        return options
-    }
-
     func validate() throws {
-        guard `repeat` >= 1 else { throw ValidationError("--repeat: expected 1 or more, found \(`repeat`)") }
-        if let jobs, jobs < 1 { throw ValidationError("--jobs: expected 1 or more, found \(jobs)") }
-        if record != .never, ProcessInfo.processInfo.environment["CI"] != nil {
+        guard 1...1_000_000_000 ~= `repeat` else {
+            throw ValidationError("--repeat: expected 1 or more, at most a billion, found \(`repeat`)")
+        }
+        guard record == .never || ProcessInfo.processInfo.environment["CI"] == nil else {
             throw ValidationError("--record \(record.rawValue): the golden corpus is not written in CI (CI is set in the environment)")
+        }
+        switch sides.kinds(matrix) {
+        case .all: break
+        case .qemu:
+            guard seed == 0 else { throw ValidationError("--seed \(seed): expected cells of the engine, found those of QEMU alone") }
+        case .engine:
+            guard requiresQEMU != true else {
+                throw ValidationError("--require-qemu: expected cells of QEMU binaries, found that only the engine is asked for")
+            }
+            guard record == .never else {
+                throw ValidationError("--record \(record.rawValue): expected cells of QEMU binaries, found those of the engine alone")
+            }
         }
     }
 
     func run() async throws {
         let kinds = sides.kinds(matrix)
+        // A file that reaches its limit is an error of the write, with words.
+        signal(SIGXFSZ, SIG_IGN)
+        let jobs = try self.jobs.allowed(kinds == .engine ? [.engine] : kinds == .qemu ? [.qemu] : [.qemu, .engine])
         let binaries = try await sides.probed(self.binaries, matrix)
         let matrixFile = try matrix.file()
-        let made = try matrix.cells(of: matrixFile, binaries)
-        let cells = made.cells
+        let selected = try matrix.cells(of: matrixFile, binaries)
+        try requireQEMU(kinds, selected.cells)
         let known = try deviations.file(matrixFile)
-        let isEngineAlone = binaries.allSatisfy { $0.binary.kind == .engine }
+        let cells = try cellsToRun(selected.cells, binaries)
+        let usesQEMU = cells.contains { $0.kind == .qemu }
         var runner = CellRunner(
-            binaries: binaries, shim: isEngineAlone ? "" : try Harness.shim(), deviations: known, policy: deviations.deviations,
+            binaries: binaries, shim: usesQEMU ? try Harness.shim() : "", deviations: known, policy: deviations.deviations,
             tampering: tamper)
         runner.seed = seed
-        let count = cells.count * `repeat`
-        let place = try ResultFolder(results ?? Harness.root() + "/.build/results", keepsAll: keepAll)
+        let folder = try RunFolder()
+        try await Harness.checkStart(of: binaries, for: cells, folder: folder)
+        let place = try ResultPlace(results ?? Harness.root() + "/.build/results")
+        let reproduction = try reproduction(place)
+        let kept = try place.begin(
+            RunRecord(command: CommandLine.arguments, cells: cells.count * `repeat`), keepsAll: keepAll)
         var report = try RunReport(
             RunReport.Setting(
-                cells: (0..<`repeat`).flatMap { _ in cells }, axes: matrixFile.axes, deviations: known.deviations,
-                isWhole: matrix.cell.isEmpty && tamper == nil, options: reproducingOptions, format: format, isVerbose: verbose,
-                corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record), skipped: made.skipped),
-            place: place, output: Screen())
-        let alone = kinds == .all && isEngineAlone ? Self.engineAlone : nil
-        if let alone { report.say(alone) }
+                cells: cells, rounds: `repeat`, axes: matrixFile.axes, deviations: known.deviations,
+                isWhole: matrix.cell.isEmpty && tamper == nil && cells.count == selected.cells.count, reproduction: reproduction,
+                format: format, isVerbose: verbose, corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record),
+                skipped: selected.skipped),
+            place: kept, output: Screen())
+        var notes: [String] = []
+        if kinds == .all, !usesQEMU, !binaries.contains(where: { $0.binary.kind == .qemu }) { notes.append(Self.engineAlone) }
+        for note in notes { report.say(note) }
         let used = binaries.filter { binary in cells.contains { $0.uses(binary) } }
         report.say("sides: " + used.map(\.label).joined(separator: ", "))
-        report.say("\(counted(count, "cell")) of tier \(matrix.tier.rawValue); results in \(place.path)")
-
-        let jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
+        report.say("\(counted(cells.count * `repeat`, "cell")) \(matrix.selectionInWords); results in \(kept.path)")
         let run = WholeRun(
-            runner: runner, jobs: jobs, rounds: `repeat`, folder: try RunFolder(), keepsAll: keepAll, options: reproducingOptions(seed:))
-        var notes: [String] = alone.map { [$0] } ?? []
+            runner: runner, jobs: jobs, rounds: `repeat`, folder: folder, keepsAll: keepAll, reproduction: reproduction)
+        try await conduct(run, cells, &report, notes: notes) {
+            // The quick tier has a canary for most sides.
+            for tier in [Tier.quick, .full] {
+                let cells = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
+                if !cells.isEmpty { return cells }
+            }
+            return []
+        }
+    }
+
+    /// Runs the cells and the canary, and reports. Throws `Finding` where there is one, and with --bisect-exit what that stands for.
+    private func conduct(
+        _ run: WholeRun, _ cells: [Cell], _ report: inout RunReport, notes: [String], otherCanaries: () throws -> [Cell]
+    ) async throws {
+        var notes = notes
+        var canary: Canary?
         do {
             try await run.run(cells) { try report.receive($0) }
-            if tamper == nil, report.hasResults {
-                // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
-                let canary = try await run.canary(cells) {
-                    // The quick tier has one for most sides.
-                    for tier in [Tier.quick, .full] {
-                        let cells = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
-                        if !cells.isEmpty { return cells }
-                    }
-                    return []
-                }
-                if canary.isAccepted { report.add(wholeRunFinding: canary.text) }
-                notes.append(canary.text)
-            }
+            // The canary proves the verifier, not the selected cells: where none of them fits, another one does.
+            if tamper == nil, report.hasResults { canary = try await run.canary(cells, others: otherCanaries) }
         } catch {
             Signals.resultsAreBeingWritten()
             try report.interrupted()
             throw error
         }
         if let tamper { notes.append(report.tampered(tamper)) }
+        let verdict = canary?.isAccepted == true ? .cannotTell(canary?.text ?? "") : report.verdictForBisect
+        if let canary {
+            if canary.isAccepted { report.add(wholeRunFinding: canary.text) }
+            notes.append(canary.text)
+        }
+        if bisectExit { notes.append(verdict.note) }
         try report.finish(notes: notes)
+        if bisectExit, case .cannotTell(let reason) = verdict { throw Inconclusive(description: reason) }
         if report.findings > 0 {
             throw Finding(
-                description: "\(counted(report.findings, "finding")) in \(counted(count, "cell")); see: ackmatrix explain CELL")
+                description: "\(counted(report.findings, "finding")) in \(counted(cells.count * `repeat`, "cell")); "
+                    + "see: ackmatrix explain CELL")
         }
+    }
+
+    /// A run that was to show what QEMU does, and that no QEMU takes part in, must not be green.
+    private func requireQEMU(_ kinds: Sides, _ cells: [Cell]) throws {
+        let isInCI = ProcessInfo.processInfo.environment["CI"] != nil
+        guard kinds != .engine, requiresQEMU ?? isInCI, !cells.contains(where: { $0.kind == .qemu }) else { return }
+        let who = requiresQEMU == true ? "--require-qemu asks for one" : "CI is set, where one is required"
+        throw Environment(
+            "no QEMU binary runs any of the cells, and \(who): run `ackmatrix qemu fetch`, add a custom build with --qemu NAME=PATH, "
+                + "or run the engine alone with --sides engine" + (requiresQEMU == nil ? " or --no-require-qemu" : ""))
+    }
+
+    /// With --bisect-exit, the cells whose sides run in the mode that was asked for. Throws `Inconclusive` where none is left.
+    private func cellsToRun(_ cells: [Cell], _ binaries: [ProbedBinary]) throws -> [Cell] {
+        guard bisectExit else { return cells }
+        let modes = cells.map { (cell: $0, otherMode: $0.modeNotAsAsked(binaries)) }
+        let fit = modes.filter { $0.otherMode == nil }.map(\.cell)
+        if fit.isEmpty, let reason = modes.first?.otherMode { throw Inconclusive(description: reason) }
+        if fit.count < cells.count { note("left out: \(counted(cells.count - fit.count, "cell")) in another mode than asked for") }
+        return fit
+    }
+
+    /// Makes the command that runs a cell again, from any folder, without writing to the results of this run.
+    private func reproduction(_ place: ResultPlace) throws -> Reproduction {
+        var reproduction = try Reproduction(binaries, matrix: matrix.matrix, deviations)
+        if let tamper { reproduction.options += ["--tamper", tamper.rawValue] }
+        reproduction.engineOptions = sides.engine.flatMap { ["--engine", $0] }
+        reproduction.seed = seed
+        reproduction.results = ResultPlace.reproductions(of: place.path)
+        return reproduction
     }
 
     private static let engineAlone =
@@ -159,11 +226,14 @@ struct RunCommand: EndsInOrder {
         + "see: ackmatrix qemu fetch"
 }
 
-extension Cell {
-    /// True if the binary is a side of one of the cell's legs.
-    fileprivate func uses(_ binary: ProbedBinary) -> Bool {
-        let name = binary.binary.name
-        return plan.source.binary.name == name || plan.legs.contains { $0.destination.binary.name == name }
+extension Bisection.Verdict {
+    /// The verdict as a line of the report.
+    fileprivate var note: String {
+        switch self {
+        case .good: "bisect: good"
+        case .bad: "bisect: bad"
+        case .cannotTell(let reason): "bisect: cannot tell: \(reason)"
+        }
     }
 }
 

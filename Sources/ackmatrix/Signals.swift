@@ -61,6 +61,8 @@ final class Signals {
 
 /// The signal takes its usual effect on this process.
 private func raiseAgain(_ number: Int32) {
+    // git bisect run takes a status of 128 and more as the end of the bisection.
+    if Ackmatrix.bisects { _exit(Inconclusive.status) }
     signal(number, SIG_DFL)
     // Dispatch's threads block signals, and this may be one of them.
     var set = sigset_t()

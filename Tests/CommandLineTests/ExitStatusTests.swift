@@ -1,4 +1,5 @@
 import Foundation
+import Running
 import TestSupport
 import Testing
 
@@ -90,13 +91,16 @@ import Testing
     @Test(
         .enabled(
             if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
-    func aFolderThatIsTooLongForASocketIsTheEnvironment() throws {
-        let long = FileManager.default.temporaryDirectory.path + "/" + String(repeating: "x", count: 90)
+    func aTemporaryFolderMayHaveALongPathWithBlanksColonsAndCommas() throws {
+        let long = FileManager.default.temporaryDirectory.path + "/a b:c,d;e=f%'\"" + String(repeating: "x", count: 90)
         try FileManager.default.createDirectory(atPath: long, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: long) }
-        let (text, exit) = try output(["run", "--cell", "reinits-1", "--tier", "quick"], environment: ["TMPDIR": long])
-        #expect(exit == 2, "\(text)")
-        #expect(text.contains("set TMPDIR to a shorter folder"), "\(text)")
+        let shim = long + "/a shim:one.so"
+        try FileManager.default.copyItem(atPath: shimPath, toPath: shim)
+        let (text, exit) = try output(
+            ["run", "--cell", "11.1-11.1+q35-11.1", "--results", long + "/r"], environment: ["TMPDIR": long, "ACKMATRIX_SHIM": shim])
+        #expect(exit == 0, "\(text)")
+        #expect(text.contains("1 as predicted, 0 findings"), "\(text)")
     }
 
     /// A run in a pipe prints at most 40 lines; summary.txt has the rest.
@@ -108,8 +112,9 @@ import Testing
         #expect(exit == 0, "\(text)")
         #expect(lines.count <= 40, "\(text)")
         #expect(text.contains("canary ok: the tampered log of engine@"), "\(text)")
-        #expect(text.contains("results: \(folder) (summary.txt, results.jsonl, junit.xml, cells/)"), "\(text)")
-        let summary = try String(contentsOfFile: folder + "/summary.txt", encoding: .utf8)
+        let run = ResultPlace.run(at: folder)
+        #expect(run != folder && text.contains("results: \(run) (summary.txt, results.jsonl, junit.xml, cells/)"), "\(text)")
+        let summary = try String(contentsOfFile: run + "/summary.txt", encoding: .utf8)
         #expect(summary.contains("endings ") && summary.contains("known deviations"), "\(summary)")
     }
 
@@ -141,12 +146,16 @@ import Testing
     }
 }
 
-/// What the command says, on both outputs, and its exit status.
-func output(_ arguments: [String], environment: [String: String] = [:]) throws -> (String, Int32) {
+/// What the command says, on both outputs, and its exit status. `through`: the words of a program that starts it. CI is not set unless
+/// `environment` has it.
+func output(
+    _ arguments: [String], environment: [String: String] = [:], folder: String? = nil, through: [String] = []
+) throws -> (String, Int32) {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: command)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.executableURL = URL(fileURLWithPath: through.isEmpty ? command : "/usr/bin/env")
+    process.arguments = through.isEmpty ? arguments : through + [command] + arguments
+    process.environment = ProcessInfo.processInfo.environment.filter { $0.key != "CI" }.merging(environment) { $1 }
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     let pipe = Pipe()
     process.standardOutput = pipe
     process.standardError = pipe

@@ -95,9 +95,9 @@ struct ProcessDeathTests {
         let written = try text()
         #expect(written.hasSuffix("\n"))
         #expect(written.contains("stopped after "))
-        let results = try ResultLog.read(path: folder + "-results/results.jsonl")
+        let results = try ResultLog.read(path: ResultPlace.run(at: folder + "-results") + "/results.jsonl")
         #expect(!results.isEmpty && results.allSatisfy { $0.ending == "refused" && !$0.finding })
-        #expect(try String(contentsOfFile: folder + "-results/junit.xml", encoding: .utf8).contains("<testcase"))
+        #expect(try String(contentsOfFile: ResultPlace.run(at: folder + "-results") + "/junit.xml", encoding: .utf8).contains("<testcase"))
     }
 
     private func temporaryFolder() throws -> String {

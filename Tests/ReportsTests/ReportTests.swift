@@ -64,7 +64,7 @@ private func line(
         cell: name, product: product, source: .init(binary: "11.1", version: "11.1.3", machine: "pc-q35-11.1"),
         destination: .init(binary: "10.0", version: "10.0.13", machine: "pc-q35-11.1"), selection: selection,
         legs: [leg(ending: ending, gating: gating)], deviations: .init(), finding: false,
-        findings: [], seconds: 0.372, reproduce: reproduce(name))
+        findings: [], seconds: 0.372, reproduce: Reproduction.inRepository.command(name))
 }
 
 private func known(_ name: String, _ id: String, ending: String, race: Bool = true) -> ResultLine {
@@ -100,6 +100,12 @@ private var run: [ResultLine] {
             "11.1-10.0+q35-10.0+2-devices",
             ["ACKs counted: expected 2, found 1. The line is missing", "ending: expected completed, found waits forever"]),
     ]
+}
+
+private func reproduction(qemu options: [String]) -> Reproduction {
+    var reproduction = Reproduction.inRepository
+    reproduction.qemuOptions = options
+    return reproduction
 }
 
 private func summary(_ lines: [ResultLine]) -> Summary {
@@ -184,7 +190,8 @@ struct ResultLineTests {
     }
 
     @Test func everythingOfAResultIsInItsLine() throws {
-        let made = ResultLine(try result(.verdict(.twoGuests), twoGuests), options: ["--qemu", "11.1=/opt/q e/qemu"])
+        let made = ResultLine(
+            try result(.verdict(.twoGuests), twoGuests), reproduction: reproduction(qemu: ["--qemu", "11.1=/opt/q e/qemu"]))
         try golden.expect(String(decoding: try made.jsonLine(), as: UTF8.self), "result.json")
         #expect(made.isKnownDeviation)
         #expect(made.last.predicted == .init(endings: ["completed", "two guests running"], expectsACK: false, counts: []))
@@ -265,7 +272,25 @@ struct ResultLineTests {
         ("it's", ["--qemu", "x=$HOME"], ".build/release/ackmatrix run --cell 'it'\\''s' --qemu 'x=$HOME'"),
     ])
     func theCommandIsALineForAShell(name: String, options: [String], command: String) {
-        #expect(reproduce(name, options: options) == command)
+        #expect(reproduction(qemu: options).command(name) == command)
+    }
+
+    /// Only what the cell depends on: a QEMU has no seed, and an engine no binary, unless a QEMU has judged it.
+    @Test func theCommandCarriesEveryOptionThatMattered() {
+        var all = Reproduction(program: "/a b/ackmatrix")
+        all.environment = [.init("ACKMATRIX_CACHE", "/c d")]
+        all.options = ["--deviations", "strict"]
+        all.qemuOptions = ["--qemu", "m=/q"]
+        all.engineOptions = ["--engine", "11.1"]
+        all.seed = 7
+        all.results = "/r/reproduced"
+        let start = "ACKMATRIX_CACHE='/c d' '/a b/ackmatrix' run "
+        let (results, engine) = ("--results /r/reproduced", "--engine 11.1 --seed 7 ")
+        #expect(all.command("m-m+q35") == start + "--cell 'm-m+q35' --deviations strict --qemu m=/q " + results)
+        #expect(all.command("engine@1-engine@1+q35") == start + "--cell 'engine@1-engine@1+q35' --deviations strict " + engine + results)
+        #expect(
+            all.command("engine@1-engine@1+q35", withQEMU: "1-1+q35") == start
+                + "--sides all --cell '1-1+q35' --cell 'engine@1-engine@1+q35' --deviations strict --qemu m=/q " + engine + results)
     }
 }
 

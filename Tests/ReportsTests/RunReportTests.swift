@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Plan
 import Prediction
 import QEMUPeer
@@ -31,12 +32,12 @@ import Testing
         let results = cells.compactMap { try? runner.runInEngine($0) }
         try #require(results.count >= 20)
         let folder = try RunFolder()
-        let place = try ResultFolder(folder.path + "/results", keepsAll: false)
+        let place = try ResultPlace(folder.path + "/results").begin(RunRecord(command: ["ackmatrix"], cells: cells.count), keepsAll: false)
         let pipe = Pipe()
         var report = try RunReport(
             RunReport.Setting(
-                cells: cells, axes: matrix.axes, deviations: deviations.deviations, isWhole: false, options: [], format: format,
-                isVerbose: false, corpus: Corpus(folder: folder.path, mode: .never), skipped: skipped),
+                cells: cells, axes: matrix.axes, deviations: deviations.deviations, isWhole: false, reproduction: .inRepository,
+                format: format, isVerbose: false, corpus: Corpus(folder: folder.path, mode: .never), skipped: skipped),
             place: place, output: pipe)
         try report.receive(.engineRoundBegan)
         for (number, result) in results.enumerated() {
@@ -89,26 +90,93 @@ import Testing
         #expect(lines.contains { $0.hasSuffix("in summary.txt") && $0.hasPrefix("\(rest) more finding") } == (rest > 0), "\(lines)")
     }
 
-    @Test func aFolderThatNoRunHasMadeIsNotEmptied() throws {
+    /// Nothing that no run has written is removed, and where it has the name of results, no run begins.
+    @Test func aFolderThatNoRunHasMadeIsLeftAlone() throws {
         let run = try RunFolder()
         defer { withExtendedLifetime(run) {} }
         let folder = try run.folder("f")
         func write(_ text: String, _ name: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name)) }
+        func begin() throws -> ResultFolder { try ResultPlace(folder).begin(RunRecord(command: [], cells: 1), keepsAll: false) }
         try write("mine", "junit.xml")
-        #expect(throws: Environment.self) { try ResultFolder(folder, keepsAll: false) }
-        #expect(FileManager.default.contents(atPath: folder + "/junit.xml") == Data("mine".utf8))
+        #expect(throws: Environment.self) { try begin() }
         try write("{\"some\":\"log\"}\n", "results.jsonl")
-        #expect(throws: Environment.self) { try ResultFolder(folder, keepsAll: false) }
-        // The results of a run, with a file of the user's beside them, which stays.
+        #expect(throws: Environment.self) { try begin() }
+        // The results of an earlier version stay, with a file of the user's beside them.
         try write("{\"format\":1,\"cell\":\"c\"}\n", "results.jsonl")
         try write("mine", "notes.txt")
-        _ = try ResultFolder(folder, keepsAll: false)
-        #expect(!FileManager.default.fileExists(atPath: folder + "/junit.xml"))
-        #expect(FileManager.default.fileExists(atPath: folder + "/notes.txt"))
-        // From now on the folder is marked.
-        try write("", "results.jsonl")
-        try write("old", "summary.txt")
-        _ = try ResultFolder(folder, keepsAll: false)
-        #expect(!FileManager.default.fileExists(atPath: folder + "/summary.txt"))
+        try write("mine", "latest")
+        let made = try begin()
+        #expect(FileManager.default.contents(atPath: folder + "/junit.xml") == Data("mine".utf8))
+        for name in ["notes.txt", "results.jsonl", "latest"] { #expect(FileManager.default.fileExists(atPath: folder + "/" + name)) }
+        #expect(ResultPlace.run(at: folder) == made.path && ResultPlace.run(at: made.path) == made.path)
+    }
+
+    /// The newest runs are kept, and of older ones those that go on, or that something was added to.
+    @Test func oldRunsAreRemovedByCount() throws {
+        let run = try RunFolder()
+        defer { withExtendedLifetime(run) {} }
+        let place = try ResultPlace(run.path + "/place")
+        func begin() throws -> ResultFolder {
+            let folder = try place.begin(RunRecord(command: ["ackmatrix", "run"], cells: 1), keepsAll: true)
+            // Names have milliseconds.
+            usleep(2_000)
+            return folder
+        }
+        var ended: [String] = []
+        for _ in 0..<3 {
+            let folder = try begin()
+            try Data("{}\n".utf8).write(to: URL(fileURLWithPath: folder.log))
+            try folder.end(.complete, done: 1, findings: 0)
+            ended.append(folder.path)
+        }
+        usleep(20_000)
+        try Data("mine".utf8).write(to: URL(fileURLWithPath: ended[0] + "/notes.txt"))
+        try Data("mine".utf8).write(to: URL(fileURLWithPath: ended[1] + "/cells/notes.txt"))
+        try FileManager.default.createDirectory(atPath: place.path + "/20200101T000000.000Z-abcdef", withIntermediateDirectories: false)
+        let alive = try begin()
+        let newer = try (0..<ResultPlace.mostRuns).map { _ in try begin() }
+        #expect(FileManager.default.fileExists(atPath: ended[0] + "/notes.txt"))
+        #expect(FileManager.default.fileExists(atPath: ended[1] + "/cells/notes.txt"))
+        #expect(!FileManager.default.fileExists(atPath: ended[2]))
+        #expect(FileManager.default.fileExists(atPath: place.path + "/20200101T000000.000Z-abcdef"))
+        let runs = ResultPlace.runs(in: place.path)
+        #expect(runs.map(\.path) == (newer.reversed().map(\.path) + [alive.path, ended[1], ended[0]]))
+        #expect(runs.first?.state == "running" && runs.last?.state == "complete")
+        #expect(ResultPlace.run(at: place.path) == newer.last?.path)
+        #expect(
+            try FileManager.default.destinationOfSymbolicLink(atPath: place.path + "/latest")
+                == URL(fileURLWithPath: newer.last?.path ?? "").lastPathComponent)
+    }
+
+    /// However often a cell runs, the report holds each cell once and a bounded number of findings, and counts all.
+    @Test func repetitionsAreCountedAndNotKept() throws {
+        let run = try RunFolder()
+        defer { withExtendedLifetime(run) {} }
+        let matrix = try MatrixFile(path: repositoryFile("harness/matrix/default.yaml"))
+        let known = try DeviationFile(path: repositoryFile("harness/matrix/deviations.yaml"), axes: matrix.axes)
+        let cell = try #require(try Recipe.cells(of: matrix, tier: .quick, binaries: ProbedBinary.engines).cells.first)
+        let result = try CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: known).runInEngine(cell)
+        let rounds = Summary.mostFindings + 500
+        let place = try ResultPlace(run.path + "/r").begin(RunRecord(command: [], cells: rounds), keepsAll: false)
+        var report = try RunReport(
+            RunReport.Setting(
+                cells: [cell], rounds: rounds, axes: matrix.axes, deviations: known.deviations, isWhole: false,
+                reproduction: .inRepository, format: .brief, isVerbose: false, corpus: Corpus(folder: run.path, mode: .never),
+                skipped: SkippedCells()),
+            place: place, output: Pipe())
+        var line = ResultLine(result)
+        (line.finding, line.findings) = (true, ["ACKs counted: expected 2, found 1"])
+        for _ in 0..<rounds {
+            try report.receive(.engineRoundBegan)
+            try report.receive(.engine(.init(result: result, line: line, json: line.jsonLine(), folder: run.path + "/none")))
+            try report.receive(.engineRoundEnded)
+        }
+        #expect(report.findings == rounds)
+        try report.finish(notes: [])
+        let summary = try String(contentsOfFile: place.summary, encoding: .utf8)
+        #expect(summary.contains("500 further findings in results.jsonl"))
+        #expect(try ResultLog.read(path: place.log).count == rounds)
+        let junit = try String(contentsOfFile: place.junit, encoding: .utf8)
+        #expect(junit.components(separatedBy: "<testcase").count - 1 == 1 + Summary.mostFindings + 1)
     }
 }

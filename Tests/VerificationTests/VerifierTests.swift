@@ -236,7 +236,11 @@ import Testing
         #expect(try judge(logs: [logPath("vfio-new-1.src.log")]).verdict == .completed)
         // A destination that failed before it did anything is known by the other log.
         #expect(refusal([LogSource(path: logPath("fs-badmagic.dst.log"))]) == .noMigration(logPath("fs-badmagic.dst.log")))
-        #expect(try judge(logs: [LogSource(path: logPath("fs-badmagic.dst.log")), source]).verdict == .noGuest)
+        let failed = LogSource(path: logPath("fd-halfclose.src.log"))
+        #expect(try judge(logs: [LogSource(path: logPath("fs-badmagic.dst.log")), failed]).verdict == .failed)
+        // A source that completed has another destination than one that failed.
+        let unrelated = refusal([LogSource(path: logPath("fs-badmagic.dst.log")), source])
+        #expect(unrelated.map { if case .unrelated = $0 { $0.description.contains("SHUT 0") } else { false } } == true)
     }
 
     /// Of a log with several migrations the last one is judged.

@@ -26,6 +26,7 @@ struct object {
 };
 struct mapping {
     uint32_t ioas; /* 0: free */
+    bool is_of_file; /* of a file's memory, and not of an address of the process */
     uint64_t iova, last;
 };
 
@@ -98,7 +99,7 @@ static int ioas_iova_ranges(struct mock_iommufd *iommufd, void *argument) {
     return room < ALLOWED ? -EMSGSIZE : 0;
 }
 
-static int map(struct mock_iommufd *iommufd, uint32_t ioas, uint32_t flags, uint64_t from, uint64_t length, uint64_t iova) {
+static int map(struct mock_iommufd *iommufd, uint32_t ioas, bool is_of_file, uint32_t flags, uint64_t from, uint64_t length, uint64_t iova) {
     uint32_t known = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE;
     if ((flags & ~known) != 0 || (flags & IOMMU_IOAS_MAP_FIXED_IOVA) == 0) return -EOPNOTSUPP;
     if (find(iommufd, OBJECT_IOAS, ioas) == NULL) return -ENOENT;
@@ -115,20 +116,20 @@ static int map(struct mock_iommufd *iommufd, uint32_t ioas, uint32_t flags, uint
         if (mapping->ioas == ioas && mapping->iova <= last && iova <= mapping->last) return -EEXIST;
     }
     if (free_slot == NULL) return -ENOSPC;
-    *free_slot = (struct mapping){.ioas = ioas, .iova = iova, .last = last};
+    *free_slot = (struct mapping){.ioas = ioas, .is_of_file = is_of_file, .iova = iova, .last = last};
     return 0;
 }
 
 static int ioas_map(struct mock_iommufd *iommufd, void *argument) {
     const struct iommu_ioas_map *request = argument;
     if (request->__reserved != 0) return -EOPNOTSUPP;
-    return map(iommufd, request->ioas_id, request->flags, request->user_va, request->length, request->iova);
+    return map(iommufd, request->ioas_id, false, request->flags, request->user_va, request->length, request->iova);
 }
 
 static int ioas_map_file(struct mock_iommufd *iommufd, void *argument) {
     const struct iommu_ioas_map_file *request = argument;
     if (request->fd < 0) return -EBADF;
-    return map(iommufd, request->ioas_id, request->flags, request->start, request->length, request->iova);
+    return map(iommufd, request->ioas_id, true, request->flags, request->start, request->length, request->iova);
 }
 
 /* Mappings are removed whole: a range that cuts one is refused. From 0 with the largest length means all there are, be it none. */
@@ -153,6 +154,19 @@ static int ioas_unmap(struct mock_iommufd *iommufd, void *argument) {
     bool everything = request->iova == 0 && request->length == UINT64_MAX;
     request->length = unmapped;
     return unmapped == 0 && !everything ? -ENOENT : 0;
+}
+
+/*
+ * Makes the calling process the owner of all mappings, which only those of files allow. QEMU asks from 10.2 on before it maps anything,
+ * to learn whether the kernel has the call (10.2.0 crashes where it is refused).
+ */
+static int ioas_change_process(struct mock_iommufd *iommufd, void *argument) {
+    const struct iommu_ioas_change_process *request = argument;
+    if (request->__reserved != 0) return -EOPNOTSUPP;
+    for (size_t i = 0; i < MAX_MAPPINGS; i++) {
+        if (iommufd->mappings[i].ioas != 0 && !iommufd->mappings[i].is_of_file) return -EINVAL;
+    }
+    return 0;
 }
 
 static int option(struct mock_iommufd *iommufd, void *argument) {
@@ -240,6 +254,7 @@ static const struct operation operations[] = {
     OPERATION(IOMMU_IOAS_MAP, "ioas-map", iommu_ioas_map, iova, ioas_map),
     OPERATION(IOMMU_IOAS_MAP_FILE, "ioas-map-file", iommu_ioas_map_file, iova, ioas_map_file),
     OPERATION(IOMMU_IOAS_UNMAP, "ioas-unmap", iommu_ioas_unmap, length, ioas_unmap),
+    OPERATION(IOMMU_IOAS_CHANGE_PROCESS, "ioas-change-process", iommu_ioas_change_process, __reserved, ioas_change_process),
     OPERATION(IOMMU_OPTION, "option", iommu_option, val64, option),
     OPERATION(IOMMU_HWPT_ALLOC, "hwpt-alloc", iommu_hwpt_alloc, __reserved, hwpt_alloc),
     OPERATION(IOMMU_GET_HW_INFO, "get-hw-info", iommu_hw_info, __reserved, get_hw_info),

@@ -2,9 +2,9 @@
 import Plan
 
 extension Recipe {
-    /// The cell with exactly this name, of any tier that its sides have. nil if there is none, with the reasons if a product makes the cell
-    /// and these binaries cannot run it.
-    package static func cell(named name: String, of file: MatrixFile, binaries: [ProbedBinary]) throws -> (
+    /// The cell with exactly this name, up to a tier or of any tier that its sides have. nil if there is none, with the reasons if a
+    /// product makes the cell and these binaries cannot run it.
+    package static func cell(named name: String, of file: MatrixFile, upTo tier: Tier? = nil, binaries: [ProbedBinary]) throws -> (
         cell: Cell?, skipped: SkippedCells
     ) {
         var skipped = SkippedCells()
@@ -15,7 +15,7 @@ extension Recipe {
                 // The first word names the machine. All boards and types are tried, and the name decides.
                 let words = name.dropFirst(sides.count).split(separator: "+", omittingEmptySubsequences: false).dropFirst()
                 guard let changes = file.changes(tokens: words.map(String.init)) else { continue }
-                for planned in file.planned(changes, from: source, to: destination) {
+                for planned in file.planned(changes, upTo: tier, from: source, to: destination) {
                     let made = try cells(of: planned.selection, product: planned.product, binaries: [source, destination]) { $0 == name }
                     if let cell = made.cells.first { return (cell, SkippedCells()) }
                     skipped.formUnion(made.skipped)
@@ -40,13 +40,16 @@ extension MatrixFile {
     }
 
     /// The selections with these changes that a product makes for such sides, of any board and machine type, in the order of the products.
-    fileprivate func planned(_ changes: [String: String], from source: ProbedBinary, to destination: ProbedBinary) -> [PlannedSelection] {
+    fileprivate func planned(
+        _ changes: [String: String], upTo most: Tier?, from source: ProbedBinary, to destination: ProbedBinary
+    ) -> [PlannedSelection] {
         guard let from = AckSupport(source.features), let to = AckSupport(destination.features) else { return [] }
         let sides = [CellAxis.source.rawValue: from.word, CellAxis.destination.rawValue: to.word]
         let selections = MachineBoard.allCases.flatMap { board in
             MachineKind.allCases.map { type in [CellAxis.board.rawValue: board.word, CellAxis.type.rawValue: type.word] }
         }.compactMap { machine in Selection(axes, changes.merging(sides) { $1 }.merging(machine) { $1 }) }
-        let tier = source.binary.kind.widestTier
+        let widest = source.binary.kind.widestTier
+        let tier = min(most ?? widest, widest)
         return selections.compactMap { plan(of: $0, upTo: tier) }.sorted { $0.position < $1.position }.map(\.planned)
     }
 }

@@ -27,6 +27,8 @@ package struct Recipe: Sendable {
         var all = Made()
         var names: Set<String> = []
         for planned in file.selections(tier) {
+            // A tier of the engine takes seconds to make.
+            try Task.checkCancellation()
             let made = try cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
             // The newest of all machine types is also one of each: that cell is made twice.
             all.cells += made.cells.filter { names.insert($0.name).inserted }

@@ -4,6 +4,7 @@
 /// Boolean). Anything unexpected is an error with its line and column, never a guess and never a crash.
 import Foundation
 import MigrationTrace
+import Plan
 import Yams
 
 /// Why a YAML file of the matrix was refused.
@@ -33,7 +34,7 @@ package func yamlText(path: String) throws(MatrixFileError) -> String {
         let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         data = try file.read(upToCount: longestFile + 1) ?? Data()
     } catch {
-        throw refusal("cannot be read: \(error.localizedDescription)")
+        throw refusal("cannot be read: \(systemReason(error))")
     }
     guard let text = String(data: data, encoding: .utf8) else {
         throw refusal(data.count > longestFile ? "expected at most \(longestFile) bytes, found more" : "expected UTF-8, found other bytes")

@@ -13,6 +13,9 @@ package enum Event: Hashable, Sendable {
     case migrateSetState(MigrationStatus)
     /// An error is stored, or would have been stored if there were none yet: the first error is the one that the migration keeps.
     case migrateError(String)
+    /// The migration fails, as 8.1 to 9.0 print it.
+    /// Before 9.1.
+    case migrateFDError(String)
     /// The migration calls its notifiers: 0 setup, 1 postcopy start, 2 done, 3 failed.
     /// Since 11.0.
     case migrationCallNotifiers(type: Int64)
@@ -220,10 +223,16 @@ package enum Event: Hashable, Sendable {
     case vfioMigrationRealize(device: String)
     /// A new device state is requested, even if the device has that state already.
     case vfioMigrationSetState(device: String, VFIOState, recover: VFIOState)
+    /// The device has taken the state, as 8.1 to 9.0 print it.
+    /// Before 9.1.
+    case vfioMigrationStateSet(device: String, VFIOState)
     /// The device has taken the state.
     case vfioMigrationSetDeviceState(device: String, VFIOState)
     /// 10.0 to 10.2: 0 setup, 1 done, 2 failed. Since 11.0: 0 setup, 1 postcopy start, 2 done, 3 failed.
     case vfioMigrationStateNotifier(device: String, state: Int64)
+    /// As 8.1 to 9.0 print it.
+    /// Before 9.1.
+    case vfioMigrationStatusNotified(device: String, MigrationStatus)
     /// The callback before a change of the VM state returns; only devices with P2P have one. The state is the requested one.
     case vfioVMStateChangePrepare(device: String, running: Bool, reason: RunState, VFIOState)
     /// The callback for a change of the VM state returns. The state is the requested one.

@@ -14,6 +14,10 @@ extension Event {
             c.event("migrate_error", .any)
             c.text("error=", &error)
             self = .migrateError(error)
+        case .migrateFDError(var error):
+            c.event("migrate_fd_error", .any)
+            c.text("error=", &error)
+            self = .migrateFDError(error)
         case .migrationCallNotifiers(var type):
             c.event("migration_call_notifiers", .any)
             c.number("type=", &type)

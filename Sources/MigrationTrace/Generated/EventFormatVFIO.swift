@@ -23,6 +23,11 @@ extension Event {
             c.word(" new state ", &state, ", recover state ")
             c.word("", &recover)
             self = .vfioMigrationSetState(device: device, state, recover: recover)
+        case .vfioMigrationStateSet(var device, var state):
+            c.event("vfio_migration_set_state", .any)
+            c.device(&device)
+            c.word(" state ", &state)
+            self = .vfioMigrationStateSet(device: device, state)
         case .vfioMigrationSetDeviceState(var device, var state):
             c.event("vfio_migration_set_device_state", .any)
             c.device(&device)
@@ -33,6 +38,11 @@ extension Event {
             c.device(&device)
             c.number(" state ", &state)
             self = .vfioMigrationStateNotifier(device: device, state: state)
+        case .vfioMigrationStatusNotified(var device, var state):
+            c.event("vfio_migration_state_notifier", .any)
+            c.device(&device)
+            c.word(" state ", &state)
+            self = .vfioMigrationStatusNotified(device: device, state)
         case .vfioVMStateChangePrepare(var device, var running, var reason, var state):
             c.event("vfio_vmstate_change_prepare", .any)
             c.device(&device)

@@ -6,6 +6,7 @@ extension Event {
     package static let vocabulary: [EventForm] = [
         EventForm(.migrateSetState(.placeholder)),
         EventForm(.migrateError("")),
+        EventForm(.migrateFDError(""), until: "9.1"),
         EventForm(.migrationCallNotifiers(type: 0), since: "11.0"),
         EventForm(.migrationBlockActivation(.placeholder)),
         EventForm(.runstateSet(from: 0, .placeholder, to: 0, .placeholder)),
@@ -106,8 +107,10 @@ extension Event {
         EventForm(.vfioMigrationInit(device: "", flags: 0, precopyInfoV2: false, dirtyPages: false), since: "v1"),
         EventForm(.vfioMigrationRealize(device: "")),
         EventForm(.vfioMigrationSetState(device: "", .placeholder, recover: .placeholder)),
+        EventForm(.vfioMigrationStateSet(device: "", .placeholder), until: "9.1"),
         EventForm(.vfioMigrationSetDeviceState(device: "", .placeholder)),
         EventForm(.vfioMigrationStateNotifier(device: "", state: 0)),
+        EventForm(.vfioMigrationStatusNotified(device: "", .placeholder), until: "9.1"),
         EventForm(.vfioVMStateChangePrepare(device: "", running: false, reason: .placeholder, .placeholder)),
         EventForm(.vfioVMStateChange(device: "", running: false, reason: .placeholder, .placeholder)),
         EventForm(.vfioGetDirtyBitmap(iova: 0, size: 0, bitmapSize: 0, start: 0, dirtyPages: 0)),
@@ -200,7 +203,8 @@ extension Event {
 
     private var section: Section {
         switch self {
-        case .migrateSetState, .migrateError, .migrationCallNotifiers, .migrationBlockActivation, .runstateSet, .vmStateNotify:
+        case .migrateSetState, .migrateError, .migrateFDError, .migrationCallNotifiers, .migrationBlockActivation, .runstateSet,
+            .vmStateNotify:
             .migrationStateOfBothSides
         case .migrationCancel, .migrationCleanup, .savevmStateCleanup, .migrationThreadSetupComplete, .migrationThreadAfterLoop,
             .migrationThreadFileErr, .migrationCompletionFileErr, .vmstateDowntimeCheckpoint, .vmstateDowntimeSave, .vmstateDowntimeLoad,
@@ -234,8 +238,9 @@ extension Event {
             .migrateSendRPMessage, .migrateSendRPRecvBitmap, .postcopyRAMListenThreadStart, .postcopyRAMListenThreadExit,
             .qemuLoadvmStatePostMain, .processIncomingMigrationCoEnd, .processIncomingMigrationCoPostcopyEndMain:
             .migrationDestinationPostcopyAndAnswers
-        case .vfioMigrationInit, .vfioMigrationRealize, .vfioMigrationSetState, .vfioMigrationSetDeviceState, .vfioMigrationStateNotifier,
-            .vfioVMStateChangePrepare, .vfioVMStateChange, .vfioGetDirtyBitmap, .vfioContainerQueryDirtyBitmap:
+        case .vfioMigrationInit, .vfioMigrationRealize, .vfioMigrationSetState, .vfioMigrationStateSet, .vfioMigrationSetDeviceState,
+            .vfioMigrationStateNotifier, .vfioMigrationStatusNotified, .vfioVMStateChangePrepare, .vfioVMStateChange, .vfioGetDirtyBitmap,
+            .vfioContainerQueryDirtyBitmap:
             .vfioBothSides
         case .vfioSaveSetup, .vfioQueryStopCopySize, .vfioQueryPrecopySize, .vfioQueryPrecopySizeRequestSwitchoverAck, .vfioStatePending,
             .vfioStatePendingEstimate, .vfioStatePendingExact:

@@ -55,9 +55,9 @@ package struct ClosingBlock: Sendable {
             case .engine: "in the engine"
             }
         let known = summary.knownDeviations > 0 ? " (\(summary.knownDeviations) with known deviations)" : ""
-        let findings = summary.findings.count + summary.wholeRunFindings.count
-        return "\(counted(summary.cells, "cell")) \(sides): \(summary.cells - summary.findings.count) as predicted\(known), "
-            + "\(counted(findings, "finding")); the ACK was gating in \(summary.gating); " + String(format: "%.1f s", part.seconds)
+        return "\(counted(summary.cells, "cell")) \(sides): \(summary.cells - summary.findingCount) as predicted\(known), "
+            + "\(counted(summary.allFindings, "finding")); the ACK was gating in \(summary.gating); "
+            + String(format: "%.1f s", part.seconds)
     }
 
     /// A line for each finding, and for that of a cell another one with the command that reproduces it.
@@ -67,7 +67,8 @@ package struct ClosingBlock: Sendable {
             + parts.flatMap(\.summary.findings).map { line in
                 ["finding: \(line.cell), \(line.ending): \(cut(line.findings.first ?? "", to: 200))", "    \(line.reproduce)"]
             }
-        guard texts.joined().count > room else { return Array(texts.joined()) }
+        let count = parts.reduce(0) { $0 + $1.summary.allFindings }
+        guard texts.joined().count > room || count > texts.count else { return Array(texts.joined()) }
         var lines: [String] = []
         var shown = 0
         for text in texts {
@@ -75,7 +76,7 @@ package struct ClosingBlock: Sendable {
             lines += text
             shown += 1
         }
-        return lines + ["\(counted(texts.count - shown, "more finding")) in summary.txt"]
+        return lines + ["\(counted(count - shown, "more finding")) in summary.txt"]
     }
 
     private var deviations: [String] {

@@ -7,7 +7,11 @@ import Running
 struct EngineAccount {
     /// Wall time of all rounds.
     private(set) var seconds = 0.0
-    private(set) var rounds: [(cells: Int, seconds: Double)] = []
+    /// The number of rounds that began, and what the first of them took.
+    private(set) var roundCount = 0
+    private var rounds: [(cells: Int, seconds: Double)] = []
+    /// The most rounds whose speeds are compared.
+    private static let mostRounds = 1000
     private var began: ContinuousClock.Instant?
     private var beganProcessor = 0.0
     private var cells = 0
@@ -19,21 +23,22 @@ struct EngineAccount {
     mutating func beginRound() {
         began = clock.now
         beganProcessor = Self.processorSeconds
-        rounds.append((0, 0))
+        roundCount += 1
+        if rounds.count < Self.mostRounds { rounds.append((0, 0)) }
     }
 
     mutating func append(_ result: CellResult) {
         cells += 1
-        rounds[rounds.count - 1].cells += 1
+        if roundCount == rounds.count { rounds[roundCount - 1].cells += 1 }
         events += result.events
         let devices = result.cell.lastForecast.scenario.devices
-        if rounds.count == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
+        if roundCount == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
     }
 
     mutating func endRound() {
         guard let began else { return }
         let passed = (clock.now - began) / .seconds(1)
-        rounds[rounds.count - 1].seconds = passed
+        if roundCount == rounds.count { rounds[roundCount - 1].seconds = passed }
         seconds += passed
         processorSeconds += Self.processorSeconds - beganProcessor
         self.began = nil
@@ -47,7 +52,9 @@ struct EngineAccount {
         let median = speeds.count.isMultiple(of: 2) ? (speeds[middle - 1] + speeds[middle]) / 2 : speeds[middle]
         let speed =
             speeds.count > 1
-            ? String(format: "median of %d rounds %.0f cells a second (%.0f to %.0f)", speeds.count, median, least, most)
+            ? String(
+                format: "median of \(roundCount > rounds.count ? "the first " : "")%d rounds %.0f cells a second (%.0f to %.0f)",
+                speeds.count, median, least, most)
             : String(format: "%.0f cells a second", median)
         return [
             "engine: \(rounds[0].cells) cells, \(many) of them with 4 or more devices and 2 or more REINITs; \(speed); "

@@ -8,13 +8,16 @@ import Running
 package struct RunReport {
     /// What a report is made of beside the results.
     package struct Setting {
+        /// Each cell once.
         package var cells: [Cell]
+        /// The number of times that each cell runs.
+        package var rounds: Int
         package var axes: [Axis]
         package var deviations: [Deviation]
         /// True if all cells of the tier run, so that each axis value must gate somewhere.
         package var isWhole: Bool
-        /// The options of the run that a cell depends on, word by word.
-        package var options: [String]
+        /// Makes the command that runs a cell again.
+        package var reproduction: Reproduction
         package var format: RunFormat
         /// True if the account of every cell is printed.
         package var isVerbose: Bool
@@ -23,14 +26,15 @@ package struct RunReport {
         package var skipped: SkippedCells
 
         package init(
-            cells: [Cell], axes: [Axis], deviations: [Deviation], isWhole: Bool, options: [String], format: RunFormat, isVerbose: Bool,
-            corpus: Corpus, skipped: SkippedCells
+            cells: [Cell], rounds: Int = 1, axes: [Axis], deviations: [Deviation], isWhole: Bool, reproduction: Reproduction,
+            format: RunFormat, isVerbose: Bool, corpus: Corpus, skipped: SkippedCells
         ) {
             self.cells = cells
+            self.rounds = rounds
             self.axes = axes
             self.deviations = deviations
             self.isWhole = isWhole
-            self.options = options
+            self.reproduction = reproduction
             self.format = format
             self.isVerbose = isVerbose
             self.corpus = corpus
@@ -49,14 +53,20 @@ package struct RunReport {
     private var progress: RunProgress
     private var counter: Counter
     private var repetition = Repetition()
+    /// What the JUnit report tells: each cell's first result, and of later ones those with a finding, up to a number.
     private var lines: [ResultLine] = []
+    private var namesOfLines: Set<String> = []
+    private var furtherFindings = 0
     /// Everything that was told, for summary.txt.
-    private var transcript: [String] = []
+    private var transcript = Transcript()
     /// The number of unexpected cells that were printed.
     private var printed = 0
-    /// The cells in which the ACK must hold the decision back, and those of them that passed as predicted.
+    /// The number of results in which the ACK must hold the decision back, the number of those that passed as predicted, and their cells.
     private var gates = 0
+    private var passes = 0
     private var passedGates: [String] = []
+    private var namesOfPassedGates: Set<String> = []
+    private var bisection = Bisection()
     private var summaries: [SideKind: Summary]
     private var engine = EngineAccount()
     /// False where the engine has so many cells that a line for each would hide what matters.
@@ -71,22 +81,25 @@ package struct RunReport {
         self.output = output
         let cells = setting.cells
         log = try ResultLog(path: place.log)
-        namesEngineCells = cells.count { $0.kind == .engine } <= 100
+        namesEngineCells = cells.count { $0.kind == .engine } * setting.rounds <= 100
         nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
-        progress = RunProgress(total: cells.count)
+        progress = RunProgress(total: cells.count * setting.rounds)
         let summary = Summary(axes: setting.axes, deviations: setting.deviations, isWhole: setting.isWhole)
         summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(\.kind)).map { ($0, summary) })
         start = clock.now
         counter = Counter(at: start)
-        transcript = setting.skipped.lines
+        for line in setting.skipped.lines { transcript.append(line) }
     }
 
     private var seconds: Double { (clock.now - start) / .seconds(1) }
 
-    package var hasResults: Bool { !lines.isEmpty }
+    package var hasResults: Bool { progress.done > 0 }
 
     /// The number of findings so far.
-    package var findings: Int { summaries.values.reduce(0) { $0 + $1.findings.count + $1.wholeRunFindings.count } }
+    package var findings: Int { summaries.values.reduce(0) { $0 + $1.allFindings } }
+
+    /// What the results tell of a build that is bisected.
+    package var verdictForBisect: Bisection.Verdict { bisection.verdict(wholeRunFindings: findings - progress.findings) }
 
     /// Prints a line, and keeps it for summary.txt.
     package mutating func say(_ text: String) {
@@ -113,7 +126,7 @@ package struct RunReport {
     }
 
     private mutating func end(_ result: CellResult, folder: String) throws {
-        let line = ResultLine(result, options: setting.options)
+        let line = ResultLine(result, reproduction: setting.reproduction)
         try append(result, line, json: line.jsonLine(), folder: folder)
         for (name, file) in result.cell.traces {
             guard let golden = try setting.corpus.take(name, isFinding: result.isFinding, trace: folder + "/" + file) else { continue }
@@ -126,11 +139,19 @@ package struct RunReport {
         let kind = result.cell.kind
         progress.end(line)
         summaries[kind]?.add(line)
-        // One round of the engine lists its cells; the other rounds add what differs.
-        if kind == .qemu || engine.rounds.count == 1 || line.finding { lines.append(line) }
+        bisection.add(line)
+        if namesOfLines.insert(line.cell).inserted {
+            lines.append(line)
+        } else if line.finding, furtherFindings < Summary.mostFindings {
+            furtherFindings += 1
+            lines.append(line)
+        }
         if Canary.fits(result.cell) {
             gates += 1
-            if !line.finding { passedGates.append(line.cell) }
+            if !line.finding {
+                passes += 1
+                if namesOfPassedGates.insert(line.cell).inserted { passedGates.append(line.cell) }
+            }
         }
         if let difference = repetition.difference(line) { summaries[kind]?.add(wholeRunFinding: difference) }
         try log.append(json)
@@ -167,7 +188,7 @@ package struct RunReport {
 
     /// How many of the cells that must gate were findings after their logs were tampered with.
     package func tampered(_ how: Tampering) -> String {
-        "tampered (\(how.rawValue)): \(gates - passedGates.count) of the \(counted(gates, "cell")) whose ACK must hold the decision back "
+        "tampered (\(how.rawValue)): \(gates - passes) of the \(counted(gates, "cell")) whose ACK must hold the decision back "
             + "were rejected" + (passedGates.isEmpty ? "" : "; accepted: " + passedGates.joined(separator: ", "))
     }
 }
@@ -178,15 +199,20 @@ extension RunReport {
     /// The run was interrupted: tells and keeps what there is.
     package mutating func interrupted() throws {
         output.clear()
-        transcript += [""] + tables
+        for line in [""] + tables { transcript.append(line) }
         for part in parts { say("stopped after " + part.summary.closingLine(seconds: seconds)) }
-        add(wholeRunFinding: "the run was stopped after \(lines.count) of \(counted(setting.cells.count, "cell"))")
-        let ran = Set(lines.map(\.cell))
+        add(wholeRunFinding: "the run was stopped after \(progress.done) of \(counted(progress.total, "cell"))")
+        let ran = namesOfLines
+        let stopped = setting.cells.lazy.filter { !ran.contains($0.name) }
         try writeFiles(
-            leftOut: setting.cells.filter { !ran.contains($0.name) }.map {
+            leftOut: stopped.prefix(Self.mostLeftOut).map {
                 LeftOut(name: $0.name, product: $0.product, reason: "the run was stopped")
             })
+        try place.end(.interrupted, done: progress.done, findings: findings)
     }
+
+    /// The most cells that the JUnit report of an interrupted run lists as skipped: a report of 20,000 takes seconds to write.
+    private static let mostLeftOut = 200
 
     /// Prints the closing block and writes summary.txt and junit.xml. `notes` are sentences of the run, such as that of the canary.
     package mutating func finish(notes: [String]) throws {
@@ -195,12 +221,13 @@ extension RunReport {
         block.notes = notes
         block.skipped = setting.skipped
         let tables = self.tables
-        transcript += [""] + tables
+        for line in [""] + tables { transcript.append(line) }
         if setting.format == .full { for line in [""] + tables { output.say(line) } }
         output.say("")
         transcript.append("")
         for line in block.lines { say(line) }
         try writeFiles(leftOut: [])
+        try place.end(.complete, done: progress.done, findings: findings)
     }
 
     private var parts: [ClosingBlock.Part] {
@@ -228,12 +255,25 @@ extension RunReport {
     }
 
     private func writeFiles(leftOut: [LeftOut]) throws {
-        try place.write(summary: transcript.map(escaped))
+        try place.write(summary: transcript.lines.map(escaped))
         try JUnit(
             lines, leftOut: leftOut, wholeRun: parts.flatMap(\.summary.wholeRunFindings), deviations: setting.deviations, began: began,
             seconds: seconds
         ).write(path: place.junit)
     }
+}
+
+/// What a run told, for summary.txt: a bounded number of lines, since a cell may run a million times.
+private struct Transcript {
+    private static let mostLines = 50_000
+    private var kept: [String] = []
+    private var others = 0
+
+    mutating func append(_ line: String) {
+        if kept.count < Self.mostLines { kept.append(line) } else { others += 1 }
+    }
+
+    var lines: [String] { others == 0 ? kept : kept + ["\(others) further lines are left out; results.jsonl has every result"] }
 }
 
 /// When a counter line is due: every 10 s, and after ten of them every minute.

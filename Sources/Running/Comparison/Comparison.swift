@@ -8,6 +8,7 @@ import Verification
 struct Comparison {
     var differences: [String] = []
     static let endingDiffers = "ending: "
+    static let modeDiffers = "mode of the source: "
 
     /// Of a leg, its steps among them.
     init(_ cell: Cell, leg: Int, ending: CellResult.Ending, judgement: Judgement?, record: MigrationRecord?) {
@@ -15,7 +16,10 @@ struct Comparison {
         let endings = Set(forecast.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
         guard let outcome = forecast.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
             differences = [
-                "\(Self.endingDiffers)expected \(endings), found \(ending.text)" + (ending.reason(judgement).map { ": \($0)" } ?? "")
+                "\(Self.endingDiffers)expected \(endings), found \(ending.text)"
+                    + (ends(record, ending) + [ending.reason(judgement)].compactMap(\.self)).enumerated().map {
+                        ($0 == 0 ? ": " : "; ") + $1
+                    }.joined()
             ]
             return
         }
@@ -50,7 +54,7 @@ struct Comparison {
                 ).filter { $0.value > 0 }
             }
         }
-        if let mode = seen.mode { compare("mode of the source", scenario.source.mode.rawValue, mode.rawValue) }
+        if let mode = seen.mode { compare(String(Self.modeDiffers.dropLast(2)), scenario.source.mode.rawValue, mode.rawValue) }
         compare("requests", byUser(outcome.requests), cell.named(seen.requests))
         if seen.unnamedCountedIn > 0 {
             compare("devices counted in", outcome.countedIn?.reduce(0, +), seen.unnamedCountedIn)
@@ -95,6 +99,12 @@ extension ScheduleStep {
         default: false
         }
     }
+}
+
+/// How processes ended that had not been asked to, in words; a leg that could not be driven says so by itself.
+private func ends(_ record: MigrationRecord?, _ ending: CellResult.Ending) -> [String] {
+    guard case .verdict = ending else { return [] }
+    return record?.ends.map(\.description) ?? []
 }
 
 /// Each judge's opinion on the ending.

@@ -1,59 +1,82 @@
-/// The folder that a run leaves its results in, one run at a time.
+/// The folder of one run's results.
 import Foundation
 import Glibc
 import Plan
 
 package struct ResultFolder: Sendable {
     package let path: String
+    /// Held while the run goes on, so that no other run removes the folder.
     private let lock: FolderLock
+    private let record: RunRecord
     private let keepsAll: Bool
 
-    /// The file that says that a run made the folder.
-    static let marker = ".ackmatrix-results"
+    /// What a run leaves beside `run.json`.
+    static let names = ["cells", "results.jsonl", "junit.xml", "summary.txt"]
+    /// The most runs of one cell whose folders are kept.
+    private static let mostKept = 100
 
     package var log: String { path + "/results.jsonl" }
     package var junit: String { path + "/junit.xml" }
     package var summary: String { path + "/summary.txt" }
     private var cells: String { path + "/cells" }
 
-    /// Makes the folder and removes the results of an earlier run from it. Throws `Environment` where another run writes there, or where
-    /// the folder holds files under the names of results that no run has made: nothing of the user's is removed.
-    package init(_ path: String, keepsAll: Bool) throws {
-        self.path = URL(fileURLWithPath: path).path
+    /// Makes the folder, which must not exist. Throws `Environment`.
+    init(_ path: String, _ record: RunRecord, keepsAll: Bool) throws {
+        self.path = path
+        self.record = record
         self.keepsAll = keepsAll
-        let files = FileManager.default
-        func unusable(_ error: any Error) -> Environment {
-            Environment("\(path): the results cannot be written: \(error.localizedDescription); name another folder with --results")
+        func unusable(_ reason: String) -> Environment {
+            Environment("\(path): the results cannot be written: \(reason); name another folder with --results")
         }
-        do { try files.createDirectory(atPath: self.path, withIntermediateDirectories: true) } catch { throw unusable(error) }
-        guard let lock = FolderLock(self.path) else {
-            throw Environment("\(path): another run writes its results there; name another folder with --results")
-        }
+        guard mkdir(path, 0o755) == 0 else { throw unusable(String(cString: strerror(errno))) }
+        guard let lock = FolderLock(path) else { throw unusable("the folder cannot be locked: \(String(cString: strerror(errno)))") }
         self.lock = lock
-        let old = [self.path + "/cells", log, junit, summary].filter { files.fileExists(atPath: $0) }
-        if !old.isEmpty, !Self.isOfARun(self.path) {
-            let names = old.map { URL(fileURLWithPath: $0).lastPathComponent }.joined(separator: ", ")
-            throw Environment(
-                "\(path): expected an empty folder or the results of a run, found \(names) without \(Self.marker) or a results.jsonl of a "
-                    + "run; move them away, or name another folder with --results")
-        }
+        try record.write(path: path + "/run.json")
+        guard mkdir(cells, 0o755) == 0 else { throw unusable(String(cString: strerror(errno))) }
+    }
+
+    /// Keeps the folder of a cell, with the command that runs the cell again, if the cell is a finding or every cell is kept.
+    package func keep(_ line: ResultLine, folder: String) throws {
+        guard keepsAll || line.finding, FileManager.default.fileExists(atPath: folder) else { return }
+        let kept = cells + "/" + line.cell
+        // A cell that runs several times keeps each of its runs, up to a number.
+        let places = (1...Self.mostKept).lazy.map { $0 == 1 ? kept : "\(kept).\($0)" }
+        guard let place = places.first(where: { !FileManager.default.fileExists(atPath: $0) }) else { return }
         do {
-            for path in old { try files.removeItem(atPath: path) }
-            try files.createDirectory(atPath: cells, withIntermediateDirectories: true)
-            try Data("A run of ackmatrix made this folder; the next run replaces its results.\n".utf8).write(
-                to: URL(fileURLWithPath: self.path + "/" + Self.marker), options: .atomic)
+            try Data((line.reproduce + "\n").utf8).write(to: URL(fileURLWithPath: folder + "/reproduce"), options: .atomic)
+            try FileManager.default.moveItem(atPath: folder, toPath: place)
         } catch {
-            throw unusable(error)
+            throw Environment("\(place): the cell cannot be kept: \(systemReason(error))")
         }
     }
 
-    /// True if a run made the folder: it has the marker, or the first line of its results.jsonl is a result.
-    private static func isOfARun(_ path: String) -> Bool {
+    /// Writes the summary whole or not at all. Throws `Environment`.
+    package func write(summary lines: [String]) throws {
+        let text = lines.joined(separator: "\n") + "\n"
+        do { try Data(text.utf8).write(to: URL(fileURLWithPath: summary), options: .atomic) } catch {
+            throw Environment("\(summary): the summary cannot be written: \(systemReason(error))")
+        }
+    }
+
+    /// Notes in `run.json` how the run ended.
+    package func end(_ state: RunRecord.State, done: Int, findings: Int) throws {
+        var record = record
+        record.end(state, done: done, findings: findings)
+        try record.write(path: path + "/run.json")
+    }
+}
+
+// MARK: Folders of earlier runs
+
+extension ResultFolder {
+    /// True if a version of this program that had one folder for all runs has made it: it has its marker, or the first line of its
+    /// results.jsonl is a result.
+    static func isOfAnEarlierVersion(_ path: String) -> Bool {
         struct Head: Decodable {
             let format: Int
             let cell: String
         }
-        if FileManager.default.fileExists(atPath: path + "/" + marker) { return true }
+        if FileManager.default.fileExists(atPath: path + "/.ackmatrix-results") { return true }
         guard let file = FileHandle(forReadingAtPath: path + "/results.jsonl") else { return false }
         defer { try? file.close() }
         guard let beginning = try? file.read(upToCount: ResultLog.longestLine), let end = beginning.firstIndex(of: UInt8(ascii: "\n"))
@@ -61,27 +84,32 @@ package struct ResultFolder: Sendable {
         return (try? JSONDecoder().decode(Head.self, from: beginning[..<end])) != nil
     }
 
-    /// Keeps the folder of a cell, with the command that runs the cell again, if the cell is a finding or every cell is kept.
-    package func keep(_ line: ResultLine, folder: String) throws {
-        guard keepsAll || line.finding, FileManager.default.fileExists(atPath: folder) else { return }
-        try Data((line.reproduce + "\n").utf8).write(to: URL(fileURLWithPath: folder + "/reproduce"), options: .atomic)
-        // A cell that runs several times keeps each of its runs.
-        let kept = cells + "/" + line.cell
-        let place = (1...).lazy.map { $0 == 1 ? kept : "\(kept).\($0)" }.first { !FileManager.default.fileExists(atPath: $0) }!
-        try FileManager.default.moveItem(atPath: folder, toPath: place)
+    /// Removes the folder of a run that has ended, unless something was added to it or changed since, which may be the user's.
+    static func removeUnchanged(_ path: String) {
+        let files = FileManager.default
+        guard let record = RunRecord(path: path + "/run.json"), let lock = FolderLock(path),
+            let names = try? files.contentsOfDirectory(atPath: path), Set(names).isSubset(of: Self.names + ["run.json"])
+        else { return }
+        defer { withExtendedLifetime(lock) {} }
+        // The last file that a run writes is its record; a killed run's is its result log, beside which a cell's folder was being kept.
+        let last = record.ended != nil ? modified(path + "/run.json") : modified(path + "/results.jsonl").map { $0 + 60 }
+        guard let last, let below = files.enumerator(atPath: path) else { return }
+        for case let name as String in below {
+            guard let time = modified("\(path)/\(name)"), time <= last else { return }
+        }
+        try? files.removeItem(atPath: path)
     }
 
-    /// Writes the summary whole or not at all. Throws `Environment`.
-    package func write(summary lines: [String]) throws {
-        let text = lines.joined(separator: "\n") + "\n"
-        do { try Data(text.utf8).write(to: URL(fileURLWithPath: summary), options: .atomic) } catch {
-            throw Environment("\(summary): the summary cannot be written: \(error.localizedDescription)")
-        }
+    /// When the file itself, not what a link points to, was last changed, in seconds.
+    private static func modified(_ path: String) -> Double? {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        return Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
     }
 }
 
 /// A lock on a folder, held until this is released or the process ends.
-private final class FolderLock: Sendable {
+final class FolderLock: Sendable {
     private let descriptor: Int32
 
     /// nil where another process holds the lock.

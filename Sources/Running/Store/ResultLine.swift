@@ -46,6 +46,19 @@ package struct ResultLine: Hashable, Sendable, Codable {
         package var says: String
     }
 
+    /// How a process ended.
+    package struct Process: Hashable, Sendable, Codable {
+        /// `source` or `destination`.
+        package var side: String
+        package var binary: String
+        /// `exited with status 1`, `was ended by signal 11 (SIGSEGV)`, `gave no answer for 15 s`.
+        package var end: String
+        /// True if it had answered on its monitor.
+        package var answered: Bool
+        /// The last lines of its standard error.
+        package var standardError: [String]
+    }
+
     package struct BrokenRule: Hashable, Sendable, Codable {
         package var rule: String
         package var device: String?
@@ -94,6 +107,8 @@ package struct ResultLine: Hashable, Sendable, Codable {
         package var judges: [Opinion]
         /// The judge that stands alone.
         package var oddOneOut: String?
+        /// The processes that ended without being asked to, or gave no answer; nil where there is none.
+        package var processes: [Process]?
         /// What differs from the prediction.
         package var differences: [String]
         package var broken: [BrokenRule]
@@ -119,20 +134,20 @@ package struct ResultLine: Hashable, Sendable, Codable {
 }
 
 extension ResultLine {
-    /// `options` are those of the run that a cell depends on, word by word.
-    package init(_ result: CellResult, options: [String] = []) {
+    package init(_ result: CellResult, reproduction: Reproduction = .inRepository) {
         let cell = result.cell
         func side(_ configuration: SideConfiguration, _ version: String) -> Side {
             Side(binary: configuration.binary.name, version: version, machine: configuration.machine)
         }
         let findings = result.findings
+        let hasQEMUJudged = cell.kind == .engine && result.last.judges.contains { $0.name == Judge.qemu }
         self.init(
             cell: cell.name, product: cell.product, source: side(cell.plan.source, cell.sourceVersion),
             destination: side(cell.plan.leg.destination, cell.destinationVersion),
             selection: Dictionary(uniqueKeysWithValues: cell.selection.changes.map { ($0.axis, $0.value) }),
             legs: result.legs.map { Leg($0, of: cell) }, deviations: Deviations(result.deviations), finding: !findings.isEmpty,
             findings: findings, seconds: (result.seconds * 1000).rounded() / 1000,
-            reproduce: Running.reproduce(cell.name, options: options))
+            reproduce: reproduction.command(cell.name, withQEMU: hasQEMUJudged ? cell.sharedName : nil))
     }
 
     /// The leg that ended the cell.
@@ -155,7 +170,15 @@ extension ResultLine.Leg {
             gating: leg.isGating, gatedSteps: leg.judgement?.handshake.gatedSteps ?? 0,
             counts: leg.judgement.map { ResultLine.Counts($0.handshake, of: cell) } ?? ResultLine.Counts(),
             judges: leg.judges.map { ResultLine.Opinion(judge: $0.name, says: $0.says) }, oddOneOut: leg.oddOneOut?.name,
-            differences: leg.differences, broken: leg.judgement?.findings.map(ResultLine.BrokenRule.init) ?? [])
+            processes: leg.ends.isEmpty ? nil : leg.ends.map(ResultLine.Process.init), differences: leg.differences,
+            broken: leg.judgement?.findings.map(ResultLine.BrokenRule.init) ?? [])
+    }
+}
+
+extension ResultLine.Process {
+    init(_ end: ProcessEnd) {
+        self.init(
+            side: end.role.rawValue, binary: end.binary, end: end.end, answered: end.hasAnswered, standardError: end.lastWords)
     }
 }
 

@@ -292,6 +292,7 @@ enum {
     IOMMU_FAULT_QUEUE_ALLOC = VFIO_REQUEST(IOMMUFD_BASE + 14),
     IOMMU_IOAS_MAP_FILE = VFIO_REQUEST(IOMMUFD_BASE + 15),
     IOMMU_VIOMMU_ALLOC = VFIO_REQUEST(IOMMUFD_BASE + 16),
+    IOMMU_IOAS_CHANGE_PROCESS = VFIO_REQUEST(IOMMUFD_BASE + 18),
 };
 UAPI_NUMBER(IOMMU_DESTROY, 0x3b80);
 UAPI_NUMBER(IOMMU_IOAS_ALLOC, 0x3b81);
@@ -310,6 +311,7 @@ UAPI_NUMBER(IOMMU_HWPT_INVALIDATE, 0x3b8d);
 UAPI_NUMBER(IOMMU_FAULT_QUEUE_ALLOC, 0x3b8e);
 UAPI_NUMBER(IOMMU_IOAS_MAP_FILE, 0x3b8f);
 UAPI_NUMBER(IOMMU_VIOMMU_ALLOC, 0x3b90);
+UAPI_NUMBER(IOMMU_IOAS_CHANGE_PROCESS, 0x3b92);
 
 struct iommu_destroy {
     uint32_t size, id;
@@ -372,6 +374,13 @@ UAPI_FIELD(iommu_ioas_map_file, fd, 12);
 UAPI_FIELD(iommu_ioas_map_file, start, 16);
 UAPI_FIELD(iommu_ioas_map_file, length, 24);
 UAPI_FIELD(iommu_ioas_map_file, iova, 32);
+
+struct iommu_ioas_change_process {
+    uint32_t size, __reserved;
+};
+UAPI_SIZE(iommu_ioas_change_process, 8);
+UAPI_FIELD(iommu_ioas_change_process, size, 0);
+UAPI_FIELD(iommu_ioas_change_process, __reserved, 4);
 
 struct iommu_ioas_unmap {
     uint32_t size, ioas_id;

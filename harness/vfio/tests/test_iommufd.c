@@ -179,6 +179,26 @@ static void mapping(void **state) {
     }
 }
 
+/* Mappings of files may change their owner, those of the process's memory may not. */
+static void a_process_takes_over_mappings_of_files(void **state) {
+    struct iommu_ioas_change_process change = {.size = sizeof change};
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), 0);
+    uint32_t ioas = new_ioas(state);
+    struct iommu_ioas_map_file file = {.size = sizeof file, .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE, .ioas_id = ioas, .fd = 5, .start = 0, .length = 4096, .iova = 1 << 30};
+    assert_int_equal(request(state, IOMMU_IOAS_MAP_FILE, &file), 0);
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), 0);
+    struct iommu_ioas_map map = {.size = sizeof map, .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE, .ioas_id = ioas, .user_va = 1 << 20, .length = 4096, .iova = 1 << 20};
+    assert_int_equal(request(state, IOMMU_IOAS_MAP, &map), 0);
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), -EINVAL);
+    struct iommu_ioas_unmap unmap = {.size = sizeof unmap, .ioas_id = ioas, .iova = 1 << 20, .length = 4096};
+    assert_int_equal(request(state, IOMMU_IOAS_UNMAP, &unmap), 0);
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), 0);
+    change.__reserved = 1;
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), -EOPNOTSUPP);
+    change = (struct iommu_ioas_change_process){.size = 4};
+    assert_int_equal(request(state, IOMMU_IOAS_CHANGE_PROCESS, &change), -EINVAL);
+}
+
 static void hardware_and_dirty_tracking(void **state) {
     uint32_t device = new_device("v0");
     uint8_t data[16];
@@ -266,7 +286,7 @@ static void other_requests_are_loud(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(structures_may_grow), TEST(objects_come_and_go), TEST(iova_ranges), TEST(mapping),
+        TEST(structures_may_grow), TEST(objects_come_and_go), TEST(iova_ranges), TEST(mapping), TEST(a_process_takes_over_mappings_of_files),
         TEST(hardware_and_dirty_tracking), TEST(options), TEST(other_requests_are_loud),
     };
     return cmocka_run_group_tests_name("iommufd", tests, NULL, NULL);

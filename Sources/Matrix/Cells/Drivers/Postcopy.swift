@@ -15,11 +15,14 @@ extension Driver {
             draft.plan.source.filledMiB = 0
             draft.plan.source.parameters["max-bandwidth"] = .integer(1 << 30)
             let source = draft.scenario.source
-            // A source that does not wait for the package sends the end of the stream at once, and the destination must find it there.
-            let endIsSent: [ScheduleStep] =
-                source.decidesAtThreshold && !source.hasPostcopyDevice
-                ? [.wait(.logged(.source, event: "migration_return_path_end_before", times: 1))] : []
-            draft.plan.leg.schedule = draft.allIsSentButTheAck + [startPostcopy] + endIsSent + [.resumeDestination]
+            draft.plan.leg.schedule = draft.allIsSentButTheAck + [startPostcopy, .resumeDestination]
+            // A source that does not wait for the package sends the end of the stream at once, and the destination, which has the sections
+            // of the wait to read first, must find it there.
+            guard source.decidesAtThreshold, !source.hasPostcopyDevice, source.capability else { return }
+            draft.plan.leg.schedule += [
+                .wait(.logged(.source, event: countedAck, times: 1)), .haltDestination,
+                .wait(.logged(.source, event: "migration_return_path_end_before", times: 1)), .resumeDestination,
+            ]
         },
         postcopy("postcopy-load-error", .loadFails, "the destination lacks a device whose state is in the package") { draft in
             draft.plan.source.parameters["max-postcopy-bandwidth"] = slowest

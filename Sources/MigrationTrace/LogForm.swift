@@ -1,0 +1,205 @@
+/// The forms in which a log reaches a reader: what other programs write before each line of QEMU.
+///
+/// The one table of them is `LogForm.all`. A form is a shape of bytes in a small notation, so a new form is a new row:
+///
+///     %d digits   %h hexadecimal digits   %T hh:mm:ss, with a fraction or not   %D yyyy-mm-dd   %z a zone: Z, +0100, +01:00, UTC
+///     %b Jan to Dec   %a Mon to Sun   %s one space or more   %_ any number of spaces   %w one character or more that is no space
+///     %p digits that tell the process, such as [PID]; %n a name that tells it, such as that of a container
+///
+/// `%w` and `%n` end before the character that follows them in the shape. Anything else stands for itself.
+package struct LogForm: Sendable {
+    /// The program or option that writes the form, as its users call it.
+    package let name: String
+    /// True if the wrapping program writes whole lines, so that a line of it is never a part of another one.
+    let keepsLinesWhole: Bool
+    private let parts: [Part]
+
+    private enum Part: Sendable, Equatable {
+        case byte(UInt8)
+        case digits(isProcess: Bool)
+        case hexDigits, time, date, zone, month, weekday, spaces, anySpaces
+        case word(isProcess: Bool, until: UInt8)
+    }
+
+    init(_ name: String, _ shape: String, keepsLinesWhole: Bool = true) {
+        self.name = name
+        self.keepsLinesWhole = keepsLinesWhole
+        var parts: [Part] = []
+        var bytes = shape.utf8.makeIterator()
+        while let byte = bytes.next() {
+            guard byte == UInt8(ascii: "%"), let kind = bytes.next() else {
+                parts.append(.byte(byte))
+                continue
+            }
+            switch kind {
+            case UInt8(ascii: "d"): parts.append(.digits(isProcess: false))
+            case UInt8(ascii: "p"): parts.append(.digits(isProcess: true))
+            case UInt8(ascii: "h"): parts.append(.hexDigits)
+            case UInt8(ascii: "T"): parts.append(.time)
+            case UInt8(ascii: "D"): parts.append(.date)
+            case UInt8(ascii: "z"): parts.append(.zone)
+            case UInt8(ascii: "b"): parts.append(.month)
+            case UInt8(ascii: "a"): parts.append(.weekday)
+            case UInt8(ascii: "s"): parts.append(.spaces)
+            case UInt8(ascii: "_"): parts.append(.anySpaces)
+            case UInt8(ascii: "w"): parts.append(.word(isProcess: false, until: 0x20))
+            case UInt8(ascii: "n"): parts.append(.word(isProcess: true, until: 0x20))
+            default: preconditionFailure("unknown part %\(Character(Unicode.Scalar(kind))) in the shape of \(name)")
+            }
+        }
+        for index in parts.indices.dropLast() {
+            if case .word(let isProcess, _) = parts[index], case .byte(let next) = parts[index + 1] {
+                parts[index] = .word(isProcess: isProcess, until: next)
+            }
+        }
+        self.parts = parts
+    }
+
+    /// What `kubectl logs --timestamps` and others write before each line; the time of a torn line looks the same.
+    static let zonedTime = LogForm("time stamps with a zone", "%DT%T%z ")
+    static let prompt = LogForm("QEMU's monitor prompt", "(qemu) ", keepsLinesWhole: false)
+
+    /// Every form, the more particular ones first. A line may be in several, one inside the other.
+    static let all: [LogForm] = [
+        prompt,
+        LogForm("a mail quote", "> ", keepsLinesWhole: false),
+        LogForm("a mail quote", ">", keepsLinesWhole: false),
+        LogForm("stap or dtrace", "%p@%d ", keepsLinesWhole: false),
+        LogForm("avocado", "[stdlog] %_"),
+        LogForm("avocado", "%D %T %w%sL%d %w%_| [qemu output] "),
+        LogForm("avocado", "%D %T %w%sL%d %w%_| "),
+        LogForm("avocado", "%T %w%_| [qemu output] "),
+        LogForm("GitLab CI", "%DT%T%z %hO "), LogForm("GitLab CI", "%DT%T%z %hO+"),
+        LogForm("GitLab CI", "%DT%T%z %hE "), LogForm("GitLab CI", "%DT%T%z %hE+"),
+        LogForm("a container runtime", "%DT%T%z stdout %w "), LogForm("a container runtime", "%DT%T%z stderr %w "),
+        LogForm("kubectl logs --prefix", "[pod/%n] "),
+        LogForm("journalctl -o short", "%b%s%d %T %w %w[%p]: "),
+        LogForm("journalctl -o short-iso", "%DT%T%z %w %w[%p]: "),
+        LogForm("journalctl -o short-full", "%a %D %T %z %w %w[%p]: "),
+        LogForm("journalctl -o short-monotonic", "[%_%d.%d] %w %w[%p]: "),
+        LogForm("journalctl -o short-unix", "%d.%d %w %w[%p]: "),
+        LogForm("syslog", "<%d>%b%s%d %T %w %w[%p]: "),
+        LogForm("syslog", "<%d>%d %DT%T%z %w %w %p %w - "),
+        LogForm("syslog", "%b%s%d %T %w %w: "),
+        LogForm("syslog", "%DT%T%z %w %w: "),
+        LogForm("docker compose", "%n%s| "),
+        LogForm("ftrace", "%_%n%_[%d]%s%w%s%d.%d: tracing_mark_write: "),
+        LogForm("ftrace", "%_%n%_[%d]%s%d.%d: tracing_mark_write: "),
+        LogForm("QEMU's program and thread", "%w %w(%p:%w): ", keepsLinesWhole: false),
+        LogForm("QEMU's program and thread", "%w(%p:%w): ", keepsLinesWhole: false),
+        LogForm("QEMU's program and thread", "%w %w[%p]: ", keepsLinesWhole: false),
+        LogForm("ts", "%b %d %T "), LogForm("ts", "%T "), LogForm("ts", "%d.%d "),
+        zonedTime, LogForm("time stamps with a zone", "%D %T%z "),
+        LogForm("time stamps with a zone", "%D %T%z: "), LogForm("time stamps with a zone", "%D %T %z "),
+        LogForm("time stamps", "%D %T "), LogForm("time stamps", "[%D %T] "), LogForm("time stamps", "[%DT%T%z] "),
+        LogForm("grep -n", "%w:%d:"), LogForm("grep -n", "%d:"), LogForm("grep", "%w:"),
+        LogForm("a list", "%_%d%s"),
+        LogForm("an indent", "%s", keepsLinesWhole: false),
+        // Only behind a time stamp.
+        LogForm("-msg guest-name=on", "%w ", keepsLinesWhole: false),
+    ]
+
+    /// Forms that are only tried behind a time stamp of QEMU.
+    var isBehindStamp: Bool { name == "-msg guest-name=on" }
+
+    /// The place behind the form, and what tells the process (0 if nothing does); nil if the bytes have another form.
+    func skip(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> (inner: UnsafePointer<UInt8>, process: UInt64)? {
+        var scan = ShapeScanner(cursor: start, end: end)
+        for part in parts {
+            let fits =
+                switch part {
+                case .byte(let byte): scan.byte(byte)
+                case .digits(let isProcess): scan.digits(isProcess)
+                case .hexDigits: scan.run { $0 &- 0x30 <= 9 || ($0 | 0x20) &- 0x61 <= 5 }
+                case .time: scan.time()
+                case .date: scan.fields("dddd-dd-dd")
+                case .zone: scan.zone()
+                case .month: scan.oneOf("JanFebMarAprMayJunJulAugSepOctNovDec")
+                case .weekday: scan.oneOf("MonTueWedThuFriSatSun")
+                case .spaces: scan.run { $0 == 0x20 || $0 == 0x09 }
+                case .anySpaces: scan.run { $0 == 0x20 || $0 == 0x09 } || true
+                case .word(let isProcess, let until): scan.word(isProcess, until)
+                }
+            guard fits else { return nil }
+        }
+        return scan.cursor > start ? (scan.cursor, scan.process) : nil
+    }
+}
+
+private struct ShapeScanner {
+    var cursor: UnsafePointer<UInt8>
+    let end: UnsafePointer<UInt8>
+    var process: UInt64 = 0
+
+    /// A word of a prefix is not longer; what is longer is the text of a line.
+    private static let longestWord = 256
+
+    mutating func byte(_ byte: UInt8) -> Bool {
+        guard cursor < end, cursor.pointee == byte else { return false }
+        cursor += 1
+        return true
+    }
+
+    mutating func run(_ belongs: (UInt8) -> Bool) -> Bool {
+        let start = cursor
+        while cursor < end, cursor - start < Self.longestWord, belongs(cursor.pointee) { cursor += 1 }
+        return cursor > start
+    }
+
+    mutating func digits(_ isProcess: Bool) -> Bool {
+        let start = cursor
+        guard run({ $0 &- 0x30 <= 9 }) else { return false }
+        if isProcess { process = contentHash(start, cursor - start) }
+        return true
+    }
+
+    mutating func word(_ isProcess: Bool, _ until: UInt8) -> Bool {
+        let start = cursor
+        guard run({ $0 > 0x20 && $0 != 0x7F && $0 != until }) else { return false }
+        if isProcess { process = contentHash(start, cursor - start) }
+        return true
+    }
+
+    /// `d` is a digit.
+    mutating func fields(_ shape: StaticString) -> Bool {
+        let count = shape.utf8CodeUnitCount
+        guard end - cursor >= count else { return false }
+        for index in 0..<count {
+            let wanted = shape.utf8Start[index]
+            guard wanted == UInt8(ascii: "d") ? cursor[index] &- 0x30 <= 9 : cursor[index] == wanted else { return false }
+        }
+        cursor += count
+        return true
+    }
+
+    mutating func time() -> Bool {
+        guard fields("dd:dd:dd") else { return false }
+        if cursor < end, cursor.pointee == UInt8(ascii: ".") || cursor.pointee == UInt8(ascii: ",") {
+            cursor += 1
+            return run { $0 &- 0x30 <= 9 }
+        }
+        return true
+    }
+
+    mutating func zone() -> Bool {
+        guard cursor < end else { return false }
+        switch cursor.pointee {
+        case UInt8(ascii: "Z"): return byte(UInt8(ascii: "Z"))
+        case UInt8(ascii: "+"), UInt8(ascii: "-"):
+            cursor += 1
+            return fields("dd:dd") || fields("dddd")
+        default: return run { $0 &- 0x41 < 26 }
+        }
+    }
+
+    mutating func oneOf(_ words: StaticString) -> Bool {
+        guard end - cursor >= 3 else { return false }
+        for place in stride(from: 0, to: words.utf8CodeUnitCount, by: 3) where equalBytes(cursor, words.utf8Start + place, 3) {
+            cursor += 3
+            return true
+        }
+        return false
+    }
+}

@@ -1,0 +1,200 @@
+/// Good logs from which something was lost break no rule: an event that was not traced, a line that was torn, a head that rotation cut off.
+import Foundation
+import MigrationTrace
+import TestSupport
+import Testing
+
+@testable import Verification
+
+@Suite struct LogLossTests {
+    struct Pair: Sendable, CustomTestStringConvertible {
+        let tag: String
+        let logs: [[UInt8]]
+        var testDescription: String { tag }
+    }
+
+    /// Every pair of real logs in which no rule is broken.
+    static let good: [Pair] = {
+        let tags = (try? captureTags()) ?? []
+        return Set(tags).sorted().compactMap { tag in
+            let logs = ["src", "dst"].compactMap { FileManager.default.contents(atPath: logPath("\(tag).\($0).log")).map(Array.init) }
+            guard logs.count == 2, findings(logs).isEmpty else { return nil }
+            return Pair(tag: tag, logs: logs)
+        }
+    }()
+
+    /// Of every migration in the logs; none if the logs are refused.
+    static func findings(_ logs: [[UInt8]]) -> [Finding] {
+        let sources = logs.enumerated().map { LogSource(name: "log \($0.offset)", bytes: $0.element) }
+        return (try? judgeAll(sources))?.migrations.flatMap(\.judgement.findings) ?? []
+    }
+
+    /// ACKMATRIX_LONG_TESTS=1 tries every event and 20,000 damaged pairs.
+    static let isLong = ProcessInfo.processInfo.environment["ACKMATRIX_LONG_TESTS"] == "1"
+
+    @Test func thereAreGoodPairs() { #expect(Self.good.count >= 40) }
+
+    @Test(arguments: good) func noEventThatWasNotTracedIsMissed(_ pair: Pair) throws {
+        var names: Set<String> = []
+        for log in pair.logs {
+            var reader = LogReader(log)
+            while try reader.next() != nil {}
+            names.formUnion(reader.namesSeen)
+        }
+        #expect(names.count > 5)
+        // A few of them, chosen by the seed, or all.
+        var random = SeededGenerator(seed: testSeed)
+        let chosen = Self.isLong ? names.sorted() : Array(names.sorted().shuffled(using: &random).prefix(5))
+        for name in chosen {
+            for sides in Self.isLong ? [[0], [1], [0, 1]] : [[0], [1]] {
+                var logs = pair.logs
+                for side in sides { logs[side] = without(name, logs[side]) }
+                let findings = Self.findings(logs)
+                #expect(findings.isEmpty, "without \(name): \(findings.map { ($0.rule.id, $0.places, $0.found) })")
+            }
+        }
+    }
+
+    /// ACKMATRIX_SEED repeats a run.
+    @Test func damageIsNoFinding() {
+        let count = Self.isLong ? 20_000 : 300
+        for number in 0..<count {
+            let pair = Self.good[number % Self.good.count]
+            let seed = testSeed &+ UInt64(number)
+            let (logs, what) = damaged(pair.logs, seed: seed)
+            let findings = Self.findings(logs)
+            #expect(
+                findings.isEmpty,
+                "\(pair.tag), seed \(seed), \(what): \(findings.map { ($0.rule.id, $0.places.map(\.description), $0.found) })")
+        }
+    }
+
+    // MARK: What is there is still found
+
+    /// Wrong things in plain logs with nothing missing that their rules need.
+    @Test(arguments: [
+        ("vfio-new-2", "destination", "loadvm_approve_switchover", "marker-approved"),
+        ("vfio-new-2", "destination", "migrate_send_rp_message 7", "ack-per-approval"),
+        ("vfio-new-2", "destination", "vfio_load_state_device_data", "data-written"),
+        ("vfio-new-2", "source", "vfio_send_init_data_flag", "marker-due"),
+        ("x-vfio-10to10-2", "destination", "loadvm_approve_switchover", "marker-approved"),
+    ])
+    func aMissingLineIsFound(tag: String, side: String, text: String, rule: String) throws {
+        var recording = try Recording.capture(tag)
+        let stream: StreamName = side == "source" ? .source : .destination
+        let line = try #require(recording.numbers(stream, text).first)
+        recording = recording.removing(stream, line)
+        let logs = [StreamName.source, .destination].map { Array((recording.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
+        #expect(Self.findings(logs).contains { $0.rule.id == rule }, "\(Self.findings(logs).map(\.rule.id))")
+    }
+
+    @Test(arguments: [
+        ("vfio-new-2", "destination", "loadvm_approve_switchover", "approval-has-marker"),
+        ("vfio-new-2", "source", "vfio_send_init_data_flag", "marker-per-request"),
+        ("vfio-new-2", "source", "switchover_acked", "ack-number"),
+        ("vfio-new-2", "source", "migration_thread_low_pending", "one-decision"),
+        ("vfio-new-2", "source", "final=1", "final-query"),
+        ("x-vfio-10to10-2", "destination", "migrate_send_rp_message 7", "legacy-one-ack"),
+        ("x-vfio-10to10-2", "source", "switchover_acked", "surplus-ack"),
+    ])
+    func aDoubledLineIsFound(tag: String, side: String, text: String, rule: String) throws {
+        var recording = try Recording.capture(tag)
+        let stream: StreamName = side == "source" ? .source : .destination
+        let line = try #require(recording.numbers(stream, text).first)
+        recording = recording.doubling(stream, line)
+        let logs = [StreamName.source, .destination].map { Array((recording.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
+        #expect(Self.findings(logs).contains { $0.rule.id == rule }, "\(Self.findings(logs).map(\.rule.id))")
+    }
+
+    /// The last check finds a REINIT that nothing follows up, in both logs and in the source's alone.
+    @Test(arguments: ["vfio-new-1", "vfio-new-2", "lm-reinit-q23"]) func aREINITOfTheLastCheckIsFollowedUp(tag: String) throws {
+        let recording = try Recording.capture(tag)
+        let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
+        let check = try #require(recording.number(.source, "vfio_query_precopy_size ", after: decision))
+        let altered = recording.replacing(.source, check, "reinit 0", "reinit 1")
+        let logs = [StreamName.source, .destination].map { Array((altered.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
+        for logs in [logs, [logs[0]]] {
+            let place = Place(stream: .source, line: check)
+            #expect(Self.findings(logs).contains { $0.rule == .reinitRequests && $0.places.first == place }, "\(logs.count) logs")
+        }
+    }
+
+    /// The two guests of one pair are found in every form in which logs arrive.
+    @Test(arguments: forms.map(\.name)) func twoGuestsAreFoundInEveryForm(form: String) throws {
+        let wrap = try #require(Self.forms.first { $0.name == form })
+        let logs = try ["src", "dst"].map { side in
+            let text = try String(contentsOfFile: logPath("vfio-srclegacy-dstnew-2.\(side).log"), encoding: .utf8)
+            let lines = text.split(separator: "\n").enumerated().map { wrap.line($0.offset, String($0.element)) }
+            return LogSource(name: "\(side).log", bytes: Array((lines.joined(separator: wrap.lineEnd) + wrap.lineEnd).utf8))
+        }
+        let (read, judged) = try judgeAll(logs)
+        #expect(judged.flatMap { $0.judgement.broken }.contains("one-guest"), "\(judged.map(\.judgement.reason))")
+        #expect(judged.first?.judgement.verdict == .twoGuests)
+        if let expected = wrap.expected { #expect(read.allSatisfy { $0.summary.forms.contains(expected) }, "\(read.map(\.summary.forms))") }
+    }
+
+    struct Form: Sendable {
+        let name: String
+        var expected: String?
+        var lineEnd = "\n"
+        let line: @Sendable (Int, String) -> String
+    }
+
+    private static func json(_ text: String) -> String {
+        text.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+    }
+
+    /// A line without QEMU's own time.
+    private static func bare(_ line: String) -> String { line.split(separator: " ", maxSplits: 1).last.map(String.init) ?? line }
+
+    private static func time(_ number: Int) -> String {
+        "10:54:\(10 + number / 1000 % 50).\(String(1_000_000 + number % 1000 * 1000).dropFirst())"
+    }
+
+    static let forms: [Form] = [
+        Form(name: "as QEMU prints it") { _, line in line },
+        Form(name: "monitor prompt", expected: "QEMU's monitor prompt") { $0 % 7 == 0 ? "(qemu) \($1)" : $1 },
+        Form(name: "guest name", expected: "-msg guest-name=on") {
+            let words = $1.split(separator: " ", maxSplits: 1)
+            return "\(words[0]) web01 \(words[1])"
+        },
+        Form(name: "program and thread", expected: "QEMU's program and thread") {
+            let words = $1.split(separator: " ", maxSplits: 1)
+            return "\(words[0]) web01 qemu-system-x86_64(4242:main): \(words[1])"
+        },
+        Form(name: "threads of 10.0") { "4242@1795232319.\(String(1_000_000 + $0 * 7).dropFirst()):\(bare($1))" },
+        Form(name: "stap", expected: "stap or dtrace") { "4242@\(1_795_949_761_000_000_000 + $0 * 1000) \(bare($1))" },
+        Form(name: "ftrace", expected: "ftrace") {
+            "  qemu-system-x86-4242    [001] .....   123.\(String(1_000_000 + $0).dropFirst()): tracing_mark_write: \(bare($1))"
+        },
+        Form(name: "syslog", expected: "journalctl -o short") { "Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)" },
+        Form(name: "journalctl -o short-iso", expected: "journalctl -o short-iso") {
+            "2026-11-29T10:54:49+0100 hosta qemu-kvm[4242]: \($1)"
+        },
+        Form(name: "journalctl -o short-precise", expected: "journalctl -o short") { "Nov 29 \(time($0)) hosta qemu-kvm[4242]: \($1)" },
+        Form(name: "journalctl -o json", expected: "JSON") {
+            "{\"_PID\":\"4242\",\"MESSAGE\":\"\(json($1))\",\"PRIORITY\":\"\($0 % 7)\"}"
+        },
+        Form(name: "Docker JSON", expected: "JSON") {
+            "{\"log\":\"\(json($1))\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-29T\(time($0))Z\"}"
+        },
+        Form(name: "KubeVirt JSON", expected: "JSON") {
+            "{\"component\":\"virt-launcher\",\"level\":\"info\",\"msg\":\"\(json($1))\",\"pos\":\"x:\($0)\"}"
+        },
+        Form(name: "kubectl logs --timestamps", expected: "time stamps with a zone") { "2026-11-29T\(time($0))000+01:00 \($1)" },
+        Form(name: "containerd", expected: "a container runtime") { "2026-11-29T\(time($0))000Z stderr F \($1)" },
+        Form(name: "docker compose", expected: "docker compose") { "qemu-1  | \($1)" },
+        Form(name: "avocado", expected: "avocado") {
+            "2026-11-29 \(time($0).prefix(8)),000 process          L0757 INFO | [qemu output] \($1)"
+        },
+        Form(name: "GitLab CI", expected: "GitLab CI") { "2026-11-29T\(time($0))Z 00O \($1)" },
+        Form(name: "colours", lineEnd: "\r\n") { $0 % 3 == 0 ? "\u{1B}[32m\($1)\u{1B}[0m" : $1 },
+        Form(name: "zone offsets") { $1.replacingOccurrences(of: "Z ", with: "+01:00 ") },
+        Form(name: "mail quote", expected: "a mail quote") { $0 % 2 == 0 ? "> \($1)" : ">> \($1)" },
+        Form(name: "grep -n", expected: "grep -n") { "\($0 + 1):\($1)" },
+        Form(name: "grep -nH", expected: "grep -n") { "logs/source.log:\($0 + 1):\($1)" },
+        Form(name: "ts", expected: "ts") { "Nov 29 10:54:49 \($1)" },
+        Form(name: "CR-only", lineEnd: "\r") { _, line in line },
+        Form(name: "a grep in a journal", expected: "journalctl -o short") { "\($0 + 1):Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)" },
+    ]
+}
