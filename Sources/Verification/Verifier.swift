@@ -63,7 +63,7 @@ package struct Verifier: Sendable {
 
     /// What has happened since `before` happens so many times more, and changes nothing but counters.
     mutating func repeatWhatHappened(_ times: Int, since before: Verifier) {
-        watched.side.repeatWhatHappened(times, since: before.source)
+        watched.side.repeatWhatHappened(times, since: before.watched.side)
         destination.repeatWhatHappened(times, since: before.destination)
         sourceDevices.repeatWhatHappened(times, since: before.sourceDevices)
         destinationDevices.repeatWhatHappened(times, since: before.destinationDevices)
