@@ -34,7 +34,7 @@ struct Ackmatrix: AsyncParsableCommand {
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(error) }
+        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
         let work = Task {
             do {
                 var command = try parseAsRoot()
