@@ -407,8 +407,10 @@ struct DestinationSide: Sendable {
     /// Lines are missing here.
     /// `isDeclared`: see `SourceSide`.
     mutating func lose(isDeclared: Bool = false) {
-        reporter.lose()
-        if !isDeclared { guest.lose() }
+        if !isDeclared {
+            reporter.lose()
+            guest.lose()
+        }
         arcs.lose(isDeclared: isDeclared)
         guard status.final == nil else { return status.lose() }
         hasGaps = true

@@ -37,7 +37,7 @@ struct SourceLedger: Sendable {
     /// Lines are missing: the numbers of a query no longer tell how the counter began.
     private var hasLost = false
     /// True if the counter is known as exactly as the lines of two threads can tell.
-    var isKnown: Bool { certainty != .lost }
+    var isKnown: Bool { certainty != .lost || !hasLost }
     /// Requests that the devices' lines of the query in progress report.
     private var requestLines = 0
     private var printsRequests = false

@@ -309,14 +309,16 @@ struct SourceSide: Sendable {
     /// Lines are missing here. What follows the final status is no part of the migration.
     /// `isDeclared`: somebody left out lines of rounds that repeat, and says so; else anything may be missing.
     mutating func lose(isDeclared: Bool = false) {
-        reporter.lose()
-        if !isDeclared { guest.lose() }
+        if !isDeclared {
+            reporter.lose()
+            guest.lose()
+        }
         arcs.lose(isDeclared: isDeclared)
         guard status.final == nil else { return status.lose() }
         hasGaps = true
         ledger.lose(isDeclared: isDeclared)
         devices.lose(isDeclared: isDeclared)
-        switchover.lose()
+        switchover.lose(isDeclared: isDeclared)
         status.lose()
         progress.lose()
     }

@@ -207,9 +207,10 @@ struct Switchover: Sendable {
     }
 
     /// Lines are missing here.
-    mutating func lose() {
+    mutating func lose(isDeclared: Bool) {
         hasGap = true
-        decision?.hasGapSince = true
+        // What was refuted before stays so.
+        if !isDeclared, decision?.refuted == nil { decision?.hasGapSince = true }
     }
 }
 

@@ -59,8 +59,9 @@ func unjudgedLines(_ judgement: Judgement, _ migration: JudgedMigration?) -> [St
             let part = side == .source ? migration?.source : migration?.destination
             let rules = unjudged.rules.isEmpty ? "" : " (\(unjudged.rules.joined(separator: ", ")))"
             let why = part.map { $0.gapCount > 0 } ?? false ? "it was not traced, or its lines are missing" : "it was not traced"
-            let option = "-trace '\(TracePatterns.pattern(for: name))'"
-            lines.append("    not judged: \(name) missing in the \(side.rawValue)'s log\(rules): \(why); \(option) brings it")
+            lines.append(
+                "    not judged: \(name) missing in the \(side.rawValue)'s log\(rules): \(why); "
+                    + "-trace '\(TracePatterns.pattern(for: name))' brings it")
         case .linesMissing(let place):
             lines.append("    not judged: lines missing behind \(place) (\(unjudged.rules.joined(separator: ", ")))")
         case .notEnded(let side): lines.append("    not ended yet: the \(side.rawValue)'s log has no final status")
