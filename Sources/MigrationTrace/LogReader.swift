@@ -8,6 +8,10 @@
 ///         if let event = line.event { verifier.handle(event, at: line.position) }
 ///     }
 package struct LogReader: ~Copyable {
+    /// True once an event was read that fits its form only without the blanks at its end, as a terminal's selection has them: from then on
+    /// they belong to no event. Before, they belong to a text, such as that of an error.
+    private var endsInBlanks = false
+
     /// In bytes; a longer line is counted as `.overlong` and skipped.
     package static let longestLine = 64 * 1024
 
@@ -78,6 +82,12 @@ package struct LogReader: ~Copyable {
         case other(text: UnsafePointer<UInt8>, Stamp?)
     }
 
+    private func withoutBlanks(_ text: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8> {
+        var end = end
+        while end > text, end[-1] == 0x20 || end[-1] == 0x09 { end -= 1 }
+        return end
+    }
+
     /// Reads the event at `start`, behind the prefix that QEMU itself writes.
     @inline(__always)
     private mutating func attempt(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Attempt {
@@ -89,13 +99,17 @@ package struct LogReader: ~Copyable {
         guard cursor > name, cursor == end || cursor.pointee == 0x20 else { return .other(text: name, stamp) }
         // Editors remove the space after the name of an event without text.
         let text = cursor == end ? cursor : cursor + 1
-        var textEnd = end
-        if end > text, end[-1] == 0x20 || end[-1] == 0x09 {
-            // A terminal's selection has blanks at each line's end; no event's text ends with one.
-            while textEnd > text, textEnd[-1] == 0x20 || textEnd[-1] == 0x09 { textEnd -= 1 }
-            summary.forms.insert("blanks at the end of the lines")
+        let hasBlanks = end > text && (end[-1] == 0x20 || end[-1] == 0x09)
+        var read = table.read(
+            name: name, length: cursor - name, text: text, end: hasBlanks && endsInBlanks ? withoutBlanks(text, end) : end, names: names)
+        if hasBlanks, !endsInBlanks, case .malformed = read {
+            read = table.read(name: name, length: cursor - name, text: text, end: withoutBlanks(text, end), names: names)
+            if case .event = read {
+                endsInBlanks = true
+                summary.forms.insert("blanks at the end of the lines")
+            }
         }
-        switch table.read(name: name, length: cursor - name, text: text, end: textEnd, names: names) {
+        switch read {
         case .event(let event): return .event(event, stamp)
         case .malformed: return .malformed(name: name, length: cursor - name, stamp)
         case .unknownName: return .other(text: name, stamp)

@@ -152,7 +152,7 @@ struct CompareCommand: EndsInOrder {
             traces, file: file, isWanted: { name in matrix.cell.isEmpty || matrix.cell.contains { name.contains($0) } })
         var comparison = EngineComparison(
             found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
-            expected: { cell, _ in try ComparedRun(traces.traces(of: cell.name)) }, list: list)
+            expected: { cell, _ in try ComparedRun(traces.traces(of: cell.qemu.name)) }, list: list)
         comparison.jobs = try jobs.allowed([.engine])
         comparison.seeds = seeds ?? 64
         var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)

@@ -31,6 +31,9 @@ import Testing
         ),
         ("vm_state_notify running 0 reason 7 (finish-migrate)", .vmStateNotify(running: false, reason: 7, .finishMigrate)),
         ("migration_cancel ", .migrationCancel),
+        ("migrate_fd_error error=Unable to write to socket", .migrateFDError("Unable to write to socket")),
+        ("vfio_migration_set_state  (v0) state PRE_COPY", .vfioMigrationStateSet(device: "v0", .preCopy)),
+        ("vfio_migration_state_notifier  (v0) state setup", .vfioMigrationStatusNotified(device: "v0", .setup)),
         ("migration_thread_file_err ", .migrationThreadFileErr),
         ("migration_completion_file_err ", .migrationCompletionFileErr),
         ("vmstate_downtime_checkpoint src-downtime-start", .vmstateDowntimeCheckpoint("src-downtime-start")),
@@ -157,7 +160,7 @@ import Testing
     /// Known names with texts QEMU does not print.
     @Test(arguments: [
         "migrate_set_state new state flying", "migrate_set_state new state", "migrate_set_state  new state active",
-        "migrate_set_state new state active ", "migrate_set_state new state activemigration_cancel ",
+        "migrate_set_state new state activemigration_cancel ",
         "savevm_send_ping 42", "savevm_send_ping 0x", "savevm_send_ping 0xFF", "savevm_send_ping 0x01",
         "savevm_send_ping 0x10000000000000000", "savevm_command_send com=0x10000 len=0", "savevm_command_send com=0x len=0",
         "migration_bitmap_sync_end dirty_pages 18446744073709551616", "migration_bitmap_sync_end dirty_pages 007",
@@ -181,6 +184,13 @@ import Testing
         #expect(reader.summary.examples.first?.excerpt == String(line.prefix(120)))
     }
 
+    /// What was pasted from a terminal has blanks at the ends of the lines: they belong to no text once one event fits only without them.
+    @Test func blanksAtTheEndsOfLines() throws {
+        #expect(
+            try events(of: "migrate_error error=a  \nmigrate_set_state new state active   \nmigrate_error error=a  \nmigration_cancel    ")
+                == [.migrateError("a  "), .migrateSetState(.active), .migrateError("a"), .migrationCancel])
+    }
+
     @Test func extremesOfSignedNumbers() throws {
         for value in [Int64.min, .min + 1, -1, 0, 1, .max] {
             let line = "migration_completion_vm_stop ret \(value)"
@@ -198,7 +208,7 @@ import Testing
                     numbers[place] = Int64.random(in: .min ... .max, using: &generator) >> Int.random(in: 0..<64, using: &generator)
                 }
                 let event = prototype.replacing(numbers)
-                #expect(try events(of: event.line) == [event], "seed \(testSeed)")
+                #expect(try events(of: event.line) == [event], "\(event.line), seed \(testSeed)")
             }
         }
     }
