@@ -9,14 +9,13 @@ struct Ackmatrix: AsyncParsableCommand {
         abstract: "Test the switchover-ACK handshake of VFIO live migration, with real QEMU binaries and mock devices.",
         discussion: """
             Exit status: 0 if everything is as predicted, 1 for a finding, 2 for wrong usage, a broken environment, or results that \
-            cannot be written. SIGINT and SIGTERM end every command within a second.
+            cannot be written; check has 3 for a migration that has not ended yet. SIGINT and SIGTERM end every command within a second.
             """,
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
-            ScriptCommand.self,
-            LogCommand.self, TraceCommand.self,
+            ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -47,6 +46,9 @@ struct Ackmatrix: AsyncParsableCommand {
             } catch let finding as Finding {
                 say("finding: \(finding)")
                 return Int32(1)
+            } catch let open as NotEnded {
+                say("not ended yet: \(open)")
+                return NotEnded.exitStatus
             } catch let inconclusive as Inconclusive {
                 note("cannot tell: \(inconclusive)")
                 return Inconclusive.status

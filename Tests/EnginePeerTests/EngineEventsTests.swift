@@ -33,6 +33,7 @@ import Testing
         ),
         (["source_return_path_thread_postcopy_package_loaded"], { $0.has(.postcopyDevice) }),
         (["migration_call_notifiers"], { $0.has(.failing) }),
+        (["migrate_fd_error"], { !$0.has(.postcopyRecoverSetup) }),
     ]
 
     @Test(arguments: Generation.all.flatMap { [$0, $0.corrected] })
