@@ -15,8 +15,8 @@ package func missingTraceEvents(_ features: ProbedFeatures) -> [String] {
     return needed.filter { !features.traceEvents.contains($0) }
 }
 
-/// Checks that the binary logs what judging needs, and that it starts with a mock device. Throws `Environment`.
-package func checkStart(_ binary: ProbedBinary, shim: String, folder: RunFolder) async throws {
+/// Checks that the binary logs what judging needs, and that it starts, with a mock device where its cells have one. Throws `Environment`.
+package func checkStart(_ binary: ProbedBinary, withDevice: Bool, shim: String, folder: RunFolder) async throws {
     guard case .qemu(let qemu) = binary.binary else { return }
     func unusable(_ reason: String, _ remedy: String) -> Environment {
         Environment("\(qemu.name) (\(qemu.path)) cannot be used: \(reason); \(remedy)")
@@ -30,7 +30,7 @@ package func checkStart(_ binary: ProbedBinary, shim: String, folder: RunFolder)
     var configuration = SideConfiguration(binary: binary.binary, machine: binary.features.aliases["q35"] == nil ? "none" : "q35")
     configuration.memoryMiB = 16
     configuration.traceEvents = binary.features.traceEvents
-    if configuration.machine == "q35" {
+    if withDevice, configuration.machine == "q35" {
         let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p\n", file: "v0")
         configuration.devices = [PlannedDevice(name: "v0", .mock(script), slot: 0x10)]
     }
@@ -56,7 +56,7 @@ package func checkStart(_ binary: ProbedBinary, shim: String, folder: RunFolder)
             ("Bad file descriptor", "the file \(shim) is not the preload shim: run bash harness/run, or name another in ACKMATRIX_SHIM"),
         ]
         throw unusable(
-            "expected it to start with a mock VFIO device: \(text)",
+            "expected it to start\(withDevice ? " with a mock VFIO device" : ""): \(text)",
             remedies.first { text.contains($0.word) }?.remedy ?? "start it by hand, or leave it out")
     }
 }

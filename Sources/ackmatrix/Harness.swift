@@ -84,7 +84,11 @@ enum Harness {
         try checkLoopback()
         let shim = try shim()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for binary in used { group.addTask { try await QEMUPeer.checkStart(binary, shim: shim, folder: folder) } }
+            for binary in used {
+                // A QEMU before 8.2 has no iommufd, and migrates without devices.
+                let withDevice = cells.contains { $0.hasDevices(on: binary) }
+                group.addTask { try await QEMUPeer.checkStart(binary, withDevice: withDevice, shim: shim, folder: folder) }
+            }
             try await group.waitForAll()
         }
     }
@@ -101,6 +105,11 @@ enum Harness {
 }
 
 extension Cell {
+    /// True if the binary is a side that has a device.
+    func hasDevices(on binary: ProbedBinary) -> Bool {
+        ([plan.source] + plan.legs.map(\.destination)).contains { $0.binary.name == binary.binary.name && !$0.devices.isEmpty }
+    }
+
     /// True if the binary is a side of one of the cell's legs.
     func uses(_ binary: ProbedBinary) -> Bool {
         let name = binary.binary.name
