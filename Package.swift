@@ -115,7 +115,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "PlanTests", dependencies: ["Plan"], swiftSettings: strict),
+        .testTarget(name: "PlanTests", dependencies: ["Plan", "MigrationTrace"], swiftSettings: strict),
         .testTarget(
             name: "QEMUPeerTests", dependencies: ["QEMUPeer", "TestSupport", "Plan", "MigrationTrace", "VFIO"], swiftSettings: strict),
         .testTarget(
@@ -126,7 +126,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer"], swiftSettings: strict),
+            name: "MatrixTests", dependencies: ["Matrix", "Running", "TestSupport", "Plan", "EnginePeer", "MigrationTrace"],
+            swiftSettings: strict),
         .testTarget(
             name: "RunningTests",
             dependencies: [

@@ -16,7 +16,7 @@ extension EngineProcess: Plan.Side {
         let isModelled =
             switch need.ability {
             case .customFirmware, .extraArguments, .deviceProperties, .jobs, .descriptorLimit, .memoryLimit, .guestMemoryReads: false
-            case .guestModules, .gateBoard, .halting, .killing: true
+            case .guestModules, .filledMemory, .gateBoard, .halting, .killing: true
             case .capability(let name): Capability(rawValue: name) != nil
             case .parameter(let name, let value): HostSettings.models(name, value)
             case .deviceCall(let call, _): !callsOfQEMUAlone.contains(call)

@@ -22,12 +22,14 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var aliases: [String: String]
     /// The mode of each machine type that was measured.
     package var modes: [String: SwitchoverAckMode]
+    /// What a build may lack; nil where it was not asked for, as of an engine.
+    package var parts: BuildParts?
     /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
     package var announcesRequests = false
 
     /// What is kept of a probe.
     private enum CodingKeys: CodingKey {
-        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes, parts
     }
 
     package init(
@@ -116,8 +118,8 @@ package struct ProbedBinary: Sendable {
     package let features: ProbedFeatures
     /// The generation that the side is, by one of `Generation`'s names: an engine's own, or the one that was probed.
     package let generation: String
-    /// Why the side cannot do what a plan needs; nil if it can.
-    package let obstacle: @Sendable (SideNeed) -> String?
+    /// Why a side of this kind cannot do what a plan needs; nil if it can.
+    let sideObstacle: @Sendable (SideNeed) -> String?
 
     /// `generation` nil: the one that the features show.
     package init(
@@ -127,7 +129,13 @@ package struct ProbedBinary: Sendable {
         self.binary = binary
         self.features = features
         self.generation = generation ?? features.generation
-        self.obstacle = obstacle
+        sideObstacle = obstacle
+    }
+
+    /// Why the side cannot do what a plan needs, by its build and by its kind; nil if it can.
+    package func obstacle(to need: SideNeed) -> String? {
+        if let part = features.parts?.missing(for: need.ability) { return "\(binary.name) is built without \(part)" }
+        return sideObstacle(need)
     }
 }
 

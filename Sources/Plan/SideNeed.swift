@@ -4,6 +4,8 @@
 package enum SideAbility: Hashable, Sendable {
     /// Runs a guest with another firmware than the halting one.
     case customFirmware
+    /// Starts the guest with memory that is filled from a file.
+    case filledMemory
     /// Takes these arguments of QEMU's command line.
     case extraArguments([String])
     /// Sets properties of QEMU's devices.
@@ -50,6 +52,7 @@ extension SideNeed: CustomStringConvertible {
     package var description: String {
         switch ability {
         case .customFirmware: "a guest with firmware of its own"
+        case .filledMemory: "memory that is filled from a file"
         case .extraArguments(let arguments): "QEMU's own arguments \(arguments.joined(separator: " "))"
         case .deviceProperties: "properties of QEMU's devices"
         case .guestModules: "modules beside memory and VFIO devices"
@@ -121,6 +124,7 @@ extension SideConfiguration {
     fileprivate var abilities: [SideAbility] {
         var abilities: [SideAbility] = []
         if firmware != .halting { abilities.append(.customFirmware) }
+        if filledMiB > 0 { abilities.append(.filledMemory) }
         if !extraArguments.isEmpty { abilities.append(.extraArguments(extraArguments)) }
         if !deviceProperties.isEmpty { abilities.append(.deviceProperties) }
         if !modules.isEmpty { abilities.append(.guestModules) }

@@ -25,30 +25,43 @@ private func ask(_ monitor: QMPConnection) async throws -> ProbedFeatures {
     let properties = try await names(in: monitor.execute("qom-list-properties", ["typename": "migration"]), under: "name")
     let events = Set(try await names(in: monitor.execute("trace-event-get-state", ["name": "*"]), under: "name"))
     let machines = try await monitor.execute("query-machines").array ?? []
-    let schema = try await monitor.execute("query-qmp-schema")
-    return ProbedFeatures(
+    let schema = QMPSchema(try await monitor.execute("query-qmp-schema"))
+    let devices = try await monitor.execute("qom-list-types", ["implements": "device", "abstract": false])
+    var features = ProbedFeatures(
         version: number, package: version["package"]?.string ?? "", hasSwitchoverAck: capabilities.contains("switchover-ack"),
-        hasLegacyProperty: properties.contains("switchover-ack-legacy"), statuses: migrationStatuses(schema),
+        hasLegacyProperty: properties.contains("switchover-ack-legacy"),
+        statuses: schema.values(of: "status", in: "ret-type", ofCommand: "query-migrate"),
         traceEvents: allowedTraceEvents.filter(events.contains),
         machineTypes: machines.compactMap { $0["name"]?.string }.sorted(),
         aliases: Dictionary(
             machines.compactMap { machine in machine["alias"]?.string.flatMap { alias in machine["name"]?.string.map { (alias, $0) } } },
             uniquingKeysWith: { first, _ in first }),
         modes: [:])
+    features.parts = BuildParts(
+        capabilities: capabilities.sorted(), deviceTypes: names(in: devices, under: "name").sorted(),
+        blockDrivers: schema.values(of: "driver", in: "arg-type", ofCommand: "blockdev-add").sorted())
+    return features
 }
 
 private func names(in value: JSONValue, under key: String) -> [String] {
     (value.array ?? []).compactMap { $0[key]?.string }
 }
 
-/// The values of the status that `query-migrate` returns; the schema hides type names, so they are followed.
-private func migrationStatuses(_ schema: JSONValue) -> [String] {
-    var entities: [String: JSONValue] = [:]
-    for entity in schema.array ?? [] { if let name = entity["name"]?.string { entities[name] = entity } }
-    let info = entities["query-migrate"]?["ret-type"]?.string.flatMap { entities[$0] }
-    let member = info?["members"]?.array?.first { $0["name"]?.string == "status" }
-    let type = member?["type"]?.string.flatMap { entities[$0] }
-    return (type?["values"]?.array ?? []).compactMap(\.string)
+/// The answer to `query-qmp-schema`; it hides the names of types, so they are followed.
+private struct QMPSchema {
+    private var entities: [String: JSONValue] = [:]
+
+    init(_ schema: JSONValue) {
+        for entity in schema.array ?? [] { if let name = entity["name"]?.string { entities[name] = entity } }
+    }
+
+    /// The values of an enumerated member of what a command takes (`arg-type`) or returns (`ret-type`); none where there is no such member.
+    func values(of member: String, in direction: String, ofCommand command: String) -> [String] {
+        let object = entities[command]?[direction]?.string.flatMap { entities[$0] }
+        let found = object?["members"]?.array?.first { $0["name"]?.string == member }
+        let type = found?["type"]?.string.flatMap { entities[$0] }
+        return (type?["values"]?.array ?? []).compactMap(\.string)
+    }
 }
 
 /// The unversioned types and every versioned q35 since the capability exists (8.1): types below share their compat settings.

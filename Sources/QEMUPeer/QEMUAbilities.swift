@@ -10,7 +10,8 @@ extension QEMUSide: Side {
         case .capability("postcopy-ram"): Userfaultfd.missing
         case .memoryLimit: memoryLimitObstacle
         // What its build or its release lacks, a QEMU refuses in its own words.
-        case .customFirmware, .extraArguments, .deviceProperties, .capability, .parameter, .deviceCall, .channel, .command, .gateBoard,
+        case .customFirmware, .filledMemory, .extraArguments, .deviceProperties, .capability, .parameter, .deviceCall, .channel, .command,
+            .gateBoard,
             .halting, .killing, .jobs, .descriptorLimit, .guestMemoryReads:
             nil
         }

@@ -2,7 +2,6 @@
 ///
 /// A verdict counts only if the cell was run as it was asked for. A build that cannot run a cell, that runs it in another mode, or that
 /// leaves its end open, is neither good nor bad.
-import EnginePeer
 import Matrix
 import MigrationTrace
 import Plan
@@ -50,14 +49,12 @@ extension ResultLine {
 }
 
 extension Cell {
-    /// Where a side does not run in the mode that the cell's machine type stands for in the newest release: that mode, and the one that the
-    /// side runs in. nil: each side runs as asked. A development build may have a machine type before it has the mode that belongs to it.
+    /// Where a side does not run in the mode that the cell's machine type stands for: that mode, and the one that the side runs in. nil:
+    /// each side runs as asked. A development build may have a machine type before it has the mode that belongs to it.
     package func modeNotAsAsked(_ binaries: [ProbedBinary]) -> String? {
-        let newest = ProbedBinary.engine(ProbedFeatures.knownGenerations[ProbedFeatures.knownGenerations.count - 1])
         for side in [plan.source] + plan.legs.map(\.destination) {
-            guard side.legacyProperty == nil, let asked = newest?.features.mode(machine: side.machine),
-                let features = binaries.first(where: { $0.binary == side.binary })?.features
-            else { continue }
+            guard side.legacyProperty == nil, let features = binaries.first(where: { $0.binary == side.binary })?.features else { continue }
+            let asked = SwitchoverAckMode.ruled(machine: String(side.machine.prefix { $0 != "," }))
             let found = features.mode(machine: side.machine)
             guard found != asked else { continue }
             return "\(side.binary.name) with \(side.machine): expected \(asked.rawValue) mode as in the newest release, found "
@@ -65,4 +62,7 @@ extension Cell {
         }
         return nil
     }
+
+    /// The mode of the cell's source, which decides.
+    package var mode: SwitchoverAckMode? { SwitchoverAckMode(rawValue: forecasts[0].scenario.source.mode.rawValue) }
 }

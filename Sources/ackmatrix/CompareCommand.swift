@@ -126,13 +126,19 @@ struct CompareCommand: EndsInOrder {
         var list = try differences(file, deviationFile)
         // Two runs of QEMU differ by chance alone.
         if !sides.contains(.engine) { list = list.only(.chance) }
-        let (cells, leftOut, skipped) = try cells(of: file, probed)
+        var (cells, leftOut, skipped) = try cells(of: file, probed)
         for line in skipped.lines { note(line) }
         let runner = CellRunner(
             binaries: probed + ProbedBinary.engines, shim: try Harness.shim(), deviations: deviationFile,
             policy: deviations.deviations)
         let folder = try RunFolder()
-        if sides.contains(.qemu) { try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder) }
+        if sides.contains(.qemu) {
+            try await Harness.checkStart(of: probed, for: cells.map(\.qemu), folder: folder)
+            let made = try await Harness.checkPairings(of: probed, for: cells.map(\.qemu), jobs: jobs, folder: folder)
+            let reasons = made.skipped.reasonBySharedName
+            leftOut += cells.compactMap { reasons[$0.name] }
+            cells.removeAll { reasons[$0.name] != nil }
+        }
         var comparison = EngineComparison(
             found: try cellRun(left, runner, folder, "left"), expected: try cellRun(right, runner, folder, "right"), list: list)
         comparison.jobs = jobs

@@ -47,6 +47,7 @@ struct CellOptions: ParsableArguments {
             policy: deviations.deviations)
         let folder = try RunFolder()
         try await Harness.checkStart(of: binaries, for: [chosen], folder: folder)
+        _ = try await Harness.checkPairings(of: binaries, for: [chosen], jobs: 1, folder: folder)
         let place = folder.path + "/c"
         return DrivenCell(result: try await runner.run(chosen, folder: place), folder: folder, place: place)
     }

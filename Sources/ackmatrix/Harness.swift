@@ -93,6 +93,15 @@ enum Harness {
         }
     }
 
+    /// Checks, before the first cell, that the binaries of each pairing migrate to each other at all. Returns the cells that can run.
+    static func checkPairings(of binaries: [ProbedBinary], for cells: [Cell], jobs: Int, folder: RunFolder) async throws -> Recipe.Made {
+        guard cells.contains(where: { $0.kind == .qemu }) else { return Pairings.none.split(cells) }
+        let pairings = try await Pairings(of: cells, binaries: binaries, shim: shim(), jobs: jobs, folder: folder)
+        let made = pairings.split(cells)
+        if made.cells.isEmpty, let reason = made.skipped.reasons.first { throw Environment(reason.description) }
+        return made
+    }
+
     /// The sides that a command is to use. If both kinds are asked for and no QEMU is available, only the engine is left, and the caller
     /// reports it.
     static func sides(_ kind: Sides, _ binaries: QEMUBinaries, engines: [ProbedBinary]) async throws -> [ProbedBinary] {

@@ -3,11 +3,13 @@ import ArgumentParser
 import EnginePeer
 import Foundation
 import Matrix
+import MigrationTrace
 import Plan
 import Reports
 import Running
 
 extension Tier: ExpressibleByArgument {}
+extension SwitchoverAckMode: ExpressibleByArgument {}
 extension DeviationPolicy: ExpressibleByArgument {}
 extension Tampering: ExpressibleByArgument {}
 extension RecordMode: ExpressibleByArgument {}

@@ -47,7 +47,11 @@ struct QEMUCommand: ParsableCommand {
 
         func run() async throws {
             let all = try binaries.binaries()
-            let suites = Dictionary(all.fetched.map { ($0.binary.name, $0.suite) }) { first, _ in first }
+            // A custom build may have the name of a fetched one, which it replaces.
+            let suites = Dictionary(all.fetched.filter { all[$0.binary.name] == $0.binary }.map { ($0.binary.name, $0.suite) }) {
+                first, _ in
+                first
+            }
             let probed = try await Harness.probed(all)
             if json { return try sayJSON(BinaryList(probed, suites: suites)) }
             var judged: [String: [String]] = [:]

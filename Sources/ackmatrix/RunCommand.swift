@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import Matrix
+import MigrationTrace
 import Plan
 import QEMUPeer
 import Reports
@@ -65,6 +66,18 @@ struct RunCommand: EndsInOrder {
         help: "Fail (exit status 2) where no QEMU binary runs a cell, instead of running the engine alone. (default: on if CI is set)")
     var requiresQEMU: Bool?
 
+    @Option(
+        help: ArgumentHelp(
+            "Only the cells whose source runs in this mode: legacy or per-device.",
+            discussion: "With --cell it is a demand: where the binary runs the cell in the other mode, the exit status is 2."))
+    var mode: SwitchoverAckMode?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Take the modes of the machine types as the builds have them.",
+            discussion: "Else a build that runs a versioned type up to 11.0 per device, or a later one in legacy mode, is a finding."))
+    var ownModes = false
+
     @Flag(help: "Exit as git bisect run expects it: 0 good, 1 bad, 125 cannot tell.")
     var bisectExit = false
 
@@ -123,14 +136,18 @@ struct RunCommand: EndsInOrder {
         let selected = try matrix.cells(of: matrixFile, binaries)
         try requireQEMU(kinds, selected.cells)
         let known = try deviations.file(matrixFile)
-        let cells = try cellsToRun(selected.cells, binaries)
-        let usesQEMU = cells.contains { $0.kind == .qemu }
+        let asked = try cellsToRun(inMode(selected.cells), binaries)
+        let usesQEMU = asked.contains { $0.kind == .qemu }
         var runner = CellRunner(
             binaries: binaries, shim: usesQEMU ? try Harness.shim() : "", deviations: known, policy: deviations.deviations,
             tampering: tamper)
         runner.seed = seed
         let folder = try RunFolder()
-        try await Harness.checkStart(of: binaries, for: cells, folder: folder)
+        try await Harness.checkStart(of: binaries, for: asked, folder: folder)
+        let made = try await Harness.checkPairings(of: binaries, for: asked, jobs: jobs, folder: folder)
+        let cells = made.cells
+        var skipped = selected.skipped
+        skipped.formUnion(made.skipped)
         let place = try ResultPlace(results ?? Harness.root() + "/.build/results")
         let reproduction = try reproduction(place)
         let kept = try place.begin(
@@ -140,11 +157,13 @@ struct RunCommand: EndsInOrder {
                 cells: cells, rounds: `repeat`, axes: matrixFile.axes, deviations: known.deviations,
                 isWhole: matrix.cell.isEmpty && tamper == nil && cells.count == selected.cells.count, reproduction: reproduction,
                 format: format, isVerbose: verbose, corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record),
-                skipped: selected.skipped),
+                skipped: skipped),
             place: kept, output: Screen())
         var notes: [String] = []
         if kinds == .all, !usesQEMU, !binaries.contains(where: { $0.binary.kind == .qemu }) { notes.append(Self.engineAlone) }
         for note in notes { report.say(note) }
+        judgeBuilds(binaries, cells, &report)
+        notes += try losses(matrixFile, selected.cells, binaries)
         let used = binaries.filter { binary in cells.contains { $0.uses(binary) } }
         report.say("sides: " + used.map(\.label).joined(separator: ", "))
         report.say("\(counted(cells.count * `repeat`, "cell")) \(matrix.selectionInWords); results in \(kept.path)")
@@ -157,6 +176,9 @@ struct RunCommand: EndsInOrder {
                 if !cells.isEmpty { return cells }
             }
             return []
+        }
+        if let reason = made.skipped.reasons.first {
+            throw Environment("\(counted(made.skipped.count, "cell")) of \(asked.count) did not run: \(reason.description)")
         }
     }
 
@@ -209,6 +231,44 @@ struct RunCommand: EndsInOrder {
         if fit.isEmpty, let reason = modes.first?.otherMode { throw Inconclusive(description: reason) }
         if fit.count < cells.count { note("left out: \(counted(cells.count - fit.count, "cell")) in another mode than asked for") }
         return fit
+    }
+
+    /// The cells in the mode that is asked for.
+    private func inMode(_ cells: [Cell]) throws -> [Cell] {
+        guard let mode else { return cells }
+        let fit = cells.filter { $0.mode == mode }
+        let other = cells.first { $0.mode != mode }
+        if let other, fit.isEmpty || !matrix.cell.isEmpty {
+            throw Environment(
+                "--mode \(mode.rawValue): expected \(matrix.cell.isEmpty ? "cells" : "each cell") in this mode, found \(other.name) in "
+                    + (other.mode.map { "\($0.rawValue) mode" } ?? "no mode: its source has no switchover-ack"))
+        }
+        return fit
+    }
+
+    /// Reports the builds that are not as their release is: another mode than the machine type stands for is a finding, since the cells of
+    /// that mode are gone without a word.
+    private func judgeBuilds(_ binaries: [ProbedBinary], _ cells: [Cell], _ report: inout RunReport) {
+        for binary in binaries where binary.binary.kind == .qemu && cells.contains(where: { $0.uses(binary) }) {
+            let name = binary.binary.name
+            if let short = binary.features.fallsShort { report.say("\(name): \(short)") }
+            let types = binary.features.typesAgainstTheRule
+            guard !types.isEmpty, !ownModes, !bisectExit else { continue }
+            let shown = types.map { "\($0) in \(binary.features.modes[$0]?.rawValue ?? "no") mode" }.joined(separator: ", ")
+            report.add(
+                wholeRunFinding: "\(name) runs \(shown): expected legacy mode for versioned machine types up to 11.0 and per-device mode "
+                    + "for all others; its compat entries differ from QEMU's (--own-modes takes them as they are)")
+        }
+    }
+
+    /// A sentence for each pairing that has lost many of its cells; the closing block has room for a few.
+    private func losses(_ file: MatrixFile, _ cells: [Cell], _ binaries: [ProbedBinary]) throws -> [String] {
+        guard matrix.cell.isEmpty else { return [] }
+        let most = 3
+        let losses = try Recipe.losses(of: file, tier: matrix.tier ?? .default, binaries: binaries, cells: cells)
+        let rest = losses.dropFirst(most)
+        return losses.prefix(most).map(\.description)
+            + (rest.isEmpty ? [] : ["the same of " + rest.map { "\($0.source)-\($0.destination)" }.joined(separator: ", ")])
     }
 
     /// Makes the command that runs a cell again, from any folder, without writing to the results of this run.

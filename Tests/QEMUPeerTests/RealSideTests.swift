@@ -48,6 +48,27 @@ struct RealSideTests {
         #expect(refusal?.text.contains("requires capability 'return-path'") == true)
     }
 
+    /// The message is that of the destination, which knows what it could not load; the source knows only that its socket was closed.
+    @Test func aControlMigrationFailsInTheDestinationsWords() async throws {
+        let side = try await configuration(q35: true)
+        var plan = MigrationPlan(source: side, destination: side)
+        let folder = try RunFolder()
+        #expect(try await controlFailure(plan, shim: shim, folder: folder.path + "/well") == nil)
+        plan.source.extraArguments = ["-device", "i6300esb,addr=0x1d"]
+        let words = try await controlFailure(plan, shim: shim, folder: folder.path + "/foreign")
+        #expect(words?.contains("Unknown savevm section or instance") == true && words?.contains("i6300esb") == true, "\(words ?? "nil")")
+    }
+
+    @Test func whatABuildHasIsProbed() async throws {
+        let store = FeatureStore(cache: QEMUBinaries.cache)
+        let probed = try await store.probed(fetched, shim: shim, folder: RunFolder())
+        for binary in probed {
+            let parts = try #require(binary.features.parts)
+            #expect(parts.capabilities.contains("events") && parts.deviceTypes.contains("loader") && parts.blockDrivers.contains("null-co"))
+            #expect(binary.features.typesAgainstTheRule.isEmpty && binary.features.fallsShort == nil)
+        }
+    }
+
     @Test(arguments: [
         ("no-such-machine", "ackmatrix-device 1\n", "unsupported machine type"),
         ("none", "ackmatrix-device 1\nhas precopy p2p\n", "No 'PCI' bus found"),

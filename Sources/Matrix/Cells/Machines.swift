@@ -36,7 +36,12 @@ extension Recipe {
             guard from.hasSwitchoverAck, to.hasSwitchoverAck else { return shared.suffix(1).map { same($0) } }
             return both(.legacy).suffix(1).map { same($0) }
         case (.q35, .newestPerDevice), (.i440fx, .newestPerDevice): return both(.perDevice).suffix(1).map { same($0) }
-        case (.q35, .eachLegacy), (.i440fx, .eachLegacy): return both(.legacy).map { same($0) }
+        case (.q35, .eachLegacy), (.i440fx, .eachLegacy):
+            // A build whose compat entry is gone runs such a type per device: that is what the cell shows then.
+            return shared.filter { machine in
+                let modes = [from, to].compactMap { $0.mode(machine: machine) }
+                return modes.count == 2 && modes.contains(.legacy)
+            }.map { same($0) }
         case (.q35, .alias), (.i440fx, .alias):
             guard from.aliases[board] != nil, to.aliases[board] != nil else { return [] }
             return [Machines(title: "\(board)-alias", source: board, destination: board)]

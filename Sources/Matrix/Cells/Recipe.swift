@@ -97,7 +97,7 @@ extension Recipe {
         let cell = try cell(machines, product: product)
         let sides = [source, destination]
         let unmet = cell.plan.unmetNeed { configuration, need in
-            sides.first { $0.binary == configuration.binary }?.obstacle(need)
+            sides.first { $0.binary == configuration.binary }?.obstacle(to: need)
         }
         if let unmet { throw Unavailable(description: unmet.description) }
         return cell

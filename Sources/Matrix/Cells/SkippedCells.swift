@@ -31,7 +31,7 @@ package struct SkippedCells: Equatable, Sendable {
         Dictionary(names.flatMap { reason, names in names.map { (sharedCellName($0), reason) } }) { first, _ in first }
     }
 
-    mutating func insert(_ name: String, _ reason: Unavailable) {
+    package mutating func insert(_ name: String, _ reason: Unavailable) {
         if names[reason] == nil { reasons.append(reason) }
         names[reason, default: []].insert(name)
     }
