@@ -68,7 +68,11 @@ let package = Package(
         ),
         .target(
             name: "Running",
-            dependencies: ["Matrix", "Plan", "QEMUPeer", "EnginePeer", "VFIO", "MigrationTrace", "Verification", "Prediction"],
+            dependencies: [
+                "Matrix", "Plan", "QEMUPeer", "EnginePeer", "MigrationEngine", "SwitchoverProtocol", "VFIO", "MigrationTrace",
+                "Verification",
+                "Prediction",
+            ],
             swiftSettings: strict),
         .target(
             name: "Reports",
@@ -86,7 +90,7 @@ let package = Package(
             name: "ackmatrix",
             dependencies: [
                 "Matrix", "Running", "Reports", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace",
-                "Verification", "VFIO",
+                "SwitchoverProtocol", "Verification", "VFIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],

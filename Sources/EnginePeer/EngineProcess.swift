@@ -73,7 +73,9 @@ package final class EngineProcess {
     /// The settings that the machine type, the capabilities and the parameters amount to.
     private func settings(_ generation: Generation) throws -> HostSettings {
         let features = ProbedBinary.engine(generation.name)?.features ?? ProbedFeatures(generation)
-        let isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
+        var isLegacy = configuration.legacyProperty ?? (features.mode(machine: configuration.machine) != .perDevice)
+        if generation.isWrong(.compatEntryLost), configuration.legacyProperty == nil { isLegacy = false }
+        if generation.isWrong(.compatEntrySurplus) { isLegacy = true }
         var settings = HostSettings(generation: generation, mode: isLegacy ? .legacy : .perDevice)
         let machine = String(configuration.machine.prefix { $0 != "," })
         settings.machine = features.aliases[machine] ?? machine

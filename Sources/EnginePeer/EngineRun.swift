@@ -18,10 +18,14 @@ package protocol EngineLog: AnyObject {
 package func engineLacks(_ plan: MigrationPlan) -> UnmetNeed? { plan.unmetNeed(EngineProcess.obstacle(of:to:)) }
 
 /// Drives the plan, and returns a record for each leg that was driven. `isRough`: threads often wait long for a processor. Throws
-/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse.
+/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse. `mutant` takes the place of the generation of its name.
 package func migrateInEngine(
-    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, log: some EngineLog
+    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, mutant: Generation? = nil, log: some EngineLog
 ) throws -> [MigrationRecord] {
+    func generation(_ configuration: SideConfiguration) throws -> Generation {
+        let own = try configuration.generation
+        return mutant?.name == own.name ? mutant ?? own : own
+    }
     if let unmet = engineLacks(plan) { throw unmet }
     let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
@@ -30,10 +34,16 @@ package func migrateInEngine(
     for (index, planned) in plan.legs.enumerated() {
         log.begin(leg: index)
         let leg = EngineLeg(planned, log: log)
-        try checkCapabilities(of: [(planned.destination, .destination)] + (index == 0 ? [(plan.source, .source)] : []))
-        if index == 0 { processes.append(try EngineProcess(plan.source, role: .source, leg: leg, simulation)) }
+        for (side, role) in [(planned.destination, Role.destination)] + (index == 0 ? [(plan.source, .source)] : []) {
+            try checkCapabilities(of: side, role, try generation(side))
+        }
+        if index == 0 {
+            let source = try EngineProcess(plan.source, role: .source, leg: leg, simulation, generation: generation(plan.source))
+            processes.append(source)
+        }
         let from = planned.origin == .source ? processes[0] : processes[index]
-        let to = try EngineProcess(planned.destination, role: .destination, leg: leg, simulation)
+        let to = try EngineProcess(
+            planned.destination, role: .destination, leg: leg, simulation, generation: generation(planned.destination))
         processes.append(to)
         let run = EngineLegRun(leg: leg, source: from, destination: to, simulation)
         let record = try run.drive()
@@ -44,14 +54,10 @@ package func migrateInEngine(
 }
 
 /// Throws what `migrate-set-capabilities` refuses.
-private func checkCapabilities(of sides: [(configuration: SideConfiguration, role: Role)]) throws {
-    for side in sides {
-        let generation = try side.configuration.generation
-        let on = Set(side.configuration.capabilities.filter(\.value).keys.compactMap(MigrationCapability.init))
-        do { try CapabilityRules(generation).check(on) } catch {
-            throw SideRefusal(
-                role: side.role, binary: side.configuration.binary.name, command: "migrate-set-capabilities", text: error.text)
-        }
+private func checkCapabilities(of side: SideConfiguration, _ role: Role, _ generation: Generation) throws {
+    let on = Set(side.capabilities.filter(\.value).keys.compactMap(MigrationCapability.init))
+    do { try CapabilityRules(generation).check(on) } catch {
+        throw SideRefusal(role: role, binary: side.binary.name, command: "migrate-set-capabilities", text: error.text)
     }
 }
 

@@ -65,6 +65,10 @@ package final class Host {
     package private(set) var runState = RunState.prelaunch
     /// The destination's part of the handshake, for an incoming migration.
     package var approver: DestinationApprover
+    /// True once a load has begun: another one may follow in the same process.
+    var hasLoaded = false
+    /// The ledger of the last outgoing migration.
+    var lastLedger: SourceLedger?
     /// The module of the guest's memory; nil for a guest without memory that migrates.
     package private(set) var memory: RAM?
     /// The module of the guest's run state.
@@ -183,6 +187,7 @@ package final class Host {
         case (.legacy, false): emit(.loadvmApproveSwitchoverCounted(pending: approver.pending))
         }
         guard isDue else { return }
+        if generation.isWrong(.ackSentTwice) { _ = sendReturnPath?(.switchoverAck) }
         guard let sendReturnPath, sendReturnPath(.switchoverAck) else {
             throw ModuleError("\(user): qemu_loadvm_approve_switchover failed, err=-5 (Input/output error)")
         }

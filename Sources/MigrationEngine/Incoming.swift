@@ -25,7 +25,10 @@ package final class Incoming: MigrationSide {
     /// Accepts the source's connection.
     package func accept() {
         change(.setup, to: .active)
-        host.approver = DestinationApprover(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        if !host.generation.isWrong(.approverKept) || !host.hasLoaded {
+            host.approver = DestinationApprover(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        }
+        host.hasLoaded = true
         host.sendReturnPath = { [self] in send($0) }
         load = LoadThread(self, isListening: false)
     }

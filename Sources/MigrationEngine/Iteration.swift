@@ -129,7 +129,7 @@ extension MigrationThread {
         if !generation.has(.returnPathErrorsUnwatched), source.returnPath?.hasFailed == true, !source.isInPostcopy {
             source.fileError = true
         }
-        if source.fileError {
+        if source.fileError, !generation.isWrong(.channelErrorIgnored) {
             source.store(source.fileErrorText)
             if source.pauses(on: .channel) { return pause() }
             // Only the rest of the return path tells which side has the guest.

@@ -32,7 +32,10 @@ extension LoadThread {
 
     /// The run state that the source's guest was in.
     private var guestState: RunState { host.globalState?.target ?? .running }
-    var startsGuest: Bool { !host.settings.startsPaused && [.running, .suspended].contains(guestState) }
+    var startsGuest: Bool {
+        if host.generation.isWrong(.startsPausedGuest) { return true }
+        return !host.settings.startsPaused && [.running, .suspended].contains(guestState)
+    }
 
     func enterStateWithoutStart() {
         host.enter([.running, .suspended].contains(guestState) ? .paused : guestState)
@@ -84,7 +87,8 @@ extension LoadThread {
 
     /// Sends SHUT with this value, if it was not sent, and closes the channel.
     func close(shut value: UInt32) {
-        if incoming.hasReturnPath, !hasSentShut { _ = incoming.send(.shut(value)) }
+        let told = host.generation.isWrong(.failedLoadSucceeds) ? 0 : value
+        if incoming.hasReturnPath, !hasSentShut { _ = incoming.send(.shut(told)) }
         incoming.channel.closeDestination()
         incoming.isClean = true
         if hasFailed, !incoming.survivesFailure { ops.append(.endProcess) }

@@ -28,7 +28,10 @@ extension MigrationThread {
         package = nil
         host.emit(.migrationThreadAfterLoop)
         ops.append(.finish)
-        guard source.status != .completed else { return host.enter(.postmigrate) }
+        guard source.status != .completed else {
+            guard generation.isWrong(.guestRunsOn) else { return host.enter(.postmigrate) }
+            return ops.append(.resumeGuest)
+        }
         ops.append(.resumeGuest)
         host.emit(.migrationBlockActivation(.active))
         if generation.has(.failing) {
@@ -46,7 +49,7 @@ extension MigrationThread {
     }
 
     func resumeGuest() {
-        guard host.runState == .finishMigrate else { return }
+        guard host.runState == .finishMigrate, !generation.isWrong(.guestStaysStopped) else { return }
         if let stateBefore {
             host.enter(stateBefore)
         } else {
@@ -56,6 +59,7 @@ extension MigrationThread {
 
     func finish() {
         end()
+        host.lastLedger = source.ledger
         main.cleanUp()
     }
 }

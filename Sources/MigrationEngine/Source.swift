@@ -38,6 +38,7 @@ package final class Source: MigrationSide {
 
     init(_ host: Host, _ channel: Channel, _ clock: Clock, entered: @escaping (MigrationStatus) -> Void) {
         ledger = SourceLedger(host.generation, mode: host.settings.mode, capability: host.has(.switchoverAck))
+        if host.generation.isWrong(.ledgerKept), let kept = host.lastLedger { ledger = kept }
         requestedMemory = host.memory?.requested ?? RequestedMemory()
         threshold = SwitchoverThreshold(host.generation)
         super.init(.source, host, channel, clock, entered: entered)

@@ -35,7 +35,7 @@ extension MigrationThread {
     /// Enters `device`, or first waits in `pre-switchover` for `migrate-continue`.
     private func prepareSwitchover() {
         if source.status == .cancelling { return interrupted() }
-        guard host.has(.pauseBeforeSwitchover) else {
+        guard host.has(.pauseBeforeSwitchover), !generation.isWrong(.continueUnawaited) else {
             if generation.has(.switchoverInDevice) { source.change(.active, to: .device) }
             return ops.append(.finalQuery)
         }
@@ -67,7 +67,7 @@ extension MigrationThread {
 
     /// Hands the guest over: from here on the destination may complete.
     func handOver() {
-        if source.status == .cancelling { return interrupted() }
+        if source.status == .cancelling, !generation.isWrong(.cancelUnnoticed) { return interrupted() }
         host.emit(.migrationBlockActivation(.inactive))
         for module in host.modules { module.precopyNotified(.complete, host) }
         host.emit(.migrationPrecopyComplete)
@@ -119,7 +119,7 @@ extension MigrationThread {
     }
 
     func join() {
-        guard let path = source.returnPath else { return }
+        guard let path = source.returnPath, !generation.isWrong(.shutUnawaited) else { return }
         host.emit(.migrationReturnPathEndBefore)
         // A source that knows of an error does not wait for SHUT.
         if source.error != nil { path.shutDown() }
@@ -133,7 +133,7 @@ extension MigrationThread {
             source.returnPath = nil
         }
         if source.status == .cancelling { return leave() }
-        if source.fileError || source.error != nil {
+        if source.fileError || source.error != nil, !generation.isWrong(.returnPathErrorIgnored) {
             if source.pauses(on: .channelAtPostcopyEnd) { return pauseAtEnd() }
             source.fail()
             return leave()

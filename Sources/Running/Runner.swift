@@ -5,6 +5,7 @@ import MigrationTrace
 import Plan
 import Prediction
 import QEMUPeer
+import SwitchoverProtocol
 import VFIO
 import Verification
 
@@ -17,6 +18,8 @@ package struct CellRunner: Sendable {
     package var tampering: Tampering?
     /// Chooses among the orders in which an engine's threads may run, and what else is left to chance; 0 leaves nothing to it.
     package var seed: UInt64 = 0
+    /// Takes the place of the engine's generation of its name.
+    package var mutant: Generation?
     /// An engine's threads are kept waiting for a processor often, and long.
     package var isRough = false
     /// The endings of QEMU's cells by name. Each judges the engine's cell of the same name.

@@ -116,6 +116,8 @@ package struct Generation: Hashable, Sendable {
     package var name: String
     package var features: Features
     package var basis: Basis
+    /// What is wrong with it, beside the known defects of its release.
+    package var mutations: Set<Mutation> = []
 
     package init(name: String, features: Features, basis: Basis = .source) {
         self.name = name
@@ -133,6 +135,9 @@ package struct Generation: Hashable, Sendable {
     package var isConfirmed: Bool { basis != .none && basis != .description }
 
     package func has(_ feature: Features) -> Bool { features.contains(feature) }
+
+    /// True if this is wrong with it. Asked for each step of an engine, most of which have nothing wrong.
+    package func isWrong(_ mutation: Mutation) -> Bool { !mutations.isEmpty && mutations.contains(mutation) }
 
     /// The generation without its known defects.
     package var corrected: Generation {

@@ -10,9 +10,7 @@ package struct PrecopyTracker: Hashable, Sendable {
     package private(set) var requestsAck = false
     /// True if `initial` is 0 without an answer, so that no marker may be sent. Releases never set it, which is their quirk.
     package private(set) var isInitialUnknown = false
-    private let marksAfterFailedQuery: Bool
-    private let marksAfterENOMSG: Bool
-    private let countsSentStopCopy: Bool
+    private let generation: Generation
 
     /// The stop-copy size that releases assume after a failed query: 100 GiB (10.0.13, 11.1.3).
     package static let unknownStopCopy: UInt64 = 100 << 30
@@ -20,11 +18,7 @@ package struct PrecopyTracker: Hashable, Sendable {
     /// The tracker of 11.1.
     package init() { self.init(.v11_1) }
 
-    package init(_ generation: Generation) {
-        marksAfterFailedQuery = generation.has(.marksAfterFailedQuery)
-        marksAfterENOMSG = generation.has(.marksAfterENOMSG)
-        countsSentStopCopy = generation.has(.countsSentStopCopy)
-    }
+    package init(_ generation: Generation) { self.generation = generation }
 
     /// Notes the answer of a stop-copy query.
     package mutating func answered(stopCopy size: UInt64) { stopCopy = size }
@@ -37,8 +31,8 @@ package struct PrecopyTracker: Hashable, Sendable {
         self.initial = initial
         self.dirty = dirty
         isInitialUnknown = false
-        guard reinit, isMarkerSent else { return false }
-        isMarkerSent = false
+        guard reinit, isMarkerSent || generation.isWrong(.reinitBeforeMarker), !generation.isWrong(.reinitIgnored) else { return false }
+        isMarkerSent = generation.isWrong(.reinitKeepsMarker)
         requestsAck = true
         return true
     }
@@ -46,47 +40,53 @@ package struct PrecopyTracker: Hashable, Sendable {
     /// Notes that a precopy query has failed: no byte is known to be left.
     package mutating func precopyQueryFailed() {
         (initial, dirty) = (0, 0)
-        if !marksAfterFailedQuery { isInitialUnknown = true }
+        if !generation.has(.marksAfterFailedQuery) { isInitialUnknown = true }
     }
 
     /// Notes that the last check has failed: it counts as a request, so that the migration fails (11.1.3).
     package mutating func lastCheckFailed() {
         precopyQueryFailed()
+        guard !generation.isWrong(.failedCheckIgnored) else { return }
         isMarkerSent = false
         requestsAck = true
     }
 
     /// Requests the ACK of the first initial bytes, when the device is in PRE_COPY.
-    package mutating func requestAck() { requestsAck = true }
+    package mutating func requestAck() { requestsAck = !generation.isWrong(.firstRequestMissing) }
 
     /// Notes a read of this many bytes; 0 says that there is nothing now.
     package mutating func read(_ bytes: UInt64) {
         guard bytes > 0 else {
-            if initial > 0, !marksAfterENOMSG { isInitialUnknown = true }
+            if initial > 0, !generation.has(.marksAfterENOMSG) { isInitialUnknown = true }
             (initial, dirty) = (0, 0)
             return
         }
         stopCopy -= min(bytes, stopCopy)
         let first = min(bytes, initial)
-        initial -= first
-        dirty -= min(bytes - first, dirty)
+        if !generation.isWrong(.initialUncounted) { initial -= first }
+        if !generation.isWrong(.dirtyUncounted) { dirty -= min(bytes - first, dirty) }
     }
 
     /// Notes that the whole state was sent, guest stopped. Releases go on counting its estimate, so that a postcopy of other modules never
     /// ends (11.1.3).
     package mutating func stateSent() {
-        guard !countsSentStopCopy else { return }
+        guard !generation.has(.countsSentStopCopy) else { return }
         (initial, dirty, stopCopy) = (0, 0, 0)
     }
 
     /// True if the present PART ends with the marker.
-    package func isMarkerDue(capability: Bool) -> Bool { capability && initial == 0 && !isInitialUnknown && !isMarkerSent }
+    package func isMarkerDue(capability: Bool) -> Bool {
+        if generation.isWrong(.markerMissing) { return false }
+        let isOn = capability || generation.isWrong(.markerWithoutCapability)
+        let isRead = initial == 0 && !isInitialUnknown || generation.isWrong(.markerBeforeData)
+        return isOn && isRead && (!isMarkerSent || generation.isWrong(.markerRepeated))
+    }
 
     package mutating func markerSent() { isMarkerSent = true }
 
     /// Collects the request for a query. Returns true once for each request.
     package mutating func collect() -> Bool {
-        defer { requestsAck = false }
+        defer { requestsAck = requestsAck && generation.isWrong(.requestRepeated) }
         return requestsAck
     }
 }

@@ -132,10 +132,12 @@ package struct ReturnPathRules: Hashable, Sendable {
         to message: ReturnPathMessage, in status: Status, _ ledger: inout SourceLedger, _ memory: inout RequestedMemory
     ) throws(ProtocolError) -> ReturnPathReaction {
         switch message {
-        case .shut(0): return .ends
+        case .shut(let value) where value == 0 || generation.isWrong(.shutErrorIgnored): return .ends
         // The number is printed signed.
         case .shut(let error): throw ProtocolError("Sibling indicated error \(Int32(bitPattern: error))")
-        case .pong(let value): return pong(value)
+        case .pong(let value):
+            if generation.isWrong(.pongTakenForAck), ledger.pending > 0 { try ledger.acknowledge() }
+            return pong(value)
         case .requestPages(let request):
             let (block, bytes) = try memory.resolve(request)
             return .queuesPages(block: block, bytes: bytes)

@@ -26,6 +26,8 @@ package struct SourceLedger: Hashable, Sendable {
         self.mode = generation.has(.perDeviceAcks) ? mode : .legacy
         self.capability = capability
         pending = self.mode == .legacy ? 1 : 0
+        if generation.isWrong(.legacyStartsAtZero), self.mode == .legacy { pending = 0 }
+        if generation.isWrong(.perDeviceStartsAtOne), self.mode == .perDevice { pending = 1 }
     }
 
     /// True if the modules' requests are counted.
@@ -36,7 +38,10 @@ package struct SourceLedger: Hashable, Sendable {
     /// - Parameter requester: the module, which v1 names in its error.
     /// - Throws: in v1 the counter would overflow; it stays as it was. 11.1 does not check.
     package mutating func collect(_ requests: UInt32, by requester: String = "") throws(ProtocolError) {
-        guard countsRequests, requests > 0 else { return }
+        guard countsRequests, requests > 0, !generation.isWrong(.requestsUncounted) else { return }
+        var requests = requests
+        if generation.isWrong(.requestsCountedTwice) { requests *= 2 }
+        if generation.isWrong(.requestsMerged) { requests = 1 }
         let (sum, overflow) = pending.addingReportingOverflow(requests)
         if overflow, generation.has(.overflowError) { throw ProtocolError("Switchover ack pending num overflowed by \(requester)") }
         pending = sum
@@ -47,25 +52,35 @@ package struct SourceLedger: Hashable, Sendable {
     /// - Throws: no ACK was awaited; the error ends the return-path thread. On 11.1.3 the counter stays at 4294967295, without that quirk
     ///   at 0. Up to 11.0 a surplus ACK does no harm.
     package mutating func acknowledge() throws(ProtocolError) {
+        if generation.isWrong(.ackUncounted) { return }
         guard generation.has(.perDeviceAcks) else {
             pending = 0
             return
         }
         guard pending > 0 else {
+            if generation.isWrong(.underflowAccepted) { return }
             if generation.has(.endlessAfterUnderflow) { pending = .max }
             throw ProtocolError("Switchover ack pending num underflowed")
         }
         pending -= 1
+        if generation.isWrong(.ackCountedTwice), pending > 0 { pending -= 1 }
+        if generation.isWrong(.ackClearsAll) { pending = 0 }
     }
 
     /// True if the handshake allows the source to stop the guest. `SwitchoverDecision.asksLedgerBeforeQueries` says when a step asks.
-    package func maySwitchOver(guestRuns: Bool) -> Bool { !capability || !guestRuns || pending == 0 }
+    package func maySwitchOver(guestRuns: Bool) -> Bool {
+        if generation.isWrong(.ledgerIgnored) { return true }
+        let asks = capability || generation.isWrong(.waitsWithoutCapability)
+        let waits = guestRuns || generation.isWrong(.stoppedGuestWaits)
+        return !asks || !waits || pending <= (generation.isWrong(.onePendingAllowed) ? 1 : 0)
+    }
 
     /// Checks that the final query has collected no request. ACKs that were pending before do not count: they can only be more than 0 with
     /// a guest that does not run, or after a surplus ACK (11.1.3).
     /// - Throws: the query has collected a request. The text is that of 11.1, also in v1, whose text is not known.
     package func checkFinal(collected: UInt32) throws(ProtocolError) {
-        guard countsRequests, generation.has(.finalQuery), collected > 0 else { return }
+        let collected = generation.isWrong(.finalCountsPending) ? pending : collected
+        guard countsRequests, generation.has(.finalQuery), collected > 0, !generation.isWrong(.finalRequestsIgnored) else { return }
         throw ProtocolError("Switchover ACK was requested by \(collected) devices during switchover")
     }
 }

@@ -55,10 +55,11 @@ package struct SwitchoverDecision: Hashable, Sendable {
 
     /// True if a step asks the ledger before its queries, so that an ACK or a request in between counts one step later (up to 11.0; assumed
     /// of v1, for which it is not known).
-    package var asksLedgerBeforeQueries: Bool { !generation.has(.queryPending) }
+    package var asksLedgerBeforeQueries: Bool { !generation.has(.queryPending) || generation.isWrong(.ledgerBeforeQueries) }
 
     /// True if an exact query follows an estimate.
     package func needsExactQuery(_ estimate: PendingBytes, threshold: UInt64, inPostcopy: Bool) -> Bool {
+        if generation.isWrong(.decidesOnEstimate) { return false }
         if generation.has(.queryPending) { return !inPostcopy && (estimate.total <= threshold || estimate.precopy == 0) }
         return estimate.total < threshold && !(inPostcopy && generation.has(.savesInOneCallback))
     }
@@ -66,7 +67,8 @@ package struct SwitchoverDecision: Hashable, Sendable {
     /// The decision in precopy. `maySwitchOver` is the ledger's answer, up to 11.0 from before the queries, since 11.1 from after them.
     package func decide(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool, postcopyIsAsked: Bool) -> StepDecision {
         let completes = fits(pending, threshold) && maySwitchOver
-        let postcopy = postcopyIsAsked && maySwitchOver && pending.precopy &+ pending.stopCopy <= threshold
+        let mayStart = maySwitchOver || generation.isWrong(.postcopyIgnoresLedger)
+        let postcopy = postcopyIsAsked && mayStart && pending.precopy &+ pending.stopCopy <= threshold
         if !generation.has(.savesInOneCallback), completes { return .complete }
         if postcopy { return .startPostcopy }
         return completes ? .complete : .iterate
@@ -74,12 +76,16 @@ package struct SwitchoverDecision: Hashable, Sendable {
 
     /// The decision in postcopy: 10.0 completes when the check of precopy allows it, later releases when nothing is pending.
     package func decideInPostcopy(_ pending: PendingBytes, threshold: UInt64, maySwitchOver: Bool) -> StepDecision {
+        if generation.isWrong(.postcopyCompletesEarly) { return .complete }
         let completes = generation.has(.savesInOneCallback) ? pending.total == 0 : fits(pending, threshold) && maySwitchOver
         return completes ? .complete : .iterate
     }
 
     private func fits(_ pending: PendingBytes, _ threshold: UInt64) -> Bool {
-        pending.total == 0 || pending.total < threshold || generation.has(.decidesAtThreshold) && pending.total == threshold
+        if generation.isWrong(.pendingIgnored) { return true }
+        let total = generation.isWrong(.stopCopyUncounted) ? pending.precopy &+ pending.postcopy : pending.total
+        let threshold = generation.isWrong(.decidesAboveThreshold) ? threshold.multipliedReportingOverflow(by: 2).partialValue : threshold
+        return total == 0 || total < threshold || generation.has(.decidesAtThreshold) && total == threshold
     }
 
     /// True if a source in postcopy-device waits in this step until the package is loaded, instead of iterating; then it leaves the status.

@@ -13,7 +13,8 @@ struct Ackmatrix: AsyncParsableCommand {
             """,
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
-            RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, ListCommand.self, CheckCommand.self,
+            RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, MutantsCommand.self, ListCommand.self,
+            CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
             ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])

@@ -80,7 +80,7 @@ package final class VFIOModule: SaveVMHandlers {
         guard flags & 1 != 0 else { return block(.failed("VFIO_MIGRATION_STOP_COPY is not supported"), .notSupported, host) }
         hasP2P = flags & 2 != 0
         hasPrecopy = flags & 4 != 0
-        if host.generation.has(.perDeviceAcks), hasPrecopy {
+        if host.generation.has(.perDeviceAcks), hasPrecopy, !host.generation.isWrong(.notOptedIn) {
             switch device.useInfoV2() {
             case .success: usesInfoV2 = true
             case .failure(.inappropriateIOCTLForDevice): usesInfoV2 = false

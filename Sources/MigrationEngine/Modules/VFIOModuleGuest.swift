@@ -47,7 +47,9 @@ extension VFIOModule {
     }
 
     /// True if the source checks for REINIT before the guest's stop is final.
-    private func checksForReinit(_ host: Host) -> Bool { usesInfoV2 && host.countsRequests }
+    private func checksForReinit(_ host: Host) -> Bool {
+        usesInfoV2 && host.countsRequests && !host.generation.isWrong(.lastCheckMissing)
+    }
 
     /// True if the source checks once more, at the end of precopy: no release does (11.1.3).
     private func checksForReinitAtTheEnd(_ host: Host) -> Bool {

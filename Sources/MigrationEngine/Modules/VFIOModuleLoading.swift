@@ -13,7 +13,7 @@ extension VFIOModule {
         } else if let refusal = endChange(call.host) {
             throw refusal
         }
-        if hasPrecopy { call.host.requestLegacyAck(name) }
+        if hasPrecopy || call.host.generation.isWrong(.userWithoutPrecopy) { call.host.requestLegacyAck(name) }
         return .done
     }
 
@@ -24,14 +24,18 @@ extension VFIOModule {
         let host = call.host
         switch record {
         case .end: break
-        case .deviceSetup: host.emit(.vfioLoadState(device: name, .setup))
+        case .deviceSetup:
+            host.emit(.vfioLoadState(device: name, .setup))
+            if host.generation.isWrong(.approvalBeforeData), host.has(.switchoverAck), hasPrecopy { try host.approveSwitchover(name) }
         case .deviceData(let bytes): return try load(bytes, &call)
         case .initialDataSent:
             host.emit(.vfioLoadState(device: name, .initDataSent))
             do { try host.approver.checkMarker(device: name, isUser: switchoverAckNeeded) } catch {
                 throw ModuleError(error.text, .invalidArgument)
             }
-            try host.approveSwitchover(name)
+            guard !host.generation.isWrong(.approvalMissing), !host.generation.isWrong(.approvalBeforeData) else { break }
+            let other = host.modules.first { $0.isIterable && $0 is VFIOModule }?.approver
+            try host.approveSwitchover(host.generation.isWrong(.approvalNamesAnother) ? other ?? name : name)
         case .deviceConfig(let bytes):
             host.emit(.vfioLoadState(device: name, .config))
             host.emit(.vfioLoadDeviceConfigStateStart(device: name))
@@ -58,11 +62,13 @@ extension VFIOModule {
             guard case .success(let count) = reply, count > 0 else {
                 let errno = if case .failure(let errno) = reply { errno } else { Errno.ioError }
                 host.emit(.vfioLoadStateDeviceData(device: name, size: UInt64(bytes.count), result: -Int64(errno.rawValue)))
-                throw ModuleError("\(errno)", errno)
+                guard host.generation.isWrong(.loadFailureIgnored) else { throw ModuleError("\(errno)", errno) }
+                return .done
             }
             written += count
             guard written < bytes.count else {
                 host.emit(.vfioLoadStateDeviceData(device: name, size: UInt64(bytes.count), result: 0))
+                if host.generation.isWrong(.approvalOfEachBlock), host.has(.switchoverAck) { try host.approveSwitchover(name) }
                 return .done
             }
         }

@@ -31,6 +31,7 @@ extension VFIOModule {
             let size = sizeReply?.value == nil && !host.generation.has(.queryPending) ? Self.largestBuffer : tracker.stopCopy
             buffer = DataBuffer(size: Int(min(size, Self.largestBuffer)))
             guard buffer.size > 0 else { throw ModuleError("\(name): Failed to allocate migration data buffer", .noMemory) }
+            if host.generation.isWrong(.requestsWithoutPrecopy), !hasPrecopy, host.countsRequests { tracker.requestAck() }
             guard hasPrecopy, assumed.state != .stop else { break }
             guard assumed.state == .running else {
                 throw ModuleError("\(name): Invalid device state \(assumed.state.number)", .invalidArgument)
@@ -59,11 +60,11 @@ extension VFIOModule {
         if exact, !final {
             switch call.stage {
             case 0:
-                sizeReply = device.stopCopySize()
+                sizeReply = host.generation.isWrong(.sizeUnasked) ? nil : device.stopCopySize()
                 return .again
             case 1:
                 receiveSize(host)
-                if assumed.isInPrecopy {
+                if assumed.isInPrecopy, !host.generation.isWrong(.precopyUnasked) {
                     infoReply = queryPrecopyInfo()
                     return .again
                 }
@@ -88,9 +89,9 @@ extension VFIOModule {
         var event = DevicePending()
         event.device = name
         event.stopCopy = tracker.stopCopy
-        event.initial = tracker.initial
+        event.initial = host.generation.isWrong(.initialMisreported) ? 0 : tracker.initial
         event.dirty = tracker.dirty
-        event.requestsAck = requestsAck
+        event.requestsAck = requestsAck && !host.generation.isWrong(.requestUnreported)
         event.exact = exact
         event.final = final
         host.emit(.vfioStatePending(event))
@@ -133,7 +134,7 @@ extension VFIOModule {
     func receive(_ reply: Result<PrecopyInfo, Errno>?, _ host: Host) {
         guard let reply else { return }
         let info = reply.value ?? PrecopyInfo(initial: 0, dirty: 0, reinit: false)
-        let isReinit = usesInfoV2 && info.reinit
+        let isReinit = (usesInfoV2 || host.generation.isWrong(.reinitWithoutOptIn)) && info.reinit
         let isLogged = host.generation.has(.queryPending)
         if isLogged {
             host.emit(
@@ -215,7 +216,9 @@ extension VFIOModule {
                 logsEmptyRead = false
             }
             return 0
-        case .failure(let errno): throw ModuleError("\(errno)", errno)
+        case .failure(let errno):
+            guard call.host.generation.isWrong(.saveFailureIgnored) else { throw ModuleError("\(errno)", errno) }
+            return 0
         }
         guard count > 0 else { return 0 }
         call.payload.append(.deviceData(buffer.bytes(count)))
@@ -244,7 +247,7 @@ extension VFIOModule {
             messages.append(refusal.text)
         }
         assumed.closeDescriptor()
-        tracker = PrecopyTracker(call.host.generation)
+        if !call.host.generation.isWrong(.markerKept) { tracker = PrecopyTracker(call.host.generation) }
         buffer = DataBuffer(size: 0)
         call.host.emit(.vfioSaveCleanup(device: name))
         return .done
