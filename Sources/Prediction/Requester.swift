@@ -26,7 +26,12 @@ struct User {
 extension Scenario {
     /// The devices in plug order, then the requester: the order of the counts in an `Outcome`.
     var users: [User] {
-        let devices = devices.map { User(marks: $0.source.hasPrecopy, isMarked: $0.destination.hasPrecopy, requests: 1 + $0.reinits) }
+        let devices = devices.enumerated().map { index, device -> User in
+            let isAskedAgain = late == .decidingQuery && device.source == .reinit && index == self.devices.count - 1
+            return User(
+                marks: device.source.hasPrecopy, isMarked: device.destination.hasPrecopy,
+                requests: 1 + device.reinits + (isAskedAgain ? 1 : 0))
+        }
         return devices + (requester.map { [User(marks: true, isMarked: true, requests: $0.requests)] } ?? [])
     }
 

@@ -65,6 +65,8 @@ package struct Scenario: Hashable, Sendable {
 
     /// When the last REINIT comes, if that is around the decision.
     package enum LateReinit: String, CaseIterable, Hashable, Sendable {
+        /// The query that would let the source decide shows the REINIT of the last device, so that the source goes on.
+        case decidingQuery = "deciding-query"
         /// The check that follows the decision, with the vCPUs stopped, shows the REINIT.
         case lastCheck = "last-check"
         /// The device raises the REINIT after that check.

@@ -72,9 +72,13 @@ extension Recipe {
     /// True if the device goes on dirtying its state.
     func isBusy(_ index: Int) -> Bool { choices.activity == .busy || oddity(index) == .busy }
 
-    /// True if gates place the decision on a known query, since the query that follows is the last check.
+    /// True if gates place the decision on a known query, since the REINIT comes with that query, or with the last check that follows.
     func isPlaced(_ scenario: Scenario) -> Bool {
-        scenario.late == .lastCheck && scenario.devices.contains { $0.source == .reinit && $0.hasP2P }
+        switch scenario.late {
+        case .decidingQuery: scenario.devices.contains { $0.source == .reinit }
+        case .lastCheck: scenario.devices.contains { $0.source == .reinit && $0.hasP2P }
+        case .afterCheck, nil: false
+        }
     }
 
     /// True if a low threshold, and no gate, keeps the decision from coming before the ACKs.

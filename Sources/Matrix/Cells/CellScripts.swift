@@ -50,23 +50,25 @@ extension Recipe {
             // The estimate stays above the first threshold, and no read comes back empty.
             script += "estimate dirty 64M\non call read do dirty 512\n"
         }
-        if let late = scenario.late, device.source == .reinit {
-            if !device.hasP2P {
-                // The device is not queried again; it re-initialises before its second change of state, which stops it.
-                script += "on call set-state when=2 do reinit 4K\n"
-            } else if late == .afterCheck {
-                script += "on state PRE_COPY_P2P do reinit 4K\n"
-            } else if index == scenario.devices.count - 1 {
-                // The first query after the gate drops the estimate, the second lets the source decide, the third is the last check.
-                script += "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
-                script += "on gate-query decide 3 do reinit 4K\n"
-            } else {
-                // When the guest stops QEMU prepares the devices from the last to the first, so this one is checked when the last is
-                // prepared.
-                script += "on peer v\(scenario.devices.count - 1) PRE_COPY_P2P when=1 do reinit 4K\n"
-            }
-        }
+        if let late = scenario.late, device.source == .reinit { script += lateReinit(late, device, index, scenario) }
         return script
+    }
+
+    /// The rules of a REINIT around the decision.
+    private func lateReinit(_ late: Scenario.LateReinit, _ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
+        let last = scenario.devices.count - 1
+        // The first query after the gate drops the estimate, the second lets the source decide, and the third is the last check.
+        let placed = "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
+        switch late {
+        case .decidingQuery: return index == last ? placed + "on gate-query decide 2 do reinit 4K\n" : ""
+        case .lastCheck, .afterCheck:
+            // The device is not queried again; it re-initialises before its second change of state, which stops it.
+            guard device.hasP2P else { return "on call set-state when=2 do reinit 4K\n" }
+            guard late == .lastCheck else { return "on state PRE_COPY_P2P do reinit 4K\n" }
+            if index == last { return placed + "on gate-query decide 3 do reinit 4K\n" }
+            // When the guest stops QEMU prepares the devices from the last to the first, so this one is checked when the last is prepared.
+            return "on peer v\(last) PRE_COPY_P2P when=1 do reinit 4K\n"
+        }
     }
 
     func destinationScript(_ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
