@@ -91,10 +91,12 @@ extension EngineLegRun: StepInterpreter {
     }
 
     func waitForFurtherQueries(_ count: UInt64, of device: String, at role: Role) throws -> StepAttempt {
-        let now = try self[role].device(device).progress.queries
+        let progress = try self[role].device(device).progress
+        let now = progress.queries
         let first = began ?? now
         began = first
-        return now >= first + count ? .done(queries: first...now) : .notYet
+        // A source that has decided queries no more, whatever the schedule waits for.
+        return now >= first + count || progress.isOutOfPrecopy ? .done(queries: first...now) : .notYet
     }
 
     func waitForQueries(_ count: UInt64, of device: String, at role: Role) throws -> StepAttempt {

@@ -96,7 +96,8 @@ struct QEMUSteps: StepInterpreter {
         let board = try sides[role].existingBoard()
         return StepAction {
             guard let first = try await board.wait(for: device, deadline, until: { _ in true })?.queries,
-                let met = try await board.wait(for: device, deadline, until: { $0.queries >= first + count })
+                // A source that has decided queries no more, whatever the schedule waits for.
+                let met = try await board.wait(for: device, deadline, until: { $0.queries >= first + count || $0.isOutOfPrecopy })
             else { return .unmet }
             return .done(queries: first...met.queries)
         }

@@ -42,6 +42,8 @@ package struct DeviceProgress: Hashable, Sendable {
 
     /// PRE_COPY: the guest runs and its state is being saved.
     package var isInPrecopy: Bool { state == UInt64(VFIO_DEVICE_STATE_PRE_COPY.rawValue) }
+    /// The device was queried in PRE_COPY, and is in another state now: no query of this migration comes any more.
+    package var isOutOfPrecopy: Bool { queries > 0 && !isInPrecopy }
 }
 
 /// A call on a device that has taken effect, and returns when these gates are open.
