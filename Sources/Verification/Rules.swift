@@ -266,7 +266,7 @@ extension Rule {
         "converges", "8.1 and later", "states-and-iteration 5",
         "When no ACK is missing, the pending bytes fall within the threshold at some point.",
         on: .source("savevm_state_iterate"), .source("qemu_savevm_query_pending|migrate_pending_estimate"))
-    static let truncated = Rule(
+    package static let truncated = Rule(
         "truncated", "8.1 and later", "trace-events 1", "A log continues until its side has reached a final status.",
         on: "migrate_set_state")
 }

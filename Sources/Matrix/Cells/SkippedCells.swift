@@ -4,6 +4,8 @@
 /// reason.
 package struct Unavailable: Error, Hashable, Sendable, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// The cells that the available sides cannot run, by reason. A selection that makes no cell counts as one.
