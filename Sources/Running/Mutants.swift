@@ -43,6 +43,11 @@ package struct Mutant: Hashable, Sendable {
         }
     }
 
+    /// The generation as it is, which no cell may find anything wrong with.
+    package static func none(of generation: Generation) -> Mutant {
+        Mutant(name: generation.name, about: "Nothing is wrong.", generation: generation)
+    }
+
     /// A mutant with what is wrong with two.
     package func with(_ other: Mutant, of generation: Generation) -> Mutant {
         var wrong = generation
@@ -93,15 +98,18 @@ package struct MutantResult: Hashable, Sendable {
 /// Runs mutants through the cells in which their generation is a side.
 package struct MutantRun: Sendable {
     private let runner: CellRunner
+    /// Those of the tier `quick` first.
     private let cells: [Cell]
     private let quick: Set<String>
     /// How many mutants run at once.
     private let jobs: Int
+    /// A mutant that so many cells have noticed runs through no further ones.
+    package var mostKilling = 20
 
     /// `cells` are those of the engine of a generation, with itself and with others; `quick` names those of the tier `quick`.
     package init(_ runner: CellRunner, cells: [Cell], quick: Set<String>, jobs: Int) {
         self.runner = runner
-        self.cells = cells
+        self.cells = cells.filter { quick.contains($0.name) } + cells.filter { !quick.contains($0.name) }
         self.quick = quick
         self.jobs = jobs
     }
@@ -131,6 +139,7 @@ package struct MutantRun: Sendable {
         var result = MutantResult(mutant: mutant)
         for cell in cells {
             try Task.checkCancellation()
+            guard result.killing.count < mostKilling else { break }
             result.add(try runner.runInEngine(cell), isQuick: quick.contains(cell.name))
         }
         return result

@@ -14,7 +14,8 @@ struct MutantsCommand: EndsInOrder {
             that is missing or surplus, a known defect that is gone or new. Each mutant runs through the cells of a tier in which its \
             generation is a side, with itself and with the engine of another release. The prediction and the verifier know nothing of it.
 
-            A mutant is killed if a cell is a finding. It is explained if a rule breaks in such a cell that names a cause; the rule \
+            A mutant is killed if a cell is a finding; one that twenty cells have noticed runs through no further ones, unless it is \
+            named. It is explained if a rule breaks in such a cell that names a cause; the rule \
             `truncated` names none. A mutant that no log can tell from the release is equivalent, and listed with the reason. A mutant \
             that survives, and an equivalent one that is killed, is a finding (exit status 1).
 
@@ -63,11 +64,11 @@ struct MutantsCommand: EndsInOrder {
         let jobs = try self.jobs.allowed([.engine])
         guard let original = Generation(named: generation) else { return }
         let mutants = chosen(of: original)
-        let (run, cells) = try mutantRun(jobs)
+        var (run, cells) = try mutantRun(jobs)
+        if !mutant.isEmpty { run.mostKilling = .max }
         let screen = Screen()
         let began = ContinuousClock.now
-        let whole = Mutant(name: generation, about: "Nothing is wrong.", generation: original)
-        if let finding = try await run.run([whole], report: { _ in }).first?.finding {
+        if let finding = try await run.run([.none(of: original)], report: { _ in }).first?.finding {
             throw Finding(description: "the engine \(generation) is a finding by itself, so that no mutant can be judged: \(finding)")
         }
         var done = 0
@@ -82,8 +83,11 @@ struct MutantsCommand: EndsInOrder {
         for line in summary.rules { say(line) }
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         say("engine@\(generation), \(counted(cells, "cell")) of tier \(tier.rawValue) each; " + String(format: "%.1f s", seconds))
+        for finding in summary.findings { say("finding: \(finding)") }
         say(summary.closingLine)
-        if !summary.findings.isEmpty { throw Finding(description: summary.findings.joined(separator: "\n")) }
+        guard summary.findings.isEmpty else {
+            throw Finding(description: "\(counted(summary.findings.count, "finding")); see: ackmatrix mutants --mutant NAME")
+        }
     }
 
     private func chosen(of original: Generation) -> [Mutant] {
