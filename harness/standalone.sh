@@ -6,8 +6,12 @@ PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 export LC_ALL PATH
 ulimit -c 0 2>/dev/null # QEMU may abort when a guest is lost
 
+# plain: copies text without what may move a cursor, since a QEMU may say and log anything. tell FORMAT WORDS...: prints such a text.
+plain() { tr -c '\011\012\040-\176' '?'; }
+# shellcheck disable=SC2059 # the format is the first word
+tell() { printf "$@" | plain; }
 broken() {
-    printf 'environment broken: %s\n' "$*" >&2
+    tell 'environment broken: %s\n' "$*" >&2
     exit 2
 }
 
@@ -160,7 +164,7 @@ leg() {
         done
         : >"$side/in-a-leg"
     done
-    printf '%s -> %s\n' "$from" "$to"
+    tell '%s -> %s\n' "$from" "$to"
 }
 # written SIDE LOG: prints what the side has logged in this leg.
 written() { tail -c +$(($(cat "$1/$2.start") + 1)) "$1/$2"; }
@@ -188,7 +192,7 @@ due() {
 # took TEXT: records a step that was taken.
 took() {
     taken=$((taken + 1))
-    printf '  %s\n' "$1"
+    tell '  %s\n' "$1"
 }
 # wait_for TEXT CONDITION...
 wait_for() {
@@ -365,9 +369,9 @@ differs=0
 # check WHAT EXPECTED FOUND
 check() {
     if [ "$2" = "$3" ]; then
-        printf '  as recorded: %s: %s\n' "$1" "$3"
+        tell '  as recorded: %s: %s\n' "$1" "$3"
     else
-        printf '  DIFFERS:     %s: expected %s, found %s\n' "$1" "$2" "$3"
+        tell '  DIFFERS:     %s: expected %s, found %s\n' "$1" "$2" "$3"
         differs=1
     fi
 }
@@ -387,33 +391,33 @@ check_guests() {
 # check_refusal WORDS
 check_refusal() {
     case $refused in
-        *"$1"*) printf '  as recorded: refused: %s\n' "$refused" ;;
+        *"$1"*) tell '  as recorded: refused: %s\n' "$refused" ;;
         *) check refused "$1" "${refused:-nothing}" ;;
     esac
 }
 # rule ID STATEMENT FOUND
-rule() { printf 'rule %s: %s\n  found when recorded: %s\n' "$1" "$2" "$3"; }
+rule() { tell 'rule %s: %s\n  found when recorded: %s\n' "$1" "$2" "$3"; }
 # shows SIDE LOG WHICH EXPRESSION: prints the line that shows the broken rule, the first or the last of its kind in this leg.
 shows() {
     line=$(written "$1" "$2" | grep -nE "$4" | if [ "$3" = first ]; then head -n 1; else tail -n 1; fi)
     if [ -n "$line" ]; then
-        printf '  %s %s\n' "$1" "$line" | cut -c 1-200
+        tell '  %s %s\n' "$1" "$line" | cut -c 1-200
     else
-        printf '  DIFFERS:     %s: no line like: %s\n' "$1" "$4"
+        tell '  DIFFERS:     %s: no line like: %s\n' "$1" "$4"
         differs=1
     fi
 }
 # excerpt SIDE: prints the handshake's lines of the side's log, without the queries.
 excerpt() {
-    printf '%s, %s/qemu.log (the last 30 lines of this kind):\n' "$1" "$1"
+    tell '%s, %s/qemu.log (the last 30 lines of this kind):\n' "$1" "$1"
     grep -nE '[ :](migrate_set_state|migrate_error|runstate_set|source_return_path_thread_switchover_acked|migration_thread_low_pending|migration_precopy_complete|loadvm_approve_switchover[a-z_]*|migration_request_switchover_ack[a-z_]*|loadvm_state_switchover_ack_needed|migrate_send_rp_message|process_incoming_migration_co_end|vfio_save_iterate_start) |error: ' \
-        "$1/qemu.log" | tail -n 30 | cut -c 1-180 | sed 's/^/  /'
+        "$1/qemu.log" | tail -n 30 | cut -c 1-180 | sed 's/^/  /' | plain
 }
 verdict() {
     if [ "$differs" = 0 ]; then
-        printf 'reproduced: %s\n' "$1"
+        tell 'reproduced: %s\n' "$1"
         exit 0
     fi
-    printf 'not reproduced: %s\n' "$1"
+    tell 'not reproduced: %s\n' "$1"
     exit 1
 }

@@ -121,8 +121,8 @@ package struct InjectionSummary: Sendable {
         }
     }
 
-    /// The findings by what is wrong and what explains it, the most frequent first, each with its first place.
-    package func findingLines() -> [String] {
+    /// The findings by what is wrong and what explains it, the most frequent first, each with its first places, or with all of them.
+    package func findingLines(whole: Bool = false) -> [String] {
         struct Group: Hashable {
             let wrong: String
             let quirks: [String]
@@ -133,7 +133,10 @@ package struct InjectionSummary: Sendable {
             let why =
                 group.quirks.isEmpty
                 ? "no known defect of \(generation) alone explains it" : "none without \(group.quirks.joined(separator: ", or "))"
-            return ["\(findings.count) x \(group.wrong); \(why)"] + findings.prefix(2).map { "    " + command($0) }
+            let shown = findings.prefix(whole ? .max : 2)
+            let more = findings.count - shown.count
+            return ["\(findings.count) x \(group.wrong); \(why)"] + shown.map { "    " + command($0) }
+                + (more > 0 ? ["    ... \(more) more; see --verbose"] : [])
         }
     }
 

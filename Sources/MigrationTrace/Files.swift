@@ -116,8 +116,12 @@ extension LogReader {
 }
 
 extension TraceReader {
-    /// Reads the trace at `path`, which may be compressed. Throws `FileError` if it cannot be opened.
-    package init(path: String) throws { try self.init(unpacked(path)) }
+    /// Reads the trace at `path`, which may be compressed. Throws `FileError` if it cannot be opened, and `LogFileError` if it is no file
+    /// that ends by itself.
+    package init(path: String) throws {
+        try LogReader.expectLog(path)
+        try self.init(unpacked(path))
+    }
 }
 
 extension Trace {

@@ -8,7 +8,7 @@ import Running
 import Verification
 
 package struct Explanation: Sendable {
-    /// The most lines of the text, and the most columns of a line that is no command.
+    /// The most lines of the text unless it is whole, and the most columns of a line that is no command.
     package static let mostLines = 60
     package static let width = 100
 
@@ -34,6 +34,8 @@ package struct Explanation: Sendable {
     package var schedule: [String] = []
     /// The command that runs it again.
     package var reproduce = ""
+    /// Leaves nothing out, however many lines that takes.
+    package var isWhole = false
 
     package init(
         trace: Trace, judgement: Judgement, predicted: [String] = [], differences: [String] = [], deviation: Deviation? = nil,
@@ -83,12 +85,23 @@ package struct Explanation: Sendable {
     }
 
     package var text: String {
+        // Long lines of the logs leave room for fewer of them, unless everything fits.
+        var parts = parts(excerpts: .max)
+        if !isWhole, parts.reduce(0, { $0 + $1.length }) > Self.mostLines { parts = self.parts(excerpts: Self.mostExcerptLines) }
+        // What broke and what is known of it stays longest, then what is needed to run it again.
+        return fit(
+            parts, within: isWhole ? Int.max : Self.mostLines, order: [11, 12, 4, 5, 6, 0, 1, 2, 3, 9, 10, 7, 8], whole: Self.rest
+        ).map(escaped).joined(separator: "\n")
+    }
+
+    /// The parts of the text, with at most so many lines of each side's log.
+    private func parts(excerpts: Int) -> [TextPart] {
         let header = trace.header
-        let parts = [
+        return [
             TextPart(nil, head, least: 2),
             TextPart(nil, labelled("predicted", predicted), least: 1, isJoined: true),
             TextPart(nil, labelled("differs", differences) + labelled("process", processes), least: 2, isJoined: true),
-            TextPart(nil, side("source", header.source) + side("destination", header.destination), least: 2, isJoined: true),
+            TextPart(nil, side("source", header.source) + side("destination", header.destination), least: 4, isJoined: true),
             TextPart(nil, rule, least: 8),
             TextPart(nil, consequence, least: 4, isJoined: true),
             TextPart(nil, known, least: 3),
@@ -98,12 +111,22 @@ package struct Explanation: Sendable {
             TextPart(
                 "QMP", destinationCommands.map { command($0, "destination") } + sourceCommands.map { command($0, "source") }, least: 3),
             TextPart("devices and schedule", scripts, least: 2),
-            excerptPart(.source),
-            excerptPart(.destination),
+            excerptPart(.source, most: excerpts),
+            excerptPart(.destination, most: excerpts),
         ]
-        // What broke and what is known of it stays longest, then what is needed to run it again.
-        return fit(parts, within: Self.mostLines, order: [11, 12, 4, 5, 6, 0, 1, 2, 3, 9, 10, 7, 8]).map(escaped).joined(separator: "\n")
     }
+
+    private static let rest = "--whole shows them"
+
+    /// The lines; more than `most` of them only if the text is whole.
+    private func limited(_ lines: [String], to most: Int) -> [String] {
+        guard !isWhole, lines.count > most else { return lines }
+        let indent = String(repeating: " ", count: labelWidth)
+        return lines.prefix(most - 1) + ["\(indent)... \(counted(lines.count - most + 1, "line")): \(Self.rest)"]
+    }
+
+    /// A line that a shell or a monitor takes: never wrapped; longer than what anyone types only if the text is whole.
+    private func command(_ text: String) -> String { isWhole ? text : cut(text, to: longestCommand) }
 }
 
 /// Bytes of a command that is shown.
@@ -130,7 +153,7 @@ extension Explanation {
             property.map { ", mode \($0.value == "on" ? "legacy" : "per-device") (switchover-ack-legacy \($0.value))" }
             ?? side.traits.ackMode.map { ", mode \($0.rawValue)" } ?? ""
         let capability = side.capabilities.last { $0.name == "switchover-ack" }.map { ", switchover-ack \($0.value)" } ?? ""
-        return [cut(padded(label, labelWidth) + "\(side.version), \(side.machine)\(mode)\(capability)", to: Self.width)]
+        return limited(labelled(label, ["\(side.version), \(side.machine)\(mode)\(capability)"]), to: 2)
     }
 
     private var rule: [String] {
@@ -138,30 +161,28 @@ extension Explanation {
         let rule = finding.rule
         let others = findings.brokenRules.filter { $0 != rule.id }
         let also = others.isEmpty ? "" : "; also broken: \(others.joined(separator: ", "))"
-        let places = finding.places.prefix(4).map(\.description).joined(separator: ", ") + (finding.places.count > 4 ? ", ..." : "")
+        let more = isWhole ? 0 : max(finding.places.count - 4, 0)
+        let places = finding.places.dropLast(more).map(\.description).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
         let good = finding.lastGood.map { "\($0.place): \($0.event)" }
         // None pushes out another.
-        let limited: [(label: String, text: String?, most: Int)] = [
+        let parts: [(label: String, text: String?, most: Int)] = [
             ("broken", "\(rule.id) (\(rule.section); \(rule.generations))\(also)", 2), ("rule", rule.statement, 2),
-            ("device", finding.device, 1),
-            ("found", "\(places): \(finding.found)", 3), ("legal", finding.legal, 2), ("last good", good, 1),
+            ("device", finding.device, 2),
+            ("found", "\(places): \(finding.found)", 3), ("legal", finding.legal, 2), ("last good", good, 2),
         ]
-        return limited.flatMap { label, text, most in
-            let lines = labelled(label, [text ?? ""])
-            return lines.count <= most ? lines : lines.prefix(most - 1) + [cut(lines[most - 1], to: Self.width - 4) + " ..."]
-        }
+        return parts.flatMap { label, text, most in limited(labelled(label, [text ?? ""]), to: most) }
     }
 
     /// What the broken rules led to, where that is another rule's: the lines that show it.
     private var consequence: [String] {
         let endings: Set = ["one-guest", "a-guest", "ends", "converges"]
         guard let end = findings.first(where: { endings.contains($0.rule.id) }), end != finding else { return [] }
-        let lines = end.places.prefix(4).compactMap { place in
+        let lines = end.places.compactMap { place in
             trace[place.stream].excerpt(around: place.line).first { $0.line == place.line }.map {
                 "\(place): \(trimmed($0.entry.record.line))"
             }
         }
-        return lines.enumerated().map { cut(padded($0 == 0 ? "led to" : "", labelWidth) + $1, to: Self.width) }
+        return lines.enumerated().flatMap { labelled($0 == 0 ? "led to" : "", [$1]) }
     }
 
     private var known: [String] {
@@ -177,10 +198,10 @@ extension Explanation {
     private func commandLine(_ side: TraceSide) -> [String] {
         guard let first = side.commandLine.first else { return [] }
         let words = (first.hasPrefix("-") ? ["qemu-system-x86_64"] : []) + side.commandLine.map(shellWord)
-        return ["  " + cut(words.joined(separator: " "), to: longestCommand)]
+        return ["  " + command(words.joined(separator: " "))]
     }
 
-    private func command(_ text: String, _ side: String) -> String { "  " + padded(side, labelWidth) + cut(text, to: longestCommand) }
+    private func command(_ text: String, _ side: String) -> String { "  " + padded(side, labelWidth) + command(text) }
 
     /// Each script once, behind the devices that have it; the other modules; what was done when; and how to do it again.
     private var scripts: [String] {
@@ -202,21 +223,31 @@ extension Explanation {
         let steps = schedule.filter { !$0.isEmpty }.map { "schedule: " + $0 }
         let again = reproduce.isEmpty ? [] : ["again: " + reproduce]
         return (devices + modules + steps).flatMap { wrap($0, width: Self.width - 2, indent: "    ").map { "  " + $0 } }
-            + again.map { "  " + cut($0, to: longestCommand) }
+            + again.map { "  " + command($0) }
     }
 
-    private func excerptPart(_ side: StreamName) -> TextPart {
+    /// The most lines that an excerpt takes where not everything fits.
+    private static let mostExcerptLines = 11
+
+    private func excerptPart(_ side: StreamName, most: Int) -> TextPart {
         guard let place = trace.place(of: finding, on: side) else { return TextPart(nil, [], least: 1) }
         let marked = Set((finding?.places ?? [trace.turn].compactMap { $0 }).filter { $0.stream == place.stream }.map(\.line))
         let excerpt = trace[place.stream].excerpt(around: place.line)
         let numberWidth = excerpt.last.map { "\($0.line)".count } ?? 0
-        let lines = excerpt.map { line, entry in
-            let lead = (marked.contains(line) ? "> " : "  ") + padded("\(line)", numberWidth) + "  "
-            return lead + cutMiddle(trimmed(entry.record.line), to: Self.width - lead.count)
+        let indent = String(repeating: " ", count: numberWidth + 6)
+        var shown = excerpt.map { number, entry in
+            let lead = (marked.contains(number) ? "> " : "  ") + padded("\(number)", numberWidth) + "  "
+            let lines = wrapExactly(trimmed(entry.record.line), width: Self.width - indent.count)
+            return (number: number, lines: lines.enumerated().map { ($0 == 0 ? lead : indent) + $1 })
+        }
+        // Long lines leave room for fewer: those that are farthest go first.
+        while shown.count > 1, shown.reduce(0, { $0 + $1.lines.count }) > most {
+            let isLastFarther = shown[shown.count - 1].number - place.line >= place.line - shown[0].number
+            shown.remove(at: isLastFarther ? shown.count - 1 : 0)
         }
         return TextPart(
-            "\(place.stream.rawValue), lines \(excerpt.first?.line ?? 0) to \(excerpt.last?.line ?? 0) of \(trace[place.stream].count)",
-            lines, least: 10)
+            "\(place.stream.rawValue), lines \(shown.first?.number ?? 0) to \(shown.last?.number ?? 0) of \(trace[place.stream].count)",
+            shown.flatMap(\.lines), least: Self.mostExcerptLines)
     }
 }
 

@@ -205,7 +205,9 @@ package struct FindingsText: Sendable {
             "    .build/release/ackmatrix explain \(finding.cell)",
             "    .build/release/ackmatrix report \(finding.cell) --standalone --output finding.sh && sh finding.sh", "", "```",
         ]
-        lines += findingLines(judgement, trace, events: finding.surprise?.events ?? []).map { cut($0, to: 200) } + ["```"]
+        lines +=
+            findingLines(judgement, trace, events: finding.surprise?.events ?? []).flatMap { wrapExactly($0, width: 200, indent: "    ") }
+            + ["```"]
         return lines.joined(separator: "\n")
     }
 

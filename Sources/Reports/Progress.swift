@@ -53,23 +53,30 @@ package struct RunProgress: Hashable, Sendable {
         "[\(done)/\(total)]  \(counted(findings, "finding")), \(counted(knownDeviations, "known deviation"))"
     }
 
-    /// How long the rest takes if it goes on as before, in words; nil before that can be told. `seconds` have passed.
-    package func timeLeft(after seconds: Double) -> String? {
-        guard done > 0, done < total, seconds >= 2 else { return nil }
-        let left = (seconds / Double(done) * Double(total - done)).rounded(.up)
-        switch left {
-        case ..<60: return "\(Int(left)) s left"
-        case ..<3600: return "\(Int((left / 60).rounded(.up))) min left"
-        case ..<360_000: return String(format: "%.1f h left", left / 3600)
-        default: return "more than 100 h left"
-        }
-    }
-
     /// The state in one line of at most `width` columns, after so many seconds.
     package func line(width: Int, seconds: Double = 0) -> String {
-        var text = "[\(done)/\(total)]  \(counted(findings, "finding"))  \(counted(knownDeviations, "known deviation"))"
-        if let left = timeLeft(after: seconds) { text += "  " + left }
-        if !running.isEmpty { text += "  running: " + running.joined(separator: ", ") }
-        return cut(text, to: width)
+        let counts = "\(counted(findings, "finding"))  \(counted(knownDeviations, "known deviation"))"
+        return liveLine(done: done, of: total, counts, running: running, seconds: seconds, width: width)
+    }
+}
+
+/// How far work with cells is, in one line of at most `width` columns: cells that are done, what was counted, the time that is left after
+/// so many seconds, and the names of the cells that run.
+package func liveLine(done: Int, of total: Int, _ counts: String, running: [String], seconds: Double, width: Int) -> String {
+    var text = "[\(done)/\(total)]  \(counts)"
+    if let left = timeLeft(done: done, of: total, after: seconds) { text += "  " + left }
+    if !running.isEmpty { text += "  running: " + running.joined(separator: ", ") }
+    return cut(text, to: width)
+}
+
+/// How long the rest takes if it goes on as before, in words; nil before that can be told. `seconds` have passed.
+func timeLeft(done: Int, of total: Int, after seconds: Double) -> String? {
+    guard done > 0, done < total, seconds >= 2 else { return nil }
+    let left = (seconds / Double(done) * Double(total - done)).rounded(.up)
+    switch left {
+    case ..<60: return "\(Int(left)) s left"
+    case ..<3600: return "\(Int((left / 60).rounded(.up))) min left"
+    case ..<360_000: return String(format: "%.1f h left", left / 3600)
+    default: return "more than 100 h left"
     }
 }

@@ -35,7 +35,7 @@ package struct ShortReport: Sendable {
         if let judgement, let trace, !judgement.findings.isEmpty {
             let rules = judgement.broken.compactMap { Rule[id: $0] }
             lines += [""] + rules.flatMap { wrap("rule \($0.id) (\($0.section)): \($0.statement)", width: 100, indent: "    ") }
-            lines += [""] + findingLines(judgement, trace).map { cut($0, to: 200) }
+            lines += [""] + findingLines(judgement, trace).flatMap { wrapExactly($0, width: 200, indent: "    ") }
         }
         return (lines + ["", "again: " + reproduction.command(result.name)]).map(escaped).joined(separator: "\n") + "\n"
     }

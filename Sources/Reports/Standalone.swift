@@ -66,7 +66,7 @@ package struct Standalone: Sendable {
         // A leg that went on forever was the last one.
         for index in plan.legs.indices.prefix(result.legs.count) { lines += [""] + (try leg(index, sides, boards)) }
         lines += [""] + sides.map { "excerpt \($0.folder)" }
-        lines += ["verdict \(shellQuoted("\(result.name): \(result.ending.text)"))", ""]
+        lines += ["verdict \(shellQuoted(escaped("\(result.name): \(result.ending.text)")))", ""]
         return lines.joined(separator: "\n")
     }
 }
@@ -103,10 +103,10 @@ extension Standalone {
             guard case .qemu(let binary) = configuration.binary else {
                 throw Unrenderable(description: "a shell script starts QEMU, and \(configuration.binary.name) is none")
             }
-            return "\(variable)=${\(variable):-\(shellWord(binary.path))} # \(version)"
+            return "\(variable)=${\(variable):-\(shellWord(binary.path))} # \(escaped(version))"
         }
         return try [
-            "#!/bin/sh", "# \(cell.name): \(result.ending.text)", "#",
+            "#!/bin/sh", "# \(escaped("\(cell.name): \(result.ending.text)"))", "#",
         ] + comment(result.last.reason ?? "") + (known.map { comment("Known as \($0.id): \($0.reason)") } ?? []) + [
             "#", "# Needs Linux, POSIX tools, two QEMU binaries and the preload shim; set these in the environment to use others.",
             "# Exit status: 0 reproduced, 1 not reproduced, 2 broken environment. KEEP=1 keeps the folder with both logs.",
@@ -141,7 +141,7 @@ extension Standalone {
     private static let end = "END_OF_FILE"
 
     private func file(_ path: String, _ bytes: Data) -> [String] {
-        if let text = String(data: bytes, encoding: .utf8), text.hasSuffix("\n"), !text.contains("\0"), !text.contains(Self.end) {
+        if let text = String(data: bytes, encoding: .utf8), text.hasSuffix("\n"), escapedLines(text) == text, !text.contains(Self.end) {
             return ["cat >\(path) <<'\(Self.end)'\n\(text)\(Self.end)"]
         }
         return ["{\n" + octal(bytes).map { "    \($0)\n" }.joined() + "} >\(path)"]
@@ -280,7 +280,7 @@ extension Standalone {
     private func evidence(_ judgement: Judgement, _ trace: Trace, _ from: String, _ to: String) -> [String] {
         judgement.broken.flatMap { id -> [String] in
             guard let finding = judgement.findings.first(where: { $0.rule.id == id }) else { return [] }
-            let heading = "rule \(id) \(shellQuoted(finding.rule.statement)) \(shellQuoted(finding.found))"
+            let heading = "rule \(id) \(shellQuoted(finding.rule.statement)) \(shellQuoted(escaped(finding.found)))"
             let shown = finding.tellingLines(in: trace).map { line in
                 let side = [.source, .sourceDevices].contains(line.place.stream) ? from : to
                 let log = [.source, .destination].contains(line.place.stream) ? "qemu.log" : "device.log"

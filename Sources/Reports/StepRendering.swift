@@ -1,4 +1,5 @@
 /// What each step of a schedule is to a shell: lines of a standalone script, in the words of `harness/standalone.sh`.
+import MigrationTrace
 import Plan
 import QEMUPeer
 import VFIO
@@ -19,7 +20,7 @@ private struct StepLines: StepInterpreter {
     let rendering: StepRendering
     let step: ScheduleStep
 
-    private var text: String { shellQuoted(step.description) }
+    private var text: String { shellQuoted(escaped(step.description)) }
     private var unrenderable: Unrenderable { Unrenderable(description: "a shell script cannot: \(step)") }
 
     private func folder(_ role: Role) -> String { role == .source ? rendering.source : rendering.destination }

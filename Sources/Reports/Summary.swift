@@ -167,8 +167,9 @@ extension Summary {
         let least = parts.reduce(1) { $0 + ($1.lines.isEmpty ? 0 : min($1.lines.count, $1.least) + 1) }
         // Findings stay longest.
         let order = [parts.count - 1] + parts.indices.dropLast()
-        return (fit(parts, within: max(lines, least) - 1, order: order) + [closingLine(seconds: seconds)]).map(escaped).joined(
-            separator: "\n")
+        return (fit(parts, within: max(lines, least) - 1, order: order, whole: "summary.txt has them") + [closingLine(seconds: seconds)])
+            .map(escaped).joined(
+                separator: "\n")
     }
 
     package func closingLine(seconds: Double) -> String {
@@ -240,17 +241,21 @@ extension Summary {
     }
 
     private func missingPart(_ title: String, _ missing: [String: Showing], _ width: Int) -> TextPart {
-        let lines = order.compactMap { id in
-            missing[id].map { cut("  \(id)  \(counted($0.cells, "cell"))  \($0.versions.sorted().joined(separator: ", "))", to: width) }
+        let lines = order.flatMap { id in
+            missing[id].map {
+                wrapExactly(
+                    "  \(id)  \(counted($0.cells, "cell"))  \($0.versions.sorted().joined(separator: ", "))", width: width, indent: "      "
+                )
+            } ?? []
         }
         return TextPart("known deviations, \(title)", lines, least: 2)
     }
 
     private func racesPart(_ width: Int) -> TextPart {
         let nameWidth = races.map(\.cell.count).max() ?? 0
-        let lines = races.map { race in
+        let lines = races.flatMap { race in
             let ways = race.endings.sorted { $0.key < $1.key }.map { $0.value > 1 ? "\($0.key) x\($0.value)" : $0.key }
-            return cut("  \(padded(race.cell, nameWidth))  \(ways.joined(separator: ", "))", to: width)
+            return wrapExactly("  \(padded(race.cell, nameWidth))  \(ways.joined(separator: ", "))", width: width, indent: "      ")
         }
         return TextPart("races", lines, least: 3)
     }

@@ -19,15 +19,20 @@ struct TextPart {
 
     fileprivate var titleLines: Int { title == nil ? 0 : 1 }
 
-    fileprivate func shown(_ count: Int) -> [String] {
-        let body = lines.count <= count ? lines : lines.prefix(count - 1) + ["  ... \(lines.count - count + 1) lines"]
+    /// The lines that it takes as a whole.
+    var length: Int { lines.isEmpty ? 0 : titleLines + lines.count }
+
+    /// `whole` says where all of the lines are.
+    fileprivate func shown(_ count: Int, whole: String) -> [String] {
+        let body = lines.count <= count ? lines : lines.prefix(count - 1) + ["  ... \(lines.count - count + 1) lines: \(whole)"]
         return (title.map { [$0] } ?? []) + body
     }
 }
 
 /// The parts that have lines, one after the other, in at most `limit` lines: where they do not fit, the earlier ones of `order` are the
-/// last to be shortened. Empty lines stand between the parts where there is room. The least of all parts together must fit.
-func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil) -> [String] {
+/// last to be shortened. Empty lines stand between the parts where there is room. The least of all parts together must fit. `whole` says
+/// where the lines are that are left out.
+func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil, whole: String) -> [String] {
     let order = (order ?? Array(parts.indices)).filter { !parts[$0].lines.isEmpty }
     var shown = parts.map { min($0.lines.count, $0.least) }
     var room = limit - order.reduce(0) { $0 + parts[$1].titleLines + shown[$1] }
@@ -39,7 +44,7 @@ func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil) -> [String
     let present = parts.indices.filter { !parts[$0].lines.isEmpty }
     let isAiry = room >= present.dropFirst().count { !parts[$0].isJoined }
     return present.flatMap { index in
-        (isAiry && index != present.first && !parts[index].isJoined ? [""] : []) + parts[index].shown(shown[index])
+        (isAiry && index != present.first && !parts[index].isJoined ? [""] : []) + parts[index].shown(shown[index], whole: whole)
     }
 }
 
@@ -73,13 +78,23 @@ func cut(_ text: String, to width: Int) -> String {
     return width > 0 ? line.prefix(width - 1) + "…" : ""
 }
 
-/// The text in one line, its middle left out where it is longer than `width`: a log line begins with its event, and often ends with what
-/// matters.
-func cutMiddle(_ text: String, to width: Int) -> String {
-    let line = escaped(text)
-    guard line.count > width else { return line }
-    let head = width / 3
-    return line.prefix(head) + "…" + line.suffix(max(width - head - 1, 0))
+/// The text on lines of at most `width` columns, escaped, with the blanks that it has within a line; lines after the first begin with
+/// `indent`. A line ends at a blank where it has one.
+func wrapExactly(_ text: String, width: Int, indent: String = "") -> [String] {
+    var lines: [String] = []
+    var rest = escaped(text)[...]
+    repeat {
+        let lead = lines.isEmpty ? "" : indent
+        var part = rest.prefix(max(width - lead.count, 1))
+        if part.endIndex < rest.endIndex, rest[part.endIndex] != " ", let blank = part.lastIndex(of: " "),
+            part[..<blank].contains(where: { $0 != " " })
+        {
+            part = part[...blank]
+        }
+        rest = rest[part.endIndex...].drop { $0 == " " }
+        lines.append(lead + trimmed(String(part)))
+    } while !rest.isEmpty
+    return lines
 }
 
 /// Up to the end of the first sentence.

@@ -14,6 +14,8 @@ package struct MachineLimits: Hashable, Sendable {
     package var processorSeconds: Int?
     /// Bytes of memory that are free or can be freed; nil: not known.
     package var memory: Int?
+    /// Processes and threads that can be started; nil: as many as a run can use.
+    package var tasks: Int?
     package var processors: Int
 
     /// What a run of cells of one kind needs, however few run at once.
@@ -24,14 +26,18 @@ package struct MachineLimits: Hashable, Sendable {
         let addressSpace: Int
         let processorSeconds: Int
         let memoryOfCell: Int
+        let tasks: Int
+        let tasksOfCell: Int
 
         /// A QEMU gets its devices as descriptors from 99 on, and its logs may have 256 MiB (`MigrationPlan.logLimit`). Measured: a cell
         /// has up to three QEMUs of some 60 MiB, whose code buffers reserve 1 GiB of addresses each, and takes up to 24 descriptors here.
+        /// A QEMU has 6 threads, more with multifd, and this process 13.
         static let qemu = Need(
             descriptors: 256, descriptorsOfCell: 32, fileSize: 320 << 20, addressSpace: 3 << 30, processorSeconds: 120,
-            memoryOfCell: 192 << 20)
+            memoryOfCell: 192 << 20, tasks: 24, tasksOfCell: 40)
         static let engine = Need(
-            descriptors: 40, descriptorsOfCell: 2, fileSize: 16 << 20, addressSpace: 1 << 30, processorSeconds: 10, memoryOfCell: 16 << 20)
+            descriptors: 40, descriptorsOfCell: 2, fileSize: 16 << 20, addressSpace: 1 << 30, processorSeconds: 10, memoryOfCell: 16 << 20,
+            tasks: 8, tasksOfCell: 1)
     }
 
     /// The most cells that run at once for each processor: with more, cells that wait for a processor reach their time limit.
@@ -53,9 +59,12 @@ package struct MachineLimits: Hashable, Sendable {
         try least("processor time of a process", need.processorSeconds, processorSeconds, unit: " s", "raise the limit with ulimit -t")
         try least(
             "free memory", need.memoryOfCell >> 20, memory.map { $0 >> 20 }, unit: " MiB", "end other programs, or use a larger machine")
+        try least(
+            "processes and threads that can be started", need.tasks + need.tasksOfCell, tasks, unit: "",
+            "raise the limit with ulimit -u, or that of the container")
         let bounds = [
             processors * Self.mostCellsOfProcessor, (descriptors - need.descriptors / 2) / need.descriptorsOfCell,
-            memory.map { $0 / need.memoryOfCell } ?? .max,
+            memory.map { $0 / need.memoryOfCell } ?? .max, tasks.map { ($0 - need.tasks) / need.tasksOfCell } ?? .max,
         ]
         return min(asked ?? processors, bounds.min() ?? 1)
     }
@@ -76,11 +85,15 @@ extension MachineLimits {
             _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
             files = limit(RLIMIT_NOFILE)
         }
+        let tasks = taskRoom(upTo: mostTasks)
         return MachineLimits(
             descriptors: bounded(files.rlim_cur) ?? .max, fileSize: bounded(limit(RLIMIT_FSIZE).rlim_cur),
             addressSpace: bounded(limit(RLIMIT_AS).rlim_cur), processorSeconds: bounded(limit(RLIMIT_CPU).rlim_cur),
-            memory: availableMemory, processors: ProcessInfo.processInfo.activeProcessorCount)
+            memory: availableMemory, tasks: tasks < mostTasks ? tasks : nil, processors: ProcessInfo.processInfo.activeProcessorCount)
     }
+
+    /// With this many, ten cells of QEMUs run at once.
+    private static let mostTasks = 512
 
     /// The kernel's estimate of what a new program may use without swapping.
     private static var availableMemory: Int? {

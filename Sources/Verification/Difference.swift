@@ -44,13 +44,14 @@ package enum Difference: Hashable, Sendable {
         }
     }
 
-    /// The difference in several lines, with the steps before it.
-    package var description: [String] {
+    /// The difference in several lines, with the steps before it. Of many steps the first ones, unless it is to be whole.
+    package func lines(whole: Bool) -> [String] {
         guard case .order(let order) = self else { return [summary] }
         var lines = ["\(order.thread), step \(order.position):"]
         lines += order.before.map { "      \($0.text)" }
-        lines += Self.listed(order.expected, "expected ")
-        lines += Self.listed(order.found, "found    ")
+        let most = whole ? Int.max : Self.mostListed
+        lines += Self.listed(order.expected, most, "expected ")
+        lines += Self.listed(order.found, most, "found    ")
         return lines
     }
 
@@ -62,11 +63,11 @@ package enum Difference: Hashable, Sendable {
         return "'\(first.text)'" + (steps.count > 1 ? " and \(steps.count - 1) more" : "")
     }
 
-    private static func listed(_ steps: [ProtocolStep], _ word: String) -> [String] {
+    private static func listed(_ steps: [ProtocolStep], _ most: Int, _ word: String) -> [String] {
         if steps.isEmpty { return ["    \(word) nothing"] }
-        let more = steps.count - mostListed
-        return steps.prefix(mostListed).map { "    \(word) \($0.text)   [\($0.place)]" }
-            + (more > 0 ? ["    \(word) ... \(more) more"] : [])
+        let shown = steps.prefix(most)
+        return shown.map { "    \(word) \($0.text)   [\($0.place)]" }
+            + (shown.count < steps.count ? ["    \(word) ... \(steps.count - shown.count) more; see --verbose"] : [])
     }
 }
 

@@ -1,6 +1,9 @@
 /// The command line.
 import ArgumentParser
+import Foundation
 import Glibc
+import Plan
+import Running
 
 @main
 struct Ackmatrix: AsyncParsableCommand {
@@ -22,6 +25,11 @@ struct Ackmatrix: AsyncParsableCommand {
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
     static func main() async {
         StandardOutput.prepare()
+        // Without a thread to run on, a task waits forever.
+        guard taskRoom(upTo: 4) == 4 else {
+            note("threads that can be started: expected at least 4, found fewer; raise the limit with ulimit -u, or that of the container")
+            Glibc.exit(bisects ? Inconclusive.status : 2)
+        }
         let status = await outcome()
         if StandardOutput.isLost {
             note("standard output cannot be written, so the results are lost")
@@ -76,12 +84,19 @@ struct Ackmatrix: AsyncParsableCommand {
 
     /// Prints what an error says, help and version among them; the exit status.
     private static func tell(_ error: any Error) -> Int32 {
+        let error = inWords(error)
         guard exitCode(for: error) == .success else {
             note(fullMessage(for: error))
             return 2
         }
         sayLines(fullMessage(for: error))
         return 0
+    }
+
+    /// An error of Foundation, whose own text is its code: the file that it is about, and the reason of the system.
+    private static func inWords(_ error: any Error) -> any Error {
+        guard let error = error as? CocoaError else { return error }
+        return Environment("\(error.filePath ?? error.url?.path ?? "a file"): \(systemReason(error))")
     }
 
     /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.

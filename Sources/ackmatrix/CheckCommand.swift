@@ -22,8 +22,8 @@ struct CheckCommand: ParsableCommand {
             A rule that rests on an event that was not traced, or on lines that are missing, is not judged, and `check` says so.
 
             A trace that carries the verdict of its recording must be judged the same way again; a rule that was broken then is no \
-            finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, and takes \
-            memory by its lines.
+            finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, \
+            and takes some 20 times the size of its file.
 
             Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be judged, 3 if \
             a migration has not ended yet.
@@ -39,7 +39,7 @@ struct CheckCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Judge only the N-th of the migrations.", valueName: "N")) var migration: Int?
 
-    @Flag(help: "Print the account of every handshake, not only of those with a finding.") var verbose = false
+    @Flag(help: "Print the account of every handshake, not only of those with a finding, and leave no list short.") var verbose = false
 
     @Flag(help: "Print the judgements as JSON, one object a line.") var json = false
 
@@ -96,7 +96,7 @@ struct CheckCommand: ParsableCommand {
             chosen = judged
         }
         let name = logs.map(\.name).joined(separator: " + ")
-        if !json { for log in read { for line in describe(log) { say(line) } } }
+        if !json { for log in read { for line in describe(log, whole: verbose) { say(line) } } }
         for (index, migration) in chosen.enumerated() {
             let number = self.migration ?? index + 1
             let outcome = Outcome(migration)
@@ -127,17 +127,19 @@ struct CheckCommand: ParsableCommand {
         if let cause = migration?.cause { say("    cause      \(cause)") }
         for note in migration?.notes ?? [] { say("    note       \(note)") }
         if verbose || outcome == .finding { for line in handshakeLines(judgement.handshake) { say(line) } }
-        for line in unjudgedLines(judgement, migration) { say(line) }
+        for line in unjudgedLines(judgement, migration, whole: verbose) { say(line) }
         if verbose || outcome == .finding {
             for line in judgement.findings.flatMap(render) { say(line) }
-            for (rule, count) in judgement.omitted.sorted(by: { $0.key < $1.key }) { say("    and \(count) more of \(rule)") }
+            for (rule, count) in judgement.omitted.sorted(by: { $0.key < $1.key }) {
+                say("    and \(count) more of \(rule); of each rule, the first 8 of a log are kept and the others counted")
+            }
         }
         for difference in differences { say("    finding    \(difference)") }
     }
 }
 
 /// What kind of log was read: its wrapper, its start of QEMU, and the lines that could not be read.
-private func describe(_ log: ReadLog) -> [String] {
+private func describe(_ log: ReadLog, whole: Bool) -> [String] {
     var lines: [String] = []
     if let last = log.migrations.last, let start = last.start {
         let which =
@@ -150,10 +152,12 @@ private func describe(_ log: ReadLog) -> [String] {
     }
     if !log.summary.forms.isEmpty { lines.append("\(log.name): read inside of \(log.summary.forms.sorted().joined(separator: ", "))") }
     if log.isWrapped { lines.append("\(log.name): the lines are wrapped; give the log itself, such as the attachment of a mail") }
-    for (name, unread) in log.summary.unread.sorted(by: { $0.key < $1.key }).prefix(8) {
+    for (name, unread) in log.summary.unread.sorted(by: { $0.key < $1.key }).prefix(whole ? .max : 8) {
         lines.append("\(log.name): \(unread.count) of \(name) cannot be read, first at \(unread.first.position): \(unread.first.excerpt)")
     }
-    if log.summary.unread.count > 8 { lines.append("\(log.name): and \(log.summary.unread.count - 8) more events that cannot be read") }
+    if !whole, log.summary.unread.count > 8 {
+        lines.append("\(log.name): and \(log.summary.unread.count - 8) more events that cannot be read; --verbose lists them")
+    }
     if let prefixed = log.summary.examples.first(where: { $0.kind == .prefixed }) {
         lines.append("\(log.name): events behind a prefix of an unknown form, first at \(prefixed.position): \(prefixed.excerpt)")
     }

@@ -51,7 +51,7 @@ struct Tally {
 }
 
 /// Lines about what was not judged: each missing event once, with the option that brings it.
-func unjudgedLines(_ judgement: Judgement, _ migration: JudgedMigration?) -> [String] {
+func unjudgedLines(_ judgement: Judgement, _ migration: JudgedMigration?, whole: Bool) -> [String] {
     var lines: [String] = []
     for unjudged in judgement.unjudged {
         switch unjudged.cause {
@@ -69,8 +69,14 @@ func unjudgedLines(_ judgement: Judgement, _ migration: JudgedMigration?) -> [St
     }
     for (side, part) in [("source", migration?.source), ("destination", migration?.destination)] {
         guard let part, part.gapCount > 0 else { continue }
-        for gap in part.gaps.prefix(3) { lines.append("    gap        \(side):\(gap.line): \(gap.kind.rawValue)") }
-        if part.gapCount > 3 { lines.append("    gap        and \(part.gapCount - 3) more in the \(side)'s log") }
+        let shown = part.gaps.prefix(whole ? .max : 3)
+        for gap in shown { lines.append("    gap        \(side):\(gap.line): \(gap.kind.rawValue)") }
+        let more = part.gapCount - shown.count
+        if more > 0 {
+            // A log with very many has only the first of them kept.
+            let rest = whole ? "" : "; --verbose lists " + (part.gapCount > part.gaps.count ? "the first \(part.gaps.count)" : "them")
+            lines.append("    gap        and \(more) more in the \(side)'s log\(rest)")
+        }
     }
     return lines
 }

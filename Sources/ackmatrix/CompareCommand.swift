@@ -5,6 +5,7 @@ import Foundation
 import Matrix
 import Plan
 import QEMUPeer
+import Reports
 import Running
 
 /// What runs one side of the comparison.
@@ -66,6 +67,8 @@ struct CompareCommand: EndsInOrder {
 
             With --recorded the reference is a folder of traces (CELL.trace or CELL.trace.gz) of releases of which no binary is available. \
             Every recorded cell is compared with the engine of its generation, and judged against its prediction.
+
+            Memory grows with the number of cells, to less than 200 MB for all of them, and with what one cell logs.
             """)
 
     @OptionGroup var binaries: BinaryOptions
@@ -94,7 +97,7 @@ struct CompareCommand: EndsInOrder {
         help: ArgumentHelp("The list of differences that are excused. (default: harness/matrix/differences.yaml)", valueName: "FILE"))
     var differenceList: String?
 
-    @Flag(help: "Print every difference of every cell, with the entry of the list that excuses it.")
+    @Flag(help: "Print every difference of every cell as a whole, with the entry of the list that excuses it.")
     var verbose = false
 
     func validate() throws {
@@ -293,8 +296,8 @@ private struct CompareReport {
             summary.add(comparison)
             if comparison.isFinding || verbose { tell(comparison) }
         }
-        let text = "[\(done)/\(total)]  \(summary.findings) differ  running: " + running.joined(separator: ", ")
-        screen.show { width in text.count <= width ? text : String(text.prefix(width - 3)) + "..." }
+        let seconds = (clock.now - start) / .seconds(1)
+        screen.show { liveLine(done: done, of: total, "\(summary.findings) differ", running: running, seconds: seconds, width: $0) }
     }
 
     private mutating func end(_ cell: SharedCell) {
@@ -323,8 +326,9 @@ private struct CompareReport {
         case .notReached(let observed, let ways):
             screen.say(start + "NOT REACHED")
             screen.say("    observed   \(observed)")
-            for way in ways.prefix(8) { screen.say("    reached    \(way)") }
-            if ways.count > 8 { screen.say("    reached    ... \(ways.count - 8) more ways") }
+            let shown = ways.prefix(verbose ? .max : 8)
+            for way in shown { screen.say("    reached    \(way)") }
+            if shown.count < ways.count { screen.say("    reached    ... \(ways.count - shown.count) more ways; see --verbose") }
         case .differs(let account):
             screen.say(start + "DIFFERS: \(account.unlisted.count)" + ids(account))
             list(account)
@@ -347,7 +351,9 @@ private struct CompareReport {
 
     private func say(_ located: LocatedDifference, _ excuse: String) {
         let leg = located.leg.map { "leg \($0), " } ?? ""
-        for (index, line) in located.difference.description.enumerated() { screen.say("    " + (index == 0 ? leg + line + excuse : line)) }
+        for (index, line) in located.difference.lines(whole: verbose).enumerated() {
+            screen.say("    " + (index == 0 ? leg + line + excuse : line))
+        }
     }
 
     func interrupted() {

@@ -40,7 +40,8 @@ struct CellOptions: ParsableArguments {
         guard chosen.count == 1, let chosen = chosen.first else {
             throw ValidationError(
                 "expected the name of one cell, found \(chosen.count) that contain '\(name)': "
-                    + chosen.prefix(3).map(\.name).joined(separator: ", ") + (chosen.count > 3 ? ", ..." : ""))
+                    + chosen.prefix(3).map(\.name).joined(separator: ", ")
+                    + (chosen.count > 3 ? " and \(chosen.count - 3) more; see: ackmatrix list --cell" : ""))
         }
         let runner = CellRunner(
             binaries: binaries, shim: isOfEngine ? "" : try Harness.shim(), deviations: try deviations.file(file),

@@ -14,10 +14,13 @@ struct ExplainCommand: EndsInOrder {
         commandName: "explain", abstract: "Explain in at most 60 lines how a cell ends, which rule breaks, and why.",
         discussion: """
             CELL is the name of a cell, which then runs, or the folder of a cell that a run has kept. The text has both command lines, the \
-            QMP commands, the device scripts, the first broken rule and ten lines of each side's log.
+            QMP commands, the device scripts, the first broken rule and ten lines of each side's log. Lines are wrapped; what does not fit \
+            into 60 lines is counted, and --whole prints it. Memory grows with the trace: it takes some 20 times the size of its file.
             """)
 
     @OptionGroup var options: CellOptions
+
+    @Flag(help: "Leave nothing out, however many lines that takes.") var whole = false
 
     @Argument(help: ArgumentHelp("A cell's name, or a kept cell's folder.", valueName: "CELL")) var cell: String
 
@@ -33,11 +36,12 @@ struct ExplainCommand: EndsInOrder {
         let trace = leg < traces.count ? traces[leg] : nil
         let plan = result.cell.plan
         // A side that receives no commands, as an engine, starts with the settings that they would make.
-        let explanation = Explanation(
+        var explanation = Explanation(
             result, trace: trace,
             sourceCommands: try commands(place + "/source") ?? settings(plan.source(ofLeg: leg)),
             destinationCommands: try commands(place + "/" + MigrationPlan.destinationFolder(ofLeg: leg))
                 ?? settings(plan.legs[leg].destination), reproduction: try options.reproduction())
+        explanation.isWhole = whole
         sayLines(explanation.text)
         if result.isFinding { throw Finding(description: result.findings[0]) }
     }
@@ -48,15 +52,17 @@ struct ExplainCommand: EndsInOrder {
         guard FileManager.default.fileExists(atPath: path) else {
             let cells = ResultPlace.run(at: folder) + "/cells"
             let kept = (try? FileManager.default.contentsOfDirectory(atPath: cells))?.sorted() ?? []
-            let instead = kept.isEmpty ? "" : "; the run kept \(kept.prefix(3).map { "\(cells)/\($0)" }.joined(separator: ", "))"
+            let more = kept.count > 3 ? " and \(kept.count - 3) more" : ""
+            let instead = kept.isEmpty ? "" : "; the run kept \(kept.prefix(3).map { "\(cells)/\($0)" }.joined(separator: ", "))\(more)"
             throw Environment("\(folder): expected a cell's folder, found no \(Cell.traceFile) in it\(instead)")
         }
         let trace: Trace
         do { trace = try Trace(path: path) } catch let error as TraceError { throw Environment("\(path): \(error)") }
-        return Explanation(
+        var explanation = Explanation(
             trace: trace, judgement: judge(trace), sourceCommands: commands(folder + "/source") ?? [],
-            destinationCommands: commands(folder + "/destination") ?? []
-        ).text
+            destinationCommands: commands(folder + "/destination") ?? [])
+        explanation.isWhole = whole
+        return explanation.text
     }
 
     private func settings(_ side: SideConfiguration) throws -> [String] {

@@ -14,7 +14,8 @@ struct FindingsCommand: EndsInOrder {
         discussion: """
             The text is generated from harness/matrix/findings.yaml, the known deviations, and the golden traces in Traces. --reproduce \
             writes the standalone script of each finding's cell and runs it in a folder outside the repository, with an empty environment \
-            and a copy of the shim. The last line has the counts; exit status 1 means that at least one finding was not reproduced.
+            and a copy of the shim. The last line has the counts; exit status 1 means that at least one finding was not reproduced. \
+            One golden trace is held at a time, so that memory stays below 100 MB.
             """)
 
     @OptionGroup var options: CellOptions

@@ -13,7 +13,8 @@ struct QEMUCommand: ParsableCommand {
     struct Fetch: EndsInOrder {
         static let configuration = CommandConfiguration(
             abstract: "Fetch the QEMU of each configured suite into versioned folders of the user's cache, without root.",
-            discussion: "Arguments are passed on to harness/qemu/fetch; its options: ackmatrix qemu fetch -- --help")
+            discussion: "Arguments are passed on to harness/qemu/fetch; its options: ackmatrix qemu fetch -- --help. Memory stays below "
+                + "50 MB beside that of apt.")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
@@ -32,11 +33,15 @@ struct QEMUCommand: ParsableCommand {
                 output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
                 error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
             guard result.terminationStatus.isSuccess else { throw Environment("harness/qemu/fetch: \(result.terminationStatus)") }
+            // The script has written to standard output by itself; nothing more is written, but that it was closed is not lost.
+            StandardOutput.write("")
         }
     }
 
     struct List: EndsInOrder {
-        static let configuration = CommandConfiguration(abstract: "List the binaries: name, exact version, path, and probed features.")
+        static let configuration = CommandConfiguration(
+            abstract: "List the binaries: name, exact version, path, and probed features.",
+            discussion: "A binary is probed once, by starting it. Memory stays below 50 MB beside that of the QEMUs that are probed.")
 
         @OptionGroup var binaries: BinaryOptions
 

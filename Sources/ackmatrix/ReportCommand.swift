@@ -11,7 +11,8 @@ struct ReportCommand: EndsInOrder {
         discussion: """
             --standalone writes one POSIX shell script that drives the two QEMUs as the cell does, without this repository, and tells \
             whether the finding is reproduced: exit status 0 if it is, 1 if it is not, 2 if the environment is broken. The script needs \
-            two QEMU binaries and the preload shim: QEMU_SOURCE, QEMU_DESTINATION and SHIM in its environment, by default those used here.
+            two QEMU binaries and the preload shim: QEMU_SOURCE, QEMU_DESTINATION and SHIM in its environment, by default those used here. \
+            Memory grows with the trace of the cell: it takes some 20 times the size of its file.
             """)
 
     @OptionGroup var options: CellOptions

@@ -13,7 +13,8 @@ struct ResultsCommand: ParsableCommand {
             (complete, interrupted, killed, or running), its cells and findings, and its command. Commands that take a folder of results \
             take one of these, or the place of all runs, which stands for its newest run.
 
-            The newest \(ResultPlace.mostRuns) runs are kept. A run that begins removes older ones, but none to which something was added.
+            The newest \(ResultPlace.mostRuns) runs are kept. A run that begins removes older ones, but none to which something was added. \
+            Memory stays below 50 MB: of each run, only its record is read.
             """)
 
     @Option(help: ArgumentHelp("The place of the results. (default: .build/results)", valueName: "FOLDER"))

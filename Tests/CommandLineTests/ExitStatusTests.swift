@@ -149,11 +149,11 @@ import Testing
 /// What the command says, on both outputs, and its exit status. `through`: the words of a program that starts it. CI is not set unless
 /// `environment` has it.
 func output(
-    _ arguments: [String], environment: [String: String] = [:], folder: String? = nil, through: [String] = []
+    _ arguments: [String], environment: [String: String] = [:], folder: String? = nil, through: [String] = [], program: String = command
 ) throws -> (String, Int32) {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: through.isEmpty ? command : "/usr/bin/env")
-    process.arguments = through.isEmpty ? arguments : through + [command] + arguments
+    process.executableURL = URL(fileURLWithPath: through.isEmpty ? program : "/usr/bin/env")
+    process.arguments = through.isEmpty ? arguments : through + [program] + arguments
     process.environment = ProcessInfo.processInfo.environment.filter { $0.key != "CI" }.merging(environment) { $1 }
     if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     let pipe = Pipe()

@@ -61,7 +61,13 @@ import Testing
         Row(["log", "T/binary.script"], 2, "expected trace events"),
         Row(["check", "T/pipe"], 2, "found a named pipe"), Row(["script", "check", "T/pipe"], 2, "a pipe"),
         Row(["log", "/dev/zero"], 2, "found a device"), Row(["check", "/dev/zero"], 2, "found a device"),
-        Row(["trace", "check", "T"], 2, "cannot read"),
+        Row(["trace", "check", "T"], 2, "cannot read"), Row(["trace", "check", "/dev/zero"], 2, "found a device"),
+        Row(["trace", "check", "T/pipe"], 2, "found a named pipe"), Row(["explain", "/dev/zero"], 2, "expected a cell's folder"),
+        Row(["compare", "--recorded", "T/pipe"], 2, "Not a directory"), Row(["compare", "--recorded", "/nowhere"], 2, "No such file"),
+        Row(["schedules", "--seeds", "1", "--experiment", "equal-modes", "--logs", "T/pipe"], 2, "T/pipe/equal-modes-1"),
+        Row(["schedules", "--seeds", "1", "--experiment", "equal-modes", "--logs", "/dev/null"], 2, "Not a directory"),
+        Row(["qemu", "fetch", "--lock", "/dev/zero"], 2, "cannot read the lock"),
+        Row(["qemu", "fetch", "--lock", "T/pipe"], 2, "expected a file"),
         Row(["trace", "check", "T/binary.script"], 2, "refused"), Row(["explain", "T"], 2, "found no cell.trace"),
         Row(["list", "--sides", "engine", "--matrix", "/dev/zero"], 2, "expected"),
         Row(["list", "--sides", "engine", "--matrix", "T/binary.script"], 2, "UTF-8"),
@@ -99,6 +105,12 @@ import Testing
         Row(["script", "check", "--help"], 0, "65536 bytes"), Row(["--help"], 0, "cannot be written"),
     ]
 
+    /// The help of every command says what memory it takes.
+    static let memory: [Row] = [
+        ["run"], ["compare"], ["schedules"], ["inject"], ["list"], ["check"], ["results"], ["explain"], ["report"], ["findings"],
+        ["experiment", "downtime"], ["qemu", "list"], ["qemu", "fetch"], ["script", "check"], ["log"], ["trace", "check"], ["trace-events"],
+    ].map { Row(["help"] + $0, 0, $0 == ["script", "check"] ? "65536 bytes" : "emory") }
+
     /// Every command that prints something, with each kind of output that takes nothing.
     static let streams: [Row] = {
         let prints: [([String], Int32)] = [
@@ -108,6 +120,8 @@ import Testing
             (["findings"], 0), (["inject", "--scenario", "no-devices"], 0),
             (["schedules", "--seeds", "1", "--experiment", "equal-modes"], 0),
             (["explain", "engine@11.1-engine@11.1+q35-11.1"], 0), (["report", "engine@11.1-engine@11.1+q35-11.1"], 0),
+            (["qemu", "fetch", "--", "--help"], 0), (["explain", "--whole", "engine@11.1-engine@11.1+q35-11.1"], 0),
+            (["trace-events"], 0),
         ]
         let lost = prints.enumerated().flatMap { index, command in
             // All three for the first ones; for the others, which write in the same way, one of them in turn.
@@ -125,7 +139,7 @@ import Testing
         ]
     }()
 
-    @Test(arguments: traces + files + numbers + words) func isAnsweredInWords(row: Row) throws { try check(row) }
+    @Test(arguments: traces + files + numbers + words + memory) func isAnsweredInWords(row: Row) throws { try check(row) }
 
     @Test(arguments: streams) func aStreamThatTakesNothingIsAnswered(row: Row) throws { try check(row) }
 
@@ -159,7 +173,9 @@ import Testing
         process.waitUntilExit()
         let text = String(decoding: FileManager.default.contents(atPath: said) ?? Data(), as: UTF8.self)
         #expect(process.terminationReason == .exit && process.terminationStatus == row.status, "\(process.terminationStatus): \(text)")
-        #expect(row.words.isEmpty || text.contains(row.words), "\(text)")
+        let words = row.words.hasPrefix("T/") ? folder + row.words.dropFirst(1) : row.words
+        #expect(words.isEmpty || text.contains(words), "\(text)")
+        #expect(!text.contains("NSCocoaErrorDomain"), "\(text)")
         #expect(
             !text.unicodeScalars.contains { $0 != "\n" && $0 != "\t" && isUnsafe($0) }, "raw control characters in:\n\(escapedLines(text))")
     }
@@ -207,7 +223,7 @@ import Testing
 /// SIGINT and SIGTERM end a command that would go on, whatever it is doing.
 @Suite struct SignalTests {
     enum Work: String, CaseIterable, Sendable {
-        case tracePipe, checkInput, schedules, inject, run
+        case matrixPipe, checkInput, schedules, inject, run
     }
 
     @Test(arguments: Work.allCases, [SIGINT, SIGTERM]) func itEndsByTheSignal(work: Work, number: Int32) throws {
@@ -218,7 +234,7 @@ import Testing
         #expect(mkfifo(pipe, 0o600) == 0)
         let arguments: [String] =
             switch work {
-            case .tracePipe: ["trace", "check", pipe]
+            case .matrixPipe: ["list", "--sides", "engine", "--matrix", pipe]
             case .checkInput: ["check", "-"]
             case .schedules: ["schedules", "--seeds", "1000000000"]
             case .inject: ["inject", "--all", "--jobs", "1"]
@@ -235,7 +251,7 @@ import Testing
         let deadline = Deadline.after(seconds: 20)
         var writer: Int32 = -1
         while deadline.remaining > 0, process.isRunning {
-            if work == .tracePipe {
+            if work == .matrixPipe {
                 // Opening for writing succeeds once the command has the pipe open, and waits for what comes.
                 writer = open(pipe, O_WRONLY | O_NONBLOCK)
                 if writer >= 0 { break }

@@ -596,9 +596,13 @@ struct ProgressTests {
         // Two cells took 3 s: the other 266 take as long.
         #expect(progress.line(width: 80, seconds: 3) == "[2/268]  1 finding  1 known deviation  7 min left  running: b")
         for (seconds, left) in [(1.9, nil), (2, "5 min left"), (40, "1.5 h left"), (6_000, "more than 100 h left")] as [(Double, String?)] {
-            #expect(progress.timeLeft(after: seconds) == left)
+            #expect(timeLeft(done: progress.done, of: progress.total, after: seconds) == left)
         }
-        #expect(RunProgress(total: 5).timeLeft(after: 100) == nil)
+        #expect(timeLeft(done: 0, of: 5, after: 100) == nil)
+        // As that of a comparison.
+        #expect(
+            liveLine(done: 10, of: 40, "1 differ", running: ["a", "b"], seconds: 20, width: 80)
+                == "[10/40]  1 differ  1 min left  running: a, b")
         for width in 0...100 { #expect(progress.line(width: width).count <= width) }
         #expect(progress.line(width: 10) == "[2/268]  …")
     }
@@ -720,6 +724,9 @@ struct ExplanationTests {
             let text = explanation.text
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
             #expect(lines.count <= 60, "seed \(testSeed), round \(round)")
+            #expect(
+                !lines.contains { $0.contains("…") && !$0.contains("ARGUMENT") && !$0.contains("COMMAND") },
+                "seed \(testSeed), round \(round)")
             let long = lines.filter { $0.count > 100 && !$0.contains("ARGUMENT") && !$0.contains("COMMAND") }
             #expect(long.isEmpty, "seed \(testSeed), round \(round)")
             #expect(
@@ -728,6 +735,35 @@ struct ExplanationTests {
                 finding.places.contains(place)
             {
                 #expect(lines.contains { $0.hasPrefix("> \(place.line) ") }, "seed \(testSeed), round \(round)")
+            }
+        }
+    }
+
+    /// Whole, it leaves nothing out: not a line of an excerpt, nor a word.
+    @Test func theWholeTextHasEverything() throws {
+        var generator = SeededGenerator(seed: testSeed)
+        let real = try ["x-11to10-none-ack", "vfio-new-2"].map { try realTrace($0) }
+        for round in 0..<100 {
+            var explanation = random(real, &generator)
+            explanation.isWhole = true
+            let text = explanation.text
+            func squeezed(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+            let whole = squeezed(text)
+            let finding = explanation.finding
+            let sentences =
+                [explanation.reason, finding?.found, finding?.legal, finding?.lastGood?.event].compactMap { $0 } + explanation.differences
+                + explanation.trace.header.source.devices.flatMap { $0.script.prefix(1) }
+            for sentence in sentences where !squeezed(sentence).isEmpty {
+                #expect(whole.contains(escaped(squeezed(sentence))), "seed \(testSeed), round \(round): \(sentence)")
+            }
+            for command in explanation.sourceCommands where !command.isEmpty {
+                #expect(whole.contains(squeezed(escaped(command))), "seed \(testSeed), round \(round)")
+            }
+            #expect(!text.contains("…") && !text.contains("--whole"), "seed \(testSeed), round \(round)")
+            if let place = explanation.trace.place(of: finding, on: .source) {
+                for (_, entry) in explanation.trace[place.stream].excerpt(around: place.line) {
+                    #expect(whole.contains(squeezed(escaped(entry.record.line))), "seed \(testSeed), round \(round)")
+                }
             }
         }
     }
@@ -807,20 +843,25 @@ struct TextLayoutTests {
     @Test(arguments: [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("a\u{7}b\nc", 11, "a\\x07b\\x0Ac"), ("abc", 1, "…"), ("", 0, "")])
     func aLineIsCut(text: String, width: Int, line: String) { #expect(cut(text, to: width) == line) }
 
-    @Test(arguments: [("abcdefghij", 10, "abcdefghij"), ("abcdefghijk", 10, "abc…fghijk"), ("ab", 1, "…")])
-    func aLogLineKeepsItsEnds(text: String, width: Int, line: String) { #expect(cutMiddle(text, to: width) == line) }
+    /// Nothing of a log line is lost but blanks at the end of a line.
+    @Test(arguments: [
+        ("abcdefghij", 10, ["abcdefghij"]), ("abc  def ghi jkl", 10, ["abc  def", "  ghi jkl"]),
+        ("abcdefghijkl", 5, ["abcde", "  fgh", "  ijk", "  l"]),
+        ("a\u{7}b", 80, ["a\\x07b"]), ("", 5, [""]), ("  ab cd", 4, ["  ab", "  cd"]),
+    ])
+    func aLogLineIsWrapped(text: String, width: Int, lines: [String]) { #expect(wrapExactly(text, width: width, indent: "  ") == lines) }
 
     @Test func partsShareTheLines() {
         let parts = [
             TextPart("a", ["1", "2", "3", "4"], least: 2), TextPart("none", [], least: 3), TextPart(nil, ["x", "y", "z"], least: 1),
         ]
         let joined = [parts[0], TextPart(nil, ["x"], least: 1, isJoined: true), parts[2]]
-        #expect(fit(joined, within: 20) == ["a", "1", "2", "3", "4", "x", "", "x", "y", "z"])
-        #expect(fit(parts, within: 9) == ["a", "1", "2", "3", "4", "", "x", "y", "z"])
-        #expect(fit(parts, within: 8) == ["a", "1", "2", "3", "4", "x", "y", "z"])
-        #expect(fit(parts, within: 7) == ["a", "1", "2", "3", "4", "x", "  ... 2 lines"])
-        #expect(fit(parts, within: 7, order: [2, 0]) == ["a", "1", "2", "  ... 2 lines", "x", "y", "z"])
-        #expect(fit(parts, within: 4) == ["a", "1", "  ... 3 lines", "  ... 3 lines"])
+        #expect(fit(joined, within: 20, whole: "see x") == ["a", "1", "2", "3", "4", "x", "", "x", "y", "z"])
+        #expect(fit(parts, within: 9, whole: "see x") == ["a", "1", "2", "3", "4", "", "x", "y", "z"])
+        #expect(fit(parts, within: 8, whole: "see x") == ["a", "1", "2", "3", "4", "x", "y", "z"])
+        #expect(fit(parts, within: 7, whole: "see x") == ["a", "1", "2", "3", "4", "x", "  ... 2 lines: see x"])
+        #expect(fit(parts, within: 7, order: [2, 0], whole: "see x") == ["a", "1", "2", "  ... 2 lines: see x", "x", "y", "z"])
+        #expect(fit(parts, within: 4, whole: "see x") == ["a", "1", "  ... 3 lines: see x", "  ... 3 lines: see x"])
     }
 
     @Test func columnsAlign() {

@@ -168,6 +168,18 @@ import Testing
         }
     }
 
+    /// Of a difference of many steps the first are told, and where the others are.
+    @Test func aLongDifferenceIsToldAsAWholeIfThatIsAskedFor() throws {
+        let entry = try entry("open-ack-steps")
+        let (cell, _) = try #require(place(of: entry))
+        let steps = (1...20).map { "migrate_set_state s\($0)" }
+        let account = DifferenceList([entry]).account(of: leg(["a"]), against: leg(["a"] + steps), in: cell)
+        let difference = try #require(account.unlisted.first?.difference)
+        let (short, whole) = (difference.lines(whole: false), difference.lines(whole: true))
+        #expect(short.contains { $0.contains("... 12 more; see --verbose") } && !short.contains { $0.contains("s9 ") })
+        #expect(!whole.contains { $0.contains("...") } && steps.allSatisfy { step in whole.contains { $0.contains(step + " ") } })
+    }
+
     private static let counted = "source_return_path_thread_switchover_acked"
 
     /// An ACK may be counted or not where that is open; one that lets the counter underflow is a difference.

@@ -27,6 +27,8 @@ import Testing
         #expect(try small.jobs(asked: 100, kind: .qemu) == 4)
         small.descriptors = .max
         #expect(try small.jobs(asked: .max, kind: .qemu) == 512)
+        small.tasks = 24 + 5 * 40
+        #expect(try small.jobs(asked: .max, kind: .qemu) == 5)
     }
 
     @Test(
@@ -35,6 +37,7 @@ import Testing
             (\.addressSpace, (3 << 30) - 1, "memory of a process: expected at least 3072 MiB, found 3071 MiB", "ulimit -v"),
             (\.processorSeconds, 119, "processor time of a process: expected at least 120 s, found 119 s", "ulimit -t"),
             (\.memory, 0, "free memory: expected at least 192 MiB, found 0 MiB", "larger machine"),
+            (\.tasks, 63, "processes and threads that can be started: expected at least 64, found 63", "ulimit -u"),
         ] as [(WritableKeyPath<MachineLimits, Int?> & Sendable, Int, String, String)])
     func aLimitThatIsTooLowIsNamed(limit: WritableKeyPath<MachineLimits, Int?> & Sendable, value: Int, words: String, remedy: String) {
         var limits = ample
@@ -43,6 +46,12 @@ import Testing
         #expect(error?.description.contains(words) == true && error?.description.contains(remedy) == true, "\(error?.description ?? "")")
         // The engine needs less.
         if value > 16 << 20 { #expect((try? limits.jobs(asked: nil, kind: .engine)) != nil) }
+    }
+
+    /// They are counted by starting them, and all of them end.
+    @Test func threadsCanBeStarted() {
+        #expect(taskRoom(upTo: 100) == 100)
+        #expect(taskRoom(upTo: 0) == 0)
     }
 
     @Test func theLeastNumberOfDescriptorsIsKnown() {

@@ -191,7 +191,7 @@ import Testing
         #expect(order.expected.map(\.event) == ["savevm_send_switchover_start"])
         #expect(order.found.isEmpty)
         #expect(found[0].summary.hasSuffix("expected 'savevm_send_switchover_start', found nothing"))
-        #expect(found[0].description.count == 6)
+        #expect(found[0].lines(whole: true).count == 6)
     }
 
     @Test func verdictsCountsAndRulesAreCompared() throws {

@@ -33,6 +33,25 @@ ackmatrix_cache() {
     fi
 }
 
+# needs_room FOLDER BYTES WHAT: ends the script unless the file system of FOLDER has so many bytes left.
+needs_room() {
+    local left
+    left=$(df --output=avail -B1 -- "$1" | tail -n 1)
+    (( left >= $2 )) || die "$3: no space left on the file system of $1: needs $(megabytes "$2") MB, $(megabytes "$left") MB are left; make room, or set ACKMATRIX_CACHE to a folder elsewhere"
+}
+megabytes() {
+    printf '%d' "$(( ($1 + 999999) / 1000000 ))"
+}
+
+# full_disk LOG FOLDER: says so if the log of a program that failed tells of a full disk.
+full_disk() {
+    if grep -qE 'No space left on device|not enough free space|Disk quota exceeded' "$1"; then
+        say "no space left on the file system of $2, $(megabytes "$(df --output=avail -B1 -- "$2" | tail -n 1)") MB are left; make room, or set ACKMATRIX_CACHE to a folder elsewhere"
+    else
+        return 1
+    fi
+}
+
 # cache_open CACHE: makes the cache folder and takes its lock until the script ends: one process at a time
 # fetches, the next one waits and then finds the work done. Sets `cache` to the folder's full path.
 cache_open() {
@@ -123,6 +142,9 @@ apt_stanza() {
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$apt_archive" "$1" "$apt_keyring"
 }
 
+# Bytes that the lists of the suites and the work of apt on them may take; measured: 60 MB of lists for three suites.
+apt_lists_size=100000000
+
 # apt_update SUITE...: fetches the suites' indices and verifies who signed them. What comes from backports
 # depends on the suite it was backported to, so that one is fetched as well.
 # Returns 1, having said why, when the archive cannot be reached or is not to be trusted.
@@ -130,6 +152,7 @@ apt_update() {
     local suite base log
     apt_archive=$(apt_mirror) || exit 2
     log=$apt_dir/update.log
+    needs_room "$apt_dir" "$apt_lists_size" "the package lists"
     say "reading the package lists of $* from $apt_archive"
     : >"$apt_dir/update.sources"
     for suite in "$@"; do
@@ -142,7 +165,9 @@ apt_update() {
         return 0
     fi
     grep -E '^(E|W|Err)[:0-9]' "$log" | sed 's/^/    /' >&2 || true
-    if grep -qE 'NO_PUBKEY|EXPKEYSIG|Missing key|is not signed' "$log"; then
+    if full_disk "$log" "$apt_dir"; then
+        :
+    elif grep -qE 'NO_PUBKEY|EXPKEYSIG|Missing key|is not signed' "$log"; then
         say "the keyring $apt_keyring does not vouch for all of: $*. Newer keys come with a newer package debian-archive-keyring; nothing unverified is used"
     else
         say "could not read the package lists of $* from $apt_archive: check the network and the suite names, or name another archive in ACKMATRIX_DEBIAN_MIRROR"
@@ -199,7 +224,9 @@ apt_download() {
         die "$label: ${#missing[@]} of $total packages are not in $debs with the hash that the lock gives, first: ${missing[0]#* }. Run without --offline"
 
     apt_archive=$(apt_mirror) || exit 2
-    say "$label: downloading ${#missing[@]} of $total packages, $(( (bytes + 500000) / 1000000 )) MB, into $debs"
+    # They are unpacked next, to at most five times their size.
+    needs_room "$debs" $((bytes * 6)) "$label"
+    say "$label: downloading ${#missing[@]} of $total packages, $(megabytes "$bytes") MB, into $debs"
     staging=$(mktemp -d "$debs/.new.XXXXXX")
     local -a transfers=()
     for line in "${missing[@]}"; do
@@ -208,6 +235,7 @@ apt_download() {
     done
     if ! /usr/lib/apt/apt-helper -c "$apt_dir/apt.conf" -q download-file "${transfers[@]}" >"$apt_dir/download.log" 2>&1; then
         grep -E '^(E|W|Err)[:0-9]' "$apt_dir/download.log" | sort -u | sed 's/^/    /' >&2 || true
+        full_disk "$apt_dir/download.log" "$debs" && { rm -rf "$staging"; exit 2; }
         rm -rf "$staging"
         if grep -qi 'hash sum mismatch' "$apt_dir/download.log"; then
             die "$label: a package from $apt_archive does not have the expected SHA-256 hash; refused"
@@ -225,7 +253,10 @@ apt_download() {
 # apt_unpack DEBS ROOT <LINES: unpacks the packages into the folder ROOT, which becomes a file tree that can be
 # moved: /lib is /usr/lib as on an installed system, and no symbolic link is absolute. Texts are left out.
 apt_unpack() {
-    local debs=$1 root=$2 directory link target name version architecture hash file size
+    local debs=$1 root=$2 directory link target name version architecture hash file size lines bytes
+    lines=$(cat)
+    bytes=$(awk '{ bytes += $6 } END { printf "%d", bytes * 5 }' <<<"$lines")
+    needs_room "$root" "$bytes" "unpacking"
     for directory in bin lib lib64 sbin; do
         mkdir -p "$root/usr/$directory"
         ln -s "usr/$directory" "$root/$directory"
@@ -234,8 +265,8 @@ apt_unpack() {
         dpkg-deb --fsys-tarfile "$debs/${file##*/}" |
             tar -x -C "$root" --no-same-owner --keep-directory-symlink --warning=no-timestamp \
                 --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale' --exclude='./usr/share/info' ||
-            die "cannot unpack $debs/${file##*/} into $root: is the disk full?"
-    done
+            die "cannot unpack $debs/${file##*/} into $root"
+    done <<<"$lines"
     while IFS= read -r -d '' link; do
         target=$(readlink "$link")
         if [[ -e $root$target || -L $root$target ]]; then

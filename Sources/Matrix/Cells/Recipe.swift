@@ -26,10 +26,12 @@ package struct Recipe: Sendable {
     ) throws -> Made {
         var all = Made()
         var names: Set<String> = []
+        var machines: [MachineQuestion: [Machines]] = [:]
         for planned in file.selections(tier) {
             // A tier of the engine takes seconds to make.
             try Task.checkCancellation()
-            let made = try cells(of: planned.selection, product: planned.product, binaries: binaries, isWanted: isWanted)
+            let made = try cells(
+                of: planned.selection, product: planned.product, binaries: binaries, machines: &machines, isWanted: isWanted)
             // The newest of all machine types is also one of each: that cell is made twice.
             all.cells += made.cells.filter { names.insert($0.name).inserted }
             all.skipped.formUnion(made.skipped)
@@ -42,6 +44,22 @@ package struct Recipe: Sendable {
     package static func cells(
         of selection: Selection, product: String, binaries: [ProbedBinary], isWanted: (String) -> Bool = { _ in true }
     ) throws -> Made {
+        var machines: [MachineQuestion: [Machines]] = [:]
+        return try cells(of: selection, product: product, binaries: binaries, machines: &machines, isWanted: isWanted)
+    }
+
+    /// What many selections ask of two sides, their machine types, is answered once: that takes most of the time of making names.
+    private struct MachineQuestion: Hashable {
+        let source: String
+        let destination: String
+        let board: MachineBoard
+        let type: MachineKind
+    }
+
+    private static func cells(
+        of selection: Selection, product: String, binaries: [ProbedBinary], machines: inout [MachineQuestion: [Machines]],
+        isWanted: (String) -> Bool
+    ) throws -> Made {
         let choices = try CellChoices(selection)
         var made = Made()
         for kind in SideKind.allCases {
@@ -51,7 +69,7 @@ package struct Recipe: Sendable {
                 made.skipped.insert(selection.name, reason)
                 continue
             }
-            try make(&made, selection, choices, product: product, sides, kind, isWanted: isWanted)
+            try make(&made, selection, choices, product: product, sides, kind, machines: &machines, isWanted: isWanted)
         }
         return made
     }
@@ -59,7 +77,7 @@ package struct Recipe: Sendable {
     /// Adds the cells of sides that are all of one kind.
     private static func make(
         _ made: inout Made, _ selection: Selection, _ choices: CellChoices, product: String, _ sides: [ProbedBinary], _ kind: SideKind,
-        isWanted: (String) -> Bool
+        machines known: inout [MachineQuestion: [Machines]], isWanted: (String) -> Bool
     ) throws {
         let sources = sides.filter { choices.source.fits($0.features) }
         let destinations = sides.filter { choices.destination.fits($0.features) }
@@ -71,7 +89,10 @@ package struct Recipe: Sendable {
         for source in sources {
             for destination in destinations {
                 let recipe = Recipe(selection: selection, choices: choices, source: source, destination: destination)
-                let machines = recipe.machines()
+                let question = MachineQuestion(
+                    source: source.binary.name, destination: destination.binary.name, board: choices.board, type: choices.type)
+                let machines = known[question] ?? recipe.machines()
+                known[question] = machines
                 if machines.isEmpty {
                     let (one, other) = (source.binary.name, destination.binary.name)
                     let wanted = "\(choices.board.word) machine type that is \(choices.type.word)"

@@ -17,7 +17,7 @@ package struct RecordedTraces: Sendable {
     package init(folder: String) throws {
         let names: [String]
         do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
-            throw Environment("\(folder): expected a folder of traces: \(error.localizedDescription)")
+            throw Environment("\(folder): expected a folder of traces: \(systemReason(error))")
         }
         var legs: [String: [(leg: Int, file: String)]] = [:]
         for name in names {
