@@ -25,7 +25,8 @@ import Testing
         }
     }
 
-    /// Good migrations of every driver that the corpus has: with exactly the list, nothing is missing, and the verdict is that of the whole.
+    /// Good migrations of every driver that the corpus has: with exactly the list, nothing more is missing, and the verdict is that of the
+    /// whole.
     @Test(arguments: LogLossTests.good) func realLogsOfExactlyTheListAreJudgedAlike(_ pair: LogLossTests.Pair) throws {
         func judged(_ logs: [[UInt8]]) throws -> [Judgement] {
             try judgeAll(logs.enumerated().map { LogSource(name: "log \($0.offset)", bytes: $0.element) }).migrations.map(\.judgement)
@@ -41,9 +42,10 @@ import Testing
         let (whole, some) = (try judged(pair.logs), try judged(filtered))
         #expect(whole.map(\.verdict) == some.map(\.verdict))
         #expect(some.allSatisfy { $0.findings.isEmpty })
-        for judgement in some {
-            let missing = judgement.unjudged.filter { if case .notTraced = $0.cause { true } else { false } }
-            #expect(missing.isEmpty, "\(missing)")
+        // An event that never happened is missing in the whole, too.
+        func missing(_ judgements: [Judgement]) -> [Unjudged.Cause] {
+            judgements.flatMap(\.unjudged).map(\.cause).filter { if case .notTraced = $0 { true } else { false } }
         }
+        #expect(missing(some) == missing(whole))
     }
 }
