@@ -189,8 +189,24 @@ struct FieldDescriber: FieldCodec {
     mutating func refuse() {}
 }
 
-/// Reads or replaces the numbers of an event, in the order of its text. Codes and flags are no numbers here.
-struct NumberCodec: FieldCodec {
+/// A codec that looks at the numbers of an event alone, in the order of its text. Codes and flags are no numbers here.
+private protocol NumberFieldCodec: FieldCodec {}
+
+extension NumberFieldCodec {
+    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
+    mutating func literal(_ text: StaticString) {}
+    mutating func boolean(_ value: inout Bool) {}
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
+/// Reads or replaces the numbers of an event.
+private struct NumberCodec: NumberFieldCodec {
     /// There is room for the numbers of any event.
     var numbers = EventNumbers.zero
     var count = 0
@@ -206,16 +222,6 @@ struct NumberCodec: FieldCodec {
         count += 1
     }
 
-    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
-
-    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
-    mutating func literal(_ text: StaticString) {}
-    mutating func boolean(_ value: inout Bool) {}
-    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
-    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
-    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
-    mutating func hasRest(_ present: Bool) -> Bool { present }
-    mutating func refuse() {}
 }
 
 /// The numbers of an event as 64-bit patterns; unused places are 0.
@@ -240,7 +246,7 @@ extension Event {
 }
 
 /// Finds whether the numbers of an event stay within their fields when each grows by its step again and again.
-private struct RangeCodec: FieldCodec {
+private struct RangeCodec: NumberFieldCodec {
     let steps: EventNumbers
     /// How often each number grows.
     let times: Int
@@ -254,16 +260,6 @@ private struct RangeCodec: FieldCodec {
         count += 1
     }
 
-    mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
-
-    mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
-    mutating func literal(_ text: StaticString) {}
-    mutating func boolean(_ value: inout Bool) {}
-    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
-    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
-    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
-    mutating func hasRest(_ present: Bool) -> Bool { present }
-    mutating func refuse() {}
 }
 
 extension Event {

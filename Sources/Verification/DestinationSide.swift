@@ -24,18 +24,18 @@ struct DestinationDevice: Sendable {
     init(_ name: String) { self.name = name }
 }
 
-struct DestinationSide: Sendable {
-    private let circumstances: Circumstances
+struct DestinationSide: LoggedSide {
+    let circumstances: Circumstances
     private(set) var sections: LoadedSections
     private(set) var devices: [DestinationDevice] = []
-    private(set) var arcs = DeviceArcs(.destination)
-    private(set) var status = StatusArcs.destination
-    private(set) var guest = GuestAccount()
-    private(set) var reporter = RuleReporter()
+    var arcs = DeviceArcs(.destination)
+    var status = StatusArcs.destination
+    var guest = GuestAccount()
+    var reporter = RuleReporter()
 
-    private(set) var hasBegun = false
-    private(set) var hasGaps = false
-    private(set) var isCut = false
+    var hasBegun = false
+    var hasGaps = false
+    var isCut = false
     private(set) var ending: Spot?
     /// The last change of the destination's status.
     private(set) var arrival: Spot?
@@ -85,19 +85,6 @@ struct DestinationSide: Sendable {
         showsCapability = circumstances.destinationCapability
     }
 
-    private mutating func begin() {
-        let (guest, arcs, reporter, isFirst) = (guest, arcs, reporter, !hasBegun)
-        self = DestinationSide(circumstances)
-        self.guest = guest
-        self.guest.begin()
-        self.arcs = arcs
-        self.arcs.begin()
-        self.reporter = reporter
-        // What a process did before its first migration belongs to that migration.
-        if !isFirst { self.reporter.forget() }
-        hasBegun = true
-    }
-
     private mutating func index(_ name: String) -> Int? {
         if lastDevice < devices.count, devices[lastDevice].name == name { return lastDevice }
         if let found = devices.firstIndex(where: { $0.name == name }) {
@@ -116,7 +103,7 @@ struct DestinationSide: Sendable {
     var names: DeviceNames { sections.names }
 
     mutating func handle(_ event: Event, at place: Place) {
-        if case .migrateSetState(.setup) = event { begin() }
+        if case .migrateSetState(.setup) = event { beginMigration() }
         reporter.advance(to: event, at: place)
         handleLoad(event)
     }
@@ -398,22 +385,7 @@ struct DestinationSide: Sendable {
             legal: "migrate_send_rp_message 7: len 0 before the command is done")
     }
 
-    /// The beginning of the migration is missing: what was seen before is no more than that.
-    mutating func loseBeginning() {
-        reporter.forget()
-        lose()
-    }
-
-    /// Lines are missing here.
-    /// `isDeclared`: see `SourceSide`.
-    mutating func lose(isDeclared: Bool = false) {
-        if !isDeclared {
-            reporter.lose()
-            guest.lose()
-        }
-        arcs.lose(isDeclared: isDeclared)
-        guard status.final == nil else { return status.lose() }
-        hasGaps = true
+    mutating func loseLedgers(isDeclared: Bool) {
         isAfterGap = true
         awaitingAck = nil
         isOpeningReturnPath = false
@@ -424,20 +396,6 @@ struct DestinationSide: Sendable {
             devices[index].incoming = 0
             devices[index].written = 0
         }
-        status.lose()
-    }
-
-    /// The last line of the log is cut.
-    mutating func cut(at place: Place) {
-        isCut = true
-        reporter.advance(toCutLineAt: place)
-    }
-
-    /// Another process writes the log from here on.
-    mutating func restart() {
-        if !hasBegun { reporter.forget() }
-        guest.restart()
-        arcs.restart()
     }
 }
 

@@ -1,19 +1,19 @@
 /// The source's side of a migration: hands each event, in the source's print order, to the ledgers and checks that it concerns.
 import MigrationTrace
 
-struct SourceSide: Sendable {
+struct SourceSide: LoggedSide {
     static let mostPlaces = 4096
 
-    private let circumstances: Circumstances
+    let circumstances: Circumstances
     private(set) var names: DeviceNames
     private(set) var ledger: SourceLedger
     private(set) var devices: SourceDevices
     private(set) var heldBack = HeldBackSteps()
     private(set) var starved = StarvedWindows()
     private(set) var switchover = Switchover()
-    private(set) var arcs = DeviceArcs(.source)
-    private(set) var status: StatusArcs
-    private(set) var guest = GuestAccount()
+    var arcs = DeviceArcs(.source)
+    var status: StatusArcs
+    var guest = GuestAccount()
     private(set) var progress = Progress()
     /// PART and END sections begun when half of the iterations had passed that confirm that nothing happens any more.
     private(set) var sectionsHalfway = 0
@@ -22,11 +22,11 @@ struct SourceSide: Sendable {
     private(set) var threshold: Int64?
     /// The last window of 100 ms.
     private(set) var window: TransferWindow?
-    private(set) var reporter = RuleReporter()
+    var reporter = RuleReporter()
 
-    private(set) var hasBegun = false
-    private(set) var hasGaps = false
-    private(set) var isCut = false
+    var hasBegun = false
+    var hasGaps = false
+    var isCut = false
     private(set) var ending: Spot?
     /// The last change of the source's status.
     private(set) var arrival: Spot?
@@ -63,20 +63,11 @@ struct SourceSide: Sendable {
         devices = SourceDevices(announcesRequests: circumstances.announcesRequests)
     }
 
-    /// A migration begins: what the guest and the devices were before stays.
     private mutating func begin() {
-        let (guest, arcs, reporter, runState, isFirst) = (guest, arcs, reporter, runState, !hasBegun)
-        self = SourceSide(circumstances)
-        isSnapshot = runState == .saveVM
+        let isSnapshot = runState == .saveVM
+        beginMigration()
+        self.isSnapshot = isSnapshot
         if isSnapshot { status = .snapshot }
-        self.guest = guest
-        self.guest.begin()
-        self.arcs = arcs
-        self.arcs.begin()
-        self.reporter = reporter
-        // What a process did before its first migration belongs to that migration.
-        if !isFirst { self.reporter.forget() }
-        hasBegun = true
     }
 
     /// The last event; nil before the first.
@@ -300,40 +291,11 @@ struct SourceSide: Sendable {
     /// Section idstr of the user of switchover-ack that is no VFIO device.
     var requester: String? { circumstances.requester }
 
-    /// The beginning of the migration is missing: what was seen before is no more than that.
-    mutating func loseBeginning() {
-        reporter.forget()
-        lose()
-    }
-
-    /// Lines are missing here. What follows the final status is no part of the migration.
-    /// `isDeclared`: somebody left out lines of rounds that repeat, and says so; else anything may be missing.
-    mutating func lose(isDeclared: Bool = false) {
-        if !isDeclared {
-            reporter.lose()
-            guest.lose()
-        }
-        arcs.lose(isDeclared: isDeclared)
-        guard status.final == nil else { return status.lose() }
-        hasGaps = true
+    mutating func loseLedgers(isDeclared: Bool) {
         ledger.lose(isDeclared: isDeclared)
         devices.lose(isDeclared: isDeclared)
         switchover.lose(isDeclared: isDeclared)
-        status.lose()
         progress.lose()
-    }
-
-    /// The last line of the log is cut.
-    mutating func cut(at place: Place) {
-        isCut = true
-        reporter.advance(toCutLineAt: place)
-    }
-
-    /// Another process writes the log from here on.
-    mutating func restart() {
-        if !hasBegun { reporter.forget() }
-        guest.restart()
-        arcs.restart()
     }
 
     /// True if nothing happened, or nothing that could help, for as many iterations as confirm a proof.

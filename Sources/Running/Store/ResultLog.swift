@@ -24,12 +24,17 @@ package final class ResultLog: Sendable {
     private let path: String
     private let descriptor: Int32
 
-    /// Opens the log, or creates it. Removes an incomplete last line, so that the next line stands alone. Throws `Environment`.
+    /// Opens the log, or creates it. Removes an incomplete last line, so that the next line stands alone; where another writer has the log
+    /// open, such a line may be in the middle of its write, and stays. Throws `Environment`.
     package init(path: String) throws {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened", path) }
-        do { try dropCutLine() } catch {
+        do {
+            // A writer holds the shared lock for as long as it has the log open.
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { try dropCutLine() }
+            while flock(descriptor, LOCK_SH) != 0 { guard errno == EINTR else { throw failure("locked", path) } }
+        } catch {
             close(descriptor)
             throw error
         }
