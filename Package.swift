@@ -102,7 +102,8 @@ let package = Package(
             swiftSettings: strict
         ),
         .executableTarget(
-            name: "trace-benchmark", dependencies: ["MigrationTrace"], path: "Tests/Benchmarks/TraceBenchmark", swiftSettings: strict),
+            name: "trace-benchmark", dependencies: ["MigrationTrace", "Verification"], path: "Tests/Benchmarks/TraceBenchmark",
+            swiftSettings: strict),
         .executableTarget(
             name: "engine-benchmark", dependencies: ["Matrix", "Running", "Plan", "QEMUPeer", "EnginePeer"],
             path: "Tests/Benchmarks/EngineBenchmark",

@@ -25,16 +25,16 @@ package struct EventForm: Sendable {
 
 extension Event {
     /// The event's name, as in `trace-events` files.
-    package var name: String { description.name }
+    package var name: String { declaration.name.description }
 
     /// The thread that prints the event.
-    package var thread: ThreadRole { description.thread }
+    package var thread: ThreadRole { declaration.thread }
 
-    private var description: FieldDescriber {
+    private var declaration: FieldDeclaration {
         var copy = self
-        var describer = FieldDescriber()
-        copy.format(&describer)
-        return describer
+        var declaration = FieldDeclaration()
+        copy.format(&declaration)
+        return declaration
     }
 
     /// The event as QEMU prints it, without prefix and line end.

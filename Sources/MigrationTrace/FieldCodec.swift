@@ -148,6 +148,23 @@ struct FieldPrinter: FieldCodec {
     }
 }
 
+/// Takes the name and the thread of an event, and nothing of its text.
+struct FieldDeclaration: FieldCodec {
+    var name: StaticString = ""
+    var thread = ThreadRole.any
+
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) { (self.name, self.thread) = (name, thread) }
+    mutating func literal(_ text: StaticString) {}
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {}
+    mutating func hexadecimal(_ value: inout UInt64) {}
+    mutating func boolean(_ value: inout Bool) {}
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
 /// Collects the name, the thread and the format of an event.
 struct FieldDescriber: FieldCodec {
     var name = ""

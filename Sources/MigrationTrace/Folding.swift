@@ -88,7 +88,25 @@ package struct Folder: Sendable {
         var steps: [EventNumbers]
         var lastTimes: [Int64?]
         var count: Int
-        var partial: [Waiting] = []
+        var partial: [Entry] = []
+
+        /// Adds the entry if it is that of the block, without a look at its numbers: of a source that waits, all entries are.
+        mutating func repeats(_ entry: Entry) -> Bool {
+            let place = partial.count
+            guard steps[place] == .zero, block[place].entry.thread == entry.thread, block[place].entry.record == entry.record else {
+                return false
+            }
+            add(entry)
+            return true
+        }
+
+        private mutating func add(_ entry: Entry) {
+            partial.append(entry)
+            guard partial.count == block.count else { return }
+            count += 1
+            for place in partial.indices { lastTimes[place] = partial[place].time }
+            partial.removeAll(keepingCapacity: true)
+        }
 
         /// Adds the entry if it is the next one of the current repetition, and returns true; or else returns false.
         mutating func extend(_ waiting: Waiting) -> Bool {
@@ -97,12 +115,7 @@ package struct Folder: Sendable {
             guard waiting.numbers == expected, advances(expected &- steps[place], to: expected, by: steps[place]),
                 waiting.isSimilar(to: block[place])
             else { return false }
-            partial.append(waiting)
-            if partial.count == block.count {
-                count += 1
-                for (place, repeated) in partial.enumerated() { lastTimes[place] = repeated.entry.time }
-                partial.removeAll(keepingCapacity: true)
-            }
+            add(waiting.entry)
             return true
         }
 
@@ -119,6 +132,7 @@ package struct Folder: Sendable {
     package init() {}
 
     package mutating func append(_ entry: Entry, to folds: inout [Fold]) {
+        if run?.repeats(entry) == true { return }
         let entry = Waiting(entry)
         if run != nil {
             if run!.extend(entry) { return }
@@ -154,7 +168,7 @@ package struct Folder: Sendable {
         guard let run else { return }
         folds.append(run.fold)
         self.run = nil
-        for entry in run.partial { wait(entry) }
+        for entry in run.partial { wait(Waiting(entry)) }
     }
 
     /// Folds waiting entries, the oldest first, until only `keeping` entries are left or a block still repeats.
@@ -174,7 +188,7 @@ package struct Folder: Sendable {
                 lastTimes: waiting[end - period..<end].map { $0.entry.time },
                 count: count)
             if head + period + matched == waiting.count {
-                run.partial = Array(waiting[end...])
+                run.partial = waiting[end...].map(\.entry)
                 self.run = run
                 forget(waiting.count)
                 return

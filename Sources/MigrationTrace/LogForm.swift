@@ -2,11 +2,13 @@
 ///
 /// The one table of them is `LogForm.all`. A form is a shape of bytes in a small notation, so a new form is a new row:
 ///
-///     %d digits   %h hexadecimal digits   %T hh:mm:ss, with a fraction or not   %D yyyy-mm-dd   %z a zone: Z, +0100, +01:00, UTC
+///     %d digits   %T hh:mm:ss, with a fraction or not   %D yyyy-mm-dd   %z a zone: Z, +0100, +01:00, UTC
 ///     %b Jan to Dec   %a Mon to Sun   %s one space or more   %_ any number of spaces   %w one character or more that is no space
+///     %o an offset: +0100, +01:00   %x two hexadecimal digits   %f the name of a file   %t text without tabs, with spaces or not
 ///     %p digits that tell the process, such as [PID]; %n a name that tells it, such as that of a container
+///     %k a task of the kernel and its thread id, such as `CPU 0/KVM-4242`, which tell no process
 ///
-/// `%w` and `%n` end before the character that follows them in the shape. Anything else stands for itself.
+/// `%w` and `%n` end before the character that follows them in the shape, `%f` before a colon. Anything else stands for itself.
 package struct LogForm: Sendable {
     /// The program or option that writes the form, as its users call it.
     package let name: String
@@ -17,8 +19,9 @@ package struct LogForm: Sendable {
     private enum Part: Sendable, Equatable {
         case byte(UInt8)
         case digits(isProcess: Bool)
-        case hexDigits, time, date, zone, month, weekday, spaces, anySpaces
+        case hexPair, time, date, zone, offset, month, weekday, spaces, optionalSpaces, text, task
         case word(isProcess: Bool, until: UInt8)
+        case file
     }
 
     init(_ name: String, _ shape: String, keepsLinesWhole: Bool = true) {
@@ -34,14 +37,18 @@ package struct LogForm: Sendable {
             switch kind {
             case UInt8(ascii: "d"): parts.append(.digits(isProcess: false))
             case UInt8(ascii: "p"): parts.append(.digits(isProcess: true))
-            case UInt8(ascii: "h"): parts.append(.hexDigits)
+            case UInt8(ascii: "x"): parts.append(.hexPair)
             case UInt8(ascii: "T"): parts.append(.time)
             case UInt8(ascii: "D"): parts.append(.date)
             case UInt8(ascii: "z"): parts.append(.zone)
+            case UInt8(ascii: "o"): parts.append(.offset)
             case UInt8(ascii: "b"): parts.append(.month)
             case UInt8(ascii: "a"): parts.append(.weekday)
             case UInt8(ascii: "s"): parts.append(.spaces)
-            case UInt8(ascii: "_"): parts.append(.anySpaces)
+            case UInt8(ascii: "_"): parts.append(.optionalSpaces)
+            case UInt8(ascii: "f"): parts.append(.file)
+            case UInt8(ascii: "t"): parts.append(.text)
+            case UInt8(ascii: "k"): parts.append(.task)
             case UInt8(ascii: "w"): parts.append(.word(isProcess: false, until: 0x20))
             case UInt8(ascii: "n"): parts.append(.word(isProcess: true, until: 0x20))
             default: preconditionFailure("unknown part %\(Character(Unicode.Scalar(kind))) in the shape of \(name)")
@@ -69,31 +76,39 @@ package struct LogForm: Sendable {
         LogForm("avocado", "%D %T %w%sL%d %w%_| [qemu output] "),
         LogForm("avocado", "%D %T %w%sL%d %w%_| "),
         LogForm("avocado", "%T %w%_| [qemu output] "),
-        LogForm("GitLab CI", "%DT%T%z %hO "), LogForm("GitLab CI", "%DT%T%z %hO+"),
-        LogForm("GitLab CI", "%DT%T%z %hE "), LogForm("GitLab CI", "%DT%T%z %hE+"),
+        LogForm("GitLab CI", "%DT%T%z %xO "), LogForm("GitLab CI", "%DT%T%z %xO+"),
+        LogForm("GitLab CI", "%DT%T%z %xE "), LogForm("GitLab CI", "%DT%T%z %xE+"),
+        LogForm("gh run view --log", "%t\t%t\t%DT%T%z "),
         LogForm("a container runtime", "%DT%T%z stdout %w "), LogForm("a container runtime", "%DT%T%z stderr %w "),
         LogForm("kubectl logs --prefix", "[pod/%n] "),
         LogForm("journalctl -o short", "%b%s%d %T %w %w[%p]: "),
         LogForm("journalctl -o short-iso", "%DT%T%z %w %w[%p]: "),
         LogForm("journalctl -o short-full", "%a %D %T %z %w %w[%p]: "),
         LogForm("journalctl -o short-monotonic", "[%_%d.%d] %w %w[%p]: "),
+        LogForm("journalctl -o short-delta", "[%_%d.%d <%_%d.%d >] %w %w[%p]: "),
         LogForm("journalctl -o short-unix", "%d.%d %w %w[%p]: "),
         LogForm("syslog", "<%d>%b%s%d %T %w %w[%p]: "),
         LogForm("syslog", "<%d>%d %DT%T%z %w %w %p %w - "),
         LogForm("syslog", "%b%s%d %T %w %w: "),
         LogForm("syslog", "%DT%T%z %w %w: "),
         LogForm("docker compose", "%n%s| "),
-        LogForm("ftrace", "%_%n%_[%d]%s%w%s%d.%d: tracing_mark_write: "),
-        LogForm("ftrace", "%_%n%_[%d]%s%d.%d: tracing_mark_write: "),
+        LogForm("ftrace", "%_%k%_[%d]%s%w%s%d.%d: tracing_mark_write: "),
+        LogForm("ftrace", "%_%k%_[%d]%s%d.%d: tracing_mark_write: "),
+        LogForm("ftrace", "%_%k%_(%_%p) [%d]%s%w%s%d.%d: tracing_mark_write: "),
+        LogForm("trace-cmd report", "%_%k%_[%d]%s%w%s%d.%d: %w:%stracing_mark_write: "),
+        LogForm("trace-cmd report", "%_%k%_[%d]%s%d.%d: %w:%stracing_mark_write: "),
         LogForm("QEMU's program and thread", "%w %w(%p:%w): ", keepsLinesWhole: false),
         LogForm("QEMU's program and thread", "%w(%p:%w): ", keepsLinesWhole: false),
         LogForm("QEMU's program and thread", "%w %w[%p]: ", keepsLinesWhole: false),
         LogForm("ts", "%b %d %T "), LogForm("ts", "%T "), LogForm("ts", "%d.%d "),
-        zonedTime, LogForm("time stamps with a zone", "%D %T%z "),
-        LogForm("time stamps with a zone", "%D %T%z: "), LogForm("time stamps with a zone", "%D %T %z "),
+        zonedTime, LogForm("time stamps with a zone", "%D %T%o "),
+        LogForm("time stamps with a zone", "%D %T%o: "), LogForm("time stamps with a zone", "%D %T %z "),
         LogForm("time stamps", "%D %T "), LogForm("time stamps", "[%D %T] "), LogForm("time stamps", "[%DT%T%z] "),
-        LogForm("grep -n", "%w:%d:"), LogForm("grep -n", "%d:"), LogForm("grep", "%w:"),
-        LogForm("a list", "%_%d%s"),
+        LogForm("grep -n", "%f:%d:"), LogForm("grep -n", "%d:"), LogForm("grep -n", "%d-"),
+        LogForm("grep", "%f:"),
+        LogForm("a process id", "[%p] "), LogForm("a process id", "[pid %p] "),
+        LogForm("a list", "%_* "), LogForm("a list", "%_- "), LogForm("a list", "| "), LogForm("a list", "%_%d%s"),
+        LogForm("a byte order mark", "\u{FEFF}", keepsLinesWhole: false),
         LogForm("an indent", "%s", keepsLinesWhole: false),
         // Only behind a time stamp.
         LogForm("-msg guest-name=on", "%w ", keepsLinesWhole: false),
@@ -112,14 +127,18 @@ package struct LogForm: Sendable {
                 switch part {
                 case .byte(let byte): scan.byte(byte)
                 case .digits(let isProcess): scan.digits(isProcess)
-                case .hexDigits: scan.run { $0 &- 0x30 <= 9 || ($0 | 0x20) &- 0x61 <= 5 }
+                case .hexPair: scan.hexPair()
                 case .time: scan.time()
-                case .date: scan.fields("dddd-dd-dd")
+                case .date: scan.date()
                 case .zone: scan.zone()
+                case .offset: scan.offset()
                 case .month: scan.oneOf("JanFebMarAprMayJunJulAugSepOctNovDec")
                 case .weekday: scan.oneOf("MonTueWedThuFriSatSun")
                 case .spaces: scan.run { $0 == 0x20 || $0 == 0x09 }
-                case .anySpaces: scan.run { $0 == 0x20 || $0 == 0x09 } || true
+                case .optionalSpaces: scan.optionalSpaces()
+                case .text: scan.run { $0 >= 0x20 && $0 != 0x7F }
+                case .task: scan.task()
+                case .file: scan.file()
                 case .word(let isProcess, let until): scan.word(isProcess, until)
                 }
             guard fits else { return nil }
@@ -174,24 +193,78 @@ private struct ShapeScanner {
         return true
     }
 
-    mutating func time() -> Bool {
-        guard fields("dd:dd:dd") else { return false }
-        if cursor < end, cursor.pointee == UInt8(ascii: ".") || cursor.pointee == UInt8(ascii: ",") {
-            cursor += 1
-            return run { $0 &- 0x30 <= 9 }
-        }
+    mutating func optionalSpaces() -> Bool {
+        while cursor < end, cursor.pointee == 0x20 || cursor.pointee == 0x09 { cursor += 1 }
         return true
+    }
+
+    mutating func hexPair() -> Bool {
+        func isHex(_ byte: UInt8) -> Bool { byte &- 0x30 <= 9 || (byte | 0x20) &- 0x61 <= 5 }
+        guard end - cursor >= 2, isHex(cursor[0]), isHex(cursor[1]) else { return false }
+        cursor += 2
+        return true
+    }
+
+    /// A name with a letter in it, up to a colon.
+    mutating func file() -> Bool {
+        let start = cursor
+        guard run({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: ":") }) else { return false }
+        return (start..<cursor).contains { ($0.pointee | 0x20) &- 0x61 < 26 }
+    }
+
+    /// A task's name, which has at most 15 bytes and may have spaces, a `-`, and its id.
+    mutating func task() -> Bool {
+        let start = cursor
+        while cursor < end, cursor - start <= 16 {
+            if cursor.pointee == UInt8(ascii: "-"), cursor > start {
+                let name = cursor
+                cursor += 1
+                if digits(false), cursor < end, cursor.pointee == 0x20 || cursor.pointee == UInt8(ascii: "(") { return true }
+                cursor = name
+            }
+            cursor += 1
+        }
+        return false
+    }
+
+    private func number(_ count: Int, at offset: Int) -> Int {
+        (0..<count).reduce(0) { $0 * 10 + Int(cursor[offset + $1] &- 0x30) }
+    }
+
+    mutating func date() -> Bool {
+        let start = cursor
+        guard fields("dddd-dd-dd") else { return false }
+        cursor = start
+        guard 1...12 ~= number(2, at: 5), 1...31 ~= number(2, at: 8) else { return false }
+        cursor += 10
+        return true
+    }
+
+    mutating func time() -> Bool {
+        let start = cursor
+        guard fields("dd:dd:dd") else { return false }
+        cursor = start
+        guard number(2, at: 0) < 24, number(2, at: 3) < 60, number(2, at: 6) <= 60 else { return false }
+        cursor += 8
+        guard cursor < end, cursor.pointee == UInt8(ascii: ".") || cursor.pointee == UInt8(ascii: ",") else { return true }
+        cursor += 1
+        let fraction = cursor
+        return run { $0 &- 0x30 <= 9 } && cursor - fraction <= 9
     }
 
     mutating func zone() -> Bool {
         guard cursor < end else { return false }
         switch cursor.pointee {
         case UInt8(ascii: "Z"): return byte(UInt8(ascii: "Z"))
-        case UInt8(ascii: "+"), UInt8(ascii: "-"):
-            cursor += 1
-            return fields("dd:dd") || fields("dddd")
+        case UInt8(ascii: "+"), UInt8(ascii: "-"): return offset()
         default: return run { $0 &- 0x41 < 26 }
         }
+    }
+
+    mutating func offset() -> Bool {
+        guard cursor < end, cursor.pointee == UInt8(ascii: "+") || cursor.pointee == UInt8(ascii: "-") else { return false }
+        cursor += 1
+        return fields("dd:dd") || fields("dddd")
     }
 
     mutating func oneOf(_ words: StaticString) -> Bool {

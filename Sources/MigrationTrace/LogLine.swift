@@ -77,9 +77,19 @@ package struct LogLine: Hashable, Sendable {
         case unknown(UnknownLine)
     }
 
+    /// What printed the event.
+    package enum Origin: Hashable, Sendable {
+        case trace
+        /// An event of the monitor, which stands for a trace event.
+        case monitorEvent
+        /// A reply of the monitor: what it tells was reached some time before, and statuses before it may be missing.
+        case monitorReply
+    }
+
     package var position: Position
     package var stamp: Stamp?
     package var content: Content
+    package var origin = Origin.trace
     /// The number of the migration in the log, from 1. A migration begins at `migrate_set_state new state setup`. The number is 0 before
     /// the first migration, and after a new QEMU process has begun to write to the same file.
     package var episode: Int

@@ -27,11 +27,19 @@ package struct LogReader: ~Copyable {
     private var inCommandLine = false
     /// The start of the process that wrote the current line of a libvirt per-domain log; nil before the first banner, and in other logs.
     package private(set) var start: DomainStart?
+    package var startNumber: Int? { start?.number }
     private var lastSequence: UInt64?
     private var wrapping = LogWrapping()
 
+    private var monitor = MonitorReader()
+    /// Names of the events that lines of the monitor stand for.
+    private var monitorNames: Set<String> = []
+    /// Further events of the last line.
+    private var queued: [LogLine] = []
+    private var hasTraceEvents = false
+
     /// The names of the events that were read in the current start of QEMU, or in the whole log where it has one.
-    package var namesSeen: Set<String> { table.seen }
+    package var namesSeen: Set<String> { table.seen.union(monitorNames) }
 
     package init(_ input: @escaping Input) {
         lines = LineScanner(longestLine: Self.longestLine, input)
@@ -50,6 +58,7 @@ package struct LogReader: ~Copyable {
 
     /// The next line of any kind; nil at the end of the input. Throws only the errors of the input.
     package mutating func next() throws -> LogLine? {
+        if !queued.isEmpty { return queued.removeFirst() }
         let line = try lines.next()
         summary.bytes = lines.bytesRead
         guard let line else { return nil }
@@ -71,7 +80,9 @@ package struct LogReader: ~Copyable {
             return finish(line, nil, .unknown(.overlong))
         }
         if !wrapping.isUsual, case .event(let event, let stamp) = attempt(line.start, end) { return finish(line, stamp, event) }
-        return unwrapped(line)
+        var result = unwrapped(line)
+        if result.process == 0 { result.process = wrapping.process }
+        return result
     }
 
     /// What stands at a place of a line.
@@ -119,6 +130,7 @@ package struct LogReader: ~Copyable {
     /// A line that is no event as it stands: one that another program wrapped, or something else.
     private mutating func unwrapped(_ line: LineScanner.Line) -> LogLine {
         let (start, end) = wrapping.plain(line.start, line.start + line.length)
+        if let result = monitored(line, start, end) ?? simple(line, start, end) { return result }
         // The forms of the last event come first, since a log mostly has one form.
         if !wrapping.usual.isEmpty, let inner = wrapping.skipUsual(start, end) {
             switch attempt(inner.start, end) {
@@ -141,6 +153,56 @@ package struct LogReader: ~Copyable {
             if !isUnknownEvent(text, end), let found = search(start, end, 0, false) { return wrapped(line, found) }
             return other(line, start, text, end, stamp, inner: start, 0)
         }
+    }
+
+    /// A line of the monitor. In a log with trace events it tells nothing new.
+    private mutating func monitored(_ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> LogLine? {
+        guard !hasTraceEvents, let told = MonitorLine(start, end) else { return nil }
+        let (events, isSampled) = monitor.read(told)
+        let stamp = told.time.map { Stamp(realtime: $0) }
+        var results: [LogLine] = []
+        for event in events {
+            monitorNames.insert(event.name)
+            var result = finish(line, stamp, event, told.process, isWrapped: true)
+            result.origin = isSampled ? .monitorReply : .monitorEvent
+            results.append(result)
+        }
+        // Further events are no further lines.
+        if results.count > 1 { summary.lines -= results.count - 1 }
+        summary.forms.insert("QMP")
+        hasTraceEvents = false
+        guard let first = results.first else {
+            var result = finish(line, stamp, .unknown(.unknownEvent))
+            (result.process, result.isWrappedWhole) = (told.process, true)
+            note(.unknownEvent, line.position, line.start, line.length)
+            return result
+        }
+        queued = Array(results.dropFirst())
+        return first
+    }
+
+    /// A line of `simpletrace.py`.
+    private mutating func simple(_ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> LogLine? {
+        let (texts, process) = SimpleTraceLine.lines(start, end)
+        guard process != 0 else { return nil }
+        summary.forms.insert("simpletrace")
+        for text in texts {
+            let read: Event? = text.withUnsafeBufferPointer {
+                guard let base = $0.baseAddress, case .event(let event, _) = attempt(base, base + $0.count) else { return nil }
+                return event
+            }
+            if let read { return finish(line, nil, read, process, isWrapped: true) }
+        }
+        // `dropped` stands for records that were lost.
+        var name = start
+        while name < end, isNameByte(name.pointee) { name += 1 }
+        if table.knows(start, name - start) { return malformed(line, start, name - start, nil) }
+        let isDropped = UnsafeBufferPointer(start: start, count: name - start).elementsEqual("dropped".utf8)
+        let kind: UnknownLine = isDropped ? .piece : .unknownEvent
+        note(kind, line.position, line.start, line.length)
+        var result = finish(line, nil, .unknown(kind))
+        result.process = process
+        return result
     }
 
     /// True if an event of another name stands there, which is no prefix.
@@ -242,6 +304,7 @@ package struct LogReader: ~Copyable {
             episode = summary.episodes
         }
         summary.events += 1
+        hasTraceEvents = true
         inCommandLine = false
         var result = finish(line, stamp, .record(.event(event)))
         result.process = process

@@ -3,6 +3,11 @@ struct LogWrapping: ~Copyable {
     /// Forms inside each other that are tried.
     static let mostForms = 4
 
+    /// In bytes, before an object of JSON.
+    private static let longestPrefix = 256
+
+    /// The process that the wrapper of the last line tells; 0 if it tells none.
+    private(set) var process: UInt64 = 0
     /// The forms of the last event, from the outside in; empty for lines of QEMU itself.
     var usual: [LogForm] = []
     /// False if the last line was taken out of JSON.
@@ -29,17 +34,36 @@ struct LogWrapping: ~Copyable {
         return (place, process)
     }
 
-    /// The line without JSON around it, without terminal colours, and without NULs before it, which a truncated file has.
+    /// The line without JSON around it and what stands before that, without terminal colours, and without carriage returns.
     mutating func plain(
         _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
     ) -> (UnsafePointer<UInt8>, UnsafePointer<UInt8>) {
-        if start < end, start.pointee == UInt8(ascii: "{"), let text = textOfJSON(start, end) {
-            isPlain = false
-            return text
-        }
+        process = 0
         isPlain = true
+        var (start, end) = (start, end)
+        // The text of a container's log may be JSON again.
+        for _ in 0..<Self.mostForms {
+            guard let object = beginningOfJSON(start, end), let text = textOfJSON(object, end) else { break }
+            if process == 0 { process = LogForm.all.lazy.compactMap { $0.skip(start, object)?.process }.first { $0 != 0 } ?? 0 }
+            if process == 0, let id = value(of: "\"_PID\"", object, end) { process = contentHash(id.start, id.end - id.start) }
+            isPlain = false
+            (start, end) = text
+        }
         guard contains(0x1B, start, end) || contains(0x0D, start, end) else { return (start, end) }
         return withoutEscapes(start, end)
+    }
+
+    /// The brace of an object that ends with the line.
+    private func beginningOfJSON(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8>? {
+        var last = end
+        while last > start, last[-1] <= 0x20 { last -= 1 }
+        guard last > start, last[-1] == UInt8(ascii: "}") else { return nil }
+        var cursor = start
+        while last - cursor > 2, cursor - start < Self.longestPrefix {
+            if cursor.pointee == UInt8(ascii: "{"), cursor[1] == UInt8(ascii: "\"") { return cursor }
+            cursor += 1
+        }
+        return nil
     }
 
     private func contains(_ byte: UInt8, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
@@ -84,18 +108,57 @@ struct LogWrapping: ~Copyable {
         _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
     ) -> (UnsafePointer<UInt8>, UnsafePointer<UInt8>)? {
         for key in Self.keys {
-            let length = key.utf8CodeUnitCount
-            var cursor = start
-            while end - cursor > length {
-                defer { cursor += 1 }
-                guard cursor.pointee == UInt8(ascii: "\""), equalBytes(cursor, key.utf8Start, length) else { continue }
-                var value = cursor + length
-                while value < end, value.pointee == 0x20 { value += 1 }
-                guard value < end, value.pointee == UInt8(ascii: ":") else { continue }
-                value += 1
-                while value < end, value.pointee == 0x20 { value += 1 }
-                guard value < end, value.pointee == UInt8(ascii: "\"") else { continue }
-                return string(value + 1, end)
+            guard let value = value(of: key, start, end) else { continue }
+            // journald writes a text that is not all printable as an array of its bytes.
+            return value.start.pointee == UInt8(ascii: "[") ? bytes(value.start + 1, end) : string(value.start, end)
+        }
+        return nil
+    }
+
+    /// Where the key's text begins, behind its quote, and where it ends; or where its array begins.
+    private func value(
+        of key: StaticString, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> (start: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>)? {
+        let length = key.utf8CodeUnitCount
+        var cursor = start
+        while end - cursor > length {
+            defer { cursor += 1 }
+            guard cursor.pointee == UInt8(ascii: "\""), equalBytes(cursor, key.utf8Start, length) else { continue }
+            var value = cursor + length
+            while value < end, value.pointee == 0x20 { value += 1 }
+            guard value < end, value.pointee == UInt8(ascii: ":") else { continue }
+            value += 1
+            while value < end, value.pointee == 0x20 { value += 1 }
+            guard end - value > 1 else { continue }
+            if value.pointee == UInt8(ascii: "[") { return (value, end) }
+            guard value.pointee == UInt8(ascii: "\"") else { continue }
+            var last = value + 1
+            while last < end, last.pointee != UInt8(ascii: "\"") { last += 1 }
+            return (value + 1, last)
+        }
+        return nil
+    }
+
+    private func bytes(
+        _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+    ) -> (UnsafePointer<UInt8>, UnsafePointer<UInt8>)? {
+        var (cursor, count, number, digits) = (start, 0, 0, 0)
+        while cursor < end {
+            let byte = cursor.pointee
+            cursor += 1
+            if byte &- 0x30 <= 9 {
+                number = number * 10 + Int(byte &- 0x30)
+                digits += 1
+                guard digits <= 3, number <= 255 else { return nil }
+            } else if byte == UInt8(ascii: ",") || byte == UInt8(ascii: "]") {
+                if digits > 0 {
+                    scratch[count] = UInt8(number)
+                    count += 1
+                }
+                (number, digits) = (0, 0)
+                if byte == UInt8(ascii: "]") { return (UnsafePointer(scratch), UnsafePointer(scratch + count)) }
+            } else if byte != 0x20 {
+                return nil
             }
         }
         return nil

@@ -162,7 +162,7 @@ struct DestinationSide: LoggedSide {
             if next != .failed { readsOn() }
             status.move(to: next, &reporter)
             arrival = reporter.spot
-            if StatusArcs.finals.contains(next) { ending = reporter.spot }
+            if StatusArcs.isFinal(next) { ending = reporter.spot }
         // 1: the package has ended with its order to run.
         case .qemuLoadvmStatePostMain(let result):
             if result == 1 { hasTakenOver = true }

@@ -46,8 +46,12 @@ package struct LogSource: Sendable {
     package let name: String
     let open: @Sendable () throws -> LogReader
 
+    /// The side, if it is known from outside: the monitor's events may not tell it.
+    private(set) var side: StreamName?
+
     /// Several logs of one side, such as those of its threads: their lines are put in the order of their times.
-    package init(paths: [String]) {
+    package init(paths: [String], side: StreamName? = nil) {
+        self.side = side
         name = paths.joined(separator: ", ")
         self.paths = paths
         open = { try paths.count == 1 ? LogReader(path: paths[0]) : LogReader(merging: paths) }
@@ -118,23 +122,50 @@ package struct JudgedMigration: Sendable {
     package let judgement: Judgement
 }
 
+/// Cuts a log of several processes, such as a host's journal, by process.
+private struct ProcessCutters {
+    /// More processes than these are not read.
+    private static let most = 64
+
+    private let circumstances: Circumstances
+    private(set) var cutters: [MigrationCutter] = []
+    /// By cutter; 0 while no line of it has told its process.
+    private var processes: [UInt64] = []
+    private var last = 0
+
+    init(_ circumstances: Circumstances) { self.circumstances = circumstances }
+
+    mutating func read(_ line: LogLine, of reader: borrowing LogReader) {
+        guard let index = index(of: line.process) else { return }
+        last = index
+        cutters[index].read(line, of: reader)
+    }
+
+    /// A line that does not tell its process belongs to that of the line before it.
+    private mutating func index(of process: UInt64) -> Int? {
+        if last < processes.count {
+            if process == 0 || processes[last] == process { return last }
+            if processes[last] == 0 {
+                processes[last] = process
+                return last
+            }
+        }
+        if let found = processes.firstIndex(of: process) { return found }
+        guard processes.count < Self.most else { return nil }
+        processes.append(process)
+        cutters.append(MigrationCutter(circumstances))
+        return processes.endIndex - 1
+    }
+}
+
 /// Reads a log from its beginning to its end, once. Throws `LogRefusal`, and `FileError` if a file cannot be read. In a libvirt per-domain
 /// log, only the migrations of the last start with a migration are kept.
 package func read(_ log: LogSource, circumstances: Circumstances = .init()) throws -> [ReadLog] {
     var circumstances = circumstances
     circumstances.isForeign = true
     var reader = try log.open()
-    // A log of several processes, such as a host's journal, is cut by process.
-    var cutters: [UInt64: MigrationCutter] = [:]
-    var order: [UInt64] = []
-    while let line = try reader.next() {
-        if cutters[line.process] == nil {
-            guard cutters.count < 64 else { continue }
-            cutters[line.process] = MigrationCutter(circumstances)
-            order.append(line.process)
-        }
-        cutters[line.process]!.read(line, start: reader.start)
-    }
+    var processes = ProcessCutters(circumstances)
+    while let line = try reader.next() { processes.read(line, of: reader) }
     switch reader.summary.verdict {
     case .usable: break
     case .empty: throw LogRefusal.empty(log.name)
@@ -142,14 +173,16 @@ package func read(_ log: LogSource, circumstances: Circumstances = .init()) thro
     }
     let names = reader.namesSeen
     var found: [ReadLog] = []
-    for process in order {
-        var migrations = cutters[process]!.finished(names: names)
+    for cutter in processes.cutters {
+        var cutter = cutter
+        var migrations = cutter.finished(names: names)
         if let last = migrations.last?.start?.number { migrations.removeAll { $0.start?.number != last } }
         guard !migrations.isEmpty else { continue }
+        for index in migrations.indices where migrations[index].side == nil { migrations[index].side = log.side }
         found.append(
             ReadLog(
                 name: log.name, summary: reader.summary, migrations: migrations, starts: reader.start?.number ?? 0,
-                omitted: cutters[process]!.omitted))
+                omitted: cutter.omitted))
     }
     guard !found.isEmpty else { throw LogRefusal.noMigration(log.name) }
     for log in found {
@@ -255,7 +288,7 @@ private func merging(_ logs: [LogSource], _ read: [ReadLog]) -> [LogSource] {
         let begun = indices.filter { read[$0].migrations.contains(where: \.hasBeginning) }
         let paths = indices.flatMap { logs[$0].paths }
         if indices.count > 1, begun.count < 2, paths.count >= indices.count {
-            merged.append(LogSource(paths: paths))
+            merged.append(LogSource(paths: paths, side: side))
         } else {
             merged += indices.map { logs[$0] }
         }
@@ -264,7 +297,8 @@ private func merging(_ logs: [LogSource], _ read: [ReadLog]) -> [LogSource] {
     return merged + rest.map { logs[$0] }
 }
 
-private func readAll(_ logs: [LogSource], _ circumstances: Circumstances) throws -> [ReadLog] {
+/// Reads the logs, two at a time on two cores.
+package func readAll(_ logs: [LogSource], _ circumstances: Circumstances = .init()) throws -> [ReadLog] {
     let results = Mutex<[Int: Result<[ReadLog], any Error>]>([:])
     DispatchQueue.concurrentPerform(iterations: logs.count) { index in
         let result = Result { try read(logs[index], circumstances: circumstances) }

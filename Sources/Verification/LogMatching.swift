@@ -41,7 +41,7 @@ struct LogMatching {
     /// How much speaks for the two being one migration: equal counts, and times that overlap.
     private static func likeness(_ source: LoggedMigration, _ destination: LoggedMigration) -> Int {
         let (from, to) = (source.source.side, destination.destination)
-        var likeness = from.progress.sections == to.sections.count ? 4 : 0
+        var likeness = from.progress.sections > 0 && from.progress.sections == to.sections.count ? 4 : 0
         if let a = source.times, let b = destination.times, a.overlaps(b) { likeness += 2 }
         if from.ledger.acks == to.sent { likeness += 1 }
         if (from.status.final == .completed) == (to.status.final == .completed) { likeness += 1 }
@@ -64,7 +64,8 @@ struct LogMatching {
                 + "destination is \(final.rawValue)"
         }
         guard let a = source.times, let b = destination.times, !a.overlaps(b), from.status.final == .completed,
-            to.status.final == .completed, from.progress.sections != to.sections.count
+            to.status.final == .completed, from.progress.sections > 0, to.sections.count > 0,
+            from.progress.sections != to.sections.count
         else { return nil }
         let (later, earlier) = a.lowerBound > b.upperBound ? ("source", "destination") : ("destination", "source")
         return

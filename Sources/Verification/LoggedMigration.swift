@@ -30,7 +30,7 @@ package struct LoggedMigration: Sendable {
     static let mostGaps = 8
 
     /// nil if no event tells the side: the migration failed too early.
-    package let side: StreamName?
+    package internal(set) var side: StreamName?
     /// The number of its log among those that are judged together.
     package internal(set) var log = 0
     /// The number of the migration in the log, from 1.
@@ -73,6 +73,9 @@ struct MigrationCutter: Sendable {
     private(set) var omitted = 0
     private var source: WatchedSource
     private var destination: DestinationSide
+    private var rounds = RepeatedRounds()
+    /// Both sides before the last round that was handled.
+    private var measured: (source: WatchedSource, destination: DestinationSide)?
     private var start: DomainStart?
     private var isNewStart = false
 
@@ -101,16 +104,17 @@ struct MigrationCutter: Sendable {
 
     // MARK: Lines
 
-    /// `start`: of the process that wrote the line, in a libvirt per-domain log.
-    mutating func read(_ line: LogLine, start: DomainStart?) {
+    /// Reads the next line of the reader.
+    mutating func read(_ line: LogLine, of reader: borrowing LogReader) {
         let number = line.position.line
         switch line.content {
         case .record(.event(let event)):
             flush()
-            if start?.number != self.start?.number { begin(start) }
+            if reader.startNumber != start?.number { begin(reader.start) }
             if let time = line.stamp?.realtime { clock(time, number) }
             if isTorn(line) { return lose(.piece, number) }
             if line.isUnterminated, !event.isWhole { return cut(number) }
+            if line.origin != .trace { handleMonitor(event, number, line.origin) }
             pending = (event, number)
             switch event {
             case .migrationThreadLowPending: decidedAt = decidedAt ?? line.stamp?.realtime
@@ -128,7 +132,7 @@ struct MigrationCutter: Sendable {
             if line.isUnterminated { cut(number) }
         case .unknown(.libvirt):
             flush()
-            if let start, start.number == self.start?.number { self.start = start }
+            if start != nil, reader.startNumber == start?.number { start = reader.start }
             if line.isUnterminated { cut(number) }
         case .unknown(.comment):
             flush()
@@ -172,7 +176,57 @@ struct MigrationCutter: Sendable {
 
     // MARK: Events
 
+    /// What must be known before an event of the monitor is handled.
+    private mutating func handleMonitor(_ event: Event, _ line: Int, _ origin: LogLine.Origin) {
+        guard case .migrateSetState(let status) = event, status != .setup else { return }
+        if !hasBegun, status != .none {
+            source.side.loseBeginning()
+            destination.loseBeginning()
+            note(.noBeginning, line)
+            hasBegun = true
+        }
+        if origin == .monitorReply {
+            endCounting()
+            source.side.lose(isDeclared: true)
+            destination.lose(isDeclared: true)
+        }
+    }
+
     private mutating func handle(_ event: Event, _ line: Int) {
+        switch rounds.step(event) {
+        case .count:
+            lastLine = line
+            return rounds.count(line: line)
+        case .handleAndMeasure: measured = (source, destination)
+        case .handle: if rounds.isCounting { catchUp() }
+        }
+        handleNow(event, line)
+        rounds.handled(event)
+    }
+
+    /// Handles the last ones of the rounds that were only counted, and adds the others to what they change.
+    private mutating func catchUp() {
+        let (round, lines, place) = (rounds.round, rounds.lines, rounds.place)
+        let handled = min(rounds.counted, RepeatedRounds.trailing)
+        let times = rounds.counted - handled
+        rounds.endCounting()
+        if times > 0, let measured {
+            source.side.repeatWhatHappened(times, since: measured.source.side)
+            destination.repeatWhatHappened(times, since: measured.destination)
+            told.source += times * round.count { $0.side == .source }
+        }
+        for lines in [lines.before, lines.last].suffix(handled) { for (event, line) in zip(round, lines) { handleNow(event, line) } }
+        for (event, line) in zip(round, lines.current).prefix(place) { handleNow(event, line) }
+        measured = nil
+    }
+
+    /// What follows does not belong to the rounds before.
+    private mutating func endCounting() {
+        if rounds.isCounting { catchUp() }
+        rounds.reset()
+    }
+
+    private mutating func handleNow(_ event: Event, _ line: Int) {
         if case .migrateSetState(.setup) = event {
             finish(isSuperseded: true)
             hasBegun = true
@@ -201,6 +255,7 @@ struct MigrationCutter: Sendable {
     private mutating func clock(_ time: Int64, _ line: Int) {
         if let latest, time < latest - Self.mostTimeBack {
             // Another process wrote on, whose guest and devices are others.
+            endCounting()
             lose(.timeGoesBack, line)
             source.side.restart()
             destination.restart()
@@ -215,6 +270,7 @@ struct MigrationCutter: Sendable {
     }
 
     private mutating func lose(_ kind: LogGap.Kind, _ line: Int) {
+        endCounting()
         note(kind, line)
         source.side.lose(isDeclared: kind == .leftOut)
         destination.lose(isDeclared: kind == .leftOut)
@@ -226,6 +282,7 @@ struct MigrationCutter: Sendable {
     }
 
     private mutating func cut(_ line: Int) {
+        endCounting()
         note(.cut, line)
         source.side.cut(at: Place(stream: .source, line: line))
         destination.cut(at: Place(stream: .destination, line: line))
@@ -233,6 +290,7 @@ struct MigrationCutter: Sendable {
 
     /// Another process of the same guest writes on.
     private mutating func begin(_ start: DomainStart?) {
+        endCounting()
         finish(isSuperseded: true)
         self.start = start
         var circumstances = base
@@ -277,6 +335,7 @@ struct MigrationCutter: Sendable {
     /// The migrations of the whole log. `names`: of its events, in the start of QEMU that is read last.
     mutating func finished(names: Set<String>) -> [LoggedMigration] {
         flush()
+        endCounting()
         finish(isSuperseded: false)
         for index in migrations.indices {
             migrations[index].number = omitted + index + 1
@@ -317,12 +376,16 @@ extension Event {
             .qemuSavevmQueryPending, .migratePendingEstimate, .migratePendingExact, .migrateTransferred, .migrationThreadSetupComplete,
             .migrationThreadLowPending, .vfioSaveSetup, .sourceReturnPathThreadSwitchoverAcked, .migrationCompletionVMStop,
             .vfioStatePending, .vfioStatePendingEstimate, .vfioStatePendingExact, .vfioSaveIterateStart, .vfioSaveIterate, .vfioSaveBlock,
-            .vfioQueryPrecopySize, .vfioSendInitDataFlag:
+            .vfioQueryPrecopySize, .vfioSendInitDataFlag, .migrateSetState(.device), .migrateSetState(.preSwitchover),
+            .migrateSetState(.failing), .migrateSetState(.cancelling), .migrateSetState(.cancelled), .migrateSetState(.waitUnplug),
+            .vfioMigrationSetDeviceState(_, .preCopy), .vfioMigrationSetDeviceState(_, .preCopyP2P),
+            .vfioMigrationSetDeviceState(_, .stopCopy), .vmStateNotify(running: false, _, .finishMigrate):
             .source
         case .loadvmStateSetup, .qemuLoadvmStateSection, .qemuLoadvmStateSectionStartFull, .qemuLoadvmStateSectionPartEnd,
             .qemuLoadvmStateSectionCommand, .loadvmProcessCommand, .migrateSendRPMessage, .qemuLoadvmStatePostMain,
             .processIncomingMigrationCoEnd, .vfioLoadState, .vfioLoadStateDeviceData, .loadvmApproveSwitchover,
-            .loadvmApproveSwitchoverLegacy, .loadvmApproveSwitchoverCounted, .loadvmStateCleanup:
+            .loadvmApproveSwitchoverLegacy, .loadvmApproveSwitchoverCounted, .loadvmStateCleanup,
+            .vfioMigrationSetDeviceState(_, .resuming):
             .destination
         default: nil
         }

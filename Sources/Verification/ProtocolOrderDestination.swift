@@ -23,7 +23,7 @@ struct DestinationOrder: Sendable {
 
     init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
 
-    private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
+    private var isFinal: Bool { StatusArcs.isFinal(status) || status == .none }
 
     mutating func handle(_ event: Event, at place: Place) {
         if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }

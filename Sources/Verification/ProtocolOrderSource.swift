@@ -45,7 +45,7 @@ struct SourceOrder: Sendable {
 
     init(_ idstrs: [String: String]) { names = DeviceNames(idstrs) }
 
-    private var isFinal: Bool { StatusArcs.finals.contains(status) || status == .none }
+    private var isFinal: Bool { StatusArcs.isFinal(status) || status == .none }
 
     mutating func handle(_ event: Event, at place: Place) {
         if case .runstateSet(_, _, _, .shutdown) = event { isQuitting = true }

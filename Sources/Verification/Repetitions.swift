@@ -82,7 +82,7 @@ extension Verifier {
 
 extension Event {
     /// True if the verifier only counts this event once it has been repeated a few hundred times.
-    fileprivate func onlyCounts(in stream: StreamName) -> Bool {
+    func onlyCounts(in stream: StreamName) -> Bool {
         switch (stream, self) {
         case (.source, .qemuSavevmQueryPending(let query)): query.collectedAcks == 0 && !query.final
         case (.source, .vfioStatePending(let pending)): !pending.requestsAck

@@ -30,28 +30,28 @@ struct RuleReporter: Sendable {
     private(set) var heldBack: [Rule: Place] = [:]
     /// The last event before the latest missing lines.
     private var gap: Place?
-    /// The event that is being handled, or the last one that was; nil before the first.
-    private(set) var last: Spot?
+    private var hasEvent = false
+    /// The event that is being handled, or the last one that was, once there was one.
+    private(set) var spot = Spot(place: Place(stream: .source, line: 0))
 
-    /// The event that is being handled. There must have been one.
-    var spot: Spot { last! }
+    /// The event that is being handled, or the last one that was; nil before the first.
+    var last: Spot? { hasEvent ? spot : nil }
 
     /// Goes on to the stream's next event.
     mutating func advance(to event: Event, at place: Place) {
-        guard last != nil else {
-            last = Spot(place: place, event: event)
-            return
+        if hasEvent {
+            swap(&spot.before, &spot.event)
+            spot.beforeLine = spot.place.line
         }
-        last!.before = last!.event
-        last!.beforeLine = last!.place.line
-        last!.event = event
-        last!.place = place
+        hasEvent = true
+        spot.event = event
+        spot.place = place
     }
 
     /// Goes on to a last line that is cut: the event before it stays the last one that is known.
     mutating func advance(toCutLineAt place: Place) {
-        if last == nil { last = Spot(place: place) }
-        last!.place = place
+        hasEvent = true
+        spot.place = place
     }
 
     /// Adds a finding: the rule is broken at `spot`, by default at the event that is being handled, and conflicts with `others`. If lines
@@ -80,7 +80,7 @@ struct RuleReporter: Sendable {
     func hasReported(_ rule: Rule) -> Bool { breaches.contains { $0.finding.rule == rule } }
 
     /// Lines are missing behind the last event.
-    mutating func lose() { gap = last?.place }
+    mutating func lose() { gap = hasEvent ? spot.place : nil }
 
     /// Forgets what was reported so far: another migration, or another process, begins.
     mutating func forget() {

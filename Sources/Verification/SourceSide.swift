@@ -186,7 +186,7 @@ struct SourceSide: LoggedSide {
             progress.happened()
             if next == .completed { devices.completed(&reporter) }
             arrival = reporter.spot
-            if StatusArcs.finals.contains(next) { ending = reporter.spot }
+            if StatusArcs.isFinal(next) { ending = reporter.spot }
         case .migrationCleanup: isCleanedUp = true
         case .migrationBlockActivation(let activation): blocksActivated = activation == .active
         default: handleGuestAndDevices(event)

@@ -23,12 +23,12 @@ struct StatusArcs: Sendable {
     /// A snapshot is saved in one go, with the guest stopped.
     static let snapshot = StatusArcs([.none: [.setup], .setup: [.completed, .failed], .completed: [.setup], .failed: [.setup]])
 
-    static let finals: Set<MigrationStatus> = [.completed, .failed, .cancelled]
+    static func isFinal(_ status: MigrationStatus) -> Bool { status == .completed || status == .failed || status == .cancelled }
 
     func has(reached status: MigrationStatus) -> Bool { reached.contains(status) }
 
     /// The final status, once there is one.
-    var final: MigrationStatus? { status.flatMap { Self.finals.contains($0) ? $0 : nil } }
+    var final: MigrationStatus? { status.flatMap { Self.isFinal($0) ? $0 : nil } }
 
     /// `mayLackDevice`: the release is not known, and 8.1 to 9.2 skip the status `device`.
     mutating func move(to next: MigrationStatus, _ reporter: inout RuleReporter, mayLackDevice: Bool = false) {

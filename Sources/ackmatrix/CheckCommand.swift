@@ -17,7 +17,8 @@ struct CheckCommand: ParsableCommand {
             destination may come in any order; one side is judged as far as it goes. Every migration of a log is judged, and those of two \
             logs that belong together are found by what they hold. Of a libvirt per-domain log (/var/log/libvirt/qemu/NAME.log, where \
             QEMU traces to stderr) the last start with a migration is judged. Logs inside of journalctl, syslog, container, CI and other \
-            logs, compressed logs and UTF-16 are read as they are. `ackmatrix trace-events` prints what to trace.
+            logs, compressed logs and UTF-16 are read as they are, and so is the output of simpletrace.py. Logs of QMP \
+            events, also those in libvirtd's debug log, are judged as far as they go. `ackmatrix trace-events` prints what to trace.
 
             A rule that rests on an event that was not traced, or on lines that are missing, is not judged, and `check` says so.
 
@@ -63,8 +64,8 @@ struct CheckCommand: ParsableCommand {
             }
         }
         var logs = inputs.logs.map { $0 == "-" ? LogSource.standardInput : LogSource(path: $0) }
-        if !source.isEmpty { logs.append(LogSource(paths: source)) }
-        if !destination.isEmpty { logs.append(LogSource(paths: destination)) }
+        if !source.isEmpty { logs.append(LogSource(paths: source, side: .source)) }
+        if !destination.isEmpty { logs.append(LogSource(paths: destination, side: .destination)) }
         if !logs.isEmpty { try check(logs: logs, &tally) }
         if !json { say("\(tally.checked) checked, \(tally.findings) with findings") }
         try tally.throwResult()

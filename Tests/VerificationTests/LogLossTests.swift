@@ -71,39 +71,33 @@ import Testing
 
     // MARK: What is there is still found
 
-    /// Wrong things in plain logs with nothing missing that their rules need.
-    @Test(arguments: [
-        ("vfio-new-2", "destination", "loadvm_approve_switchover", "marker-approved"),
-        ("vfio-new-2", "destination", "migrate_send_rp_message 7", "ack-per-approval"),
-        ("vfio-new-2", "destination", "vfio_load_state_device_data", "data-written"),
-        ("vfio-new-2", "source", "vfio_send_init_data_flag", "marker-due"),
-        ("x-vfio-10to10-2", "destination", "loadvm_approve_switchover", "marker-approved"),
-    ])
-    func aMissingLineIsFound(tag: String, side: String, text: String, rule: String) throws {
-        var recording = try Recording.capture(tag)
-        let stream: StreamName = side == "source" ? .source : .destination
-        let line = try #require(recording.numbers(stream, text).first)
-        recording = recording.removing(stream, line)
-        let logs = [StreamName.source, .destination].map { Array((recording.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
-        #expect(Self.findings(logs).contains { $0.rule.id == rule }, "\(Self.findings(logs).map(\.rule.id))")
+    enum Change: Sendable {
+        case missing, doubled
     }
 
-    @Test(arguments: [
-        ("vfio-new-2", "destination", "loadvm_approve_switchover", "approval-has-marker"),
-        ("vfio-new-2", "source", "vfio_send_init_data_flag", "marker-per-request"),
-        ("vfio-new-2", "source", "switchover_acked", "ack-number"),
-        ("vfio-new-2", "source", "migration_thread_low_pending", "one-decision"),
-        ("vfio-new-2", "source", "final=1", "final-query"),
-        ("x-vfio-10to10-2", "destination", "migrate_send_rp_message 7", "legacy-one-ack"),
-        ("x-vfio-10to10-2", "source", "switchover_acked", "surplus-ack"),
-    ])
-    func aDoubledLineIsFound(tag: String, side: String, text: String, rule: String) throws {
-        var recording = try Recording.capture(tag)
-        let stream: StreamName = side == "source" ? .source : .destination
-        let line = try #require(recording.numbers(stream, text).first)
-        recording = recording.doubling(stream, line)
-        let logs = [StreamName.source, .destination].map { Array((recording.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
-        #expect(Self.findings(logs).contains { $0.rule.id == rule }, "\(Self.findings(logs).map(\.rule.id))")
+    /// Wrong things in plain logs with nothing missing that their rules need.
+    static let wrongs: [(tag: String, stream: StreamName, text: String, change: Change, rule: String)] = [
+        ("vfio-new-2", .destination, "loadvm_approve_switchover", .missing, "marker-approved"),
+        ("vfio-new-2", .destination, "migrate_send_rp_message 7", .missing, "ack-per-approval"),
+        ("vfio-new-2", .destination, "vfio_load_state_device_data", .missing, "data-written"),
+        ("vfio-new-2", .source, "vfio_send_init_data_flag", .missing, "marker-due"),
+        ("x-vfio-10to10-2", .destination, "loadvm_approve_switchover", .missing, "marker-approved"),
+        ("vfio-new-2", .destination, "loadvm_approve_switchover", .doubled, "approval-has-marker"),
+        ("vfio-new-2", .source, "vfio_send_init_data_flag", .doubled, "marker-per-request"),
+        ("vfio-new-2", .source, "switchover_acked", .doubled, "ack-number"),
+        ("vfio-new-2", .source, "migration_thread_low_pending", .doubled, "one-decision"),
+        ("vfio-new-2", .source, "final=1", .doubled, "final-query"),
+        ("x-vfio-10to10-2", .destination, "migrate_send_rp_message 7", .doubled, "legacy-one-ack"),
+        ("x-vfio-10to10-2", .source, "switchover_acked", .doubled, "surplus-ack"),
+    ]
+
+    @Test(arguments: wrongs.indices) func aWrongLineIsFound(_ index: Int) throws {
+        let wrong = Self.wrongs[index]
+        let recording = try Recording.capture(wrong.tag)
+        let line = try #require(recording.numbers(wrong.stream, wrong.text).first)
+        let altered = wrong.change == .missing ? recording.removing(wrong.stream, line) : recording.doubling(wrong.stream, line)
+        let findings = Self.findings(altered.logs)
+        #expect(findings.contains { $0.rule.id == wrong.rule }, "\(wrong): \(findings.map(\.rule.id))")
     }
 
     /// The last check finds a REINIT that nothing follows up, in both logs and in the source's alone.
@@ -112,8 +106,7 @@ import Testing
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
         let check = try #require(recording.number(.source, "vfio_query_precopy_size ", after: decision))
         let altered = recording.replacing(.source, check, "reinit 0", "reinit 1")
-        let logs = [StreamName.source, .destination].map { Array((altered.lines[$0]!.joined(separator: "\n") + "\n").utf8) }
-        for logs in [logs, [logs[0]]] {
+        for logs in [altered.logs, [altered.logs[0]]] {
             let place = Place(stream: .source, line: check)
             #expect(Self.findings(logs).contains { $0.rule == .reinitRequests && $0.places.first == place }, "\(logs.count) logs")
         }
@@ -195,6 +188,29 @@ import Testing
         Form(name: "grep -nH", expected: "grep -n") { "logs/source.log:\($0 + 1):\($1)" },
         Form(name: "ts", expected: "ts") { "Nov 29 10:54:49 \($1)" },
         Form(name: "CR-only", lineEnd: "\r") { _, line in line },
+        Form(name: "ftrace of several threads", expected: "ftrace") {
+            " \(["CPU 0/KVM-4244", "live_migration-4243", "qemu-kvm-4242"][$0 % 3]) [001] d..2. 12.\(100_000 + $0): tracing_mark_write: \(bare($1))"
+        },
+        Form(name: "trace-cmd report", expected: "trace-cmd report") {
+            "   live_migration-4243  [001]   123.\(100_000 + $0): print:                tracing_mark_write: \(bare($1))"
+        },
+        Form(name: "journalctl -o short-delta", expected: "journalctl -o short-delta") {
+            "[    1.\(100_000 + $0) <    0.000100 >] hosta qemu-kvm[4242]: \($1)"
+        },
+        Form(name: "bytes in a journal", expected: "JSON") {
+            "{\"_PID\":\"4242\",\"MESSAGE\":\(Array($1.utf8)),\"PRIORITY\":\"\($0 % 7)\"}"
+        },
+        Form(name: "KubeVirt JSON behind times", expected: "JSON") {
+            "2026-11-29T\(time($0))000Z {\"level\":\"info\",\"msg\":\"\(json($1))\"}"
+        },
+        Form(name: "KubeVirt JSON of a pod", expected: "JSON") {
+            "[pod/virt-launcher-x/compute] {\"level\":\"info\",\"msg\":\"\(json($1))\",\"pos\":\"x:\($0)\"}"
+        },
+        Form(name: "GitLab CI, continued", expected: "GitLab CI") { "2026-11-29T\(time($0))Z 01E+\(bare($1))" },
+        Form(name: "gh run view", expected: "gh run view --log") { "build\tRun the tests\t2026-11-29T\(time($0))1Z \($1)" },
+        Form(name: "wrapped from the middle on", expected: "journalctl -o short") {
+            $0 < 100 ? $1 : "Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)"
+        },
         Form(name: "a grep in a journal", expected: "journalctl -o short") { "\($0 + 1):Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)" },
     ]
 }

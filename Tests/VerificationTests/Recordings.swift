@@ -41,6 +41,11 @@ struct Recording: Sendable {
     /// A capture or a cell.
     static func named(_ name: String) throws -> Recording { try name.hasPrefix("cell ") ? cell(String(name.dropFirst(5))) : capture(name) }
 
+    /// The logs of the sides, without those of the devices.
+    var logs: [[UInt8]] {
+        [StreamName.source, .destination].compactMap { lines[$0] }.map { Array(($0.joined(separator: "\n") + "\n").utf8) }
+    }
+
     var sides: Verifier.Sides { lines[.destination] == nil ? .source : lines[.source] == nil ? .destination : .both }
 
     func judgement(endingWithLineEnd: Bool = true) throws -> Judgement {

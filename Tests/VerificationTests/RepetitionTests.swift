@@ -32,6 +32,24 @@ import Testing
         #expect(judge(trace, Self.least) == judge(trace, Self.all))
     }
 
+    /// The logs of a source that waits are judged with most of their rounds only counted.
+    @Test(arguments: long) func countingTheRoundsOfALogIsJudgingThem(path: String) throws {
+        let trace = try Trace(path: path)
+        var recording = Recording(lines: [:])
+        for stream in [StreamName.source, .destination] { recording.lines[stream] = trace[stream].compactMap { $0.event?.line } }
+        let sources = recording.logs.enumerated().map { LogSource(name: "log \($0.offset)", bytes: $0.element) }
+        guard let judged = try? judgeAll(sources).migrations, judged.count == 1 else { return }
+        var circumstances = Circumstances()
+        circumstances.isForeign = true
+        var verifier = Verifier(circumstances)
+        for (stream, log) in zip([StreamName.source, .destination], recording.logs) {
+            var reader = LogReader(log)
+            try verifier.read(&reader, as: stream)
+            verifier.limit(stream, to: reader.namesSeen)
+        }
+        #expect(judged[0].judgement == verifier.judgement())
+    }
+
     /// The comparison says something only where something is counted.
     @Test func someTracesHaveBlocksThatAreCounted() { #expect(Self.long.count >= 5, "\(Self.long)") }
 

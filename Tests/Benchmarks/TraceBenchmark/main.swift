@@ -1,11 +1,14 @@
-/// How fast the log reader is, measured in one run against what users have: `wc -l` and `grep -c switchover`.
+/// How fast logs are read, judged and folded, measured in one run against what users have: `wc -l`, `grep -c switchover` and an `awk` that
+/// counts the events by name.
 ///
 ///     trace-benchmark [--size 1GiB] LOG...
 ///
 /// A log of the given size is made of the given logs, whole, one after the other, again and again. It has no name
-/// while it is used, so nothing is left behind however the run ends. Exit code: 0 measured, 2 wrong usage or broken environment.
+/// while it is used, so nothing is left behind however the run ends. Rates are in MB of log for each second of CPU time; the time that a pair
+/// of logs takes on two cores is on the clock. Exit code: 0 measured, 2 wrong usage or broken environment.
 import Glibc
 import MigrationTrace
+import Verification
 
 struct Failure: Error, CustomStringConvertible {
     var description: String
@@ -61,13 +64,18 @@ func fill(_ file: Int32, size: Int, with paths: [String]) throws -> Int {
     return written
 }
 
-/// Seconds that `body` takes.
-func seconds(_ body: () throws -> Void) rethrows -> Double {
+/// Seconds that `body` takes: of CPU time, of this process or of its children, and on the clock.
+func seconds(of who: __rusage_who = RUSAGE_SELF, _ body: () throws -> Void) rethrows -> (cpu: Double, clock: Double) {
+    func used() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(who.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
     let clock = ContinuousClock()
-    let start = clock.now
+    let (start, before) = (clock.now, used())
     try body()
     let (seconds, attoseconds) = start.duration(to: clock.now).components
-    return Double(seconds) + Double(attoseconds) / 1e18
+    return (used() - before, Double(seconds) + Double(attoseconds) / 1e18)
 }
 
 func number(_ value: Double, _ digits: Int = 0) -> String {
@@ -124,9 +132,11 @@ func measure(_ paths: [String], size: Int) throws {
     let bytes = try fill(file, size: size, with: paths)
     func rate(_ seconds: Double) -> Double { Double(bytes) / 1e6 / seconds }
 
+    let path = "/proc/self/fd/\(file)"
+
     lseek(file, 0, SEEK_SET)
     var summary = LogSummary()
-    let ours = try seconds {
+    let reader = try seconds {
         var reader = LogReader(descriptor: file)
         while try reader.next() != nil {}
         summary = reader.summary
@@ -134,18 +144,36 @@ func measure(_ paths: [String], size: Int) throws {
     guard summary.bytes == bytes, summary.events > 0 else {
         throw Failure("read \(summary.bytes) of \(bytes) bytes, \(summary.events) events")
     }
+    var judged = 0
+    let check = try seconds { judged = try judgeAll([LogSource(path: path)]).migrations.count }
+    guard judged > 0 else { throw Failure("no migration was judged") }
+    let pair = try seconds { judged += try readAll([path, path].map(LogSource.init(path:))).count }
     let peak = peakResidentMiB()
+    var isLossless = false
+    let fold = try seconds { isLossless = try FoldingCheck(path: path).isLossless }
+    guard isLossless else { throw Failure("folding and unfolding does not give the same events") }
     var lines = ""
-    let wc = try seconds { lines = try run(["wc", "-l"], input: file) }
+    let wc = try seconds(of: RUSAGE_CHILDREN) { lines = try run(["wc", "-l"], input: file) }
     guard Int(lines) == summary.lines else { throw Failure("wc counts \(lines) lines, the reader \(summary.lines)") }
     var matches = ""
-    let grep = try seconds { matches = try run(["grep", "-c", "switchover"], input: file) }
+    let grep = try seconds(of: RUSAGE_CHILDREN) { matches = try run(["grep", "-c", "switchover"], input: file) }
+    let awk = try seconds(of: RUSAGE_CHILDREN) {
+        _ = try run(["awk", "{ count[$2]++ } END { for (name in count) n++; print n }"], input: file)
+    }
 
     print("log       \(bytes) bytes, \(summary.lines) lines, \(summary.episodes) migrations")
-    print("reader    \(number(rate(ours))) MB/s, \(summary.events) typed events, \(summary.unknown.total) other lines")
-    print("          \(number(peak, 1)) MiB resident at most, one core")
-    print("wc -l     \(number(rate(wc))) MB/s; the reader has \(number(wc / ours, 2)) of its speed")
-    print("grep -c   \(number(rate(grep))) MB/s (\(matches) lines); the reader has \(number(grep / ours, 2)) of its speed")
+    for (name, spent) in [("reader", reader), ("check", check), ("log", fold), ("wc -l", wc), ("grep -c", grep), ("awk", awk)] {
+        let ratio = number(awk.cpu / spent.cpu, 2)
+        print(name.padded(to: 9), "\(number(rate(spent.cpu))) MB per CPU second, \(ratio) times the speed of awk")
+    }
+    print(
+        "pair      \(number(2 * rate(pair.clock))) MB a second for two logs, \(number(pair.clock / check.clock, 2)) times the time of one")
+    print("          \(summary.events) typed events, \(summary.unknown.total) other lines, \(matches) lines of grep")
+    print("          \(number(peak, 1)) MiB resident at most while they are checked")
+}
+
+extension String {
+    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(width - count, 0)) }
 }
 
 func showFolding(_ paths: [String]) throws {
