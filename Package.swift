@@ -142,6 +142,7 @@ let package = Package(
             name: "RunningTests",
             dependencies: [
                 "Running", "Matrix", "TestSupport", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace", "Verification", "Prediction",
+                "SwitchoverProtocol",
             ],
             swiftSettings: tests),
         .testTarget(
