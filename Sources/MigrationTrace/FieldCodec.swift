@@ -149,20 +149,12 @@ struct FieldPrinter: FieldCodec {
 }
 
 /// Takes the name and the thread of an event, and nothing of its text.
-struct FieldDeclaration: FieldCodec {
+struct FieldDeclaration: PartialFieldCodec {
     var name: StaticString = ""
     var thread = ThreadRole.any
 
     mutating func event(_ name: StaticString, _ thread: ThreadRole) { (self.name, self.thread) = (name, thread) }
-    mutating func literal(_ text: StaticString) {}
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {}
-    mutating func hexadecimal(_ value: inout UInt64) {}
-    mutating func boolean(_ value: inout Bool) {}
-    mutating func code(_ value: inout UInt64, hexadecimal: Bool) {}
-    mutating func text(_ value: inout String, upTo delimiter: StaticString) {}
-    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {}
-    mutating func hasRest(_ present: Bool) -> Bool { present }
-    mutating func refuse() {}
 }
 
 /// Collects the name, the thread and the format of an event.
@@ -189,10 +181,10 @@ struct FieldDescriber: FieldCodec {
     mutating func refuse() {}
 }
 
-/// A codec that looks at the numbers of an event alone, in the order of its text. Codes and flags are no numbers here.
-private protocol NumberFieldCodec: FieldCodec {}
+/// A codec that takes what it needs of an event, and passes over the rest. Codes and flags are no numbers here.
+protocol PartialFieldCodec: FieldCodec {}
 
-extension NumberFieldCodec {
+extension PartialFieldCodec {
     mutating func hexadecimal(_ value: inout UInt64) { decimal(&value) }
 
     mutating func event(_ name: StaticString, _ thread: ThreadRole) {}
@@ -206,7 +198,7 @@ extension NumberFieldCodec {
 }
 
 /// Reads or replaces the numbers of an event.
-private struct NumberCodec: NumberFieldCodec {
+private struct NumberCodec: PartialFieldCodec {
     /// There is room for the numbers of any event.
     var numbers = EventNumbers.zero
     var count = 0
@@ -246,7 +238,7 @@ extension Event {
 }
 
 /// Finds whether the numbers of an event stay within their fields when each grows by its step again and again.
-private struct RangeCodec: NumberFieldCodec {
+private struct RangeCodec: PartialFieldCodec {
     let steps: EventNumbers
     /// How often each number grows.
     let times: Int

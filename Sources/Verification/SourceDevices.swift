@@ -154,7 +154,8 @@ struct SourceDevices: Sendable {
                     "the device requested an ACK before the marker for its previous request was written "
                     + "(\(count(device.markers, "marker")) so far)",
                 legal: "no request, because the outstanding one covers the new initial bytes")
-        } else if device.reinit == nil, device.markerIsWritten == true {
+        } else if mode == .perDevice, device.reinit == nil, device.markerIsWritten == true {
+            // While the log has not shown the mode, no REINIT is kept that could be the cause.
             reporter.report(
                 .requestCause, device: name, found: "the device requested an ACK without a REINIT",
                 legal: "a query with reinit 1 before the request", on: ["vfio_query_precopy_size", "qemu_savevm_query_pending"])
