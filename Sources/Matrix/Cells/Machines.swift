@@ -23,6 +23,13 @@ extension Recipe {
         func both(_ mode: SwitchoverAckMode) -> [String] {
             shared.filter { machine in [from, to].allSatisfy { $0.mode(machine: machine) == mode } }
         }
+        // A build whose compat entry is gone runs per device what the other side runs legacy: that is what the cell shows then.
+        func eitherLegacy() -> [String] {
+            shared.filter { machine in
+                let modes = [from, to].compactMap { $0.mode(machine: machine) }
+                return modes.count == 2 && modes.contains(.legacy)
+            }
+        }
         switch (choices.board, choices.type) {
         case (.microvm, .unversioned): return [same("microvm,pcie=on", "microvm")]
         case (.none, .unversioned): return [same("none", "none")]
@@ -34,14 +41,9 @@ extension Recipe {
         case (.q35, .newestLegacy), (.i440fx, .newestLegacy):
             // A side without the capability has no mode; having the type is enough.
             guard from.hasSwitchoverAck, to.hasSwitchoverAck else { return shared.suffix(1).map { same($0) } }
-            return both(.legacy).suffix(1).map { same($0) }
+            return (both(.legacy).last ?? eitherLegacy().last).map { [same($0)] } ?? []
         case (.q35, .newestPerDevice), (.i440fx, .newestPerDevice): return both(.perDevice).suffix(1).map { same($0) }
-        case (.q35, .eachLegacy), (.i440fx, .eachLegacy):
-            // A build whose compat entry is gone runs such a type per device: that is what the cell shows then.
-            return shared.filter { machine in
-                let modes = [from, to].compactMap { $0.mode(machine: machine) }
-                return modes.count == 2 && modes.contains(.legacy)
-            }.map { same($0) }
+        case (.q35, .eachLegacy), (.i440fx, .eachLegacy): return eitherLegacy().map { same($0) }
         case (.q35, .alias), (.i440fx, .alias):
             guard from.aliases[board] != nil, to.aliases[board] != nil else { return [] }
             return [Machines(title: "\(board)-alias", source: board, destination: board)]
