@@ -21,8 +21,11 @@ package struct FeatureStore: Sendable {
         try encoder.encode(features).write(to: URL(fileURLWithPath: file(of: binary)), options: .atomic)
     }
 
-    /// The name of an entry is made of what changes with the file (device, inode, size, modification time) and of what was asked (the trace
-    /// events of the vocabulary).
+    /// Raised with each question that a probe asks anew.
+    private static let questions = 2
+
+    /// The name of an entry is made of what changes with the file (device, inode, size, modification time) and of what was asked (the
+    /// questions, and the trace events of the vocabulary).
     private func file(of binary: QEMUBinary) throws -> String {
         var status = stat()
         guard stat(binary.path, &status) == 0 else {
@@ -33,7 +36,7 @@ package struct FeatureStore: Sendable {
             UInt64(status.st_mtim.tv_nsec),
         ]
         // FNV-1a, since the seed of a Hasher differs from run to run.
-        let asked = allowedTraceEvents.joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+        let asked = ([String(Self.questions)] + allowedTraceEvents).joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
         return folder + "/" + (identity + [asked]).map { String($0, radix: 16) }.joined(separator: "-") + ".json"

@@ -50,13 +50,14 @@ struct RealSideTests {
 
     /// The message is that of the destination, which knows what it could not load; the source knows only that its socket was closed.
     @Test func aControlMigrationFailsInTheDestinationsWords() async throws {
-        let side = try await configuration(q35: true)
+        var side = try await configuration(q35: true)
+        side.capabilities = ["events": true, "return-path": true]
         var plan = MigrationPlan(source: side, destination: side)
         let folder = try RunFolder()
         #expect(try await controlFailure(plan, shim: shim, folder: folder.path + "/well") == nil)
         plan.source.extraArguments = ["-device", "i6300esb,addr=0x1d"]
         let words = try await controlFailure(plan, shim: shim, folder: folder.path + "/foreign")
-        #expect(words?.contains("Unknown savevm section or instance") == true && words?.contains("i6300esb") == true, "\(words ?? "nil")")
+        #expect(words?.contains("section or instance") == true && words?.contains("i6300esb") == true, "\(words ?? "nil")")
     }
 
     @Test func whatABuildHasIsProbed() async throws {
