@@ -72,7 +72,8 @@ extension Cell {
         guard kind == .qemu else { return [] }
         return plan.legs.indices.compactMap { index in
             let (source, destination) = (plan.source(ofLeg: index), plan.legs[index].destination)
-            guard source.machine == destination.machine else { return nil }
+            // An alias may stand for another type on each side.
+            guard source.machine == destination.machine, !forecasts[index].scenario.machinesDiffer else { return nil }
             return ControlMigration(source: source.binary.name, destination: destination.binary.name, machine: source.machine)
         }
     }
