@@ -5,8 +5,8 @@ import PackageDescription
 let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error), .swiftLanguageMode(.v6), .unsafeFlags(["-enable-testing"], .when(configuration: .release)),
 ]
-// To optimise the expanded macros of the tests takes longer than running them as they are.
-let tests: [SwiftSetting] = strict + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+// To optimise the expanded macros of the tests takes longer than running them as they are, and file by file they use every processor.
+let tests: [SwiftSetting] = strict + [.unsafeFlags(["-Onone", "-no-whole-module-optimization"], .when(configuration: .release))]
 
 // Only the command that builds the documentation needs the plugin: other builds neither fetch nor compile it.
 let documentation: [Package.Dependency] =
