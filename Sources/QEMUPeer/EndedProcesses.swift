@@ -11,7 +11,11 @@ package final class EndedProcesses: Sendable {
 
     package init() {}
 
-    package var all: [ProcessEnd] { ends.withLock { $0 } }
+    /// Those of sources first: what ends a source may end its destination a moment before or after it is reaped.
+    package var all: [ProcessEnd] {
+        let ends = ends.withLock { $0 }
+        return ends.filter { $0.role == .source } + ends.filter { $0.role != .source }
+    }
     func append(_ end: ProcessEnd) { ends.withLock { $0.append(end) } }
 }
 
