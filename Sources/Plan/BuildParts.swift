@@ -18,6 +18,8 @@ package struct BuildParts: Hashable, Sendable, Codable {
     /// out are not asked for.
     package func missing(for ability: SideAbility) -> String? {
         switch ability {
+        // A release without it refuses it in its own words, which is a cell's subject.
+        case .capability("switchover-ack"): nil
         case .capability(let name): capabilities.contains(name) ? nil : "migration capability \(name)"
         case .filledMemory: deviceTypes.contains("loader") ? nil : "device loader"
         case .extraArguments(let arguments): missing(for: arguments)

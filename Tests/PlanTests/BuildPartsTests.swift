@@ -9,7 +9,8 @@ import Testing
     @Test(
         arguments: [
             (SideAbility.capability("multifd"), nil),
-            (.capability("x-colo"), "migration capability x-colo"),
+            (.capability("switchover-ack"), nil),
+        (.capability("x-colo"), "migration capability x-colo"),
             (.filledMemory, nil),
             (.extraArguments(["-device", "loader,file=x"]), nil),
             (.extraArguments(["-device", "i6300esb,addr=0x1d"]), "device i6300esb"),
