@@ -10,7 +10,7 @@ import Testing
         arguments: [
             (SideAbility.capability("multifd"), nil),
             (.capability("switchover-ack"), nil),
-        (.capability("x-colo"), "migration capability x-colo"),
+            (.capability("x-colo"), "migration capability x-colo"),
             (.filledMemory, nil),
             (.extraArguments(["-device", "loader,file=x"]), nil),
             (.extraArguments(["-device", "i6300esb,addr=0x1d"]), "device i6300esb"),
