@@ -33,23 +33,27 @@ ackmatrix_cache() {
     fi
 }
 
-# needs_room FOLDER BYTES WHAT: ends the script unless the file system of FOLDER has so many bytes left.
-needs_room() {
-    local left
-    left=$(df --output=avail -B1 -- "$1" | tail -n 1)
-    (( left >= $2 )) || die "$3: no space left on the file system of $1: needs $(megabytes "$2") MB, $(megabytes "$left") MB are left; make room, or set ACKMATRIX_CACHE to a folder elsewhere"
+# no_room FOLDER [NEEDED]: the words for a file system without room, with the bytes that are needed where they are known.
+no_room() {
+    printf 'no space left on the file system of %s%s, %d MB are left; make room, or set ACKMATRIX_CACHE to a folder elsewhere' \
+        "$1" "${2:+: needs $(megabytes "$2") MB}" "$(megabytes "$(bytes_left "$1")")"
+}
+bytes_left() {
+    df --output=avail -B1 -- "$1" | tail -n 1
 }
 megabytes() {
     printf '%d' "$(( ($1 + 999999) / 1000000 ))"
 }
 
+# needs_room FOLDER BYTES WHAT: ends the script unless the file system of FOLDER has so many bytes left.
+needs_room() {
+    (( $(bytes_left "$1") >= $2 )) || die "$3: $(no_room "$1" "$2")"
+}
+
 # full_disk LOG FOLDER: says so if the log of a program that failed tells of a full disk.
 full_disk() {
-    if grep -qE 'No space left on device|not enough free space|Disk quota exceeded' "$1"; then
-        say "no space left on the file system of $2, $(megabytes "$(df --output=avail -B1 -- "$2" | tail -n 1)") MB are left; make room, or set ACKMATRIX_CACHE to a folder elsewhere"
-    else
-        return 1
-    fi
+    grep -qE 'No space left on device|not enough free space|Disk quota exceeded' "$1" || return 1
+    say "$(no_room "$2")"
 }
 
 # cache_open CACHE: makes the cache folder and takes its lock until the script ends: one process at a time
