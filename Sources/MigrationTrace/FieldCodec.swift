@@ -213,7 +213,6 @@ private struct NumberCodec: PartialFieldCodec {
         }
         count += 1
     }
-
 }
 
 /// The numbers of an event as 64-bit patterns; unused places are 0.
@@ -251,7 +250,6 @@ private struct RangeCodec: PartialFieldCodec {
         if Number(exactly: last) == nil { isInRange = false }
         count += 1
     }
-
 }
 
 extension Event {

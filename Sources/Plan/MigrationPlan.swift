@@ -80,6 +80,9 @@ package struct MigrationPlan: Sendable {
         set { legs[0] = newValue }
     }
 
+    /// What each process is started with: the source, and the destination of each leg.
+    package var sides: [SideConfiguration] { [source] + legs.map(\.destination) }
+
     /// The folder of a leg's destination inside the cell's folder.
     package static func destinationFolder(ofLeg index: Int) -> String { index == 0 ? "destination" : "destination-\(index + 1)" }
 

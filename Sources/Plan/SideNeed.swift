@@ -91,7 +91,7 @@ extension MigrationPlan {
     /// All needs: those of each side's configuration, and then those of each leg's channel and steps.
     package var needs: [SideNeed] {
         var needs: [SideNeed] = []
-        for (process, configuration) in ([source] + legs.map(\.destination)).enumerated() {
+        for (process, configuration) in sides.enumerated() {
             needs += configuration.abilities.map { SideNeed(process: process, ability: $0, step: nil) }
         }
         for (index, leg) in legs.enumerated() {
@@ -111,7 +111,7 @@ extension MigrationPlan {
 
     /// The first need that its side does not meet, by the side's own account of its `obstacle`.
     package func unmetNeed(_ obstacle: (SideConfiguration, SideNeed) -> String?) -> UnmetNeed? {
-        let sides = [source] + legs.map(\.destination)
+        let sides = sides
         for need in needs { if let reason = obstacle(sides[need.process], need) { return UnmetNeed(reason) } }
         return nil
     }

@@ -52,7 +52,7 @@ extension Cell {
     /// Where a side does not run in the mode that the cell's machine type stands for: that mode, and the one that the side runs in. nil:
     /// each side runs as asked. A development build may have a machine type before it has the mode that belongs to it.
     package func modeNotAsAsked(_ binaries: [ProbedBinary]) -> String? {
-        for side in [plan.source] + plan.legs.map(\.destination) {
+        for side in plan.sides {
             guard side.legacyProperty == nil, let features = binaries.first(where: { $0.binary == side.binary })?.features else { continue }
             let asked = SwitchoverAckMode.ruled(machine: String(side.machine.prefix { $0 != "," }))
             let found = features.mode(machine: side.machine)

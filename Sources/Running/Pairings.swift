@@ -9,11 +9,6 @@ package struct Pairings: Sendable {
     /// Why a pairing's cells cannot say anything about the ACK, by the control migration that failed.
     private let failures: [ControlMigration: Unavailable]
 
-    /// Those of cells without a QEMU.
-    package static let none = Pairings(failures: [:])
-
-    private init(failures: [ControlMigration: Unavailable]) { self.failures = failures }
-
     /// Runs a control migration for each pairing of binaries and machine type that the cells of QEMU have. Machine types that differ
     /// between the sides are a cell's own subject, and are left out.
     package init(of cells: [Cell], binaries: [ProbedBinary], shim: String, jobs: Int, folder: RunFolder) async throws {

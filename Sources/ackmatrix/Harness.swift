@@ -95,7 +95,11 @@ enum Harness {
 
     /// Checks, before the first cell, that the binaries of each pairing migrate to each other at all. Returns the cells that can run.
     static func checkPairings(of binaries: [ProbedBinary], for cells: [Cell], jobs: Int, folder: RunFolder) async throws -> Recipe.Made {
-        guard cells.contains(where: { $0.kind == .qemu }) else { return Pairings.none.split(cells) }
+        guard cells.contains(where: { $0.kind == .qemu }) else {
+            var all = Recipe.Made()
+            all.cells = cells
+            return all
+        }
         let pairings = try await Pairings(of: cells, binaries: binaries, shim: shim(), jobs: jobs, folder: folder)
         let made = pairings.split(cells)
         if made.cells.isEmpty, let reason = made.skipped.reasons.first { throw Environment(reason.description) }
@@ -116,12 +120,11 @@ enum Harness {
 extension Cell {
     /// True if the binary is a side that has a device.
     func hasDevices(on binary: ProbedBinary) -> Bool {
-        ([plan.source] + plan.legs.map(\.destination)).contains { $0.binary.name == binary.binary.name && !$0.devices.isEmpty }
+        plan.sides.contains { $0.binary.name == binary.binary.name && !$0.devices.isEmpty }
     }
 
     /// True if the binary is a side of one of the cell's legs.
     func uses(_ binary: ProbedBinary) -> Bool {
-        let name = binary.binary.name
-        return plan.source.binary.name == name || plan.legs.contains { $0.destination.binary.name == name }
+        plan.sides.contains { $0.binary.name == binary.binary.name }
     }
 }
