@@ -69,6 +69,18 @@ import Testing
         }
     }
 
+    /// Damage that looked like something else: a hole over the queries of the last steps, a line broken behind a name without arguments or
+    /// before a word that looks like a name, and lines torn within a time, which looked like a program that wraps lines.
+    @Test(arguments: [
+        ("none-srclegacy-dstnew", UInt64(20_263_399)), ("lm-reinit-q23", 20_269_088), ("lm-final-reinit", 20_269_291),
+        ("lm-final-reinit", 20_277_532), ("vfio-multifd", 20_278_492),
+    ])
+    func damageThatLooksLikeSomethingElseIsNoFinding(tag: String, seed: UInt64) throws {
+        let pair = try #require(Self.good.first { $0.tag == tag })
+        let (logs, what) = damaged(pair.logs, seed: seed)
+        #expect(Self.findings(logs).isEmpty, "\(what)")
+    }
+
     // MARK: What is there is still found
 
     enum Change: Sendable {
