@@ -22,6 +22,8 @@ struct MutantsCommand: EndsInOrder {
             The last lines name the rules without which some mutant would be noticed by no rule. A rule that is not among them is \
             redundant for these mutants.
 
+            Memory stays below 150 MB.
+
             Examples:
               ackmatrix mutants                              every mutant of 11.1
               ackmatrix mutants --mutant ack-not-sent        one, with its cells

@@ -61,7 +61,7 @@ import Testing
         Row("findings --stubs --only nope", 2, "--stubs"), Row("list --coverage --cell q35", 2, "--cell selects nothing"),
         Row("list --drivers --engine 11.1", 2, "--engine selects nothing"),
         Row("list --drivers --coverage", 2, "--coverage selects nothing"),
-        Row("results --results /nowhere", 2, "found none"), Row("results --results ''", 2, "found none"),
+        Row("results --results /nowhere", 2, "found none"), Row("results --results ''", 2, "an empty text"),
         Row("script check /dev/zero", 2, "65537 bytes"), Row("script check /dev/null", 2, "/dev/null:"),
         Row("script check /proc", 2, "found a folder"),
     ]
