@@ -89,11 +89,22 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// same release.
     package var replicates: Bool { statuses.contains("failing") }
 
+    /// The newest of the statuses that tell one release from the one before it; nil for a build that lacks an older one.
+    package var newestStatus: SideTraits.NewestStatus? {
+        let newer = SideTraits.NewestStatus.allCases.dropFirst()
+        let has = newer.prefix { statuses.contains($0.rawValue) }
+        return newer.dropFirst(has.count).contains { statuses.contains($0.rawValue) } ? nil : has.last ?? .device
+    }
+
+    /// Computes the user's bandwidth with its fraction of a byte per millisecond (11.1). It is told by the property that came with the same
+    /// release.
+    package var keepsBandwidthFraction: Bool { hasLegacyProperty }
+
     /// What a side that runs a machine type does, as far as the verifier depends on it.
     package func traits(machine: String) -> SideTraits {
         SideTraits(
             decision: decidesAtThreshold ? .atThreshold : .belowThreshold, switchesInDevice: switchesInDevice,
-            announcesRequests: announcesRequests, ackMode: mode(machine: machine))
+            announcesRequests: announcesRequests, ackMode: mode(machine: machine), newestStatus: newestStatus)
     }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.

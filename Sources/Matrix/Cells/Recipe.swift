@@ -169,8 +169,10 @@ extension Recipe {
     /// Sets a threshold that is exact to the byte: QEMU multiplies the bytes of a millisecond by the milliseconds of the downtime limit.
     func setThreshold(_ scenario: Scenario, _ source: inout SideConfiguration) {
         guard let threshold = threshold(scenario) else { return }
-        source.parameters["avail-switchover-bandwidth"] = .integer(Int64(threshold) * 1000)
-        source.parameters["downtime-limit"] = 1
+        // Where fractions of a byte per millisecond count, the bandwidth has one, so that a side that loses it has another threshold.
+        let downtime: Int64 = self.source.features.keepsBandwidthFraction ? 3 : 1
+        source.parameters["avail-switchover-bandwidth"] = .integer((Int64(threshold) * 1000 + downtime - 1) / downtime)
+        source.parameters["downtime-limit"] = .integer(downtime)
     }
 
     /// The cell's name: its sides, its machine, and the token of every other choice that is not plain.
