@@ -254,7 +254,7 @@ struct SourceSide: LoggedSide {
 
     /// A query up to 11.0.
     private mutating func oldQueryEnded(_ total: UInt64, exact: Bool) {
-        ledger.oldQueryEnded()
+        ledger.oldQueryEnded(&reporter)
         switchover.queried(&reporter)
         progress.query(total, exact: exact)
         let decidesAtThreshold = circumstances.decidesBelowThreshold == false
