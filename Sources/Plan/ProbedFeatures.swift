@@ -17,6 +17,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var statuses: [String]
     /// The trace events of the vocabulary that the binary has.
     package var traceEvents: [String]
+    /// Patterns that match these trace events and no other of the binary; nil where nobody asked, as of an engine.
+    package var tracePatterns: [String]?
     package var machineTypes: [String]
     /// Aliases of versioned machine types, such as `q35`.
     package var aliases: [String: String]
@@ -29,7 +31,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
 
     /// What is kept of a probe.
     private enum CodingKeys: CodingKey {
-        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes, parts
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, tracePatterns, machineTypes, aliases, modes,
+            parts
     }
 
     package init(

@@ -182,6 +182,7 @@ import Testing
         ("no-vfio", "run", 2, ["vfio-pci", "CONFIG_VFIO_PCI=y"]),
         ("no-vfio", "run --bisect-exit", 125, ["vfio-pci"]),
         ("no-memory", "run", 2, ["Cannot allocate memory", "ulimit -v"]),
+        ("no-firmware", "run", 2, ["mine", "could not load PC BIOS", "exited with status 1"]),
         (
             "cannot-load", "run", 2,
             ["mine does not migrate to mine with microvm,pcie=on, none, pc-q35-10.0, q35", "Unknown savevm section or instance 'timer' 0"]

@@ -184,7 +184,7 @@ extension Recipe {
     private func side(_ binary: ProbedBinary, _ machine: String, _ side: Scenario.Side, _ role: Role) -> SideConfiguration {
         var configuration = SideConfiguration(binary: binary.binary, machine: machine)
         configuration.memoryMiB = 16
-        configuration.traceEvents = binary.features.traceEvents
+        configuration.traceAll(of: binary.features)
         configuration.capabilities = ["events": true, "return-path": true]
         if side.capability || side.hasSwitchoverAck { configuration.capabilities["switchover-ack"] = side.capability }
         configuration.startsPaused = side.startsPaused
