@@ -100,8 +100,8 @@ import Testing
         var (arcs, reporter) = (DeviceArcs(.source), RuleReporter())
         reporter.advance(to: .savevmStateIterate, at: Place(stream: .source, line: 1))
         #expect(!arcs.lacksP2P("v0"))
-        arcs.found("v0", flags: 5)
-        arcs.found("v1", flags: 7)
+        arcs.found("v0", flags: 5, precopyInfoV2: false)
+        arcs.found("v1", flags: 7, precopyInfoV2: false)
         #expect(arcs.lacksP2P("v0") && !arcs.lacksP2P("v1"))
         arcs.prepared("v2", running: false, .preCopyP2P, &reporter)
         for name in ["v2", "v3"] { arcs.changed(name, running: false, .stopCopy, &reporter) }
