@@ -383,11 +383,11 @@ struct SourceDevices: Sendable {
                 .initialBytes, device: name,
                 found: "the section left \(initial) initial bytes, but the lines before it give \(known)",
                 legal: "precopy initial size \(known)")
-        } else if printsMarkers, device.initial != nil, device.dirty != dirty, device.knowsSection {
+        } else if printsMarkers, all[index].initial != nil, all[index].dirty != dirty, all[index].knowsSection {
             reporter.report(
                 .dirtyBytes, device: name,
-                found: "the section left \(dirty) dirty bytes, but the lines before it give \(device.dirty)",
-                legal: "precopy dirty size \(device.dirty)")
+                found: "the section left \(dirty) dirty bytes, but the lines before it give \(all[index].dirty)",
+                legal: "precopy dirty size \(all[index].dirty)")
         }
         if let marker = all[index].markerInSection, initial > 0 {
             reporter.report(
