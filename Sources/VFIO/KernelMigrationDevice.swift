@@ -30,6 +30,9 @@ package final class KernelMigrationDevice: DeviceRequests {
 
     deinit { closeAll() }
 
+    /// Closes the device; no call succeeds any more.
+    package func shut() { closeAll() }
+
     // MARK: Opening
 
     private func open() throws(KernelDevicePath.Failure) {

@@ -66,10 +66,11 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
         _ = finish(mock_outcome())
     }
 
+    /// The next opener finds the device reset, as vfio-pci opens it.
     package func reopen() -> Result<Void, Errno> {
         mock_device_close(model.device)
         bind()
-        return .success(())
+        return reset()
     }
 
     /// A second opener would have its own descriptors, which the model does not have.

@@ -12,6 +12,10 @@
  *   defects   names of defects that are switched on (defects.c), "none" for none
  *   gate      a gate's name, written here, opens the gate: calls that it holds return
  *   progress  what has happened so far, as words and numbers; `held` calls wait at a gate now
+ *   waits     1: calls take their time, and gates hold them. 0: calls return at once, and what they leave to wait for is in `events`
+ *   peer      "NAME STATE", written here: another device has entered a state
+ *   hold      "GATE 1" and "GATE 0", written here: the caller begins and ends to hold a call that the device, with waits 0, would hold
+ *   events    read here: "cost NANOSECONDS gates BITS lost N" of the calls since the last read, the progress, and then their events, a line each
  */
 #include <linux/anon_inodes.h>
 #include <linux/delay.h>
@@ -40,10 +44,13 @@ struct lab_device {
 	char *script;
 	char refusal[REASON];
 	u64 defects;
-	bool is_open, uses_info_v2;
-	/* The session that is open, or 0; whether a reset ended the last one; whether the device has been loaded. */
+	bool is_open, uses_info_v2, returns_at_once;
+	/* What calls have left to wait for. */
+	u64 left_cost;
+	u32 left_gates;
+	/* The session that is open, or 0; whether a reset ended the last one; whether the device was loaded and has not run since. */
 	u32 session;
-	bool was_reset, is_loaded;
+	bool was_reset, is_loaded, took_foreign;
 	u64 reported_reinits, enomsgs;
 	u32 last_flags;
 	/* Gates that are open, a bit each; the waiters look without the lock. */
@@ -70,6 +77,15 @@ static bool has_defect(const struct lab_device *device, enum defect defect)
  */
 static s64 end_call(struct lab_device *device, struct model_outcome outcome)
 {
+	bool returns_at_once;
+
+	mutex_lock(&device->lock);
+	returns_at_once = device->returns_at_once;
+	device->left_cost += outcome.cost_ns;
+	device->left_gates |= outcome.gates;
+	mutex_unlock(&device->lock);
+	if (returns_at_once)
+		return outcome.result;
 	if (outcome.cost_ns)
 		fsleep(outcome.cost_ns / 1000);
 	if (outcome.gates) {
@@ -162,8 +178,10 @@ static ssize_t data_write(struct file *file, const char __user *buffer, size_t c
 		outcome = model_write(device->model, session->number, bytes, count);
 		if (outcome.result == -ENODEV && has_defect(device, WRITE_AFTER_END))
 			outcome.result = count;
-		if (outcome.result == -EINVAL && has_defect(device, WRITE_TAKES_FOREIGN))
+		if (outcome.result == -EINVAL && has_defect(device, WRITE_TAKES_FOREIGN)) {
+			device->took_foreign = true;
 			outcome.result = count;
+		}
 	}
 	mutex_unlock(&device->lock);
 	kvfree(bytes);
@@ -247,9 +265,8 @@ static __poll_t data_poll(struct file *file, poll_table *table)
 
 static loff_t data_seek(struct file *file, loff_t offset, int whence)
 {
-	struct session *session = file->private_data;
-
-	return has_defect(session->device, SEEKABLE) ? 0 : -ESPIPE;
+	/* A stream has no FMODE_LSEEK, so this is called with the defect alone. */
+	return 0;
 }
 
 static int data_release(struct inode *inode, struct file *file)
@@ -293,6 +310,8 @@ static struct file *open_session(struct lab_device *device, u32 number, enum vfi
 		return file;
 	}
 	stream_open(file->f_inode, file);
+	if (has_defect(device, SEEKABLE))
+		file->f_mode |= FMODE_LSEEK;
 	get_device(&device->vdev.device);
 	return file;
 }
@@ -316,44 +335,67 @@ static void reset_model(struct lab_device *device)
 	wake_up_all(&device->changed);
 }
 
-/* One arc; the core takes the way apart. */
+/* Takes one arc; *session is the number of the session that it opens, or 0. The lock is held. */
+static struct model_outcome take_arc(struct lab_device *device, enum vfio_device_mig_state from, enum vfio_device_mig_state to, u32 *session)
+{
+	bool saving = to == VFIO_DEVICE_STATE_PRE_COPY || to == VFIO_DEVICE_STATE_PRE_COPY_P2P || to == VFIO_DEVICE_STATE_STOP_COPY;
+	struct model_outcome outcome = model_set_state(device->model, to, session);
+
+	if (outcome.result == -EINVAL && from == VFIO_DEVICE_STATE_RESUMING &&
+	    (has_defect(device, RESUME_TAKES_TRUNCATED) || device->took_foreign)) {
+		model_ioctl(device->model, VFIO_DEVICE_RESET, NULL, 0);
+		outcome = model_set_state(device->model, to, session);
+	}
+	if (outcome.result)
+		return outcome;
+	if (from == VFIO_DEVICE_STATE_RESUMING)
+		device->is_loaded = true;
+	if (to == VFIO_DEVICE_STATE_RUNNING || to == VFIO_DEVICE_STATE_RUNNING_P2P)
+		device->is_loaded = false;
+	if (*session) {
+		device->session = *session;
+		device->last_flags = 0;
+	} else if (!saving) {
+		device->session = 0;
+	}
+	if (!*session && to == VFIO_DEVICE_STATE_STOP_COPY && has_defect(device, SECOND_DESCRIPTOR))
+		*session = device->session;
+	device->was_reset = device->took_foreign = false;
+	return outcome;
+}
+
+/* Goes to a state by the arcs of the core's table. At most the last one opens a session: no way leads through a state with data. */
 static struct file *set_state(struct vfio_device *vdev, enum vfio_device_mig_state state)
 {
 	struct lab_device *device = lab_device(vdev);
+	struct model_outcome outcome = { 0 }, arc;
+	enum vfio_device_mig_state from, to;
 	struct file *file = NULL;
-	struct model_outcome outcome;
-	enum vfio_device_mig_state from;
-	u32 session;
+	u32 session = 0;
 	s64 result;
 
 	mutex_lock(&device->lock);
-	from = model_progress(device->model).state;
-	outcome = model_set_state(device->model, state, &session);
-	if (outcome.result == -EINVAL && from == VFIO_DEVICE_STATE_RESUMING &&
-	    (has_defect(device, RESUME_TAKES_TRUNCATED) || has_defect(device, WRITE_TAKES_FOREIGN))) {
-		model_ioctl(device->model, VFIO_DEVICE_RESET, NULL, 0);
-		outcome = model_set_state(device->model, state, &session);
-	}
-	if (outcome.result == 0) {
-		bool saving = state == VFIO_DEVICE_STATE_PRE_COPY || state == VFIO_DEVICE_STATE_PRE_COPY_P2P || state == VFIO_DEVICE_STATE_STOP_COPY;
-
-		if (from == VFIO_DEVICE_STATE_RESUMING)
-			device->is_loaded = true;
-		if (session) {
-			device->session = session;
-			device->last_flags = 0;
-		} else if (!saving && state != VFIO_DEVICE_STATE_RESUMING) {
-			device->session = 0;
-		}
-		if (!session && state == VFIO_DEVICE_STATE_STOP_COPY && has_defect(device, SECOND_DESCRIPTOR))
-			session = device->session;
-		device->was_reset = false;
+	while (outcome.result == 0 && (from = model_progress(device->model).state) != state) {
+		outcome.result = vfio_mig_get_next_state(vdev, from, state, &to);
+		if (outcome.result)
+			break;
+		arc = take_arc(device, from, to, &session);
+		outcome.result = arc.result;
+		outcome.cost_ns += arc.cost_ns;
+		outcome.gates |= arc.gates;
+		/* A rule of the script may have put the device elsewhere. */
+		if (outcome.result == 0 && model_progress(device->model).state != to)
+			outcome.result = to == state ? 0 : -EIO;
+		if (to == state)
+			break;
 	}
 	mutex_unlock(&device->lock);
 	wake_up_all(&device->changed);
 	if (outcome.result == 0 && session)
 		file = open_session(device, session, state);
 	result = end_call(device, outcome);
+	if (result < 0 && !IS_ERR_OR_NULL(file))
+		fput(file);
 	return result < 0 ? ERR_PTR(result) : file;
 }
 
@@ -458,7 +500,7 @@ static void close_device(struct vfio_device *vdev)
 	if (!has_defect(device, CLOSE_KEEPS_STATE))
 		reset_model(device);
 	model_close(device->model);
-	device->is_open = device->uses_info_v2 = device->is_loaded = false;
+	device->is_open = device->uses_info_v2 = device->is_loaded = device->took_foreign = false;
 	mutex_unlock(&device->lock);
 }
 
@@ -704,16 +746,88 @@ static ssize_t progress_show(struct device *dev, struct device_attribute *attrib
 
 	mutex_lock(&device->lock);
 	now = model_progress(device->model);
-	length = sysfs_emit(text, "state %u queries %llu drains %llu read %llu written %llu reinits %llu enomsgs %llu held %llu v2 %d\n",
-			    now.state, now.queries, now.drains, now.bytes_read, now.bytes_written, device->reported_reinits,
+	length = sysfs_emit(text, "state %u queries %llu drained %llu drains %llu read %llu written %llu reinits %llu enomsgs %llu held %llu v2 %d\n",
+			    now.state, now.queries, now.drained_queries, now.drains, now.bytes_read, now.bytes_written, device->reported_reinits,
 			    device->enomsgs, device->held, device->uses_info_v2);
 	mutex_unlock(&device->lock);
 	return length;
 }
 static DEVICE_ATTR_RO(progress);
 
+static ssize_t waits_store(struct device *dev, struct device_attribute *attribute, const char *text, size_t count)
+{
+	struct lab_device *device = of(dev);
+	bool waits;
+	int error = kstrtobool(text, &waits);
+
+	if (error)
+		return error;
+	mutex_lock(&device->lock);
+	device->returns_at_once = !waits;
+	mutex_unlock(&device->lock);
+	return count;
+}
+static DEVICE_ATTR_WO(waits);
+
+static ssize_t peer_store(struct device *dev, struct device_attribute *attribute, const char *text, size_t count)
+{
+	struct lab_device *device = of(dev);
+	char *entered = kmemdup_nul(text, count, GFP_KERNEL);
+	bool is_known;
+
+	if (!entered)
+		return -ENOMEM;
+	mutex_lock(&device->lock);
+	is_known = model_peer_entered(device->model, strim(entered));
+	mutex_unlock(&device->lock);
+	kfree(entered);
+	return is_known ? count : -EINVAL;
+}
+static DEVICE_ATTR_WO(peer);
+
+static ssize_t hold_store(struct device *dev, struct device_attribute *attribute, const char *text, size_t count)
+{
+	struct lab_device *device = of(dev);
+	char name[64];
+	int gate, begins;
+
+	if (sscanf(text, "%63s %d", name, &begins) != 2)
+		return -EINVAL;
+	mutex_lock(&device->lock);
+	gate = model_gate(device->model, name);
+	if (gate >= 0)
+		model_hold(device->model, gate, begins);
+	mutex_unlock(&device->lock);
+	return gate < 0 ? -ENOENT : count;
+}
+static DEVICE_ATTR_WO(hold);
+
+static ssize_t events_show(struct device *dev, struct device_attribute *attribute, char *text)
+{
+	enum { HEAD = 256 };
+	struct lab_device *device = of(dev);
+	struct model_progress now;
+	size_t events, head;
+	u32 lost;
+
+	mutex_lock(&device->lock);
+	now = model_progress(device->model);
+	/* The head is written last, since it tells of what had no room. */
+	events = model_take_events(device->model, text + HEAD, PAGE_SIZE - HEAD, &lost);
+	head = scnprintf(text, HEAD, "cost %llu gates %u lost %u state %u queries %llu drained %llu drains %llu read %llu written %llu\n",
+			 device->left_cost, device->left_gates, lost, now.state, now.queries, now.drained_queries, now.drains,
+			 now.bytes_read, now.bytes_written);
+	device->left_cost = 0;
+	device->left_gates = 0;
+	mutex_unlock(&device->lock);
+	memmove(text + head, text + HEAD, events);
+	return head + events;
+}
+static DEVICE_ATTR_RO(events);
+
 static struct attribute *knobs_attrs[] = {
-	&dev_attr_script.attr, &dev_attr_refusal.attr, &dev_attr_defects.attr, &dev_attr_gate.attr, &dev_attr_progress.attr, NULL,
+	&dev_attr_script.attr, &dev_attr_refusal.attr, &dev_attr_defects.attr, &dev_attr_gate.attr, &dev_attr_progress.attr,
+	&dev_attr_waits.attr, &dev_attr_peer.attr, &dev_attr_hold.attr, &dev_attr_events.attr, NULL,
 };
 ATTRIBUTE_GROUPS(knobs);
 

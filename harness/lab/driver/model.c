@@ -9,6 +9,9 @@
 
 #include "mock_device.h"
 
+/* As many bytes of events as a read of a sysfs file takes, with a line before them. */
+enum { EVENTS = 4096 - 256 };
+
 struct model {
 	struct mock_device *device;
 	const struct device_script *script;
@@ -16,10 +19,22 @@ struct model {
 	u8 *memory;
 	size_t size;
 	bool is_logging;
+	/* Events that nobody has taken; only the latest are of interest, and those that find no room are counted. */
+	char events[EVENTS];
+	size_t events_length;
+	u32 lost_events;
 };
 
 static void hear(void *context, const struct mock_event *event)
 {
+	struct model *model = context;
+
+	if (EVENTS - model->events_length < MOCK_EVENT_TEXT_SIZE + 1) {
+		model->lost_events++;
+		return;
+	}
+	model->events_length += mock_event_text(event, model->events + model->events_length, MOCK_EVENT_TEXT_SIZE);
+	model->events[model->events_length++] = '\n';
 }
 
 static void *pin(void *context, uint64_t address, size_t length, bool writable)
@@ -224,6 +239,39 @@ void model_gate_opened(struct model *model, unsigned int gate)
 	mock_device_gate_opened(model->device, gate);
 }
 
+void model_hold(struct model *model, unsigned int gate, bool begins)
+{
+	mock_device_hold(model->device, gate, begins);
+}
+
+bool model_peer_entered(struct model *model, char *entered)
+{
+	char *state = strchr(entered, ' ');
+	unsigned int number;
+
+	if (!state)
+		return false;
+	*state++ = '\0';
+	for (number = 0; number < VFIO_DEVICE_STATE_NR; number++) {
+		if (strcmp(device_state_name(number), state))
+			continue;
+		mock_device_peer_entered(model->device, entered, number);
+		return true;
+	}
+	return false;
+}
+
+size_t model_take_events(struct model *model, char *text, size_t room, u32 *lost)
+{
+	size_t length = min(room, model->events_length);
+
+	memcpy(text, model->events, length);
+	*lost = model->lost_events;
+	model->events_length = 0;
+	model->lost_events = 0;
+	return length;
+}
+
 struct model_progress model_progress(const struct model *model)
 {
 	struct mock_progress now = mock_device_progress(model->device);
@@ -231,6 +279,7 @@ struct model_progress model_progress(const struct model *model)
 	return (struct model_progress){
 		.state = now.state,
 		.queries = now.queries,
+		.drained_queries = now.drained_queries,
 		.drains = now.drains,
 		.bytes_read = now.bytes_read,
 		.bytes_written = now.bytes_written,

@@ -21,7 +21,7 @@ struct model_outcome {
 
 struct model_progress {
 	u32 state;
-	u64 queries, drains, bytes_read, bytes_written, initial_bytes, dirty_bytes;
+	u64 queries, drained_queries, drains, bytes_read, bytes_written, initial_bytes, dirty_bytes;
 };
 
 /* A device in RUNNING that follows a script, or NULL with the reason: the script is refused, or there is no memory. */
@@ -53,6 +53,11 @@ struct model_outcome model_write(struct model *model, u32 session, const void *b
 void model_close_data(struct model *model, u32 session);
 
 void model_gate_opened(struct model *model, unsigned int gate);
+void model_hold(struct model *model, unsigned int gate, bool begins);
+/* `entered` is another device and the state that it has entered, "NAME STATE"; false if the state has another name. */
+bool model_peer_entered(struct model *model, char *entered);
+/* The events since the last time, a line each, as text; *lost events had no room. Returns the length. */
+size_t model_take_events(struct model *model, char *text, size_t room, u32 *lost);
 struct model_progress model_progress(const struct model *model);
 
 #endif
