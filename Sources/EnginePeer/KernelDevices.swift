@@ -5,7 +5,7 @@ import SystemPackage
 import VFIO
 
 /// Devices by their paths, lent to the processes of one run after the other.
-// Sendable without a lock: a device has one opener, so whoever runs cells on devices runs one cell at a time.
+// Sendable without a lock: a device has one opener, so the caller runs one cell at a time.
 package final class KernelDevices: @unchecked Sendable {
     private let paths: [KernelDevicePath]
     private var lent: [KernelScriptedDevice] = []

@@ -26,9 +26,15 @@ package struct KernelDevicePath: Hashable, Sendable {
     /// Finds a device by its folder in sysfs, its name (a UUID or domain:bus:slot.function), or its character device.
     package init(_ given: String) throws(Failure) {
         let candidates =
-            given.hasPrefix("/dev/")
-            ? ["/sys/class/vfio-dev/\(lastPart(given))/device"]
-            : given.hasPrefix("/") ? [given] : ["/sys/bus/mdev/devices/\(given)", "/sys/bus/pci/devices/\(given)"]
+            if given.hasPrefix("/dev/") {
+                ["/sys/class/vfio-dev/\(lastPart(given))/device"]
+            } else if given.hasPrefix("/") {
+                [given]
+            } else if given.isEmpty || given.contains("/") {
+                [String]()
+            } else {
+                ["/sys/bus/mdev/devices/\(given)", "/sys/bus/pci/devices/\(given)"]
+            }
         guard let folder = candidates.lazy.compactMap(fullPath).first else {
             throw Failure(
                 description:

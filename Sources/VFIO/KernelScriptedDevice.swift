@@ -1,8 +1,8 @@
-/// A device of the lab guest's driver (`harness/lab/driver`), which follows a script inside the kernel: the mock's model behind the kernel's
-/// own VFIO core.
+/// A device of the lab guest's driver (`harness/lab/driver`), which follows a script inside the kernel: the mock's model behind the
+/// kernel's own VFIO core.
 ///
-/// Calls go through real descriptors. The driver's knobs in sysfs tell the rest of a `ScriptedDevice`: the driver returns at once, says what a
-/// call leaves to wait for, and hands out its events, so that the engine runs the same cells on it as on the mock, in virtual time.
+/// Calls go through real descriptors. The driver's knobs in sysfs tell the rest of a `ScriptedDevice`: the driver returns at once, says
+/// what a call leaves to wait for, and hands out its events, so that the engine runs the same cells on it as on the mock, in virtual time.
 import Glibc
 import MigrationTrace
 import SystemPackage

@@ -80,8 +80,10 @@ import VFIO
 
     /// The lab's list says which check finds which defect of its driver: both sides of it exist, and no defect is left out.
     @Test func eachDefectOfTheLabHasItsCheck() throws {
-        let list = try String(contentsOfFile: repositoryFile("harness/lab/defects"), encoding: .utf8).split(separator: "\n").filter { !$0.hasPrefix("#") }
-            .map { $0.split(separator: " ").map(String.init) }
+        let list = try String(contentsOfFile: repositoryFile("harness/lab/defects"), encoding: .utf8).split(separator: "\n").filter {
+            !$0.hasPrefix("#")
+        }
+        .map { $0.split(separator: " ").map(String.init) }
         let driver = try String(contentsOfFile: repositoryFile("harness/lab/driver/defects.c"), encoding: .utf8)
         let defects = driver.matches(of: /\] = "([a-z0-9-]+)",/).map { String($0.1) }
         #expect(defects.count >= 16)
