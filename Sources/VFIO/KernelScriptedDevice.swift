@@ -30,12 +30,11 @@ package final class KernelScriptedDevice: ScriptedDevice {
     /// True if the device has the knobs of the lab guest's driver.
     package static func isOffered(by path: KernelDevicePath) -> Bool { access(path.folder + "/events", F_OK) == 0 }
 
-    /// Calls that the kernel's VFIO core answers by itself, or takes apart, so that a rule on them cannot come to bear as on the mock.
-    package static let callsOfTheCore: Set<String> = [
-        "bind", "attach", "detach", "migration", "precopy-info-v2", "feature-probe", "set-state",
-    ]
+    /// Calls that the kernel's VFIO core answers by itself, or takes apart: rules on them do not act as on the mock.
+    package static let callsOfTheCore = Set(
+        ["bind", "attach", "detach", "migration", "precopy-info-v2", "feature-probe", "set-state"])
 
-    /// Makes the device follow a script, and opens it. What calls leave to wait for is added to `delay`; `log` receives the device's events.
+    /// Makes the device follow a script, and opens it. What calls leave to wait for is added to `delay`; `log` receives its events.
     package init(
         name: String, path: KernelDevicePath, script: DeviceScript, delay: DeviceDelay, log: @escaping (Event) -> Void
     ) throws(KernelDevicePath.Failure) {

@@ -13,8 +13,8 @@ struct DeviceCommand: ParsableCommand {
             commandName: "check", abstract: "Check a driver against the kernel's VFIO migration interface.",
             discussion: """
                 DEVICE is a device of this machine that is bound to a VFIO driver and in nobody's use: its folder below /sys/bus, its name \
-                (a UUID, or domain:bus:slot.function), or its file in /dev/vfio/devices. `mock` is the mock device. Every check has a number \
-                and a name, and names the part of linux/vfio.h that it is about. The output is TAP 14.
+                (a UUID, or domain:bus:slot.function), or its file in /dev/vfio/devices. `mock` is the mock device. Every check has a \
+                number and a name, and names the part of linux/vfio.h that it is about. The output is TAP 14.
 
                 No guest memory is mapped, so a device that needs some to be saved fails. Checks that can cost the device what it holds, \
                 resets and refused loads, are made with --destructive only.
