@@ -66,7 +66,7 @@ import VFIO
         ("estimate initial 64\n", ["initial-falls"]),
         ("on call data-size do fail EINVAL\n", ["size-anywhere", "size-real"]),
         ("on call dma-logging-stop do fail EIO\n", ["logging-start-stop", "logging-twice", "logging-report"]),
-        ("on query 0 do dirty 4K\n", []),
+        ("on session-query 1 do dirty 4K\n", []),
     ])
     func aDeviationIsFoundByItsLine(script: String, expected: [String]) throws {
         #expect(Self.deviations(try Self.results(Self.full + script)) == expected)
