@@ -18,7 +18,7 @@ qmp_close() {
 
 # qmp_do COMMAND: sends a command; `answer` is what it returned. Events are passed over. Ends the job if the command is refused.
 qmp_do() {
-    printf '%s\n' "$1" >&"$qmp"
+    tr -d "\n" <<<"$1" >&"$qmp"
     while IFS= read -r -t 120 -u "$qmp" answer; do
         case $answer in
             '{"return"'*) return 0 ;;

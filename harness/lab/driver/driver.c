@@ -504,23 +504,29 @@ static void close_device(struct vfio_device *vdev)
 	mutex_unlock(&device->lock);
 }
 
+/* The longest region has a page, which QEMU reads at once and wants as a whole. */
 static ssize_t access_device(struct lab_device *device, char __user *to, const char __user *from, size_t count, loff_t *position)
 {
-	u8 bytes[ARGUMENT];
 	struct model_outcome outcome;
-	s64 result;
+	s64 result = -EFAULT;
+	void *bytes;
 
-	count = min_t(size_t, count, sizeof(bytes));
+	count = min_t(size_t, count, PAGE_SIZE);
+	bytes = kzalloc(max_t(size_t, count, 1), GFP_KERNEL);
+	if (!bytes)
+		return -ENOMEM;
 	if (from && copy_from_user(bytes, from, count))
-		return -EFAULT;
+		goto out;
 	mutex_lock(&device->lock);
 	outcome = model_access(device->model, bytes, count, *position, from);
 	mutex_unlock(&device->lock);
 	result = end_call(device, outcome);
 	if (result > 0 && to && copy_to_user(to, bytes, result))
-		return -EFAULT;
+		result = -EFAULT;
 	if (result > 0)
 		*position += result;
+out:
+	kfree(bytes);
 	return result;
 }
 
