@@ -228,9 +228,18 @@ final class EventTable {
 
     func forgetSeen() { for index in 0..<Self.slotCount { slots[index].isSeen = false } }
 
-    /// True if a known name begins or ends with these bytes, or these bytes with a known name: the line is a part of an event's, or two
-    /// lines in one.
-    func isPartOfAName(_ name: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+    /// The words of the events' texts that look like names, such as `section_id`.
+    private static let words: Set<String> = Set(
+        Event.vocabulary.flatMap { form in
+            form.format.split { !($0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber)) }.filter { $0.contains("_") }.map(String.init)
+        })
+
+    /// True if a line that begins with these bytes is a part of an event's, or two lines in one: no event has such a name, or a known name
+    /// ends with it, or it ends with a known name, or it is a word of an event's text.
+    func isPartOfALine(_ name: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+        let bytes = UnsafeBufferPointer(start: name, count: length)
+        guard bytes[0] &- 0x61 < 26, bytes.contains(where: { $0 &- 0x61 < 26 }) else { return true }
+        if Self.words.contains(String(decoding: bytes, as: UTF8.self)) { return true }
         guard length >= 4 else { return false }
         for index in 0..<Self.slotCount where slots[index].length >= 0 {
             let (known, size) = (slots[index].name, slots[index].length)

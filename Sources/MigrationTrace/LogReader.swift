@@ -138,7 +138,7 @@ package struct LogReader: ~Copyable {
                 return finish(line, stamp, event, inner.process, isWrapped: wrapping.keepsLinesWhole)
             case .malformed(let name, let length, let stamp): return malformed(line, name, length, stamp)
             case .other(let text, let stamp):
-                if let found = search(start, end, 0, false) { return wrapped(line, found) }
+                if let found = search(start, end, 0, false) { return wrapped(line, found, from: start) }
                 return other(line, start, text, end, stamp, inner: inner.start, inner.process)
             }
         }
@@ -147,10 +147,10 @@ package struct LogReader: ~Copyable {
             if !wrapping.isPlain { summary.forms.insert("JSON") }
             return finish(line, stamp, event, isWrapped: !wrapping.isPlain)
         case .malformed(let name, let length, let stamp):
-            if let found = search(start, end, 0, false) { return wrapped(line, found) }
+            if let found = search(start, end, 0, false) { return wrapped(line, found, from: start) }
             return malformed(line, name, length, stamp)
         case .other(let text, let stamp):
-            if !isUnknownEvent(text, end), let found = search(start, end, 0, false) { return wrapped(line, found) }
+            if !isUnknownEvent(text, end), let found = search(start, end, 0, false) { return wrapped(line, found, from: start) }
             return other(line, start, text, end, stamp, inner: start, 0)
         }
     }
@@ -222,6 +222,8 @@ package struct LogReader: ~Copyable {
         var forms: [LogForm]
         var process: UInt64
         var hasTwoStamps = false
+        /// Where the event's own time begins, or its name if it has none.
+        var place: UnsafePointer<UInt8>
     }
 
     /// Looks for an event behind known forms.
@@ -233,15 +235,16 @@ package struct LogReader: ~Copyable {
         if prefix.read() != nil {
             // Two stamps: a message's own, and that of the line which came before its text.
             if case .event(let event, let stamp) = attempt(prefix.cursor, end) {
-                return Found(event: event, stamp: stamp, forms: [], process: 0, hasTwoStamps: stamp != nil)
+                return Found(event: event, stamp: stamp, forms: [], process: 0, hasTwoStamps: stamp != nil, place: prefix.cursor)
             }
         }
         for form in LogForm.all where isBehindStamp || !form.isBehindStamp {
             guard let inner = form.skip(start, end), inner.inner < end else { continue }
             if case .event(let event, let stamp) = attempt(inner.inner, end) {
-                return Found(event: event, stamp: stamp, forms: [form], process: inner.process)
+                return Found(event: event, stamp: stamp, forms: [form], process: inner.process, place: inner.inner)
             }
-            guard var found = search(inner.inner, end, depth + 1, isBehindStamp) else { continue }
+            // Another form is between the time and the text: QEMU's own forms stand right behind the time.
+            guard var found = search(inner.inner, end, depth + 1, false) else { continue }
             found.forms.insert(form, at: 0)
             if found.process == 0 { found.process = inner.process }
             return found
@@ -250,11 +253,14 @@ package struct LogReader: ~Copyable {
         return prefix.cursor > start ? search(prefix.cursor, end, depth + 1, true) : nil
     }
 
-    private mutating func wrapped(_ line: LineScanner.Line, _ found: Found) -> LogLine {
-        if found.forms.contains(where: \.keepsLinesWhole) { wrapping.usual = found.forms }
+    private mutating func wrapped(_ line: LineScanner.Line, _ found: Found, from start: UnsafePointer<UInt8>) -> LogLine {
         var found = found
+        let isTorn = isTorn(start, found.place)
+        // What looks like a form is the beginning of another line.
+        if isTorn { (found.forms, found.hasTwoStamps) = ([], true) }
+        if found.forms.contains(where: \.keepsLinesWhole) { wrapping.usual = found.forms }
         // A log that begins with two times on a line has them on each, and none of its lines is torn.
-        if found.hasTwoStamps, summary.events == 0 {
+        if found.hasTwoStamps, !isTorn, summary.events == 0 {
             (found.forms, found.hasTwoStamps) = ([.zonedTime], false)
             wrapping.usual = found.forms
         }
@@ -262,6 +268,18 @@ package struct LogReader: ~Copyable {
         var result = finish(line, found.stamp, found.event, found.process, isWrapped: found.forms.contains(where: \.keepsLinesWhole))
         result.hasTwoStamps = found.hasTwoStamps && !result.isWrappedWhole
         return result
+    }
+
+    /// True if the text before an event is a part of another line: it has the name of an event, or a time that runs into other text.
+    private func isTorn(_ start: UnsafePointer<UInt8>, _ place: UnsafePointer<UInt8>) -> Bool {
+        var cursor = start
+        while cursor < place {
+            let word = cursor
+            while cursor < place, isNameByte(cursor.pointee) { cursor += 1 }
+            if cursor - word >= 8, cursor < place, cursor.pointee == 0x20, table.knows(word, cursor - word) { return true }
+            cursor = max(cursor, word + 1)
+        }
+        return StampReader.hasTimeWithinText(start, place)
     }
 
     private mutating func malformed(
@@ -357,7 +375,7 @@ package struct LogReader: ~Copyable {
         let looksLikeName = name.contains(UInt8(ascii: "_")) && !(name.first! &- 0x30 <= 9)
         if looksLikeName, cursor == end || cursor.pointee == 0x20 {
             let isCut = cursor == end && table.isBeginningOfAName(text, cursor - text)
-            return .unknown(isCut || table.isPartOfAName(text, cursor - text) ? .piece : .unknownEvent)
+            return .unknown(isCut || table.isPartOfALine(text, cursor - text) ? .piece : .unknownEvent)
         }
         return .unknown(behindPrefix(start, end) == nil ? .otherText : .prefixed)
     }

@@ -12,6 +12,20 @@ package struct SideTraits: Hashable, Sendable {
         case atThreshold = "at-threshold"
     }
 
+    /// The newest status that a side has. It uses that one and those before it, and none that came later.
+    package enum NewestStatus: String, CaseIterable, Hashable, Sendable, Comparable {
+        /// None of the others (up to 9.0).
+        case device
+        /// A source that recovers a postcopy sets it before `postcopy-recover` (since 9.1).
+        case postcopyRecoverSetup = "postcopy-recover-setup"
+        /// A source sets it until the package of a postcopy is loaded (since 10.2).
+        case postcopyDevice = "postcopy-device"
+        /// A source sets it before `failed` (since 11.0).
+        case failing
+
+        package static func < (a: NewestStatus, b: NewestStatus) -> Bool { allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)! }
+    }
+
     // A trait is nil where nothing is known of it.
 
     package var decision: DecisionLimit?
@@ -22,14 +36,19 @@ package struct SideTraits: Hashable, Sendable {
     package var announcesRequests: Bool?
     /// The mode that was measured on the machine type. A property of the side that sets the mode outweighs this trait.
     package var ackMode: SwitchoverAckMode?
+    package var newestStatus: NewestStatus?
 
     package init() {}
 
-    package init(decision: DecisionLimit?, switchesInDevice: Bool?, announcesRequests: Bool?, ackMode: SwitchoverAckMode?) {
+    package init(
+        decision: DecisionLimit?, switchesInDevice: Bool?, announcesRequests: Bool?, ackMode: SwitchoverAckMode?,
+        newestStatus: NewestStatus?
+    ) {
         self.decision = decision
         self.switchesInDevice = switchesInDevice
         self.announcesRequests = announcesRequests
         self.ackMode = ackMode
+        self.newestStatus = newestStatus
     }
 }
 
@@ -40,6 +59,7 @@ extension SideTraits {
         case switchesInDevice = "switches-in-device"
         case announcesRequests = "announces-requests"
         case ackMode = "ack-mode"
+        case newestStatus = "newest-status"
 
         /// The words that the trait can have.
         var values: [String] {
@@ -47,6 +67,7 @@ extension SideTraits {
             case .decision: DecisionLimit.allCases.map(\.rawValue)
             case .switchesInDevice, .announcesRequests: ["yes", "no"]
             case .ackMode: SwitchoverAckMode.allCases.map(\.rawValue)
+            case .newestStatus: NewestStatus.allCases.map(\.rawValue)
             }
         }
     }
@@ -59,6 +80,7 @@ extension SideTraits {
             case .switchesInDevice: switchesInDevice.map(Self.word)
             case .announcesRequests: announcesRequests.map(Self.word)
             case .ackMode: ackMode?.rawValue
+            case .newestStatus: newestStatus?.rawValue
             }
         }
         set {
@@ -67,6 +89,7 @@ extension SideTraits {
             case .switchesInDevice: switchesInDevice = newValue.flatMap(Self.flag)
             case .announcesRequests: announcesRequests = newValue.flatMap(Self.flag)
             case .ackMode: ackMode = newValue.flatMap { SwitchoverAckMode(rawValue: $0) }
+            case .newestStatus: newestStatus = newValue.flatMap { NewestStatus(rawValue: $0) }
             }
         }
     }

@@ -35,6 +35,26 @@ struct StampReader {
         return nil
     }
 
+    /// True if a time of QEMU's begins within a word between the places, or at the second one: a line was torn there.
+    static func hasTimeWithinText(_ start: UnsafePointer<UInt8>, _ place: UnsafePointer<UInt8>) -> Bool {
+        // What stands behind the digits of the year.
+        let shape: StaticString = "dddd-dd-ddTdd:dd:dd."
+        var cursor = start
+        while cursor < place {
+            cursor += 1
+            let before = cursor[-1]
+            guard before &- 0x30 <= 9 || (before | 0x20) &- 0x61 < 26 || [0x5F, 0x2D, 0x2E, 0x28, 0x29].contains(before) else { continue }
+            var length = 0
+            while length < shape.utf8CodeUnitCount {
+                let wanted = shape.utf8Start[length]
+                guard wanted == UInt8(ascii: "d") ? cursor[length] &- 0x30 <= 9 : cursor[length] == wanted else { break }
+                length += 1
+            }
+            if length == shape.utf8CodeUnitCount { return true }
+        }
+        return false
+    }
+
     /// One of the two forms that begin with a thread id.
     private mutating func counted() -> Stamp? {
         guard let thread = digits(atMost: 10), thread <= UInt64(UInt32.max) else { return nil }

@@ -17,6 +17,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var statuses: [String]
     /// The trace events of the vocabulary that the binary has.
     package var traceEvents: [String]
+    /// Patterns that match these trace events and no other of the binary; nil where nobody asked, as of an engine.
+    package var tracePatterns: [String]?
     package var machineTypes: [String]
     /// Aliases of versioned machine types, such as `q35`.
     package var aliases: [String: String]
@@ -29,7 +31,8 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
 
     /// What is kept of a probe.
     private enum CodingKeys: CodingKey {
-        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, machineTypes, aliases, modes, parts
+        case version, package, hasSwitchoverAck, hasLegacyProperty, statuses, traceEvents, tracePatterns, machineTypes, aliases, modes,
+            parts
     }
 
     package init(
@@ -89,11 +92,22 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     /// same release.
     package var replicates: Bool { statuses.contains("failing") }
 
+    /// The newest of the statuses that tell one release from the one before it; nil for a build that lacks an older one.
+    package var newestStatus: SideTraits.NewestStatus? {
+        let newer = SideTraits.NewestStatus.allCases.dropFirst()
+        let has = newer.prefix { statuses.contains($0.rawValue) }
+        return newer.dropFirst(has.count).contains { statuses.contains($0.rawValue) } ? nil : has.last ?? .device
+    }
+
+    /// Computes the user's bandwidth with its fraction of a byte per millisecond (11.1). It is told by the property that came with the same
+    /// release.
+    package var keepsBandwidthFraction: Bool { hasLegacyProperty }
+
     /// What a side that runs a machine type does, as far as the verifier depends on it.
     package func traits(machine: String) -> SideTraits {
         SideTraits(
             decision: decidesAtThreshold ? .atThreshold : .belowThreshold, switchesInDevice: switchesInDevice,
-            announcesRequests: announcesRequests, ackMode: mode(machine: machine))
+            announcesRequests: announcesRequests, ackMode: mode(machine: machine), newestStatus: newestStatus)
     }
 
     /// The release whose handshake the binary has, by the features that separate one release from the one before it.

@@ -29,6 +29,8 @@ package struct SideConfiguration: Sendable {
     package var parameters: [String: JSONValue] = [:]
     /// The trace events to log, by exact name. QEMU refuses to start with an event that it lacks.
     package var traceEvents: [String] = []
+    /// Fewer lines that switch the same events on; nil: the names of the events.
+    package private(set) var tracePatterns: [String]?
     /// What the guest has in addition to memory and devices; only the engine models it.
     package var modules = EngineModules()
     /// Further arguments of QEMU's command line.
@@ -37,6 +39,12 @@ package struct SideConfiguration: Sendable {
     package init(binary: SideImplementation, machine: String) {
         self.binary = binary
         self.machine = machine
+    }
+
+    /// Logs every event of the vocabulary that the binary has.
+    package mutating func traceAll(of features: ProbedFeatures) {
+        traceEvents = features.traceEvents
+        tracePatterns = features.tracePatterns
     }
 }
 

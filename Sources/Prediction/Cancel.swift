@@ -24,6 +24,7 @@ func cancelled(_ moment: Cancel, _ scenario: Scenario, _ outcome: Outcome) -> Ou
         // The migration begins all the same once it is connected. 10.0.13 looks at its status then; 11.1.3 waits for a return path that
         // nobody shuts down.
         cancelled = Outcome(scenario.source.knowsPerDevice ? .waitsForever : .failed)
+        cancelled.restsOn = ["connects-though-cancelled", "opens-return-path-when-cancelled"]
     case .inSetup:
         // How far the source gets before it obeys depends on which thread is faster; no request is answered.
         cancelled = Outcome(.failed)
@@ -38,6 +39,7 @@ func cancelled(_ moment: Cancel, _ scenario: Scenario, _ outcome: Outcome) -> Ou
         // The source runs its guest again, and nothing tells the destination, which has all that it needs to run it too (10.0.13 and
         // 11.1.3).
         cancelled.ending = scenario.destination.startsPaused ? .wouldRunTwoGuests : .twoGuests
+        cancelled.restsOn = ["cancels-after-hand-over", "starts-before-shut"]
     }
     return cancelled
 }

@@ -39,6 +39,7 @@ func sent(to sink: Sink, _ outcome: Outcome, _ scenario: Scenario) -> Outcome {
     let awaits = source.capability && (source.mode == .legacy || scenario.firstRequests.contains { $0 > 0 })
     if awaits || sink == .pipe {
         sent.ending = .waitsForever
+        sent.restsOn = [sink == .pipe ? "reads-return-path-of-pipe" : "reads-return-path-of-file"]
     } else {
         // Everything is written before the source looks at how its return path ended.
         sent.ending = .failed

@@ -110,11 +110,13 @@ func broken(by breakage: Breakage, _ healthy: Outcome, _ scenario: Scenario) -> 
         return outcome
     case .channelCut(let moment):
         var outcome = healthy.ending(moment.isAllSent ? lostEnd(scenario) : .failed)
+        if moment.isAllSent { outcome.restsOn = ["starts-before-shut"] }
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
     case .returnPathCut(let moment):
         // The source looks at its return path only at the end.
         var outcome = healthy.ending(moment.isAcknowledged ? lostEnd(scenario) : .waitsForever)
+        outcome.restsOn = ["return-path-errors-unwatched", "starts-before-shut"]
         outcome.acksCounted = account(healthy, .failed, upTo: moment).acksCounted
         return outcome
     case .call(let call, let errno, let resetFails):
@@ -215,7 +217,7 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
         // ENOMSG means that there is no data yet, which ends the initial bytes.
         return errno == .enomsg ? healthy.ending(.completed) : lastNeverLoaded(healthy, scenario)
     case .sourceLaterRead: return errno == .enomsg ? healthy : failed()
-    case .sourceFinalRead: return errno == .enomsg ? healthy : failed()
+    case .sourceFinalRead: return errno == .enomsg ? healthy.resting(on: "ends-state-at-enomsg") : failed()
     case .sourcePreCopyP2P:
         return resetFails ? aborted() : failed("Failed setting device state to PRE_COPY_P2P")
     case .sourceStopCopy: return resetFails ? aborted() : failed("Failed setting device state to STOP_COPY")
@@ -240,11 +242,18 @@ private func failing(_ call: FailingCall, _ errno: CallErrno?, resetFails: Bool,
     case .destinationWrite: return lastNeverLoaded(healthy, scenario)
     case .destinationFinalWrite: return failed()
     // QEMU resets the device, which loses its loaded state, and runs the guest; only a reset that fails ends the destination.
-    case .destinationRunningP2P, .destinationRunning: return resetFails ? failed() : healthy
+    case .destinationRunningP2P, .destinationRunning:
+        return (resetFails ? failed() : healthy).resting(on: "resets-loaded-device", "starts-before-shut")
     }
 }
 
 extension Outcome {
+    fileprivate func resting(on names: String...) -> Outcome {
+        var outcome = self
+        outcome.restsOn += names
+        return outcome
+    }
+
     /// The same counts with another ending. No ACK is expected to hold a decision back then.
     fileprivate func ending(_ ending: Ending) -> Outcome {
         var outcome = self

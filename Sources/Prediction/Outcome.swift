@@ -37,5 +37,9 @@ package struct Outcome: Hashable, Sendable {
     /// Other words that will do, where either of two errors may come first and is kept.
     package var otherWords: String?
 
+    /// The features and known defects that this way rests on, by their names: where one of them is not as its release has it, the
+    /// migration goes another way.
+    package var restsOn: [String] = []
+
     package init(_ ending: Ending) { self.ending = ending }
 }

@@ -45,10 +45,15 @@ func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -
         // and the listen thread of a destination up to 10.1 completes at it, whatever became of the package (10.1.0, to 10.0 and 10.1).
         guard scenario.source.decidesAtThreshold else { break }
         switched.ending = scenario.source.hasPostcopyDevice || scenario.destination.hasPostcopyDevice ? .failed : .twoGuests
-    case .loadFails, .killedLoading: switched.ending = scenario.source.hasPostcopyDevice ? .failed : .noGuest
+        switched.restsOn = ["saves-in-one-callback", "listen-sets-back-to-discard", "postcopy-device"]
+    case .loadFails, .killedLoading:
+        switched.ending = scenario.source.hasPostcopyDevice ? .failed : .noGuest
+        switched.restsOn = ["postcopy-device"]
     case .killedRunning: switched.ending = .noGuest
     case .paused: switched.ending = .paused
-    case .cutAtTheEnd: switched.ending = .twoGuests
+    case .cutAtTheEnd:
+        switched.ending = .twoGuests
+        switched.restsOn = ["fails-at-postcopy-end"]
     case .refusedByDevices:
         switched = Outcome(.refused)
         switched.words = "VFIO migration is not supported with postcopy migration"
@@ -56,6 +61,7 @@ func switched(to postcopy: Postcopy, _ outcome: Outcome, _ scenario: Scenario) -
         // The stop-copy size counts as pending and is not queried again, so that 0, where postcopy ends, is never reached (11.1.3).
         guard scenario.source.knowsPerDevice, !scenario.devices.isEmpty else { break }
         switched.ending = .doesNotConverge
+        switched.restsOn = ["counts-sent-stop-copy"]
     }
     // The handshake came before postcopy, and was right.
     switched.isGating = scenario.isGated && scenario.source.capability && (outcome.acksSent ?? 0) > 0 && switched.ending == .completed

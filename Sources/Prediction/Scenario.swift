@@ -63,8 +63,11 @@ package struct Scenario: Hashable, Sendable {
         }
     }
 
-    /// When the last REINIT comes, if that is around the decision.
+    /// When the last REINIT comes, if that is before the marker or around the decision.
     package enum LateReinit: String, CaseIterable, Hashable, Sendable {
+        /// A query shows a REINIT of each device whose initial bytes, and with them its marker, are still to be sent. The outstanding
+        /// request covers the new initial bytes.
+        case beforeMarker = "before-marker"
         /// The query that would let the source decide shows the REINIT of the last device, so that the source goes on.
         case decidingQuery = "deciding-query"
         /// The check that follows the decision, with the vCPUs stopped, shows the REINIT.

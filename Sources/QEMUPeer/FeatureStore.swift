@@ -22,7 +22,7 @@ package struct FeatureStore: Sendable {
     }
 
     /// Raised with each question that a probe asks anew.
-    private static let questions = 2
+    private static let questions = 3
 
     /// The name of an entry is made of what changes with the file (device, inode, size, modification time) and of what was asked (the
     /// questions, and the trace events of the vocabulary).

@@ -37,6 +37,7 @@ private func ask(_ monitor: QMPConnection) async throws -> ProbedFeatures {
             machines.compactMap { machine in machine["alias"]?.string.flatMap { alias in machine["name"]?.string.map { (alias, $0) } } },
             uniquingKeysWith: { first, _ in first }),
         modes: [:])
+    features.tracePatterns = tracePatterns(for: features.traceEvents, among: events)
     features.parts = BuildParts(
         capabilities: capabilities.sorted(), deviceTypes: names(in: devices, under: "name").sorted(),
         blockDrivers: schema.values(of: "driver", in: "arg-type", ofCommand: "blockdev-add").sorted())

@@ -368,7 +368,7 @@ private func prepare(_ configuration: SideConfiguration, files: SideFiles) throw
 package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideFiles) -> [(path: String, bytes: Data)] {
     var contents = [
         (files.firmware(configuration.firmware), configuration.firmware.image),
-        (files.traceEvents, Data(configuration.traceEvents.map { $0 + "\n" }.joined().utf8)),
+        (files.traceEvents, Data((configuration.tracePatterns ?? configuration.traceEvents).map { $0 + "\n" }.joined().utf8)),
     ]
     if configuration.filledMiB > 0 { contents.append((files.filling, Data(repeating: 0x5a, count: configuration.filledMiB << 20))) }
     guard !configuration.devices.isEmpty else { return contents }

@@ -29,7 +29,7 @@ package func checkStart(_ binary: ProbedBinary, withDevice: Bool, shim: String, 
     }
     var configuration = SideConfiguration(binary: binary.binary, machine: binary.features.aliases["q35"] == nil ? "none" : "q35")
     configuration.memoryMiB = 16
-    configuration.traceEvents = binary.features.traceEvents
+    configuration.traceAll(of: binary.features)
     if withDevice, configuration.machine == "q35" {
         let script = try DeviceScript("ackmatrix-device 1\nhas precopy p2p\n", file: "v0")
         configuration.devices = [PlannedDevice(name: "v0", .mock(script), slot: 0x10)]

@@ -11,6 +11,8 @@ package struct Mutant: Hashable, Sendable {
     package let name: String
     /// What is wrong, as a sentence.
     package let about: String
+    /// The name of the feature or known defect that is missing or surplus; nil for a mutation.
+    package var feature: String?
     package let generation: Generation
 
     /// Every mutant of a generation: each mutation, and each feature and each known defect that it has and does not have.
@@ -27,7 +29,7 @@ package struct Mutant: Hashable, Sendable {
             let what = feature.isQuirk ? "known defect" : "feature"
             return Mutant(
                 name: (has ? "without-" : "with-") + feature.name,
-                about: "The \(what) \(feature.name) is \(has ? "missing" : "there").", generation: wrong)
+                about: "The \(what) \(feature.name) is \(has ? "missing" : "there").", feature: feature.name, generation: wrong)
         }
         return mutations + features
     }
@@ -71,10 +73,18 @@ package struct MutantResult: Hashable, Sendable {
     package fileprivate(set) var firstRules: [String: Int] = [:]
     /// The rules that break in a cell, and that no known deviation explains, of any cell.
     package fileprivate(set) var rules: Set<String> = []
+    /// True if a cell ends otherwise than predicted, and the prediction names the feature or known defect that it rests on.
+    package fileprivate(set) var isNamedByPrediction = false
     /// The first finding of the first cell.
     package fileprivate(set) var finding: String?
 
     package var isKilled: Bool { !killing.isEmpty }
+
+    /// What names the cause: a rule, or the feature on which the prediction of a cell rests; nil: nothing does.
+    package var cause: String? {
+        if let rule { return "rule \(rule)" }
+        return isNamedByPrediction ? mutant.feature.map { "the prediction rests on \($0)" } : nil
+    }
 
     /// The rule that names the cause in the most cells: any but `truncated`, which says only that a log ends early. nil: the cells differ
     /// from their predictions, and no rule says why.
@@ -88,6 +98,9 @@ package struct MutantResult: Hashable, Sendable {
         killing.append(result.name)
         if isQuick { killingInQuick += 1 }
         finding = finding ?? result.findings.first
+        if let feature = mutant.feature, result.cell.forecasts.contains(where: { $0.outcomes.contains { $0.restsOn.contains(feature) } }) {
+            isNamedByPrediction = true
+        }
         let unexplained = Set(result.deviations.unexplained)
         rules.formUnion(unexplained)
         let first = result.judgements.lazy.flatMap(\.findings).map(\.rule.id).first { unexplained.contains($0) }

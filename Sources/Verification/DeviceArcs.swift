@@ -27,6 +27,8 @@ struct DeviceArcs: Sendable {
     private var hasLost = false
     /// Abilities as QEMU found them when the device was plugged (11.1).
     private var flags: [String: UInt64] = [:]
+    /// The devices whose precopy infos have flags (11.1).
+    private var withInfoV2: Set<String> = []
     /// The round of callbacks in progress: the guest's new state, and the first device that changed.
     private var round: (running: Bool, changed: Spot?)?
 
@@ -38,7 +40,14 @@ struct DeviceArcs: Sendable {
     /// The state of each device, as QEMU knows it; nil where it is not known.
     var states: [(device: String, state: VFIOState?)] { devices.map { ($0.name, $0.state) } }
 
-    mutating func found(_ name: String, flags: UInt64) { if self.flags.count < SourceDevices.most { self.flags[name] = flags } }
+    mutating func found(_ name: String, flags: UInt64, precopyInfoV2: Bool) {
+        guard self.flags.count < SourceDevices.most else { return }
+        self.flags[name] = flags
+        if precopyInfoV2 { withInfoV2.insert(name) } else { withInfoV2.remove(name) }
+    }
+
+    /// True if the log shows that the device's precopy infos have flags: its driver has MIG_PRECOPY_INFOv2, and QEMU opted in.
+    func usesInfoV2(_ name: String) -> Bool { withInfoV2.contains(name) }
 
     /// By the device's abilities; if no line tells them, by the callbacks of the last change of the guest's state.
     func lacksP2P(_ name: String) -> Bool {
@@ -167,6 +176,7 @@ struct DeviceArcs: Sendable {
         hasLost = false
         devices = []
         flags = [:]
+        withInfoV2 = []
         round = nil
     }
 }

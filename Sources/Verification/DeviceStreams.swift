@@ -25,6 +25,8 @@ struct DeviceStreams: Sendable {
         var resetForRefusal: Spot?
         /// For each round of initial bytes, the bytes written when the round was complete.
         var loadedInitial: [(bytes: UInt64, place: Place)] = []
+        /// What the device answered in its last saving session.
+        var answers = PrecopyAnswers()
         /// Calls that are held at a gate.
         var holds: [(gate: String, place: Place)] = []
     }
@@ -130,6 +132,7 @@ struct DeviceStreams: Sendable {
         all[index].hadSession = true
         all[index].knowsSession = true
         all[index].sessionBytes = 0
+        all[index].answers = PrecopyAnswers()
         all[index].unreportedReinit = nil
     }
 
@@ -159,7 +162,10 @@ struct DeviceStreams: Sendable {
     }
 
     private mutating func queried(_ info: DevicePrecopyInfo) {
-        guard info.result == 0, let index = index(info.device) else { return }
+        guard let index = index(info.device) else { return }
+        all[index].answers.add(
+            initial: info.initial, dirty: info.dirty, reinit: info.reinit, result: info.result, at: reporter.spot.place)
+        guard info.result == 0 else { return }
         if info.reinit { all[index].unreportedReinit = nil }
         guard let state = all[index].state, state != .preCopy, state != .preCopyP2P else { return }
         reporter.report(
@@ -176,6 +182,7 @@ struct DeviceStreams: Sendable {
             all[index].sessionBytes = nil
             all[index].unreportedReinit = nil
             all[index].holds = []
+            all[index].answers.close()
         }
     }
 }
@@ -239,6 +246,7 @@ extension DeviceStreams {
     /// Counts the bytes that were moved since `before` so many times more.
     mutating func repeatWhatHappened(_ times: Int, since before: DeviceStreams) {
         for index in all.indices.prefix(before.all.count) {
+            all[index].answers.close()
             guard let now = all[index].sessionBytes, let then = before.all[index].sessionBytes else { continue }
             all[index].sessionBytes = now &+ (now &- then) &* UInt64(times)
         }

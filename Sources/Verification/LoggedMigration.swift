@@ -127,6 +127,9 @@ struct MigrationCutter: Sendable {
             if message.severity == .error, messages.count < 16, hasBegun || told != (0, 0) {
                 messages.append((number, String(message.text.prefix(400))))
             }
+        case .unknown(.unknownEvent) where !line.isWrappedWhole && line.stamp == nil && stamped >= 4:
+            // In a log with times it would have one.
+            unread(line, .piece)
         case .unknown(.blank), .unknown(.unknownEvent):
             flush()
             if line.isUnterminated { cut(number) }

@@ -29,9 +29,12 @@ package struct Rule: Hashable, Sendable {
 extension Rule {
     /// Every rule, by topic.
     package static let all: [Rule] = [
-        collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, oneDecision, iteratesUntilDecision, finalQuery,
+        collectedRequests, pendingNumber, ackNumber, surplusAck, decisionAwaitsAcks, decisionFits, exactDecision, decisionDue,
+        exactQueryAsks,
+        querySums, queryAsAnswered, oneDecision, iteratesUntilDecision, finalQuery,
         finalRequestFails,
-        setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, initialBytes, markerDrained, markerPerRequest,
+        setupRequest, requestCause, requestAfterMarker, reinitRequests, requestCollected, lastCheck, failedCheckRequests, initialBytes,
+        dirtyBytes, markerDrained, markerPerRequest,
         markerDue, legacyRequests, unnoticedReinit, uncheckedDevice, resetWhileWaiting, sessionLasts, capabilityOff,
         approvalMarker, markerApproved, approvalAfterData, approvalAfterInitial, dataWritten, ackPerApproval, ackHasApproval, legacyCount,
         legacyOneAck,
@@ -66,6 +69,30 @@ extension Rule {
         "With the capability on and the guest running, the source decides to switch over only when no ACK is pending.",
         on: "source_return_path_thread_switchover_acked", "qemu_savevm_query_pending|migrate_pending_estimate|migrate_pending_exact",
         "savevm_state_iterate")
+    static let decisionFits = Rule(
+        "decision-fits", "8.1 and later", "states-and-iteration 5",
+        "The source decides to complete only when no more is pending than what the link carries in the allowed downtime.",
+        on: "migrate_transferred")
+    static let exactDecision = Rule(
+        "exact-decision", "8.1 and later", "states-and-iteration 5",
+        "The source decides to complete its precopy on an exact query, never on an estimate of what is pending.",
+        on: "qemu_savevm_query_pending|migrate_pending_exact")
+    static let decisionDue = Rule(
+        "decision-due", "8.1 and later", "states-and-iteration 5",
+        "A source that finds no more pending than the threshold, and waits for no ACK, decides in the same step.",
+        on: "migration_thread_low_pending|postcopy_start", "migrate_set_state", "migrate_transferred")
+    static let exactQueryAsks = Rule(
+        "exact-query-asks", "11.1", "vfio-migration 4.4",
+        "An exact query asks each device for the size of its stop-copy data, and each device in PRE_COPY for its precopy bytes.",
+        on: "vfio_query_stop_copy_size", "vfio_query_precopy_size", "vfio_migration_set_device_state")
+    static let queryAsAnswered = Rule(
+        "query-as-answered", "11.1", "vfio-migration 4.4",
+        "What a source takes from a query of precopy bytes is what the device answered: the bytes, the flag REINIT, or the error.",
+        on: "vfio_query_precopy_size")
+    static let querySums = Rule(
+        "query-sums", "11.1", "trace-events 6.1",
+        "A query finds at least the bytes that its devices report: their precopy bytes, and what is left of the stop-copy size.",
+        on: "qemu_savevm_query_pending")
     static let oneDecision = Rule(
         "one-decision", "8.1 and later", "states-and-iteration 6",
         "The source decides to switch over once, before its status becomes device.",
@@ -105,6 +132,17 @@ extension Rule {
         "request-collected", "11.1", "switchover-ack 3.5",
         "The query in progress or the next one collects a device's request, before any decision.",
         on: "vfio_state_pending", "qemu_savevm_query_pending")
+    static let lastCheck = Rule(
+        "last-check", "11.1", "switchover-ack 3.5.1",
+        "In per-device mode the source checks each device with P2P for a REINIT once more when the guest has stopped.",
+        on: "vfio_query_precopy_size", "vfio_migration_init")
+    static let failedCheckRequests = Rule(
+        "failed-check-requests", "11.1", "switchover-ack 3.5.1",
+        "A last check that fails counts as a request in the final query.", on: "vfio_state_pending", "vfio_send_init_data_flag")
+    static let dirtyBytes = Rule(
+        "dirty-bytes", "11.1", "vfio-migration 4.4",
+        "A device's dirty bytes are those that the last query reported minus what was written since the initial bytes were drained.",
+        on: "vfio_query_precopy_size", "vfio_save_block", "vfio_save_iterate", "vfio_save_block_precopy_empty_hit")
     static let initialBytes = Rule(
         "initial-bytes", "8.1 and later", "vfio-migration 4.4",
         "A device's initial bytes are those that the last query reported minus the blocks written since; an empty read sets them to 0.",

@@ -35,6 +35,8 @@ struct SourceDevice: Sendable {
     var uncollected: Spot?
     /// The last precopy query after the decision.
     var lastCheck: Place?
+    /// The guest's stop after the decision moved the device to PRE_COPY_P2P, where the last check is due.
+    var steppedToP2P: Place?
     /// The last check, made with the guest stopped, if it failed.
     var failedCheck: (spot: Spot, result: Int64)?
     /// The section in progress has a block of data.
@@ -44,6 +46,11 @@ struct SourceDevice: Sendable {
     /// False after missing lines, until the device's next section ends.
     var knowsSection = true
     var isCompleting = false
+    /// What the device was asked since the query before.
+    var wasAskedSize = false
+    /// What QEMU prints of the answers.
+    var answers = PrecopyAnswers()
+    var wasAskedPrecopy = false
     /// Bytes of data that the device saved after the guest had stopped.
     var finalBytes: UInt64 = 0
     /// Initial bytes left at the end of the last section; up to 11.0, 0 shows that the marker was written.
@@ -59,6 +66,7 @@ struct SourceDevice: Sendable {
     /// Lines are missing.
     mutating func forget() {
         initial = nil
+        answers.close()
         markerIsWritten = nil
         reinit = nil
         uncollected = nil
@@ -80,6 +88,8 @@ struct SourceDevices: Sendable {
     private(set) var all: [SourceDevice] = []
     private var last = 0
     private var isFirstQueryOver = false
+    /// The last query (11.1); nil before the first, and after missing lines.
+    private var lastQuery: Place?
     /// Lines are missing: a device that comes up only later may have done anything before.
     private var hasLost = false
     /// A marker or a request was logged, which only switchover-ack causes.
@@ -104,8 +114,10 @@ struct SourceDevices: Sendable {
 
     // MARK: States
 
-    mutating func entered(_ name: String, _ state: VFIOState) {
+    /// `decided`: the line, if the source has decided to switch over.
+    mutating func entered(_ name: String, _ state: VFIOState, at decided: Place?) {
         guard let index = index(name) else { return }
+        if state == .preCopyP2P { all[index].steppedToP2P = decided }
         all[index].isInPrecopy = state == .preCopy || state == .preCopyP2P
         if state == .preCopy, !isFirstQueryOver { all[index].enteredPrecopyAtSetup = true }
     }
@@ -127,6 +139,8 @@ struct SourceDevices: Sendable {
     ) {
         guard let index = index(name) else { return }
         missedRequest(index, &reporter)
+        all[index].wasAskedPrecopy = true
+        all[index].answers.add(initial: initial, dirty: dirty, reinit: reinit, result: result, at: reporter.spot.place)
         all[index].initial = result == 0 ? initial : 0
         all[index].dirty = result == 0 ? dirty : 0
         if isLastCheck { all[index].lastCheck = reporter.spot.place }
@@ -137,6 +151,12 @@ struct SourceDevices: Sendable {
             let isMarked = all[index].markerIsWritten ?? isLastCheck
             if isMarked { all[index].reinit = reporter.spot }
         }
+    }
+
+    /// The device was asked for the size of its stop-copy data.
+    mutating func askedSize(_ name: String) {
+        guard let index = index(name) else { return }
+        all[index].wasAskedSize = true
     }
 
     /// The device's line of a request after a REINIT.
@@ -180,9 +200,28 @@ struct SourceDevices: Sendable {
         for index in all.indices { missedRequest(index, &reporter, on: [Self.requestLine, "vfio_state_pending"]) }
     }
 
+    /// An exact query asks each device for the size of its stop-copy data, and in PRE_COPY for its precopy bytes.
+    private func checkQuestions(_ device: SourceDevice, _ reporter: inout RuleReporter) {
+        guard let lastQuery else { return }
+        func missing(_ what: String, _ line: Evidence) {
+            reporter.report(
+                .exactQueryAsks, device: device.name, with: [lastQuery], found: "an exact query did not ask the device for \(what)",
+                legal: "\(line.names[0]) before the query's end", on: [line, "vfio_migration_set_device_state"])
+        }
+        if !device.wasAskedSize { missing("the size of its stop-copy data", "vfio_query_stop_copy_size") }
+        if device.isInPrecopy, !device.wasAskedPrecopy { missing("its precopy bytes", "vfio_query_precopy_size") }
+    }
+
     /// The device's part of a query (11.1).
-    mutating func reported(_ pending: DevicePending, mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
+    mutating func reported(_ pending: DevicePending, mode: SwitchoverAckMode?, usesInfoV2: Bool, _ reporter: inout RuleReporter) {
         guard let index = index(pending.device) else { return }
+        if pending.final, mode == .perDevice, usesInfoV2, all[index].lastCheck == nil, let stepped = all[index].steppedToP2P {
+            reporter.report(
+                .lastCheck, device: pending.device, with: [stepped], when: .capabilityOn,
+                found: "the guest has stopped, and the device was not checked for a REINIT before the final query",
+                legal: "vfio_query_precopy_size while the device is in PRE_COPY_P2P")
+        }
+        if pending.exact, !pending.final { checkQuestions(all[index], &reporter) }
         // A query without the request shows by itself that there was none.
         missedRequest(index, &reporter, on: pending.requestsAck ? [Self.requestLine] : ["vfio_state_pending"])
         if let initial = all[index].initial, initial != pending.initial, all[index].knowsSection {
@@ -191,8 +230,20 @@ struct SourceDevices: Sendable {
                 found: "the device reports \(pending.initial) initial bytes, but the lines before it give \(initial)",
                 legal: "precopy initial size \(initial)")
             all[index].initial = pending.initial
+        } else if all[index].initial != nil, all[index].dirty != pending.dirty, all[index].knowsSection {
+            reporter.report(
+                .dirtyBytes, device: pending.device,
+                found: "the device reports \(pending.dirty) dirty bytes, but the lines before it give \(all[index].dirty)",
+                legal: "precopy dirty size \(all[index].dirty)")
+            all[index].dirty = pending.dirty
         }
         guard pending.requestsAck else {
+            if pending.final, mode == .perDevice, let check = all[index].failedCheck, all[index].markerIsWritten == true {
+                reporter.report(
+                    .failedCheckRequests, device: pending.device, with: [check.spot.place], when: .capabilityOn,
+                    found: "the last check failed (ret \(check.result)), but the final query collected no request of the device",
+                    legal: "request switchover ack 1")
+            }
             guard let uncollected = all[index].uncollected else { return }
             reporter.report(
                 .requestCollected, device: pending.device, with: [uncollected.place],
@@ -229,6 +280,8 @@ struct SourceDevices: Sendable {
 
     /// The whole query's line, after the devices' lines.
     mutating func queryEnded(mode: SwitchoverAckMode?, _ reporter: inout RuleReporter) {
+        lastQuery = reporter.spot.place
+        for index in all.indices { (all[index].wasAskedSize, all[index].wasAskedPrecopy) = (false, false) }
         guard !isFirstQueryOver else { return }
         isFirstQueryOver = true
         guard mode == .perDevice else { return }
@@ -329,6 +382,11 @@ struct SourceDevices: Sendable {
                 .initialBytes, device: name,
                 found: "the section left \(initial) initial bytes, but the lines before it give \(known)",
                 legal: "precopy initial size \(known)")
+        } else if printsMarkers, device.initial != nil, device.dirty != dirty, device.knowsSection {
+            reporter.report(
+                .dirtyBytes, device: name,
+                found: "the section left \(dirty) dirty bytes, but the lines before it give \(device.dirty)",
+                legal: "precopy dirty size \(device.dirty)")
         }
         if let marker = device.markerInSection, initial > 0 {
             reporter.report(
@@ -365,6 +423,7 @@ struct SourceDevices: Sendable {
         for index in all.indices { all[index].forget() }
         if !isDeclared { hasLost = true }
         isFirstQueryOver = true
+        lastQuery = nil
     }
 }
 
@@ -373,6 +432,7 @@ extension SourceDevices {
     mutating func repeatWhatHappened(_ times: Int, since before: SourceDevices) {
         for index in all.indices.prefix(before.all.count) {
             all[index].bytes &+= (all[index].bytes &- before.all[index].bytes) &* UInt64(times)
+            all[index].answers.close()
         }
     }
 }

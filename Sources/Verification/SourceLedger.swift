@@ -32,6 +32,8 @@ struct SourceLedger: Sendable {
     private(set) var owed = 0
     /// The ACK that took the counter below 0.
     private(set) var underflow: Spot?
+    /// A further ACK without a number, before a query has told whether the source counts: of one that does, the line is cut.
+    private var unnumbered: (acks: Int, spot: Spot)?
 
     private var certainty = Certainty.exact
     /// Lines are missing: the numbers of a query no longer tell how the counter began.
@@ -84,14 +86,23 @@ struct SourceLedger: Sendable {
     }
 
     /// A query up to 11.0.
-    mutating func oldQueryEnded() {
+    mutating func oldQueryEnded(_ reporter: inout RuleReporter) {
         counts = false
         mode = .legacy
         queries += 1
+        if let unnumbered { isSurplus(unnumbered.acks, at: unnumbered.spot, &reporter) }
+        unnumbered = nil
+    }
+
+    private func isSurplus(_ acks: Int, at spot: Spot, _ reporter: inout RuleReporter) {
+        reporter.report(
+            .surplusAck, at: spot, found: "the source counted ACK \(acks), but a source up to 11.0 waits for one ACK only",
+            legal: "one ACK for all devices (further ACKs do no harm to a source up to 11.0)")
     }
 
     mutating func queryEnded(_ query: PendingQuery, _ reporter: inout RuleReporter) {
         counts = true
+        unnumbered = nil
         queries += 1
         collected += Int(query.collectedAcks)
         let pending = Int(Int32(bitPattern: query.pendingAcks))
@@ -188,11 +199,8 @@ struct SourceLedger: Sendable {
         let late = lag == nil || lagIsOver ? (first: 0, later: 0) : lagCollected
         lag = nil
         guard let number else {
-            if acks > 1 {
-                reporter.report(
-                    .surplusAck, found: "the source counted ACK \(acks), but a source up to 11.0 waits for one ACK only",
-                    legal: "one ACK for all devices (further ACKs do no harm to a source up to 11.0)")
-            }
+            guard acks > 1 else { return }
+            if counts == false { isSurplus(acks, at: reporter.spot, &reporter) } else { unnumbered = unnumbered ?? (acks, reporter.spot) }
             return
         }
         let value = Int(Int32(bitPattern: number))

@@ -11,6 +11,7 @@ struct SourceSide: LoggedSide {
     private(set) var heldBack = HeldBackSteps()
     private(set) var starved = StarvedWindows()
     private(set) var switchover = Switchover()
+    private(set) var queries = QueryAccount()
     var arcs = DeviceArcs(.source)
     var status: StatusArcs
     var guest = GuestAccount()
@@ -57,10 +58,14 @@ struct SourceSide: LoggedSide {
 
     init(_ circumstances: Circumstances) {
         self.circumstances = circumstances
-        status = circumstances.doesWithoutDevice ? .sourceWithoutDevice : .source
+        status = Self.arcs(circumstances)
         names = DeviceNames(circumstances.sourceIdstrs)
         ledger = SourceLedger(mode: circumstances.sourceMode, hasRequester: circumstances.requester != nil)
         devices = SourceDevices(announcesRequests: circumstances.announcesRequests)
+    }
+
+    private static func arcs(_ circumstances: Circumstances) -> StatusArcs {
+        (circumstances.doesWithoutDevice ? StatusArcs.sourceWithoutDevice : .source).limited(to: circumstances.sourceTraits.newestStatus)
     }
 
     private mutating func begin() {
@@ -86,7 +91,8 @@ struct SourceSide: LoggedSide {
         case .vfioStatePending(let pending):
             starved.reported(pending.device, initial: pending.initial)
             ledger.deviceReported(requestsAck: pending.requestsAck, &reporter)
-            devices.reported(pending, mode: ledger.mode, &reporter)
+            devices.reported(pending, mode: ledger.mode, usesInfoV2: arcs.usesInfoV2(pending.device), &reporter)
+            queries.deviceReported(pending)
             if pending.requestsAck { progress.happened() }
         case .vfioStatePendingEstimate(let device, _, _, let initial, _), .vfioStatePendingExact(let device, _, _, _, let initial, _):
             starved.reported(device, initial: initial)
@@ -94,6 +100,7 @@ struct SourceSide: LoggedSide {
         case .migratePendingExact(let total, _, _): oldQueryEnded(total, exact: true)
         case .savevmStateIterate:
             progress.iterated()
+            queries.iterates(acks: ledger.acks, &reporter)
             if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
             switchover.iterates(&reporter)
             heldBack.iterated()
@@ -117,10 +124,12 @@ struct SourceSide: LoggedSide {
         case .migrateTransferred(let window):
             self.window = window
             threshold = window.maxSize
+            queries.windowEnded(at: reporter.spot.place)
             starved.windowEnded(names)
             progress.windowEnded()
         case .sourceReturnPathThreadLoopTop: ledger.returnPathWaits()
-        case .vfioQueryStopCopySize, .migrationBitmapSyncStart, .migrationBitmapSyncEnd: break
+        case .vfioQueryStopCopySize(let device, _, _): devices.askedSize(device)
+        case .migrationBitmapSyncStart, .migrationBitmapSyncEnd: break
         default: handleHandshake(event)
         }
     }
@@ -215,11 +224,11 @@ struct SourceSide: LoggedSide {
             if running { devices.started(device, state, iterates: status.status == .active, &reporter) }
             guestChanges(event)
         case .vfioMigrationSetState(let device, let state, let recover): arcs.asked(device, state, recover: recover, &reporter)
-        case .vfioMigrationInit(let device, let flags, _, _): arcs.found(device, flags: flags)
+        case .vfioMigrationInit(let device, let flags, let infoV2, _): arcs.found(device, flags: flags, precopyInfoV2: infoV2)
         case .vfioMigrationRealize(let device): arcs.realized(device)
         case .vfioMigrationSetDeviceState(let device, let state), .vfioMigrationStateSet(let device, let state):
             arcs.reached(device, state, &reporter)
-            devices.entered(device, state)
+            devices.entered(device, state, at: switchover.decision == nil ? nil : reporter.spot.place)
             progress.happened()
         default: break
         }
@@ -231,9 +240,12 @@ struct SourceSide: LoggedSide {
     private mutating func queryEnded(_ query: PendingQuery) {
         ledger.queryEnded(query, &reporter)
         devices.queryEnded(mode: ledger.mode, &reporter)
+        queries.queryEnded(query, &reporter)
         switchover.query(query, isColo: status.has(reached: .colo), &reporter)
         progress.query(query.total, exact: query.exact)
-        noteStep(fits: query.total <= limit, ackMissing: query.pendingAcks > 0 && !query.final)
+        let ackMissing = query.pendingAcks > 0 && !query.final
+        noteStep(
+            query.total, exact: query.exact, fits: query.total <= limit, ackMissing: ackMissing, wasMissing: ackMissing)
         if query.collectedAcks > 0 {
             progress.happened()
             showsCapability("a query collected \(count(Int(query.collectedAcks), "request"))")
@@ -242,23 +254,37 @@ struct SourceSide: LoggedSide {
 
     /// A query up to 11.0.
     private mutating func oldQueryEnded(_ total: UInt64, exact: Bool) {
-        ledger.oldQueryEnded()
+        ledger.oldQueryEnded(&reporter)
         switchover.queried(&reporter)
         progress.query(total, exact: exact)
         let decidesAtThreshold = circumstances.decidesBelowThreshold == false
-        noteStep(fits: total == 0 || total < limit || total == limit && decidesAtThreshold, ackMissing: ledger.acks == 0)
+        noteStep(
+            total, exact: exact, fits: total == 0 || total < limit || total == limit && decidesAtThreshold,
+            ackMissing: ledger.acks == 0, wasMissing: queries.acksAtStep == 0)
     }
 
     private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
 
-    private mutating func noteStep(fits: Bool, ackMissing: Bool) {
+    /// `wasMissing`: an ACK is missing at the moment of the step at which the source asks its ledger.
+    private mutating func noteStep(_ total: UInt64, exact: Bool, fits: Bool, ackMissing: Bool, wasMissing: Bool) {
         let guestRuns = guest.runs != false && !guest.isQuitting
+        let mustWait = wasMissing && guestRuns && circumstances.sourceCapability != false
+        let isPrecopy = status.status == .active && switchover.decision == nil && !isSnapshot && cancelled == nil
+        queries.queryEnded(
+            total: total, exact: exact, mustDecide: fits && !mustWait && isPrecopy && threshold != nil, at: reporter.spot)
         heldBack.queried(
             ackMissing: ackMissing, mayDecide: fits && guestRuns && threshold != nil && switchover.decision == nil)
     }
 
     private mutating func decides(pending: UInt64, isPostcopy: Bool) {
         devices.decided(&reporter)
+        if isPostcopy {
+            queries.startsPostcopy()
+        } else {
+            queries.decides(
+                pending: pending, threshold: limit, decidesBelow: circumstances.decidesBelowThreshold,
+                isPrecopy: switchover.decision == nil, &reporter)
+        }
         switchover.decide(ledger, pending: pending, threshold: threshold, guest: guest, isPostcopy: isPostcopy, &reporter)
         heldBack.decided()
         progress.happened()
@@ -295,6 +321,7 @@ struct SourceSide: LoggedSide {
         ledger.lose(isDeclared: isDeclared)
         devices.lose(isDeclared: isDeclared)
         switchover.lose(isDeclared: isDeclared)
+        queries.lose()
         progress.lose()
     }
 

@@ -6,7 +6,7 @@
 import MigrationTrace
 
 struct StatusArcs: Sendable {
-    private let table: [MigrationStatus: [MigrationStatus]]
+    private var table: [MigrationStatus: [MigrationStatus]]
     /// nil before the first status, and after missing lines. A final status stays.
     private(set) var status: MigrationStatus?
     /// Lines are missing since the status.
@@ -22,6 +22,22 @@ struct StatusArcs: Sendable {
     static let destination = StatusArcs(destinationArcs)
     /// A snapshot is saved in one go, with the guest stopped.
     static let snapshot = StatusArcs([.none: [.setup], .setup: [.completed, .failed], .completed: [.setup], .failed: [.setup]])
+
+    /// The arcs of a source whose newest status is known: it sets that one and those before it where they are due.
+    func limited(to newest: SideTraits.NewestStatus?) -> StatusArcs {
+        guard let newest else { return self }
+        var arcs = self
+        func replace(_ old: MigrationStatus, by new: MigrationStatus, since: SideTraits.NewestStatus) {
+            let gone = newest < since ? new : old
+            for (from, legal) in arcs.table where legal.contains(old) && legal.contains(new) {
+                arcs.table[from] = legal.filter { $0 != gone }
+            }
+        }
+        replace(.postcopyRecover, by: .postcopyRecoverSetup, since: .postcopyRecoverSetup)
+        replace(.postcopyActive, by: .postcopyDevice, since: .postcopyDevice)
+        replace(.failed, by: .failing, since: .failing)
+        return arcs
+    }
 
     static func isFinal(_ status: MigrationStatus) -> Bool { status == .completed || status == .failed || status == .cancelled }
 

@@ -209,6 +209,8 @@ struct Switchover: Sendable {
     /// Lines are missing here.
     mutating func lose(isDeclared: Bool) {
         hasGap = true
+        // The step that follows may be another one than that of the last query.
+        isQueried = false
         // What was refuted before stays so.
         if !isDeclared, decision?.refuted == nil { decision?.hasGapSince = true }
     }

@@ -109,6 +109,11 @@ package struct Verifier: Sendable {
             findings += decision(capability)
             findings += unnoticed(capability)
             findings += failureFindings
+            findings += source.devices.all.compactMap { device in
+                sourceDevices.device(device.name).flatMap {
+                    PrecopyAnswers.mismatch(of: device.name, printed: device.answers, answered: $0.answers)
+                }
+            }
         }
         if sides != .source { findings += loadFindings }
         if sides == .both {
@@ -117,6 +122,7 @@ package struct Verifier: Sendable {
                 source: source, destination: destination, capability: capability, requester: circumstances.requester, isStuck: isStuck)
             findings += crossing.findings
             findings += unloaded
+            findings += unapproved
         }
         var unjudged = heldBack
         var (verdict, reason) = (ending.verdict, ending.reason)
@@ -381,6 +387,19 @@ package struct Verifier: Sendable {
             return (number, round)
         }
         return nil
+    }
+
+    /// Markers that end the destination's log, without an approval, while the source has gone on for long. The same thread approves a
+    /// device as soon as it has read the marker. The end of somebody else's log may be cut.
+    private var unapproved: [Finding] {
+        guard traced.isEmpty, source.progress.settled >= EndlessProof.confirmations, let last = destination.last else { return [] }
+        return destination.devices.compactMap { device in
+            guard let marker = device.marker, marker.place == last.place else { return nil }
+            return Finding(
+                rule: .markerApproved, device: device.name,
+                found: "the destination read marker \(device.loadCount) and never approved the device",
+                places: [marker.place], lastGood: marker.lastGood, legal: "loadvm_approve_switchover right after the marker")
+        }
     }
 
     /// Devices that QEMU reset in the migration, by the devices' log, else by QEMU's.

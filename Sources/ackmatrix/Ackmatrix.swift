@@ -42,7 +42,12 @@ struct Ackmatrix: AsyncParsableCommand {
     private static func outcome() async -> Int32 {
         // A command is no value that a task can be handed, so the task parses its own.
         let endsInOrder: Bool
-        do { endsInOrder = try parseAsRoot() is any EndsInOrder } catch { return tell(negativeNumber(CommandLine.arguments) ?? error) }
+        do {
+            endsInOrder = try parseAsRoot() is any EndsInOrder
+            try refuseEmptyWords(CommandLine.arguments)
+        } catch {
+            return tell(negativeNumber(CommandLine.arguments) ?? error)
+        }
         let work = Task {
             do {
                 var command = try parseAsRoot()
@@ -76,17 +81,24 @@ struct Ackmatrix: AsyncParsableCommand {
         return status
     }
 
+    /// An empty text is no name, no number and no path: a shell makes one of a variable that is not set.
+    private static func refuseEmptyWords(_ arguments: [String]) throws {
+        for (before, word) in zip(arguments, arguments.dropFirst()) where word.isEmpty {
+            throw ValidationError("\(before.hasPrefix("--") ? before : "an argument"): expected a value, found an empty text")
+        }
+    }
+
     /// A number below zero looks like an option to the parser, which then misses the value of the option before it.
     private static func negativeNumber(_ arguments: [String]) -> (any Error)? {
         zip(arguments, arguments.dropFirst()).first { $0.hasPrefix("--") && !$0.contains("=") && $1.hasPrefix("-") && Double($1) != nil }
-            .map { ValidationError("\($0): expected a number from 0, found \($1)") }
+            .map { ValidationError("\($0): expected a number from 0, or a text that does not begin with '-', found \($1)") }
     }
 
     /// Prints what an error says, help and version among them; the exit status.
     private static func tell(_ error: any Error) -> Int32 {
         let error = inWords(error)
         guard exitCode(for: error) == .success else {
-            note(fullMessage(for: error))
+            note(withoutLongWords(fullMessage(for: error)))
             return 2
         }
         sayLines(fullMessage(for: error))

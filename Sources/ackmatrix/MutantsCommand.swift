@@ -15,12 +15,14 @@ struct MutantsCommand: EndsInOrder {
             generation is a side, with itself and with the engine of another release. The prediction and the verifier know nothing of it.
 
             A mutant is killed if a cell is a finding; one that twenty cells have noticed runs through no further ones, unless it is \
-            named. It is explained if a rule breaks in such a cell that names a cause; the rule \
-            `truncated` names none. A mutant that no log can tell from the release is equivalent, and listed with the reason. A mutant \
-            that survives, and an equivalent one that is killed, is a finding (exit status 1).
+            named. Its cause is named by a rule that breaks in such a cell (`truncated` names none), or by the feature on which the \
+            prediction of such a cell rests. A mutant that no log can tell from the release is equivalent, and listed with the reason. \
+            A mutant that survives, and an equivalent one that is killed, is a finding (exit status 1).
 
             The last lines name the rules without which some mutant would be noticed by no rule. A rule that is not among them is \
             redundant for these mutants.
+
+            Memory stays below 150 MB.
 
             Examples:
               ackmatrix mutants                              every mutant of 11.1

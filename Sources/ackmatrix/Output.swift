@@ -24,6 +24,14 @@ func sayJSON(_ value: some Encodable) throws {
     StandardOutput.write(escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)) + "\n")
 }
 
+/// A message without the rest of each word that is longer than any name or path: what was typed, or found in a file, may have any length.
+func withoutLongWords(_ text: String, length: Int = 5000) -> String {
+    guard text.utf8.count > length else { return text }
+    return text.split(separator: " ", omittingEmptySubsequences: false).map { word in
+        word.utf8.count > length ? "\(word.prefix(100))… (\(word.count) characters)" : String(word)
+    }.joined(separator: " ")
+}
+
 /// Prints lines about progress or an error on standard error, beside the results.
 func note(_ text: String) { writeFully(STDERR_FILENO, escapedLines(text) + "\n") }
 

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Exploration
 import Foundation
+import Matrix
 import MigrationTrace
 
 extension ScheduleExperiment: ExpressibleByArgument {}
@@ -10,7 +11,8 @@ struct SchedulesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schedules", abstract: "Run the engine with random schedules, and check that exactly the expected rules break.",
         discussion: """
-            Each experiment states what must be found in some run, and what must be found in none.
+            Each experiment states what must be found in some run, which takes \(ScheduleTally.fewestSeeds) seeds or more, and what must \
+            be found in none.
 
             \(ScheduleExperiment.allCases.map { "\($0.rawValue): \($0.about)" }.joined(separator: "\n"))
 
@@ -52,8 +54,11 @@ struct SchedulesCommand: AsyncParsableCommand {
         for experiment in experiment.isEmpty ? ScheduleExperiment.allCases : experiment {
             if let logs { try leaveLogs(of: experiment, in: logs) }
             let tally = try await experiment.tally(seeds: firstSeed..<firstSeed + UInt64(seeds), threads: jobs)
-            say("\(experiment.rawValue): \(tally.seeds) seeds from \(firstSeed)")
+            say("\(experiment.rawValue): \(counted(tally.seeds, "seed")) from \(firstSeed)")
             for line in tally.lines { say("  \(line)") }
+            if !tally.judgesWhatMustBeFound {
+                say("  not judged: what some run must show; that takes \(ScheduleTally.fewestSeeds) seeds or more")
+            }
             findings += tally.unmet.map { "\(experiment.rawValue): \($0)" }
         }
         for finding in findings { say(finding) }

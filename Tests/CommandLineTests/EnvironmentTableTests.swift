@@ -61,7 +61,7 @@ import Testing
         Row("findings --stubs --only nope", 2, "--stubs"), Row("list --coverage --cell q35", 2, "--cell selects nothing"),
         Row("list --drivers --engine 11.1", 2, "--engine selects nothing"),
         Row("list --drivers --coverage", 2, "--coverage selects nothing"),
-        Row("results --results /nowhere", 2, "found none"), Row("results --results ''", 2, "found none"),
+        Row("results --results /nowhere", 2, "found none"), Row("results --results ''", 2, "an empty text"),
         Row("script check /dev/zero", 2, "65537 bytes"), Row("script check /dev/null", 2, "/dev/null:"),
         Row("script check /proc", 2, "found a folder"),
     ]
@@ -182,6 +182,7 @@ import Testing
         ("no-vfio", "run", 2, ["vfio-pci", "CONFIG_VFIO_PCI=y"]),
         ("no-vfio", "run --bisect-exit", 125, ["vfio-pci"]),
         ("no-memory", "run", 2, ["Cannot allocate memory", "ulimit -v"]),
+        ("no-firmware", "run", 2, ["mine", "could not load PC BIOS", "exited with status 1"]),
         (
             "cannot-load", "run", 2,
             ["mine does not migrate to mine with microvm,pcie=on, none, pc-q35-10.0, q35", "Unknown savevm section or instance 'timer' 0"]

@@ -122,6 +122,10 @@ enum FakeQEMU {
                 fputs("qemu: -device vfio-pci,id=v0: 'vfio-pci' is not a valid device model name\n", stderr);
                 return 1;
             }
+            if (is("no-firmware") && has_devices) {
+                fputs("qemu: could not load PC BIOS 'halt.bin'\n", stderr);
+                return 1;
+            }
             if (is("no-memory") && has_devices) {
                 fputs("qemu: cannot set up guest memory 'pc.ram': Cannot allocate memory\n", stderr);
                 return 1;

@@ -85,27 +85,32 @@ import Testing
 
     static let numbers: [Row] = [
         Row(["schedules", "--first-seed", "18446744073709551615"], 2, "--first-seed: expected at most 18446744073709550615"),
-        Row(["schedules", "--first-seed", "18446744073709551614", "--seeds", "1", "--experiment", "equal-modes"], 0, "1 seeds from"),
+        Row(["schedules", "--first-seed", "18446744073709551614", "--seeds", "1", "--experiment", "equal-modes"], 0, "1 seed from"),
         Row(["schedules", "--seeds", "9223372036854775807"], 2, "--seeds: expected 1 to 1000000000"),
         Row(["schedules", "--seeds", "0"], 2, "expected 1 to"),
-        Row(["schedules", "--seeds", "-5"], 2, "--seeds: expected a number from 0, found -5"),
-        Row(["schedules", "--seeds", "1", "--jobs", "9223372036854775807", "--experiment", "equal-modes"], 0, "1 seeds"),
+        Row(["schedules", "--seeds", "-5"], 2, "--seeds: expected a number from 0, or a text that does not begin with '-', found -5"),
+        Row(["schedules", "--seeds", "1", "--jobs", "9223372036854775807", "--experiment", "equal-modes"], 0, "1 seed from"),
+        Row(["schedules", "--seeds", "2"], 0, "not judged: what some run must show"),
         Row(["schedules", "--first-seed", "18446744073709551616"], 2, "18446744073709551616"),
         Row(["inject", "--scenario", "no-devices", "--jobs", "9223372036854775807"], 0, "all ended with one guest"),
         Row(["inject", "--scenario", "no-devices", "--seed", "18446744073709551615"], 0, "all ended with one guest"),
         Row(
             ["inject", "--scenario", "one-device", "--place", "step.9223372036854775807:cancel"], 2, "never passes step.9223372036854775807"
         ),
-        Row(["inject", "--jobs", "-1"], 2, "--jobs: expected a number from 0, found -1"),
+        Row(["inject", "--jobs", "-1"], 2, "--jobs: expected a number from 0, or a text that does not begin with '-', found -1"),
         Row(["inject", "--jobs=-1"], 2, "expected 1 or more"),
-        Row(["run", "--repeat", "-3"], 2, "--repeat: expected a number from 0, found -3"),
-        Row(["run", "--seed", "-1"], 2, "--seed: expected a number from 0, found -1"), Row(["run", "--repeat=-3"], 2, "expected 1"),
+        Row(["run", "--repeat", "-3"], 2, "--repeat: expected a number from 0, or a text that does not begin with '-', found -3"),
+        Row(["run", "--seed", "-1"], 2, "--seed: expected a number from 0, or a text that does not begin with '-', found -1"),
+        Row(["run", "--repeat=-3"], 2, "expected 1"),
         Row(["run", "--repeat", "9223372036854775808"], 2, "9223372036854775808"), Row(["run", "--jobs", "1.5"], 2, "1.5"),
         Row(["compare", "--seeds", "0"], 2, "expected 1 to 100000"), Row(["findings", "--repeat", "0"], 2, "expected 1"),
         Row(["experiment", "downtime", "--scale", "65"], 2, "expected 1 to 64"),
     ]
 
     static let words: [Row] = [
+        Row(["schedules", "--seeds", "1", "--logs", ""], 2, "--logs: expected a value, found an empty text"),
+        Row(["run", "--matrix="], 2, "--matrix"), Row(["check", ""], 2, "an argument: expected a value"),
+        Row(["list", "--tier", String(repeating: "a", count: 100_000)], 2, "… (100"),
         Row(["--version"], 0, "ackmatrix "), Row(["\u{1B}[31m"], 2, "\\x1B[31m"), Row(["list", "--engine", "\u{9B}31m"], 2, "\\x9B31m"),
         Row(["list", "--json", "--coverage"], 2, "found --coverage"), Row(["list", "--json", "--drivers"], 2, "found --drivers"),
         Row(["list", "--json", "--sides", "engine", "--tier", "quick"], 0, "\"sides\" : \"engine\""),
@@ -116,6 +121,7 @@ import Testing
     /// The help of every command says what memory it takes.
     static let memory: [Row] = [
         ["run"], ["compare"], ["schedules"], ["inject"], ["list"], ["check"], ["results"], ["explain"], ["report"], ["findings"],
+        ["mutants"],
         ["experiment", "downtime"], ["qemu", "list"], ["qemu", "fetch"], ["script", "check"], ["log"], ["trace", "check"], ["trace-events"],
     ].map { Row(["help"] + $0, 0, $0 == ["script", "check"] ? "65536 bytes" : "emory") }
 
@@ -231,7 +237,7 @@ import Testing
 /// SIGINT and SIGTERM end a command that would go on, whatever it is doing.
 @Suite struct SignalTests {
     enum Work: String, CaseIterable, Sendable {
-        case matrixPipe, checkInput, schedules, inject, run
+        case matrixPipe, checkInput, schedules, inject, mutants, compare, run
     }
 
     @Test(arguments: Work.allCases, [SIGINT, SIGTERM]) func itEndsByTheSignal(work: Work, number: Int32) throws {
@@ -245,6 +251,8 @@ import Testing
             case .matrixPipe: ["list", "--sides", "engine", "--matrix", pipe]
             case .checkInput: ["check", "-"]
             case .schedules: ["schedules", "--seeds", "1000000000"]
+            case .mutants: ["mutants"]
+            case .compare: ["compare", "--left", "engine", "--right", "engine", "--tier", "engine"]
             case .inject: ["inject", "--all", "--jobs", "1"]
             case .run: ["run", "--sides", "engine", "--tier", "engine", "--results", folder + "/results"]
             }

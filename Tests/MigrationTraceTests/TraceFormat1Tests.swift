@@ -41,7 +41,8 @@ import Testing
             #expect(
                 side.traits
                     == SideTraits(
-                        decision: decision, switchesInDevice: switchesInDevice, announcesRequests: announcesRequests, ackMode: .legacy))
+                        decision: decision, switchesInDevice: switchesInDevice, announcesRequests: announcesRequests, ackMode: .legacy,
+                        newestStatus: nil))
             #expect(side.features == [Setting("generation", generation), Setting("failing", "yes")])
         }
     }

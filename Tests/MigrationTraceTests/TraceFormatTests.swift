@@ -22,7 +22,7 @@ import Testing
         header.source.machine = "pc-q35-11.1"
         header.source.features = [Setting("per-device-ack", "yes"), Setting("odd name", ""), Setting("tab\t", "a b  c ")]
         header.source.traits = SideTraits(
-            decision: .atThreshold, switchesInDevice: true, announcesRequests: false, ackMode: .perDevice)
+            decision: .atThreshold, switchesInDevice: true, announcesRequests: false, ackMode: .perDevice, newestStatus: .failing)
         header.destination.traits.decision = .belowThreshold
         header.source.capabilities = [Setting("switchover-ack", "on"), Setting("multifd", "off")]
         header.source.properties = [Setting("migration.switchover-ack-legacy", "false")]
@@ -172,6 +172,7 @@ import Testing
         damaged("trait decision at-threshold", "trait decides at-threshold", .malformed),
         damaged("trait decision at-threshold", "trait decision sideways", .malformed),
         damaged("trait decision at-threshold", "trait decision", .malformed),
+        damaged("trait newest-status failing", "trait newest-status failed", .malformed),
         damaged("trait ack-mode per-device", "trait ack-mode none", .malformed),
         damaged("trait announces-requests no", "trait announces-requests no\ntrait announces-requests no", .malformed, shift: 1),
         damaged("capability multifd off", "capability multifd maybe", .malformed),

@@ -100,8 +100,8 @@ import Testing
         var (arcs, reporter) = (DeviceArcs(.source), RuleReporter())
         reporter.advance(to: .savevmStateIterate, at: Place(stream: .source, line: 1))
         #expect(!arcs.lacksP2P("v0"))
-        arcs.found("v0", flags: 5)
-        arcs.found("v1", flags: 7)
+        arcs.found("v0", flags: 5, precopyInfoV2: false)
+        arcs.found("v1", flags: 7, precopyInfoV2: false)
         #expect(arcs.lacksP2P("v0") && !arcs.lacksP2P("v1"))
         arcs.prepared("v2", running: false, .preCopyP2P, &reporter)
         for name in ["v2", "v3"] { arcs.changed(name, running: false, .stopCopy, &reporter) }
@@ -135,8 +135,9 @@ import Testing
         let query = try #require(recording.number(.source, "init 252096, dirty 0, reinit 1, ret 0"))
         recording = recording.removing(.source, query + 1)
             .replacing(.source, query, "init 252096, dirty 0, reinit 1, ret 0", "init 0, dirty 0, reinit 0, ret \(ret)")
-        for line in try recording.some(.source, "precopy initial size 252096") {
-            recording = recording.replacing(.source, line, "precopy initial size 252096", "precopy initial size 0")
+        let pending = "stopcopy size 256208, precopy initial size 252096"
+        for line in try recording.some(.source, pending) {
+            recording = recording.replacing(.source, line, pending, "stopcopy size 4112, precopy initial size 0")
         }
         if devices {
             let name = "9f707000-623d-445e-92cc-df8045197822"

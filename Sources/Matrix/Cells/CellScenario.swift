@@ -77,7 +77,7 @@ extension Recipe {
         switch scenario.late {
         case .decidingQuery: scenario.devices.contains { $0.source == .reinit }
         case .lastCheck: scenario.devices.contains { $0.source == .reinit && $0.hasP2P }
-        case .afterCheck, nil: false
+        case .beforeMarker, .afterCheck, nil: false
         }
     }
 

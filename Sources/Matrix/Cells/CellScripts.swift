@@ -54,12 +54,14 @@ extension Recipe {
         return script
     }
 
-    /// The rules of a REINIT around the decision.
+    /// The rules of a REINIT before the marker or around the decision.
     private func lateReinit(_ late: Scenario.LateReinit, _ device: Scenario.Device, _ index: Int, _ scenario: Scenario) -> String {
         let last = scenario.devices.count - 1
         // The first query after the gate drops the estimate, the second lets the source decide, and the third is the last check.
         let placed = "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
         switch late {
+        // The first query is that of the set-up. There is a second one once the first window has given a threshold.
+        case .beforeMarker: return "on call precopy-info when=2 do reinit 4K\n"
         case .decidingQuery: return index == last ? placed + "on gate-query decide 2 do reinit 4K\n" : ""
         case .lastCheck, .afterCheck:
             // The device is not queried again; it re-initialises before its second change of state, which stops it.

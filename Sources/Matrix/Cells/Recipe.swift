@@ -169,8 +169,10 @@ extension Recipe {
     /// Sets a threshold that is exact to the byte: QEMU multiplies the bytes of a millisecond by the milliseconds of the downtime limit.
     func setThreshold(_ scenario: Scenario, _ source: inout SideConfiguration) {
         guard let threshold = threshold(scenario) else { return }
-        source.parameters["avail-switchover-bandwidth"] = .integer(Int64(threshold) * 1000)
-        source.parameters["downtime-limit"] = 1
+        // Where fractions of a byte per millisecond count, the bandwidth has one, so that a side that loses it has another threshold.
+        let downtime: Int64 = self.source.features.keepsBandwidthFraction ? 3 : 1
+        source.parameters["avail-switchover-bandwidth"] = .integer((Int64(threshold) * 1000 + downtime - 1) / downtime)
+        source.parameters["downtime-limit"] = .integer(downtime)
     }
 
     /// The cell's name: its sides, its machine, and the token of every other choice that is not plain.
@@ -182,7 +184,7 @@ extension Recipe {
     private func side(_ binary: ProbedBinary, _ machine: String, _ side: Scenario.Side, _ role: Role) -> SideConfiguration {
         var configuration = SideConfiguration(binary: binary.binary, machine: machine)
         configuration.memoryMiB = 16
-        configuration.traceEvents = binary.features.traceEvents
+        configuration.traceAll(of: binary.features)
         configuration.capabilities = ["events": true, "return-path": true]
         if side.capability || side.hasSwitchoverAck { configuration.capabilities["switchover-ack"] = side.capability }
         configuration.startsPaused = side.startsPaused

@@ -15,8 +15,9 @@ struct Comparison {
         let forecast = cell.forecasts[leg]
         let endings = Set(forecast.outcomes.map(\.ending.rawValue)).sorted().joined(separator: " or ")
         guard let outcome = forecast.outcomes.first(where: { $0.ending.rawValue == ending.text }) else {
+            let facts = Set(forecast.outcomes.flatMap(\.restsOn)).sorted().joined(separator: ", ")
             differences = [
-                "\(Self.endingDiffers)expected \(endings), found \(ending.text)"
+                "\(Self.endingDiffers)expected \(endings)\(facts.isEmpty ? "" : " (which rests on \(facts))"), found \(ending.text)"
                     + (ends(record, ending) + [ending.reason(judgement)].compactMap(\.self)).enumerated().map {
                         ($0 == 0 ? ": " : "; ") + $1
                     }.joined()
