@@ -36,6 +36,10 @@ let package = Package(
         .target(
             name: "VFIO", dependencies: ["CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict),
+        .target(
+            name: "DeviceCheck",
+            dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
         .target(name: "MigrationStream", swiftSettings: strict),
         .target(
@@ -95,7 +99,7 @@ let package = Package(
             name: "ackmatrix",
             dependencies: [
                 "Matrix", "Running", "Reports", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace",
-                "SwitchoverProtocol", "Verification", "VFIO",
+                "SwitchoverProtocol", "Verification", "VFIO", "DeviceCheck",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -117,6 +121,7 @@ let package = Package(
             name: "VFIOTests",
             dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: tests),
+        .testTarget(name: "DeviceCheckTests", dependencies: ["DeviceCheck", "TestSupport", "VFIO"], swiftSettings: tests),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: tests),
         .testTarget(
             name: "MigrationEngineTests",

@@ -33,15 +33,18 @@ package final class EngineProcess {
     var incoming: Incoming?
     /// Decides, for a device by its name, which of its calls fail.
     private let fault: ((String) -> DeviceFault)?
+    /// Devices of the kernel that take the place of mock devices.
+    private let devices: KernelDevices?
     package var wasKilled = false
 
     /// Starts the process: plugs and resets its devices, and starts the guest unless it starts paused. `generation` replaces that of the
     /// configuration.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
-        fault: ((String) -> DeviceFault)? = nil
+        devices: KernelDevices? = nil, fault: ((String) -> DeviceFault)? = nil
     ) throws {
         self.fault = fault
+        self.devices = devices
         self.configuration = configuration
         self.role = role
         log = ProcessLog(leg, isSource: role == .source)
@@ -92,7 +95,7 @@ package final class EngineProcess {
     }
 
     func plug(_ planned: PlannedDevice) throws {
-        let (device, script) = backend(of: planned)
+        let (device, script) = try backend(of: planned)
         let name = host.generation.has(.namesDevicesByID) ? planned.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate has no section.
@@ -107,7 +110,11 @@ package final class EngineProcess {
     }
 
     /// Makes a device's backend: the one place in the engine that knows which backend a device has.
-    private func backend(of planned: PlannedDevice) -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
+    private func backend(of planned: PlannedDevice) throws -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
+        if let devices {
+            let device = try devices.device(planned, delay: host.delay) { [log] in log.appendDevice($0) }
+            return (device, device)
+        }
         switch planned.backend {
         case .mock(let script):
             let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in

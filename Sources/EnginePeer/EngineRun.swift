@@ -18,15 +18,19 @@ package protocol EngineLog: AnyObject {
 package func engineLacks(_ plan: MigrationPlan) -> UnmetNeed? { plan.unmetNeed(EngineProcess.obstacle(of:to:)) }
 
 /// Drives the plan, and returns a record for each leg that was driven. `isRough`: threads often wait long for a processor. Throws
-/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse. `mutant` takes the place of the generation of its name.
+/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse. `mutant` takes the place of the generation of its name,
+/// and kernel devices that of mock devices.
 package func migrateInEngine(
-    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, mutant: Generation? = nil, log: some EngineLog
+    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, mutant: Generation? = nil, devices: KernelDevices? = nil,
+    log: some EngineLog
 ) throws -> [MigrationRecord] {
     func generation(_ configuration: SideConfiguration) throws -> Generation {
         let own = try configuration.generation
         return mutant?.name == own.name ? mutant ?? own : own
     }
-    if let unmet = engineLacks(plan) { throw unmet }
+    if let unmet = engineLacks(plan) ?? devices?.obstacle(of: plan) { throw unmet }
+    devices?.begin()
+    defer { devices?.begin() }
     let simulation = Simulation(seed: seed, isRough ? .rough : .calm)
     var records: [MigrationRecord] = []
     // Kept until the end, since a process that no leg drives any more still runs.
@@ -38,12 +42,13 @@ package func migrateInEngine(
             try checkCapabilities(of: side, role, try generation(side))
         }
         if index == 0 {
-            let source = try EngineProcess(plan.source, role: .source, leg: leg, simulation, generation: generation(plan.source))
+            let source = try EngineProcess(
+                plan.source, role: .source, leg: leg, simulation, generation: generation(plan.source), devices: devices)
             processes.append(source)
         }
         let from = planned.origin == .source ? processes[0] : processes[index]
         let to = try EngineProcess(
-            planned.destination, role: .destination, leg: leg, simulation, generation: generation(planned.destination))
+            planned.destination, role: .destination, leg: leg, simulation, generation: generation(planned.destination), devices: devices)
         processes.append(to)
         let run = EngineLegRun(leg: leg, source: from, destination: to, simulation)
         let record = try run.drive()

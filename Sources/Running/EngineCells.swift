@@ -108,7 +108,7 @@ extension CellRunner {
                 return conclude(cell, records, try traces.map { try judge($0, file: nil) }, seconds: seconds)
             }
             let log = LegVerifiers(cell)
-            let records = try migrateInEngine(cell.plan, seed: seed(of: cell), isRough: isRough, mutant: mutant, log: log)
+            let records = try migrateInEngine(cell.plan, seed: seed(of: cell), isRough: isRough, mutant: mutant, devices: devices, log: log)
             let judgements = records.enumerated().map { log.judgement(leg: $0, cell.plan.legs[$0], $1) }
             var result = conclude(cell, records, judgements, seconds: seconds)
             result.events = log.events
@@ -140,7 +140,7 @@ extension CellRunner {
 
     func engineTraces(_ cell: Cell) throws -> (records: [MigrationRecord], traces: [Trace]) {
         let log = LegStreams(cell)
-        let records = try migrateInEngine(cell.plan, seed: seed(of: cell), isRough: isRough, mutant: mutant, log: log)
+        let records = try migrateInEngine(cell.plan, seed: seed(of: cell), isRough: isRough, mutant: mutant, devices: devices, log: log)
         let traces = try records.enumerated().map { index, record in
             let header = try traceHeader(cell, leg: index, record: record, binaries: binaries)
             let streams = log.legs[index].mapValues { FoldedStream($0) }

@@ -1,4 +1,5 @@
 /// Runs cells on QEMU binaries, each in its own folder, or in the engine, and has the verifier judge them.
+import EnginePeer
 import Foundation
 import Matrix
 import MigrationTrace
@@ -20,6 +21,8 @@ package struct CellRunner: Sendable {
     package var seed: UInt64 = 0
     /// Takes the place of the engine's generation of its name.
     package var mutant: Generation?
+    /// Takes the place of the mock devices of the engine's cells; one cell may run at a time.
+    package var devices: KernelDevices?
     /// An engine's threads are kept waiting for a processor often, and long.
     package var isRough = false
     /// The endings of QEMU's cells by name. Each judges the engine's cell of the same name.

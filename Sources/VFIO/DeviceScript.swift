@@ -16,6 +16,8 @@ package struct DeviceScript: Hashable, Sendable {
     package let hasPrecopy: Bool
     package let hasP2P: Bool
     package let hasReinit: Bool
+    /// True if the device answers MIG_PRECOPY_INFOv2.
+    package let offersInfoV2: Bool
     /// The calls that the rules are on, by their names in scripts.
     package let calls: Set<String>
 
@@ -57,6 +59,7 @@ package struct DeviceScript: Hashable, Sendable {
         self.hasPrecopy = script.pointee.precopy
         self.hasP2P = script.pointee.p2p
         self.hasReinit = script.pointee.reinit
+        self.offersInfoV2 = script.pointee.info_v2
         // Read in place: the rules are too many to lie on a stack twice.
         let ruleCount = Int(script.pointee.rule_count)
         self.calls = withUnsafeBytes(of: &script.pointee.rules) { bytes in

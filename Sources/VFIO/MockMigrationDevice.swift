@@ -7,7 +7,7 @@ import CVFIOMock
 import MigrationTrace
 import SystemPackage
 
-package final class MockMigrationDevice: ScriptedDevice {
+package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
     package let name: String
     package let gates: [String]
     package var entered: ((VFIOState) -> Void)?
@@ -31,70 +31,56 @@ package final class MockMigrationDevice: ScriptedDevice {
         gates = script.gates
         world = MockWorld(name: name, fault: fault, log: log)
         model = MockModel(name: name, script: script, world: world)
-        _ = request(UInt64(VFIO_DEVICE_BIND_IOMMUFD), vfio_device_bind_iommufd(argsz: 16, flags: 0, iommufd: 0, out_devid: 0))
+        bind()
     }
 
     // MARK: Calls
 
-    package func migrationFlags() -> Result<UInt64, Errno> {
-        let (outcome, answer) = feature(VFIO_DEVICE_FEATURE_MIGRATION, VFIO_DEVICE_FEATURE_GET, vfio_device_feature_migration(flags: 0))
-        return result(outcome, answer.flags)
+    package func request(_ number: UInt64, _ argument: UnsafeMutableRawBufferPointer) -> Result<Void, Errno> {
+        result(during(argument) { mock_device_ioctl(model.device, number, $0) }, ())
     }
 
-    package func useInfoV2() -> Result<Void, Errno> {
-        result(feature(VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2, VFIO_DEVICE_FEATURE_SET), ())
+    package func dataRequest(
+        _ descriptor: DataDescriptor, _ number: UInt64, _ argument: UnsafeMutableRawBufferPointer
+    ) -> Result<Void, Errno> {
+        result(during(argument) { mock_data_ioctl(model.device, descriptor.session, number, $0) }, ())
     }
 
-    package func probeDMALogging() -> Result<Void, Errno> {
-        result(feature(VFIO_DEVICE_FEATURE_DMA_LOGGING_START, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE), ())
-    }
-
-    package func setState(_ state: VFIOState) -> Result<DataDescriptor?, Errno> {
-        let argument = vfio_device_feature_mig_state(device_state: state.number, data_fd: -1)
-        let (outcome, answer) = feature(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, VFIO_DEVICE_FEATURE_SET, argument)
-        return result(outcome, answer.data_fd < 0 ? nil : DataDescriptor(number: answer.data_fd))
-    }
-
-    package func stopCopySize() -> Result<UInt64, Errno> {
-        let argument = vfio_device_feature_mig_data_size(stop_copy_length: 0)
-        let (outcome, answer) = feature(VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, VFIO_DEVICE_FEATURE_GET, argument)
-        return result(outcome, answer.stop_copy_length)
-    }
-
-    package func precopyInfo(_ descriptor: DataDescriptor) -> Result<PrecopyInfo, Errno> {
-        var info = vfio_precopy_info(argsz: 24, flags: 0, initial_bytes: 0, dirty_bytes: 0)
-        let outcome = withUnsafeMutableBytes(of: &info) { memory in
-            during(memory) { mock_data_ioctl(model.device, descriptor.session, UInt64(VFIO_MIG_GET_PRECOPY_INFO), $0) }
-        }
-        let isReinit = info.flags & UInt32(VFIO_PRECOPY_INFO_REINIT) != 0
-        return result(outcome, PrecopyInfo(initial: info.initial_bytes, dirty: info.dirty_bytes, reinit: isReinit))
-    }
-
-    package func read(_ descriptor: DataDescriptor, into buffer: inout MutableRawSpan) -> Result<Int, Errno> {
-        let outcome = buffer.withUnsafeMutableBytes { memory in
-            during(memory) { mock_data_read(model.device, descriptor.session, $0, memory.count) }
-        }
+    package func read(_ descriptor: DataDescriptor, at address: UnsafeMutableRawPointer?, count: Int) -> Result<Int, Errno> {
+        // Without an address there is no memory to write to.
+        let memory = UnsafeMutableRawBufferPointer(start: address, count: address == nil ? 0 : count)
+        let outcome = during(memory) { mock_data_read(model.device, descriptor.session, $0, count) }
         return result(outcome, Int(outcome.result))
     }
 
-    package func write(_ descriptor: DataDescriptor, _ bytes: RawSpan) -> Result<Int, Errno> {
-        let outcome = bytes.withUnsafeBytes { memory in
-            during(UnsafeMutableRawBufferPointer(mutating: memory), writable: false) {
-                mock_data_write(model.device, descriptor.session, $0, memory.count)
-            }
-        }
+    package func write(_ descriptor: DataDescriptor, at address: UnsafeRawPointer?, count: Int) -> Result<Int, Errno> {
+        let memory = UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(mutating: address), count: address == nil ? 0 : count)
+        let outcome = during(memory, writable: false) { mock_data_write(model.device, descriptor.session, $0, count) }
         return result(outcome, Int(outcome.result))
-    }
-
-    package func reset() -> Result<Void, Errno> {
-        hearOfGates()
-        return result(finish(mock_device_ioctl(model.device, UInt64(VFIO_DEVICE_RESET), 0)), ())
     }
 
     package func close(_ descriptor: DataDescriptor) {
         hearOfGates()
         mock_data_close(model.device, descriptor.session)
         _ = finish(mock_outcome())
+    }
+
+    /// The next opener finds the device reset, as vfio-pci opens it.
+    package func reopen() -> Result<Void, Errno> {
+        mock_device_close(model.device)
+        bind()
+        return reset()
+    }
+
+    /// A second opener would have its own descriptors, which the model does not have.
+    package func openAgain() -> Result<Void, Errno>? { nil }
+    package func isReadable(_ descriptor: DataDescriptor) -> Result<Bool, Errno>? { nil }
+    package func seek(_ descriptor: DataDescriptor) -> Result<Void, Errno>? { nil }
+
+    private func bind() {
+        var argument = vfio_device_bind_iommufd(argsz: 16, flags: 0, iommufd: 0, out_devid: 0)
+        _ = withUnsafeMutableBytes(of: &argument) { request(UInt64(VFIO_DEVICE_BIND_IOMMUFD), $0) }
     }
 
     // MARK: The script's inputs and the progress
@@ -160,31 +146,6 @@ package final class MockMigrationDevice: ScriptedDevice {
         let states = world.entered
         world.entered.removeAll(keepingCapacity: true)
         if let entered { for state in states { entered(state) } }
-    }
-
-    private func request<Argument: BitwiseCopyable>(_ number: UInt64, _ argument: Argument) -> mock_outcome {
-        var argument = argument
-        return withUnsafeMutableBytes(of: &argument) { memory in during(memory) { mock_device_ioctl(model.device, number, $0) } }
-    }
-
-    /// VFIO_DEVICE_FEATURE: a header, and the data after it.
-    private func feature<Data: BitwiseCopyable>(_ index: Int, _ operations: Int, _ data: Data) -> (mock_outcome, Data) {
-        let size = 8 + MemoryLayout<Data>.size
-        return withUnsafeTemporaryAllocation(byteCount: size, alignment: 8) { memory in
-            memory.storeBytes(of: UInt32(size), as: UInt32.self)
-            memory.storeBytes(of: UInt32(index | operations), toByteOffset: 4, as: UInt32.self)
-            memory.storeBytes(of: data, toByteOffset: 8, as: Data.self)
-            let outcome = during(memory) { mock_device_ioctl(model.device, UInt64(VFIO_DEVICE_FEATURE), $0) }
-            return (outcome, memory.loadUnaligned(fromByteOffset: 8, as: Data.self))
-        }
-    }
-
-    private func feature(_ index: Int, _ operations: Int) -> mock_outcome {
-        withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { memory in
-            memory.storeBytes(of: 8, as: UInt32.self)
-            memory.storeBytes(of: UInt32(index | operations), toByteOffset: 4, as: UInt32.self)
-            return during(memory) { mock_device_ioctl(model.device, UInt64(VFIO_DEVICE_FEATURE), $0) }
-        }
     }
 
     private func result<Value>(_ outcome: mock_outcome, _ value: @autoclosure () -> Value) -> Result<Value, Errno> {

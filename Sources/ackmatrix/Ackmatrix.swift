@@ -19,7 +19,7 @@ struct Ackmatrix: AsyncParsableCommand {
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, MutantsCommand.self, ListCommand.self,
             CheckCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
-            ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+            DeviceCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.

@@ -1,5 +1,6 @@
 /// `ackmatrix run`: runs the matrix, judges every cell, and reports what was found.
 import ArgumentParser
+import EnginePeer
 import Foundation
 import Glibc
 import Matrix
@@ -79,6 +80,14 @@ struct RunCommand: EndsInOrder {
             discussion: "Else a build that runs a versioned type up to 11.0 per device, or a later one in legacy mode, is a finding."))
     var ownModes = false
 
+    @Option(
+        help: ArgumentHelp(
+            "What backs the devices of the engine's cells: mock, or kernel: and devices of the driver in harness/lab.",
+            discussion: "The cells, their names and their judges stay the same. One cell runs at a time. Needs --sides engine.",
+            valueName: "mock|kernel:DEVICE,...")
+    )
+    var vfio = "mock"
+
     @Flag(help: "Exit as git bisect run expects it: 0 good, 1 bad, 125 cannot tell.")
     var bisectExit = false
 
@@ -113,6 +122,12 @@ struct RunCommand: EndsInOrder {
         guard record == .never || ProcessInfo.processInfo.environment["CI"] == nil else {
             throw ValidationError("--record \(record.rawValue): the golden corpus is not written in CI (CI is set in the environment)")
         }
+        guard vfio == "mock" || vfio.hasPrefix("kernel:") else {
+            throw ValidationError("--vfio: expected mock or kernel:DEVICE,..., found '\(vfio)'")
+        }
+        guard vfio == "mock" || sides.kinds(matrix) == .engine else {
+            throw ValidationError("--vfio \(vfio): QEMU's devices are mock devices here: expected --sides engine as well")
+        }
         switch sides.kinds(matrix) {
         case .all: break
         case .qemu:
@@ -131,23 +146,29 @@ struct RunCommand: EndsInOrder {
         let kinds = sides.kinds(matrix)
         // A file that reaches its limit is an error of the write, with words.
         signal(SIGXFSZ, SIG_IGN)
-        let jobs = try self.jobs.allowed(kinds == .engine ? [.engine] : kinds == .qemu ? [.qemu] : [.qemu, .engine])
+        let devices = try kernelDevices()
+        let jobs = try devices != nil ? 1 : self.jobs.allowed(kinds == .engine ? [.engine] : kinds == .qemu ? [.qemu] : [.qemu, .engine])
         let binaries = try await sides.probed(self.binaries, matrix)
         let matrixFile = try matrix.file()
         let selected = try matrix.cells(of: matrixFile, binaries)
         try requireQEMU(kinds, selected.cells)
         let known = try deviations.file(matrixFile)
-        let asked = try cellsToRun(inMode(selected.cells), binaries)
+        var skipped = selected.skipped
+        let asked = try cellsToRun(inMode(selected.cells), binaries).filter { cell in
+            guard let unmet = devices?.obstacle(of: cell.plan) else { return true }
+            skipped.insert(cell.name, Unavailable(description: unmet.description))
+            return false
+        }
         let usesQEMU = asked.contains { $0.kind == .qemu }
         var runner = CellRunner(
             binaries: binaries, shim: usesQEMU ? try Harness.shim() : "", deviations: known, policy: deviations.deviations,
             tampering: tamper)
         runner.seed = seed
+        runner.devices = devices
         let folder = try RunFolder()
         try await Harness.checkStart(of: binaries, for: asked, folder: folder)
         let made = try await Harness.checkPairings(of: binaries, for: asked, jobs: jobs, folder: folder)
         let cells = made.cells
-        var skipped = selected.skipped
         skipped.formUnion(made.skipped)
         let place = try ResultPlace(results ?? Harness.root() + "/.build/results")
         let reproduction = try reproduction(place)
@@ -181,6 +202,12 @@ struct RunCommand: EndsInOrder {
         if let reason = made.skipped.reasons.first {
             throw Environment("\(counted(made.skipped.count, "cell")) of \(asked.count) did not run: \(reason.description)")
         }
+    }
+
+    /// The devices of --vfio; nil: mock devices.
+    private func kernelDevices() throws -> KernelDevices? {
+        guard vfio != "mock" else { return nil }
+        return try KernelDevices(vfio.dropFirst("kernel:".count).split(separator: ",").map(String.init))
     }
 
     /// Runs the cells and the canary, and reports. Throws `Finding` where there is one, and with --bisect-exit what that stands for.

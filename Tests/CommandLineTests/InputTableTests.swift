@@ -54,6 +54,14 @@ import Testing
     ]
 
     static let files: [Row] = [
+        Row(["device", "check", "mock"], 0, "TAP version 14"), Row(["device", "check", "--dry-run", "mock"], 0, "1 - migration-flags"),
+        Row(["device", "check", "nothing"], 2, "nothing: no such device"),
+        Row(["device", "check", "/sys/class"], 2, "neither an IOMMU group"),
+        Row(["device", "check", "nothing", "--script", "T/long.script"], 2, "--script is for the device mock"),
+        Row(["device", "check", "mock", "--script", "T/long.script"], 2, "expected at most 65536"),
+        Row(["run", "--vfio", "disk"], 2, "expected mock or kernel:DEVICE"), Row(["run", "--vfio", "kernel:a,b"], 2, "--sides engine"),
+        Row(["run", "--sides", "engine", "--vfio", "kernel:nothing"], 2, "nothing: no such device"),
+        Row(["run", "--sides", "engine", "--vfio", "kernel:"], 2, "no device is named"),
         Row(["script", "check", "/dev/zero"], 2, "expected at most 65536"),
         Row(["script", "check", "T/long.script"], 2, "expected at most 65536"),
         Row(["script", "check", "T"], 2, "cannot be read"), Row(["script", "check", "T/binary.script"], 2, "found byte 0x00 in column 1"),

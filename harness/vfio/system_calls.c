@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -57,6 +58,16 @@ int sys_truncate(int fd, uint64_t length) {
 
 int64_t sys_file_size(int fd) {
     return outcome(syscall(SYS_lseek, fd, 0L, SEEK_END));
+}
+
+int64_t sys_seek(int fd, int64_t offset, int whence) {
+    return outcome(syscall(SYS_lseek, fd, offset, whence));
+}
+
+int sys_poll(int fd, int events) {
+    struct pollfd waited = { .fd = fd, .events = (short)events };
+    int result = (int)outcome(syscall(SYS_poll, &waited, 1ul, 0));
+    return result < 0 ? result : waited.revents;
 }
 
 int sys_placeholder(const char *name) {

@@ -22,6 +22,9 @@ int sys_ioctl(int fd, unsigned long request, void *argument);
 int sys_connect(int fd, const void *address, unsigned length);
 int sys_truncate(int fd, uint64_t length);
 int64_t sys_file_size(int fd);
+int64_t sys_seek(int fd, int64_t offset, int whence);
+/* The events (poll's bits) that are there now, of those asked for; never waits. */
+int sys_poll(int fd, int events);
 
 /* A fresh descriptor that stands for a mocked one; on exec it is closed. */
 int sys_placeholder(const char *name);

@@ -23,6 +23,32 @@
 enum { VFIO_TYPE = ';', VFIO_BASE = 100, IOMMUFD_BASE = 0x80 };
 #define VFIO_REQUEST(nr) ((VFIO_TYPE << 8) | (nr))
 
+/* --- Groups and their container ------------------------------------------------------------------ */
+
+enum {
+    VFIO_GET_API_VERSION = VFIO_REQUEST(VFIO_BASE + 0),
+    VFIO_CHECK_EXTENSION = VFIO_REQUEST(VFIO_BASE + 1),
+    VFIO_SET_IOMMU = VFIO_REQUEST(VFIO_BASE + 2),
+    VFIO_GROUP_GET_STATUS = VFIO_REQUEST(VFIO_BASE + 3),
+    VFIO_GROUP_SET_CONTAINER = VFIO_REQUEST(VFIO_BASE + 4),
+    VFIO_GROUP_GET_DEVICE_FD = VFIO_REQUEST(VFIO_BASE + 6),
+};
+UAPI_NUMBER(VFIO_GET_API_VERSION, 0x3b64);
+UAPI_NUMBER(VFIO_CHECK_EXTENSION, 0x3b65);
+UAPI_NUMBER(VFIO_SET_IOMMU, 0x3b66);
+UAPI_NUMBER(VFIO_GROUP_GET_STATUS, 0x3b67);
+UAPI_NUMBER(VFIO_GROUP_SET_CONTAINER, 0x3b68);
+UAPI_NUMBER(VFIO_GROUP_GET_DEVICE_FD, 0x3b6a);
+
+enum { VFIO_API_VERSION = 0, VFIO_TYPE1v2_IOMMU = 3 };
+enum { VFIO_GROUP_FLAGS_VIABLE = 1, VFIO_GROUP_FLAGS_CONTAINER_SET = 2 };
+struct vfio_group_status {
+    uint32_t argsz, flags;
+};
+UAPI_SIZE(vfio_group_status, 8);
+UAPI_FIELD(vfio_group_status, argsz, 0);
+UAPI_FIELD(vfio_group_status, flags, 4);
+
 /* --- Device descriptor ------------------------------------------------------------------------ */
 
 enum {

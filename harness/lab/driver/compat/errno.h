@@ -1,0 +1,2 @@
+/* The mock's <errno.h>, inside the kernel. */
+#include <linux/errno.h>

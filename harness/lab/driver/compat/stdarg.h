@@ -1,0 +1,2 @@
+/* The mock's <stdarg.h>, inside the kernel. */
+#include <linux/stdarg.h>

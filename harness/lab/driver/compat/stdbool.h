@@ -1,0 +1,2 @@
+/* The mock's <stdbool.h>, inside the kernel. */
+#include <linux/types.h>

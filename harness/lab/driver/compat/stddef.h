@@ -1,0 +1,2 @@
+/* The mock's <stddef.h>, inside the kernel. */
+#include <linux/stddef.h>

@@ -1,0 +1,2 @@
+/* The mock's <stdio.h>, inside the kernel. */
+#include <linux/kernel.h>

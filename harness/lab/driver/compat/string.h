@@ -1,0 +1,2 @@
+/* The mock's <string.h>, inside the kernel. */
+#include <linux/string.h>
