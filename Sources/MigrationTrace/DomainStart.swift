@@ -19,6 +19,8 @@ package struct DomainStart: Hashable, Sendable {
     package private(set) var legacyProperty: Bool?
     /// `-global migration.x-switchover-ack=`: the capability, if it is not set over QMP.
     package private(set) var capability: Bool?
+    /// What else the command line sets that both sides must have alike.
+    package private(set) var settings = MigrationSettings()
     /// libvirt's words about the end of the process; nil if it wrote none.
     package private(set) var end: String?
 
@@ -52,7 +54,7 @@ package struct DomainStart: Hashable, Sendable {
                 let name = word.prefix { $0 != "," }
                 machine = String((name.hasPrefix("type=") ? name.dropFirst(5) : name).prefix(64))
             case "-global": append(global: word)
-            default: break
+            default: settings.set(option: option, word)
             }
             option = word.hasPrefix("-") ? String(word.prefix(16)) : ""
         }
@@ -72,6 +74,7 @@ package struct DomainStart: Hashable, Sendable {
             if parts.count == 2, names.count == 2 { fields = ["driver": names[0], "property": names[1], "value": parts[1]] }
         }
         guard fields["driver"] == "migration", let value = fields["value"].flatMap(Self.onOff) else { return }
+        settings.set(global: fields["property"] ?? "", value)
         switch fields["property"] {
         case "switchover-ack-legacy": legacyProperty = value
         case "x-switchover-ack": capability = value

@@ -65,6 +65,9 @@ package struct Folder: Sendable {
         var nextSame = 0
         /// The place of the next entry that differs only in numbers; 0 if there is none yet.
         var nextSimilar = 0
+        /// Hashes of what equal and of what similar entries have in common.
+        var same = 0
+        var similar = 0
 
         init(_ entry: Entry) {
             self.entry = entry
@@ -77,9 +80,17 @@ package struct Folder: Sendable {
                     shape = .event(event.replacing(.zero))
                 }
             }
+            var hasher = Hasher()
+            hasher.combine(entry.thread)
+            hasher.combine(shape)
+            similar = hasher.finalize()
+            same = similar &* 31 &+ numbers.hashValue
         }
 
-        func isSimilar(to other: Waiting) -> Bool { entry.thread == other.entry.thread && shape == other.shape }
+        @inline(__always)
+        func isSimilar(to other: Waiting) -> Bool {
+            similar == other.similar && entry.thread == other.entry.thread && shape == other.shape
+        }
     }
 
     /// A block that still repeats. The entries of the current repetition are in `partial`.
@@ -150,17 +161,16 @@ package struct Folder: Sendable {
     }
 
     private mutating func wait(_ entry: Waiting) {
-        var entry = entry
-        entry.nextSame = 0
-        entry.nextSimilar = 0
-        var hasher = Hasher()
-        hasher.combine(entry.entry.thread)
-        hasher.combine(entry.shape)
-        let similar = hasher.finalize()
-        let same = similar &* 31 &+ entry.numbers.hashValue
-        if let earlier = latestSame.updateValue(waiting.count, forKey: same) { waiting[earlier].nextSame = waiting.count }
-        if let earlier = latestSimilar.updateValue(waiting.count, forKey: similar) { waiting[earlier].nextSimilar = waiting.count }
         waiting.append(entry)
+        link(waiting.count - 1)
+    }
+
+    /// Makes the entry at the place the next one of those before it that are equal, and of those that are similar.
+    private mutating func link(_ place: Int) {
+        waiting[place].nextSame = 0
+        waiting[place].nextSimilar = 0
+        if let earlier = latestSame.updateValue(place, forKey: waiting[place].same) { waiting[earlier].nextSame = place }
+        if let earlier = latestSimilar.updateValue(place, forKey: waiting[place].similar) { waiting[earlier].nextSimilar = place }
     }
 
     /// Completes the block; the entries of an unfinished repetition wait again.
@@ -200,11 +210,10 @@ package struct Folder: Sendable {
     }
 
     private mutating func forget(_ count: Int) {
-        let kept = Array(waiting[count...])
-        waiting.removeAll(keepingCapacity: true)
+        waiting.removeFirst(count)
         latestSame.removeAll(keepingCapacity: true)
         latestSimilar.removeAll(keepingCapacity: true)
-        for entry in kept { wait(entry) }
+        for place in waiting.indices { link(place) }
     }
 
     /// The period that saves most entries at `head`, and the number of entries after the first block that repeat it.
@@ -245,7 +254,7 @@ package struct Folder: Sendable {
     }
 
     private func isSame(_ a: Int, _ b: Int) -> Bool {
-        waiting[a].numbers == waiting[b].numbers && waiting[a].isSimilar(to: waiting[b])
+        waiting[a].same == waiting[b].same && waiting[a].numbers == waiting[b].numbers && waiting[a].isSimilar(to: waiting[b])
     }
 
     /// The number of entries after the block at `head` that repeat it with constant steps.

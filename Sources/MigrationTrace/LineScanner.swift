@@ -1,4 +1,6 @@
 /// Cuts an input of any size into lines, in one buffer of fixed size.
+import Glibc
+
 struct LineScanner: ~Copyable {
     /// A line; its bytes are valid until the next call of `next`.
     struct Line {
@@ -124,18 +126,7 @@ struct LineScanner: ~Copyable {
 
     @inline(__always)
     private func lineEnd(from start: Int, to end: Int) -> Int? {
-        var index = start
-        let raw = UnsafeRawPointer(buffer)
-        while index + 8 <= end {
-            let word = raw.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian ^ 0x0A0A_0A0A_0A0A_0A0A
-            let found = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
-            if found != 0 { return index + found.trailingZeroBitCount / 8 }
-            index += 8
-        }
-        while index < end {
-            if buffer[index] == 0x0A { return index }
-            index += 1
-        }
-        return nil
+        guard end > start, let found = memchr(buffer + start, 0x0A, end - start) else { return nil }
+        return found - UnsafeMutableRawPointer(buffer)
     }
 }

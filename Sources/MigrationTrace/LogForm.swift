@@ -6,6 +6,7 @@
 ///     %b Jan to Dec   %a Mon to Sun   %s one space or more   %_ any number of spaces   %w one character or more that is no space
 ///     %o an offset: +0100, +01:00   %x two hexadecimal digits   %f the name of a file   %t text without tabs, with spaces or not
 ///     %p digits that tell the process, such as [PID]; %n a name that tells it, such as that of a container
+///     %l labels in braces; %e the structured data of RFC 5424: `-`, or elements in brackets
 ///     %k a task of the kernel and its thread id, such as `CPU 0/KVM-4242`, which tell no process
 ///
 /// `%w` and `%n` end before the character that follows them in the shape, `%f` before a colon. Anything else stands for itself.
@@ -14,15 +15,17 @@ package struct LogForm: Sendable {
     package let name: String
     /// True if the wrapping program writes whole lines, so that a line of it is never a part of another one.
     let keepsLinesWhole: Bool
-    private let parts: [Part]
+    let parts: [Part]
 
-    private enum Part: Sendable, Equatable {
+    enum Part: Sendable, Equatable {
         case byte(UInt8)
         case digits(isProcess: Bool)
         case hexPair, time, date, zone, offset, month, weekday, spaces, optionalSpaces, text, task
         case word(isProcess: Bool, until: UInt8)
-        case file
+        case file, braces, structured
     }
+
+    init(_ name: String, parts: [Part]) { (self.name, self.parts, keepsLinesWhole) = (name, parts, true) }
 
     init(_ name: String, _ shape: String, keepsLinesWhole: Bool = true) {
         self.name = name
@@ -49,6 +52,8 @@ package struct LogForm: Sendable {
             case UInt8(ascii: "f"): parts.append(.file)
             case UInt8(ascii: "t"): parts.append(.text)
             case UInt8(ascii: "k"): parts.append(.task)
+            case UInt8(ascii: "l"): parts.append(.braces)
+            case UInt8(ascii: "e"): parts.append(.structured)
             case UInt8(ascii: "w"): parts.append(.word(isProcess: false, until: 0x20))
             case UInt8(ascii: "n"): parts.append(.word(isProcess: true, until: 0x20))
             default: preconditionFailure("unknown part %\(Character(Unicode.Scalar(kind))) in the shape of \(name)")
@@ -88,10 +93,14 @@ package struct LogForm: Sendable {
         LogForm("journalctl -o short-delta", "[%_%d.%d <%_%d.%d >] %w %w[%p]: "),
         LogForm("journalctl -o short-unix", "%d.%d %w %w[%p]: "),
         LogForm("syslog", "<%d>%b%s%d %T %w %w[%p]: "),
-        LogForm("syslog", "<%d>%d %DT%T%z %w %w %p %w - "),
+        LogForm("syslog", "<%d>%d %DT%T%z %w %w %p %w %e "),
+        LogForm("syslog", "<%d>%d %DT%T%z %w %w - %w %e "),
         LogForm("syslog", "%b%s%d %T %w %w: "),
         LogForm("syslog", "%DT%T%z %w %w: "),
         LogForm("docker compose", "%n%s| "),
+        LogForm("libvirtd", "%D %T%o: %p: %w : %w:%d : "), LogForm("libvirtd", "%D %T%o: %p: "),
+        LogForm("logcli", "%DT%T%z %l "), LogForm("logcli", "%l "),
+        LogForm("multilog", "@%w "),
         LogForm("ftrace", "%_%k%_[%d]%s%w%s%d.%d: tracing_mark_write: "),
         LogForm("ftrace", "%_%k%_[%d]%s%d.%d: tracing_mark_write: "),
         LogForm("ftrace", "%_%k%_(%_%p) [%d]%s%w%s%d.%d: tracing_mark_write: "),
@@ -139,6 +148,8 @@ package struct LogForm: Sendable {
                 case .text: scan.run { $0 >= 0x20 && $0 != 0x7F }
                 case .task: scan.task()
                 case .file: scan.file()
+                case .braces: scan.braces()
+                case .structured: scan.structured()
                 case .word(let isProcess, let until): scan.word(isProcess, until)
                 }
             guard fits else { return nil }
@@ -196,6 +207,29 @@ private struct ShapeScanner {
     mutating func optionalSpaces() -> Bool {
         while cursor < end, cursor.pointee == 0x20 || cursor.pointee == 0x09 { cursor += 1 }
         return true
+    }
+
+    /// `{app="qemu", pod="web01"}`
+    mutating func braces() -> Bool {
+        guard byte(UInt8(ascii: "{")) else { return false }
+        while cursor < end, cursor.pointee != UInt8(ascii: "}") { cursor += 1 }
+        return byte(UInt8(ascii: "}"))
+    }
+
+    /// `-`, or `[ID NAME="VALUE"][ID NAME="VALUE"]`
+    mutating func structured() -> Bool {
+        if byte(UInt8(ascii: "-")) { return true }
+        let start = cursor
+        while byte(UInt8(ascii: "[")) {
+            var isQuoted = false
+            while cursor < end, isQuoted || cursor.pointee != UInt8(ascii: "]") {
+                if cursor.pointee == UInt8(ascii: "\"") { isQuoted.toggle() }
+                if cursor.pointee == UInt8(ascii: "\\") { cursor += 1 }
+                cursor += 1
+            }
+            guard cursor < end, byte(UInt8(ascii: "]")) else { return false }
+        }
+        return cursor > start
     }
 
     mutating func hexPair() -> Bool {

@@ -5,6 +5,7 @@ import Glibc
 private enum TextEncoding {
     case plain
     case utf16(isBigEndian: Bool)
+    case utf32(isBigEndian: Bool)
     /// Lines end with CR alone.
     case carriageReturns
 }
@@ -28,6 +29,7 @@ final class DecodedInput {
             try fill()
             encoding = Self.encoding(of: raw)
             if case .utf16 = encoding!, raw.count >= 2, raw[0] ^ raw[1] == 0x01, raw[0] >= 0xFE { place = 2 }
+            if case .utf32 = encoding!, raw.prefix(4).contains(0xFE) { place = 4 }
         }
         switch encoding! {
         case .plain: return try plain(part)
@@ -35,6 +37,10 @@ final class DecodedInput {
             let count = try plain(part)
             for index in 0..<count where part[index] == 0x0D { part[index] = 0x0A }
             return count
+        case .utf32(let isBigEndian):
+            // A unit of 4 bytes is at most 4 in UTF-8.
+            if raw.count - place < 4 { try fill() }
+            return decodeScalars(min((raw.count - place) / 4, part.count / 4), isBigEndian, part)
         case .utf16(let isBigEndian):
             // A unit of 2 bytes is at most 3 in UTF-8.
             while true {
@@ -71,6 +77,20 @@ final class DecodedInput {
         raw.removeLast(raw.count - count)
     }
 
+    private func decodeScalars(_ units: Int, _ isBigEndian: Bool, _ part: UnsafeMutableRawBufferPointer) -> Int {
+        var count = 0
+        for _ in 0..<units {
+            let bytes = isBigEndian ? Array(raw[place..<place + 4]) : raw[place..<place + 4].reversed()
+            place += 4
+            let scalar = bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            for byte in String(Unicode.Scalar(scalar) ?? "\u{FFFD}").utf8 {
+                part[count] = byte
+                count += 1
+            }
+        }
+        return count
+    }
+
     private func decode(_ units: Int, _ isBigEndian: Bool, _ part: UnsafeMutableRawBufferPointer) -> Int {
         var count = 0
         func put(_ scalar: UInt32) {
@@ -98,9 +118,17 @@ final class DecodedInput {
     }
 
     private static func encoding(of bytes: [UInt8]) -> TextEncoding {
+        if bytes.starts(with: [0xFF, 0xFE, 0x00, 0x00]) { return .utf32(isBigEndian: false) }
+        if bytes.starts(with: [0x00, 0x00, 0xFE, 0xFF]) { return .utf32(isBigEndian: true) }
         if bytes.starts(with: [0xFF, 0xFE]) { return .utf16(isBigEndian: false) }
         if bytes.starts(with: [0xFE, 0xFF]) { return .utf16(isBigEndian: true) }
         let head = bytes.prefix(64)
+        if head.count >= 8, head.count % 4 == 0 {
+            let zeros = (0..<4).map { place in stride(from: place, to: head.count, by: 4).count { head[$0] == 0 } }
+            let all = head.count / 4
+            if zeros == [0, all, all, all] { return .utf32(isBigEndian: false) }
+            if zeros == [all, all, all, 0] { return .utf32(isBigEndian: true) }
+        }
         if head.count >= 8 {
             let zeros = (
                 even: stride(from: 0, to: head.count, by: 2).count { head[$0] == 0 },

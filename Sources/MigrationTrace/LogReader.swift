@@ -22,6 +22,8 @@ package struct LogReader: ~Copyable {
 
     private var lines: LineScanner
     private let table = EventTable()
+    private let recent = RecentEvents()
+    private var minute = LastMinute()
     private let names = NameTable()
     private var episode = 0
     private var inCommandLine = false
@@ -30,6 +32,12 @@ package struct LogReader: ~Copyable {
     package var startNumber: Int? { start?.number }
     private var lastSequence: UInt64?
     private var wrapping = LogWrapping()
+    private var candidate = PrefixCandidate()
+    private var isTable = false
+    /// What the monitor's commands and replies told last, with the line.
+    package private(set) var settings = (line: 0, told: MigrationSettings())
+    /// The file whose lines follow, by the last header of `tail`; 0 before one.
+    private var tailed: UInt64 = 0
 
     private var monitor = MonitorReader()
     /// Names of the events that lines of the monitor stand for.
@@ -79,9 +87,12 @@ package struct LogReader: ~Copyable {
             note(.overlong, line.position, line.start, line.length)
             return finish(line, nil, .unknown(.overlong))
         }
-        if !wrapping.isUsual, case .event(let event, let stamp) = attempt(line.start, end) { return finish(line, stamp, event) }
+        if !wrapping.isUsual, case .event(let event, let stamp) = attempt(line.start, end) {
+            candidate.forget()
+            return finish(line, stamp, event, tailed)
+        }
         var result = unwrapped(line)
-        if result.process == 0 { result.process = wrapping.process }
+        if result.process == 0 { result.process = wrapping.process == 0 ? tailed : wrapping.process }
         return result
     }
 
@@ -103,8 +114,10 @@ package struct LogReader: ~Copyable {
     @inline(__always)
     private mutating func attempt(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Attempt {
         var prefix = StampReader(cursor: start, end: end)
-        let stamp = prefix.read()
+        let stamp = prefix.read(&minute)
         let name = prefix.cursor
+        let hash = RecentEvents.hash(name, end - name)
+        if let event = recent.event(name, end - name, hash) { return .event(event, stamp) }
         var cursor = name
         while cursor < end, isNameByte(cursor.pointee) { cursor += 1 }
         guard cursor > name, cursor == end || cursor.pointee == 0x20 else { return .other(text: name, stamp) }
@@ -121,7 +134,9 @@ package struct LogReader: ~Copyable {
             }
         }
         switch read {
-        case .event(let event): return .event(event, stamp)
+        case .event(let event):
+            if !hasBlanks { recent.add(event, name, end - name, hash) }
+            return .event(event, stamp)
         case .malformed: return .malformed(name: name, length: cursor - name, stamp)
         case .unknownName: return .other(text: name, stamp)
         }
@@ -130,7 +145,7 @@ package struct LogReader: ~Copyable {
     /// A line that is no event as it stands: one that another program wrapped, or something else.
     private mutating func unwrapped(_ line: LineScanner.Line) -> LogLine {
         let (start, end) = wrapping.plain(line.start, line.start + line.length)
-        if let result = monitored(line, start, end) ?? simple(line, start, end) { return result }
+        if let result = monitored(line, start, end) ?? simple(line, start, end) ?? header(line, start, end) { return result }
         // The forms of the last event come first, since a log mostly has one form.
         if !wrapping.usual.isEmpty, let inner = wrapping.skipUsual(start, end) {
             switch attempt(inner.start, end) {
@@ -139,6 +154,7 @@ package struct LogReader: ~Copyable {
             case .malformed(let name, let length, let stamp): return malformed(line, name, length, stamp)
             case .other(let text, let stamp):
                 if let found = search(start, end, 0, false) { return wrapped(line, found, from: start) }
+                if let result = row(line, start, end) { return result }
                 return other(line, start, text, end, stamp, inner: inner.start, inner.process)
             }
         }
@@ -151,8 +167,62 @@ package struct LogReader: ~Copyable {
             return malformed(line, name, length, stamp)
         case .other(let text, let stamp):
             if !isUnknownEvent(text, end), let found = search(start, end, 0, false) { return wrapped(line, found, from: start) }
+            if let result = row(line, start, end) { return result }
+            if let found = behindAnyPrefix(start, end) { return wrapped(line, found, from: start) }
             return other(line, start, text, end, stamp, inner: start, 0)
         }
+    }
+
+    /// `==> FILE <==`: what follows is of that file.
+    private mutating func header(_ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> LogLine? {
+        let (before, after): (StaticString, StaticString) = ("==> ", " <==")
+        guard end - start > 8, equalBytes(start, before.utf8Start, 4), equalBytes(end - 4, after.utf8Start, 4) else { return nil }
+        tailed = contentHash(start, end - start)
+        summary.forms.insert("tail")
+        note(.blank, line.position, line.start, line.length)
+        var result = finish(line, nil, .unknown(.blank))
+        result.process = tailed
+        return result
+    }
+
+    /// A row of a table with an event in one of its fields; of a table that has had one, any row.
+    private mutating func row(_ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> LogLine? {
+        guard CSVLine.isLikely(start, end), let fields = CSVLine.fields(start, end) else { return nil }
+        for field in fields {
+            let read: (Event, Stamp?)? = field.withUnsafeBufferPointer {
+                guard let base = $0.baseAddress, case .event(let event, let stamp) = attempt(base, base + $0.count) else { return nil }
+                return (event, stamp)
+            }
+            guard let (event, stamp) = read else { continue }
+            isTable = true
+            summary.forms.insert("CSV")
+            return finish(line, stamp, event, isWrapped: true)
+        }
+        guard isTable else { return nil }
+        note(.unknownEvent, line.position, line.start, line.length)
+        var result = finish(line, nil, .unknown(.unknownEvent))
+        result.isWrappedWhole = true
+        return result
+    }
+
+    /// An event behind a prefix that no form describes, once it is seen to be a prefix and no part of another line.
+    private mutating func behindAnyPrefix(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Found? {
+        guard let name = behindPrefix(start, end), case .event(let event, _) = attempt(name, end) else { return nil }
+        // QEMU's own time belongs to the line.
+        var (place, stamp, word) = (name, Stamp?.none, name)
+        if word > start, word[-1] == 0x20 { word -= 1 }
+        while word > start, word[-1] > 0x20 { word -= 1 }
+        var prefix = StampReader(cursor: word, end: end)
+        if let read = prefix.read(), prefix.cursor == name { (place, stamp) = (word, read) }
+        guard !isPartOfATime(start, place), !isTorn(start, place), let form = LogForm.learned(start, place),
+            let skipped = form.skip(start, end), skipped.inner == place, candidate.add(form, isFirst: summary.events == 0)
+        else { return nil }
+        return Found(event: event, stamp: stamp, forms: [form], process: skipped.process, place: place)
+    }
+
+    /// True for a time that is damaged, such as the rest of one whose beginning was cut off at the head of a rotated log.
+    private func isPartOfATime(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+        UnsafeBufferPointer(start: start, count: end - start).allSatisfy { $0 &- 0x30 <= 9 || "-:.TZ @#+".utf8.contains($0) }
     }
 
     /// A line of the monitor. In a log with trace events it tells nothing new.
@@ -299,14 +369,17 @@ package struct LogReader: ~Copyable {
         _ line: LineScanner.Line, _ start: UnsafePointer<UInt8>, _ text: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
         _ stamp: Stamp?, inner: UnsafePointer<UInt8>, _ process: UInt64
     ) -> LogLine {
-        let content = otherLine(start: inner, text: text, end: end, hasStamp: stamp != nil)
+        var content = otherLine(start: inner, text: text, end: end, hasStamp: stamp != nil)
+        var told = MigrationSettings()
+        told.read(UnsafeBufferPointer(start: start, count: end - start))
+        if !told.values.isEmpty { (settings, content) = ((line.position.line, told), .unknown(.unknownEvent)) }
         switch content {
         case .record: summary.messages += 1
         case .unknown(let kind): note(kind, line.position, line.start, line.length)
         }
         var result = finish(line, stamp, content)
         result.process = process
-        result.isWrappedWhole = wrapping.keepsLinesWhole
+        result.isWrappedWhole = wrapping.keepsLinesWhole || settings.line == line.position.line
         return result
     }
 
@@ -359,6 +432,7 @@ package struct LogReader: ~Copyable {
             if whole.utf8.dropFirst(28).starts(with: ": starting up ".utf8) {
                 episode = 0
                 table.forgetSeen()
+                recent.forget()
                 self.start = DomainStart(line: lines.lineCount, number: (self.start?.number ?? 0) + 1)
             } else {
                 self.start?.append(whole, isBanner: true)
@@ -420,9 +494,4 @@ package struct LogReader: ~Copyable {
         let shown = escaped(bytes: UnsafeBufferPointer(start: start, count: Swift.min(length, 120)))
         return .init(kind: kind, position: position, excerpt: shown)
     }
-}
-
-@inline(__always)
-private func isNameByte(_ byte: UInt8) -> Bool {
-    (byte | 0x20) &- 0x61 < 26 || byte &- 0x30 <= 9 || byte == UInt8(ascii: "_")
 }

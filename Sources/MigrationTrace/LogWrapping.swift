@@ -101,7 +101,10 @@ struct LogWrapping: ~Copyable {
     // MARK: JSON
 
     /// Keys under which programs write the line: journald, Docker, KubeVirt and others.
-    private static let keys: [StaticString] = ["\"MESSAGE\"", "\"log\"", "\"msg\"", "\"message\"", "\"line\""]
+    private static let keys: [StaticString] = [
+        "\"MESSAGE\"", "\"log\"", "\"msg\"", "\"message\"", "\"line\"", "\"@message\"", "\"textPayload\"", "\"_raw\"", "\"body\"",
+        "\"full_message\"", "\"short_message\"",
+    ]
 
     /// The text of the line in an object of JSON; nil if it has none.
     private func textOfJSON(

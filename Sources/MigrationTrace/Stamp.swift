@@ -21,6 +21,29 @@ package struct Stamp: Hashable, Sendable {
     }
 }
 
+/// The minute of the last time that was read, with its bytes: most lines have the same one.
+struct LastMinute {
+    /// `YYYY-MM-DDTHH:MM`
+    private var bytes: (UInt64, UInt64) = (0, 0)
+    /// In seconds since 1970.
+    private(set) var seconds: Int64 = 0
+
+    static let length = 16
+
+    @inline(__always)
+    private static func bytes(_ start: UnsafePointer<UInt8>) -> (UInt64, UInt64) {
+        let raw = UnsafeRawPointer(start)
+        return (raw.loadUnaligned(as: UInt64.self), raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    }
+
+    @inline(__always)
+    func begins(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+        end - start > Self.length && Self.bytes(start) == bytes
+    }
+
+    mutating func keep(_ start: UnsafePointer<UInt8>, _ seconds: Int64) { (bytes, self.seconds) = (Self.bytes(start), seconds) }
+}
+
 /// Reads the prefix of a line.
 struct StampReader {
     var cursor: UnsafePointer<UInt8>
@@ -28,9 +51,16 @@ struct StampReader {
 
     /// Reads the prefix and moves `cursor` past it. Returns nil and leaves `cursor` if the line has no prefix.
     mutating func read() -> Stamp? {
+        var minute = LastMinute()
+        return read(&minute)
+    }
+
+    /// The same, with the minute of the line before.
+    @inline(__always)
+    mutating func read(_ minute: inout LastMinute) -> Stamp? {
         let start = cursor
         guard cursor < end, cursor.pointee &- 0x30 <= 9 else { return nil }
-        if let stamp = end - cursor > 4 && cursor[4] == UInt8(ascii: "-") ? calendar() : counted() { return stamp }
+        if let stamp = end - cursor > 4 && cursor[4] == UInt8(ascii: "-") ? calendar(&minute) : counted() { return stamp }
         cursor = start
         return nil
     }
@@ -68,11 +98,9 @@ struct StampReader {
         return Stamp(realtime: realtime, thread: UInt32(thread), sequence: sequence, monotonic: monotonic)
     }
 
-    private mutating func calendar() -> Stamp? {
-        guard let year = digits(exactly: 4), skip("-"), let month = digits(exactly: 2), skip("-"), let day = digits(exactly: 2), skip("T"),
-            let hour = digits(exactly: 2), skip(":"), let minute = digits(exactly: 2), skip(":"), let second = digits(exactly: 2)
-        else { return nil }
-        guard 1...12 ~= month, 1...31 ~= day, hour < 24, minute < 60, second <= 60, 1970...2200 ~= year else { return nil }
+    private mutating func calendar(_ last: inout LastMinute) -> Stamp? {
+        if last.begins(cursor, end) { cursor += LastMinute.length } else if !wholeMinute(&last) { return nil }
+        guard skip(":"), let second = digits(exactly: 2), second <= 60 else { return nil }
         var nanoseconds: Int64 = 0
         if skip(".") {
             let start = cursor
@@ -81,8 +109,18 @@ struct StampReader {
             for _ in (cursor - start)..<9 { nanoseconds *= 10 }
         }
         guard skip("Z"), skip(" ") else { return nil }
-        let time = daysSince1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
-        return Stamp(realtime: time * 1_000_000_000 + nanoseconds)
+        return Stamp(realtime: (last.seconds + second) * 1_000_000_000 + nanoseconds)
+    }
+
+    /// Reads `YYYY-MM-DDTHH:MM`.
+    private mutating func wholeMinute(_ last: inout LastMinute) -> Bool {
+        let start = cursor
+        guard let year = digits(exactly: 4), skip("-"), let month = digits(exactly: 2), skip("-"), let day = digits(exactly: 2), skip("T"),
+            let hour = digits(exactly: 2), skip(":"), let minute = digits(exactly: 2)
+        else { return false }
+        guard 1...12 ~= month, 1...31 ~= day, hour < 24, minute < 60, 1970...2200 ~= year else { return false }
+        last.keep(start, daysSince1970(year, month, day) * 86400 + hour * 3600 + minute * 60)
+        return true
     }
 
     /// Days of the Gregorian calendar, counted in years that begin in March.

@@ -16,7 +16,6 @@ private final class LegVerifiers: EngineLog {
     /// Idstrs by device name, which the devices' own streams have and QEMU's up to 11.0 have not.
     private let idstrs: [String: String]
     private let requester: String?
-    /// Of each leg's source.
     /// By leg, what the source does.
     private let sourceTraits: [SideTraits?]
     private(set) var verifiers: [Verifier] = []
@@ -37,6 +36,7 @@ private final class LegVerifiers: EngineLog {
         circumstances.destinationIdstrs = idstrs
         circumstances.requester = requester
         circumstances.sourceTraits.announcesRequests = sourceTraits[leg]?.announcesRequests
+        circumstances.sourceTraits.newestStatus = sourceTraits[leg]?.newestStatus
         verifiers.append(Verifier(circumstances))
         lines = StreamCounts()
     }

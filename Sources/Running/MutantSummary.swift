@@ -7,7 +7,6 @@ extension Mutant {
     /// The mutants that no log can tell from the release, and why.
     package static let equivalents = [
         "with-request-handler": "the source counts the same requests in the same query; it prints one event more, which no rule forbids",
-        "with-final-returns-early": "the final query decides nothing with its bytes",
         "with-thread-leaves-postcopy-device": "only a race shows it, as ackmatrix schedules --experiment package-flag does",
         "without-stores-load-errors": "only the wording of an error shows it, which no rule judges",
         "without-stores-switchover-errors": "only the wording of an error shows it, which no rule judges",

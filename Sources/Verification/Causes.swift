@@ -6,6 +6,7 @@ extension JudgedMigration {
     package var cause: String? {
         guard source.map({ $0.final != .completed }) ?? true || destination.map({ $0.final == .failed }) ?? false else { return nil }
         guard source?.final != nil || destination?.final != nil else { return nil }
+        let differences = differences.isEmpty ? nil : "the sides differ: " + differences.joined(separator: ", ")
         // The destination reads the stream, so it knows what is wrong with it; the source sees only that the channel ends.
         for (side, migration) in [(StreamName.destination, destination), (.source, source)] {
             guard let migration else { continue }
@@ -14,11 +15,23 @@ extension JudgedMigration {
             let errors = told + (error.map { [$0] } ?? [])
             guard let first = errors.first(where: { !isEcho($0.text) }) else { continue }
             return "\(first.place): \(first.text)" + (meaning(of: first.text).map { " (\($0))" } ?? "")
+                + (differences.map { "; \($0)" } ?? "")
         }
+        return differences
+    }
+
+    /// What both sides must have alike and do not, as far as their logs show it.
+    private var differences: [String] {
+        func settings(_ migration: LoggedMigration?) -> MigrationSettings {
+            var settings = migration?.start?.settings ?? MigrationSettings()
+            if let migration { settings.add(migration.settings) }
+            return settings
+        }
+        var found = settings(source).differences(atDestination: settings(destination))
         if let from = source?.start?.machine, let to = destination?.start?.machine, from != to {
-            return "the machine types differ: \(from) at the source, \(to) at the destination"
+            found.insert("the machine type is \(from) at the source and \(to) at the destination", at: 0)
         }
-        return nil
+        return found
     }
 
     /// What is unusual without breaking a rule.

@@ -30,6 +30,8 @@ package struct Circumstances: Hashable, Sendable {
     package var sourceTraits = SideTraits()
     /// The logs are somebody else's, of a release that is not known.
     package var isForeign = false
+    /// The logs are still written: pending bytes that fall may fall further.
+    var isLive = false
 
     package init() {}
 
@@ -85,7 +87,7 @@ extension TraceSide {
 }
 
 /// Whether the idstr is that of a VFIO device's section.
-func isOfVFIO(_ idstr: String) -> Bool { idstr.hasSuffix("/vfio") }
+func isOfVFIO(_ idstr: String) -> Bool { idstr.utf8.suffix(5).elementsEqual("/vfio".utf8) }
 
 /// Whether a line of a device script is a REINIT at a query that nothing limits to some of its occurrences.
 package func reinitialisesForever(_ line: String) -> Bool {

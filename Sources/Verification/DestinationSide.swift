@@ -54,6 +54,8 @@ struct DestinationSide: LoggedSide {
     private var hasNoUsers = false
     /// ACKs sent.
     private(set) var sent = 0
+    /// The first of them was sent when the return path was opened, since no device counts.
+    private(set) var sentForNoUsers = false
     /// The first ACKs: their lines, and the device whose approval each is for.
     private(set) var acks: [(place: Place, device: String?)] = []
     /// The approval whose ACK is due.
@@ -353,7 +355,7 @@ struct DestinationSide: LoggedSide {
         reporter.report(.capabilityOff, when: .capabilityOff, found: "the destination sent an ACK with switchover-ack off", legal: "no ACK")
         if acks.count < SourceSide.mostPlaces { acks.append((reporter.spot.place, awaitingAck?.device)) }
         let isForNoUsers = isOpeningReturnPath && counter == 0 && mode != .perDevice && sent == 1
-        if isForNoUsers { mode = .legacy }
+        if isForNoUsers { (mode, sentForNoUsers) = (.legacy, true) }
         if mode == .legacy, sent > 1 {
             reporter.report(
                 .legacyOneAck, with: [acks.first?.place], found: "the destination sent ACK \(sent) in legacy mode",

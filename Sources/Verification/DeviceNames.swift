@@ -5,14 +5,14 @@
 import MigrationTrace
 
 struct DeviceNames: Sendable {
-    private var byName: [String: String] = [:]
+    private var all: [(name: String, idstr: String)] = []
     /// The VFIO section in progress.
     private var section: String?
     /// A VFIO device has a section.
     private(set) var hasVFIO = false
 
     /// `known`: idstrs by device name, as far as they are known from outside the log.
-    init(_ known: [String: String] = [:]) { byName = known }
+    init(_ known: [String: String] = [:]) { all = known.map { ($0.key, $0.value) } }
 
     mutating func enterSection(_ idstr: String) {
         section = isOfVFIO(idstr) ? idstr : nil
@@ -24,17 +24,17 @@ struct DeviceNames: Sendable {
     mutating func sawLine(of device: String) { if let section { name(device, section) } }
 
     mutating func name(_ device: String, _ idstr: String) {
-        guard byName[device] == nil, byName.count < SourceDevices.most else { return }
-        byName[device] = idstr
+        guard !isNamed(device), all.count < SourceDevices.most else { return }
+        all.append((device, idstr))
     }
 
     /// The device's section idstr; a device that had no line inside a section keeps its own name.
-    func idstr(of device: String) -> String { byName[device] ?? device }
-    func isNamed(_ device: String) -> Bool { byName[device] != nil }
+    func idstr(of device: String) -> String { all.first { $0.name == device }?.idstr ?? device }
+    func isNamed(_ device: String) -> Bool { all.contains { $0.name == device } }
 
     /// A text of QEMU's with the name of a device in it, with the section idstr instead.
     func naming(_ text: String) -> String {
-        for (name, idstr) in byName where text.contains("\(name): ") { return text.replacing("\(name): ", with: "\(idstr): ") }
+        for (name, idstr) in all where text.contains("\(name): ") { return text.replacing("\(name): ", with: "\(idstr): ") }
         return text
     }
 

@@ -21,8 +21,8 @@ struct DeviceStreams: Sendable {
         var hadSession = false
         /// The device refused the last state that it was asked for.
         var hasRefused = false
-        /// The reset after such a refusal in a migration, which QEMU makes and not the guest.
-        var resetForRefusal: Spot?
+        /// The reset after such a refusal in a migration, which QEMU makes and not the guest, or out of ERROR: the device's state is lost.
+        var lostByReset: Spot?
         /// For each round of initial bytes, the bytes written when the round was complete.
         var loadedInitial: [(bytes: UInt64, place: Place)] = []
         /// What the device answered in its last saving session.
@@ -77,7 +77,7 @@ struct DeviceStreams: Sendable {
             guard let index = index(name) else { return }
             check(index, isIn: from)
             if all[index].session == .saving { all[index].reset = reporter.spot }
-            if all[index].hasRefused, all[index].hadSession { all[index].resetForRefusal = reporter.spot }
+            if all[index].hasRefused || from == .error, all[index].hadSession { all[index].lostByReset = reporter.spot }
             all[index].hasRefused = false
             all[index].state = .running
             all[index].unreportedReinit = nil

@@ -26,8 +26,10 @@ package struct Evidence: Hashable, Sendable, ExpressibleByStringLiteral {
 /// What keeps a rule from being judged.
 package struct Unjudged: Hashable, Sendable {
     package enum Cause: Hashable, Sendable {
-        /// No event of this name is in the stream's log.
+        /// No event of this name is in the stream's log, although the migration has had it: it was not traced.
         case notTraced(StreamName, String)
+        /// No event of this name is in the stream's log. If it was traced, it never happened, and the rules are broken.
+        case notSeen(StreamName, String)
         /// Lines of the stream's log are missing behind this place.
         case linesMissing(Place)
         /// The stream's log has no final status.
@@ -44,7 +46,7 @@ extension Unjudged: Comparable {
 
     private var sortKey: (Int, String, Int) {
         switch cause {
-        case .notTraced(let stream, let name): (StreamName.allCases.firstIndex(of: stream)!, name, 0)
+        case .notTraced(let stream, let name), .notSeen(let stream, let name): (StreamName.allCases.firstIndex(of: stream)!, name, 0)
         case .linesMissing(let place): (StreamName.allCases.firstIndex(of: place.stream)!, "~", place.line)
         case .notEnded(let stream): (StreamName.allCases.firstIndex(of: stream)!, "~~", 0)
         }
@@ -61,5 +63,16 @@ extension [Unjudged] {
                 return endIndex - 1
             }()
         for rule in rules where !self[index].rules.contains(rule) { self[index].rules.append(rule) }
+    }
+
+    /// Lists an event once that is known to be not traced.
+    mutating func joinCauses() {
+        for unjudged in self {
+            guard case .notSeen(let stream, let name) = unjudged.cause, contains(where: { $0.cause == .notTraced(stream, name) }) else {
+                continue
+            }
+            add(.notTraced(stream, name), unjudged.rules)
+            removeAll { $0.cause == unjudged.cause }
+        }
     }
 }

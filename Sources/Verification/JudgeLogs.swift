@@ -123,7 +123,7 @@ package struct JudgedMigration: Sendable {
 }
 
 /// Cuts a log of several processes, such as a host's journal, by process.
-private struct ProcessCutters {
+struct ProcessCutters {
     /// More processes than these are not read.
     private static let most = 64
 
@@ -171,6 +171,13 @@ package func read(_ log: LogSource, circumstances: Circumstances = .init()) thro
     case .empty: throw LogRefusal.empty(log.name)
     case .foreign: throw LogRefusal.foreign(log.name, reader.summary.verdict.description)
     }
+    return try logsFound(in: processes, reader, name: log.name, side: log.side)
+}
+
+/// The logs of each process with the migrations that were read so far. Throws `LogRefusal`.
+func logsFound(
+    in processes: ProcessCutters, _ reader: borrowing LogReader, name: String, side: StreamName?
+) throws -> [ReadLog] {
     let names = reader.namesSeen
     var found: [ReadLog] = []
     for cutter in processes.cutters {
@@ -178,15 +185,15 @@ package func read(_ log: LogSource, circumstances: Circumstances = .init()) thro
         var migrations = cutter.finished(names: names)
         if let last = migrations.last?.start?.number { migrations.removeAll { $0.start?.number != last } }
         guard !migrations.isEmpty else { continue }
-        for index in migrations.indices where migrations[index].side == nil { migrations[index].side = log.side }
+        for index in migrations.indices where migrations[index].side == nil { migrations[index].side = side }
         found.append(
             ReadLog(
-                name: log.name, summary: reader.summary, migrations: migrations, starts: reader.start?.number ?? 0,
+                name: name, summary: reader.summary, migrations: migrations, starts: reader.start?.number ?? 0,
                 omitted: cutter.omitted))
     }
-    guard !found.isEmpty else { throw LogRefusal.noMigration(log.name) }
+    guard !found.isEmpty else { throw LogRefusal.noMigration(name) }
     for log in found {
-        if let mixed = log.migrations.first(where: \.isMixed) { throw LogRefusal.bothSides(log.name, mixed.lines.lowerBound) }
+        if let mixed = log.migrations.first(where: \.isMixed) { throw LogRefusal.bothSides(name, mixed.lines.lowerBound) }
     }
     return found
 }

@@ -40,36 +40,40 @@ struct LogMatching {
 
     /// How much speaks for the two being one migration: equal counts, and times that overlap.
     private static func likeness(_ source: LoggedMigration, _ destination: LoggedMigration) -> Int {
-        let (from, to) = (source.source.side, destination.destination)
-        var likeness = from.progress.sections > 0 && from.progress.sections == to.sections.count ? 4 : 0
+        var likeness =
+            source.source.side.progress.sections > 0 && source.source.side.progress.sections == destination.destination.sections.count
+            ? 4 : 0
         if let a = source.times, let b = destination.times, a.overlaps(b) { likeness += 2 }
-        if from.ledger.acks == to.sent { likeness += 1 }
-        if (from.status.final == .completed) == (to.status.final == .completed) { likeness += 1 }
+        if source.source.side.ledger.acks == destination.destination.sent { likeness += 1 }
+        if (source.source.side.status.final == .completed) == (destination.destination.status.final == .completed) { likeness += 1 }
         return likeness
     }
 
     /// Why the two cannot be one migration, in words; nil if they can.
     static func misfit(_ source: LoggedMigration, _ destination: LoggedMigration) -> String? {
-        let (from, to) = (source.source.side, destination.destination)
         if source.log == destination.log, source.lines.overlaps(destination.lines) || source.start != nil {
             return "a process does not migrate to itself"
         }
-        for (section, idstr) in to.sections.ids.idstrs.sorted(by: { $0.key < $1.key }) {
-            guard let sent = from.sections[section], sent != idstr else { continue }
+        let others = destination.destination.sections.ids.idstrs.filter { section, idstr in
+            source.source.side.sections[section].map { $0 != idstr } ?? false
+        }
+        if let (section, idstr) = others.min(by: { $0.key < $1.key }), let sent = source.source.side.sections[section] {
             return "section \(section) is \(sent) at the source and \(idstr) at the destination: they are logs of different guests"
         }
-        if let shut = from.shut, shut.value == 0, let final = to.status.final, final != .completed {
+        if let shut = source.source.side.shut, shut.value == 0, let final = destination.destination.status.final, final != .completed {
             return
                 "the source received SHUT 0 (\(shut.place)), which only a destination sends that has loaded everything, but this "
                 + "destination is \(final.rawValue)"
         }
-        guard let a = source.times, let b = destination.times, !a.overlaps(b), from.status.final == .completed,
-            to.status.final == .completed, from.progress.sections > 0, to.sections.count > 0,
-            from.progress.sections != to.sections.count
+        guard let a = source.times, let b = destination.times, !a.overlaps(b), source.source.side.status.final == .completed,
+            destination.destination.status.final == .completed, source.source.side.progress.sections > 0,
+            destination.destination.sections.count > 0,
+            source.source.side.progress.sections != destination.destination.sections.count
         else { return nil }
         let (later, earlier) = a.lowerBound > b.upperBound ? ("source", "destination") : ("destination", "source")
         return
-            "the source wrote \(from.progress.sections) PART and END sections and the destination read \(to.sections.count), and the "
-            + "\(later)'s migration begins after the \(earlier)'s has ended: they are logs of different migrations"
+            "the source wrote \(source.source.side.progress.sections) PART and END sections and the destination read "
+            + "\(destination.destination.sections.count), and the \(later)'s migration begins after the "
+            + "\(earlier)'s has ended: they are logs of different migrations"
     }
 }

@@ -48,14 +48,38 @@ package struct LoggedMigration: Sendable {
     let isMixed: Bool
     /// Names of the events in the log of this process.
     var names: Set<String> = []
-    let source: WatchedSource
-    let destination: DestinationSide
+    /// Both sides, which are large.
+    private let sides: Sides
     /// The first errors that QEMU reported while it migrated, with their lines.
     let messages: [(line: Int, text: String)]
     /// True if the log has the status `setup`.
     package let hasBeginning: Bool
+    /// What its side was set to, as far as the log shows it.
+    package let settings: MigrationSettings
     /// From the decision to the final status, in nanoseconds; nil without times.
     let stoppedFor: Int64?
+
+    private final class Sides: Sendable {
+        let source: WatchedSource
+        let destination: DestinationSide
+
+        init(_ source: WatchedSource, _ destination: DestinationSide) { (self.source, self.destination) = (source, destination) }
+    }
+
+    var source: WatchedSource { _read { yield sides.source } }
+    var destination: DestinationSide { _read { yield sides.destination } }
+
+    init(
+        side: StreamName?, lines: ClosedRange<Int>, times: ClosedRange<Int64>?, start: DomainStart?, gaps: [LogGap], gapCount: Int,
+        isMixed: Bool, source: WatchedSource, destination: DestinationSide, messages: [(line: Int, text: String)], hasBeginning: Bool,
+        settings: MigrationSettings, stoppedFor: Int64?
+    ) {
+        (self.side, self.lines, self.times, self.start) = (side, lines, times, start)
+        (self.gaps, self.gapCount, self.isMixed) = (gaps, gapCount, isMixed)
+        sides = Sides(source, destination)
+        (self.messages, self.hasBeginning, self.stoppedFor) = (messages, hasBeginning, stoppedFor)
+        self.settings = settings
+    }
 
     /// The final status, if the log has it.
     package var final: MigrationStatus? { side == .destination ? destination.status.final : source.side.status.final }
@@ -65,6 +89,8 @@ package struct LoggedMigration: Sendable {
 struct MigrationCutter: Sendable {
     /// Migrations of a log that are kept: of more, the last ones.
     static let most = 1024
+    /// Migrations that are forgotten together.
+    private static let batch = 64
     /// Lines of several threads are printed in another order than they are stamped, by less than this.
     private static let mostTimeBack: Int64 = 100_000_000
 
@@ -86,13 +112,20 @@ struct MigrationCutter: Sendable {
     private var latest: Int64?
     /// Events that only this side logs.
     private var told = (source: 0, destination: 0)
+    /// More events than these that only one side logs tell the side: a log with as many of the other one is of both sides.
+    private static let fewest = 2
+    /// The side of the migration, once it is told.
+    private var known: StreamName? { told.source > Self.fewest ? .source : told.destination > Self.fewest ? .destination : nil }
     private var gaps: [LogGap] = []
     private var gapCount = 0
     private var messages: [(line: Int, text: String)] = []
+    private var settings = MigrationSettings()
     private var decidedAt: Int64?
     private var endedAt: Int64?
     /// The last event, until the next line shows that it was whole.
-    private var pending: (event: Event, line: Int)?
+    private var pending = Event.migrationCancel
+    /// Its line; 0 if no event waits.
+    private var pendingLine = 0
     /// Up to 8 lines with a time, less those without one.
     private var stamped = 0
 
@@ -107,6 +140,7 @@ struct MigrationCutter: Sendable {
     /// Reads the next line of the reader.
     mutating func read(_ line: LogLine, of reader: borrowing LogReader) {
         let number = line.position.line
+        if reader.settings.line == number { settings.add(reader.settings.told) }
         switch line.content {
         case .record(.event(let event)):
             flush()
@@ -115,7 +149,8 @@ struct MigrationCutter: Sendable {
             if isTorn(line) { return lose(.piece, number) }
             if line.isUnterminated, !event.isWhole { return cut(number) }
             if line.origin != .trace { handleMonitor(event, number, line.origin) }
-            pending = (event, number)
+            pending = event
+            pendingLine = number
             switch event {
             case .migrationThreadLowPending: decidedAt = decidedAt ?? line.stamp?.realtime
             case .migrateSetState(.completed): endedAt = line.stamp?.realtime
@@ -164,7 +199,7 @@ struct MigrationCutter: Sendable {
     private mutating func unread(_ line: LogLine, _ kind: LogGap.Kind) {
         let number = line.position.line
         // What stands before a part of a line may be the other part, and its last number cut.
-        if kind != .unread, let before = pending, !before.event.isCertain { pending = nil }
+        if kind != .unread, !pending.isCertain { pendingLine = 0 }
         flush()
         line.isUnterminated ? cut(number) : lose(kind, number)
     }
@@ -172,9 +207,10 @@ struct MigrationCutter: Sendable {
     mutating func end() { flush() }
 
     private mutating func flush() {
-        guard let (event, line) = pending else { return }
-        pending = nil
-        handle(event, line)
+        guard pendingLine > 0 else { return }
+        let line = pendingLine
+        pendingLine = 0
+        handle(pending, line)
     }
 
     // MARK: Events
@@ -251,8 +287,9 @@ struct MigrationCutter: Sendable {
             firstLine = firstLine ?? line
             lastLine = line
         }
-        if side != .destination { source.handle(event, at: Place(stream: .source, line: line)) }
-        if side != .source { destination.handle(event, at: Place(stream: .destination, line: line)) }
+        let known = known
+        if side != .destination, known != .destination { source.handle(event, at: Place(stream: .source, line: line)) }
+        if side != .source, known != .source { destination.handle(event, at: Place(stream: .destination, line: line)) }
     }
 
     private mutating func clock(_ time: Int64, _ line: Int) {
@@ -267,7 +304,7 @@ struct MigrationCutter: Sendable {
             latest = max(latest ?? time, time)
         }
         // What follows the final status, such as the end of the program, is no part of the migration.
-        if hasBegun || told != (0, 0), source.side.status.final == nil {
+        if hasBegun || told != (0, 0), (known == .destination ? destination.status.final : source.side.status.final) == nil {
             times = times.map { min($0.lowerBound, time)...max($0.upperBound, time) } ?? time...time
         }
     }
@@ -296,6 +333,7 @@ struct MigrationCutter: Sendable {
         endCounting()
         finish(isSuperseded: true)
         self.start = start
+        settings = MigrationSettings()
         var circumstances = base
         if let start { circumstances.add(start) }
         source = WatchedSource(circumstances)
@@ -323,16 +361,20 @@ struct MigrationCutter: Sendable {
             told == (0, 0) ? nil : told.source >= told.destination ? .source : .destination
         let migration = LoggedMigration(
             side: side, lines: firstLine...max(lastLine, firstLine), times: times, start: start, gaps: gaps, gapCount: gapCount,
-            isMixed: min(told.source, told.destination) > 2, source: source, destination: destination, messages: messages,
-            hasBeginning: hasBegun,
+            isMixed: min(told.source, told.destination) > Self.fewest, source: source, destination: destination, messages: messages,
+            hasBeginning: hasBegun, settings: settings,
             stoppedFor: decidedAt.flatMap { start in endedAt.map { $0 - start } })
         // The tail of a migration without its end says nothing.
         if isSuperseded, !hasBegun, migration.final == nil { return }
-        if migrations.count == Self.most {
-            migrations.removeFirst()
-            omitted += 1
-        }
         migrations.append(migration)
+        if migrations.count >= Self.most + Self.batch { forget() }
+    }
+
+    /// Leaves the last migrations.
+    private mutating func forget() {
+        let count = max(migrations.count - Self.most, 0)
+        migrations.removeFirst(count)
+        omitted += count
     }
 
     /// The migrations of the whole log. `names`: of its events, in the start of QEMU that is read last.
@@ -340,6 +382,7 @@ struct MigrationCutter: Sendable {
         flush()
         endCounting()
         finish(isSuperseded: false)
+        forget()
         for index in migrations.indices {
             migrations[index].number = omitted + index + 1
             migrations[index].names = names

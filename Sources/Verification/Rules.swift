@@ -188,7 +188,7 @@ extension Rule {
         on: "vfio_load_state", "qemu_loadvm_state_section_startfull", "qemu_loadvm_state_section_partend")
     static let markerApproved = Rule(
         "marker-approved", "8.1 and later", "trace-events 6.10", "The destination approves each marker before it reads on.",
-        on: "loadvm_approve_switchover")
+        on: "loadvm_approve_switchover|loadvm_approve_switchover_legacy")
     static let approvalAfterData = Rule(
         "approval-after-data", "8.1 and later", "vfio-migration 4.3",
         "The destination writes all data that precedes a device's marker to the device before it approves the device.",
@@ -206,14 +206,15 @@ extension Rule {
     static let ackHasApproval = Rule(
         "ack-has-approval", "8.1 and later", "trace-events 6.10",
         "The destination sends an ACK right after the approval that causes it; in legacy mode without users, right after OPEN_RETURN_PATH.",
-        on: "loadvm_approve_switchover", "loadvm_process_command")
+        on: "loadvm_approve_switchover|loadvm_approve_switchover_legacy", "loadvm_process_command")
     static let legacyCount = Rule(
         "legacy-count", "8.1 and later", "switchover-ack 3.4",
         "A legacy destination's counter goes up by one for each device and down by one for each approval.",
-        on: "migration_request_switchover_ack_legacy|loadvm_state_switchover_ack_needed", "loadvm_approve_switchover")
+        on: "migration_request_switchover_ack_legacy|loadvm_state_switchover_ack_needed",
+        "loadvm_approve_switchover|loadvm_approve_switchover_legacy")
     static let legacyOneAck = Rule(
         "legacy-one-ack", "8.1 and later", "trace-events 6.11", "A legacy destination sends at most one ACK.",
-        on: "loadvm_approve_switchover", "qemu_loadvm_state_section_command")
+        on: "loadvm_approve_switchover|loadvm_approve_switchover_legacy", "qemu_loadvm_state_section_command")
     static let legacyNoUsers = Rule(
         "legacy-no-users", "8.1 and later", "switchover-ack 3.4",
         "A legacy destination without users sends its ACK as soon as the return path is open.",
@@ -245,13 +246,15 @@ extension Rule {
     static let approvedBeforeDecision = Rule(
         "approved-before-decision", "8.1 and later", "switchover-ack 3.7",
         "When the source decides, it has the ACK of every device that the destination must load.",
-        on: .source("source_return_path_thread_switchover_acked"), .destination("loadvm_approve_switchover"),
+        on: .source("source_return_path_thread_switchover_acked"),
+        .destination("loadvm_approve_switchover|loadvm_approve_switchover_legacy"),
         .destination("migrate_send_rp_message"))
     static let sameMode = Rule(
         "same-mode", "8.1 and later", "switchover-ack 3.7",
         "Both sides run the same mode, or the destination sends as many ACKs as the source waits for in spite of different modes.",
         on: .source("source_return_path_thread_switchover_acked|source_return_path_thread_loop_top"),
-        .source("qemu_savevm_query_pending|migrate_pending_estimate"), .destination("loadvm_approve_switchover"),
+        .source("qemu_savevm_query_pending|migrate_pending_estimate"),
+        .destination("loadvm_approve_switchover|loadvm_approve_switchover_legacy"),
         .destination("migrate_send_rp_message"), .destination("qemu_loadvm_state_section_command"))
 
     // MARK: Devices

@@ -186,12 +186,14 @@ struct SourceDevices: Sendable {
     }
 
     /// A line that shows that the request for a REINIT is missing.
-    private mutating func missedRequest(_ index: Int, _ reporter: inout RuleReporter, on evidence: [Evidence] = [requestLine]) {
+    private mutating func missedRequest(
+        _ index: Int, _ reporter: inout RuleReporter, on evidence: @autoclosure () -> [Evidence] = [requestLine]
+    ) {
         guard let reinit = all[index].reinit else { return }
         reporter.report(
             .reinitRequests, device: all[index].name, at: reinit, with: [reporter.spot.place],
             found: "a query reported a REINIT after marker \(all[index].markers), but the device requested no ACK",
-            legal: "vfio_query_precopy_size_request_switchover_ack as the device's next line", on: evidence)
+            legal: "vfio_query_precopy_size_request_switchover_ack as the device's next line", on: evidence())
         all[index].reinit = nil
     }
 
@@ -376,31 +378,32 @@ struct SourceDevices: Sendable {
     ) {
         guard let index = index(name) else { return }
         if !all[index].hasBlockInSection, all[index].knowsSection { all[index].clearCache() }
-        let device = all[index]
-        if printsMarkers, let known = device.initial, known != initial, device.knowsSection {
+        if printsMarkers, let known = all[index].initial, known != initial, all[index].knowsSection {
             reporter.report(
                 .initialBytes, device: name,
                 found: "the section left \(initial) initial bytes, but the lines before it give \(known)",
                 legal: "precopy initial size \(known)")
-        } else if printsMarkers, device.initial != nil, device.dirty != dirty, device.knowsSection {
+        } else if printsMarkers, all[index].initial != nil, all[index].dirty != dirty, all[index].knowsSection {
             reporter.report(
                 .dirtyBytes, device: name,
-                found: "the section left \(dirty) dirty bytes, but the lines before it give \(device.dirty)",
-                legal: "precopy dirty size \(device.dirty)")
+                found: "the section left \(dirty) dirty bytes, but the lines before it give \(all[index].dirty)",
+                legal: "precopy dirty size \(all[index].dirty)")
         }
-        if let marker = device.markerInSection, initial > 0 {
+        if let marker = all[index].markerInSection, initial > 0 {
             reporter.report(
                 .markerDrained, device: name, at: marker, with: [reporter.spot.place],
                 found: "the marker was written in a section that left \(initial) initial bytes",
                 legal: "the marker in the section that leaves 0 initial bytes")
         }
         if announcesRequests, mode == .perDevice {
-            if initial == 0, device.markerIsWritten == false, device.requests > device.markers { marked(index, at: reporter.spot.place) }
-        } else if printsMarkers, initial == 0, device.markerIsWritten == false, device.knowsSection {
-            let isRequested = device.requests > 0
+            if initial == 0, all[index].markerIsWritten == false, all[index].requests > all[index].markers {
+                marked(index, at: reporter.spot.place)
+            }
+        } else if printsMarkers, initial == 0, all[index].markerIsWritten == false, all[index].knowsSection {
+            let isRequested = all[index].requests > 0
             reporter.report(
                 .markerDue, device: name, when: isRequested ? .always : .capabilityOn,
-                found: "the section sent the last of the initial bytes, but ended without marker \(device.markers + 1), which was due",
+                found: "the section sent the last of the initial bytes, but ended without marker \(all[index].markers + 1), which was due",
                 legal: "vfio_send_init_data_flag before the section's end")
             // Reported once for a marker, not for each section that follows.
             all[index].markerIsWritten = nil

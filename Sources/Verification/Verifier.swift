@@ -144,6 +144,7 @@ package struct Verifier: Sendable {
             let rules = Rule.all.filter { $0.evidence.contains { !Set($0.names).isDisjoint(with: evidence.names) } }
             unjudged.add(.notTraced(stream, evidence.names[0]), rules.map(\.id))
         }
+        unjudged.joinCauses()
         if verdict != ending.verdict { reason = "not enough of the logs to judge the end: \(ending.reason)" }
         return Judgement(
             verdict: verdict, reason: reason, findings: findings.map(named).sorted(by: precedes),
@@ -170,12 +171,14 @@ package struct Verifier: Sendable {
     }
 
     private func proof(of source: SourceSide, armed: String?, wasCancelled: Bool = false) -> EndlessProof {
-        EndlessProof(
+        var proof = EndlessProof(
             source: source, destination: sides == .source ? nil : destination, sourceDevices: sourceDevices,
             destinationDevices: destinationDevices, capability: capability, reinitsForever: circumstances.reinitsForever,
             decidesBelowThreshold: circumstances.decidesBelowThreshold == true, armed: armed, hasRequester: circumstances.requester != nil,
             isOneWay: circumstances.isOneWay,
             wasCancelled: wasCancelled)
+        proof.isLive = circumstances.isLive
+        return proof
     }
 
     /// What was proved when something from outside ended the wait. A call that a gate released only then would show in the other side's
@@ -195,7 +198,7 @@ package struct Verifier: Sendable {
         finding.evidence.compactMap { evidence in
             let stream = evidence.stream ?? finding.places.first?.stream ?? .source
             guard let names = traced[stream], names.isDisjoint(with: evidence.names) else { return nil }
-            return .notTraced(stream, evidence.names[0])
+            return .notSeen(stream, evidence.names[0])
         }
     }
 
@@ -389,12 +392,12 @@ package struct Verifier: Sendable {
         return nil
     }
 
-    /// Markers that end the destination's log, without an approval, while the source has gone on for long. The same thread approves a
-    /// device as soon as it has read the marker. The end of somebody else's log may be cut.
+    /// Markers that the destination read and never approved, while the source has gone on for long. The same thread approves a device as
+    /// soon as it has read the marker. The end of somebody else's log may be cut.
     private var unapproved: [Finding] {
-        guard traced.isEmpty, source.progress.settled >= EndlessProof.confirmations, let last = destination.last else { return [] }
+        guard traced.isEmpty, source.progress.settled >= EndlessProof.confirmations else { return [] }
         return destination.devices.compactMap { device in
-            guard let marker = device.marker, marker.place == last.place else { return nil }
+            guard let marker = device.marker else { return nil }
             return Finding(
                 rule: .markerApproved, device: device.name,
                 found: "the destination read marker \(device.loadCount) and never approved the device",
@@ -404,7 +407,7 @@ package struct Verifier: Sendable {
 
     /// Devices that QEMU reset in the migration, by the devices' log, else by QEMU's.
     private func resets(_ arcs: DeviceArcs, _ streams: DeviceStreams) -> [(device: String, spot: Spot)] {
-        streams.isPresent ? streams.all.compactMap { device in device.resetForRefusal.map { (device.name, $0) } } : arcs.resets
+        streams.isPresent ? streams.all.compactMap { device in device.lostByReset.map { (device.name, $0) } } : arcs.resets
     }
 
     private func named(_ finding: Finding) -> Finding {

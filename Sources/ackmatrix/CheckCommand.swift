@@ -26,6 +26,9 @@ struct CheckCommand: ParsableCommand {
             finding. Logs are read as streams, so that memory stays below 50 MB whatever their size; a trace is held folded, \
             and takes some 20 times the size of its file.
 
+            With --watch, `check` follows logs of migrations that run, and ends when they have ended, or on SIGINT or SIGTERM with the \
+            judgement so far.
+
             Exit status: 0 if no rule is broken (or those of the recording are), 1 for a finding, 2 for a PATH that cannot be judged, 3 if \
             a migration has not ended yet.
             """)
@@ -42,16 +45,28 @@ struct CheckCommand: ParsableCommand {
 
     @Flag(help: "Print the account of every handshake, not only of those with a finding, and leave no list short.") var verbose = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Follow one log or two that are still written, until the migrations have ended.",
+            discussion: "What breaks is told at once, with its line. Files that do not exist yet are waited for, and rotated ones followed."
+        ))
+    var watch = false
+
     @Flag(help: "Print the judgements as JSON, one object a line.") var json = false
 
     func validate() throws {
         guard !(paths.isEmpty && source.isEmpty && destination.isEmpty) else {
             throw ValidationError("Missing expected argument '<PATH> ...'")
         }
+        let logs = paths + source + destination
+        if watch, logs.count > 2 || logs.contains("-") || source.count > 1 || destination.count > 1 {
+            throw ValidationError("expected one log or two, one of each side, with --watch, found \(logs.joined(separator: " "))")
+        }
         if let migration, migration < 1 { throw ValidationError("expected a migration from 1, found --migration \(migration)") }
     }
 
     func run() throws {
+        if watch { return try followLogs() }
         var inputs = Inputs()
         for path in paths { try inputs.add(path) }
         var tally = Tally()
@@ -89,6 +104,24 @@ struct CheckCommand: ParsableCommand {
 
     private func check(logs: [LogSource], _ tally: inout Tally) throws {
         let (read, judged) = try judgeAll(logs)
+        try report(read, judged, of: logs.map(\.name), &tally)
+    }
+
+    private func followLogs() throws {
+        let sided = source.map { ($0, StreamName.source) } + destination.map { ($0, StreamName.destination) }
+        let logs: [(path: String, side: StreamName?)] = paths.map { ($0, nil) } + sided.map { ($0.0, $0.1) }
+        var watch = Watch(logs, json: json)
+        let (read, judged) = try watch.run()
+        guard !judged.isEmpty else {
+            throw NotEnded(description: "no migration has begun in \(logs.map(\.path).joined(separator: " and "))")
+        }
+        var tally = Tally()
+        try report(read, judged, of: logs.map(\.path), &tally)
+        if !json { say("\(tally.checked) checked, \(tally.findings) with findings") }
+        try tally.throwResult()
+    }
+
+    private func report(_ read: [ReadLog], _ judged: [JudgedMigration], of names: [String], _ tally: inout Tally) throws {
         let chosen: [JudgedMigration]
         if let migration {
             guard judged.indices.contains(migration - 1) else { throw LogRefusal.noSuchMigration(migration, judged.count) }
@@ -96,7 +129,7 @@ struct CheckCommand: ParsableCommand {
         } else {
             chosen = judged
         }
-        let name = logs.map(\.name).joined(separator: " + ")
+        let name = names.joined(separator: " + ")
         if !json { for log in read { for line in describe(log, whole: verbose) { say(line) } } }
         for (index, migration) in chosen.enumerated() {
             let number = self.migration ?? index + 1

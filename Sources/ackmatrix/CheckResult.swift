@@ -62,6 +62,10 @@ func unjudgedLines(_ judgement: Judgement, _ migration: JudgedMigration?, whole:
             lines.append(
                 "    not judged: \(name) missing in the \(side.rawValue)'s log\(rules): \(why); "
                     + "-trace '\(TracePatterns.pattern(for: name))' brings it")
+        case .notSeen(let side, let name):
+            lines.append(
+                "    not judged: \(name) missing in the \(side.rawValue)'s log (\(unjudged.rules.joined(separator: ", "))): it was not "
+                    + "traced, or it never happened, which breaks the rule; -trace '\(TracePatterns.pattern(for: name))' shows which")
         case .linesMissing(let place):
             lines.append("    not judged: lines missing behind \(place) (\(unjudged.rules.joined(separator: ", ")))")
         case .notEnded(let side): lines.append("    not ended yet: the \(side.rawValue)'s log has no final status")
@@ -148,7 +152,7 @@ struct CheckedMigration: Encodable {
         self.differences = differences
         notJudged = judgement.unjudged.map { unjudged in
             switch unjudged.cause {
-            case .notTraced(let side, let event):
+            case .notTraced(let side, let event), .notSeen(let side, let event):
                 Missing(
                     side: side.rawValue, event: event, line: nil, rules: unjudged.rules,
                     trace: TracePatterns.pattern(for: event))

@@ -59,6 +59,40 @@ final class Signals {
     }
 }
 
+/// The first SIGINT, SIGTERM or SIGHUP, for a command that looks for it and ends in order. A second one takes its usual effect.
+final class Interruption {
+    private let sources: [any DispatchSourceSignal]
+    private let come = Come()
+
+    private final class Come: Sendable {
+        private let flag = DispatchSemaphore(value: 0)
+        func signal() { flag.signal() }
+        func take() -> Bool {
+            guard flag.wait(timeout: .now()) == .success else { return false }
+            flag.signal()
+            return true
+        }
+    }
+
+    var hasCome: Bool { come.take() }
+
+    init() {
+        let come = come
+        sources = [SIGINT, SIGTERM, SIGHUP].compactMap { number in
+            var inherited = sigaction()
+            guard sigaction(number, nil, &inherited) == 0, !isIgnored(inherited) else { return nil }
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
+            source.setEventHandler {
+                come.signal()
+                signal(number, SIG_DFL)
+            }
+            source.activate()
+            return source
+        }
+    }
+}
+
 /// The signal takes its usual effect on this process.
 private func raiseAgain(_ number: Int32) {
     // git bisect run takes a status of 128 and more as the end of the bisection.

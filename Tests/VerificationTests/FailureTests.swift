@@ -69,4 +69,14 @@ import Testing
             .inserting(.sourceDevices, "device_reset  (\(name)) from RUNNING", before: last + 1)
         #expect(try refused.judgement().broken.contains("device-kept"))
     }
+
+    /// A device that entered ERROR lost its state with the reset that follows, also where no request was refused.
+    @Test func aDeviceThatEnteredErrorIsLostByItsReset() throws {
+        let recording = try Recording.cell("destination-killed")
+        let last = recording.lines[.sourceDevices]!.count
+        let error = recording.inserting(.sourceDevices, "device_state  (v0) from RUNNING to ERROR", before: last)
+        #expect(!(try error.judgement().broken.contains("device-kept")))
+        let reset = error.inserting(.sourceDevices, "device_reset  (v0) from ERROR", before: last + 1)
+        #expect(try reset.judgement().broken.contains("device-kept"))
+    }
 }

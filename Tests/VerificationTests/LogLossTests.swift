@@ -32,7 +32,12 @@ import Testing
     /// ACKMATRIX_LONG_TESTS=1 tries every event and 20,000 damaged pairs.
     static let isLong = ProcessInfo.processInfo.environment["ACKMATRIX_LONG_TESTS"] == "1"
 
-    @Test func thereAreGoodPairs() { #expect(Self.good.count >= 40) }
+    @Test func thereAreGoodPairs() { #expect(Self.good.count >= 39) }
+
+    /// The approvals of a legacy destination have a name of their own (11.1), and are evidence like the others.
+    @Test(arguments: ["vfio-srcnew-dstlegacy-2", "lm-srcnew-dstlegacy-reinit"]) func differentModesAreFoundInPlainLogs(tag: String) throws {
+        #expect(Self.findings(try Recording.capture(tag).logs).contains { $0.rule == .sameMode })
+    }
 
     @Test(arguments: good) func noEventThatWasNotTracedIsMissed(_ pair: Pair) throws {
         var names: Set<String> = []
@@ -138,6 +143,37 @@ import Testing
         if let expected = wrap.expected { #expect(read.allSatisfy { $0.summary.forms.contains(expected) }, "\(read.map(\.summary.forms))") }
     }
 
+    /// UTF-32 as Windows and some databases export it, with and without a byte order mark.
+    @Test(arguments: [true, false], [true, false]) func logsInUTF32AreRead(isBigEndian: Bool, hasMark: Bool) throws {
+        let logs = try ["src", "dst"].map { side in
+            let text = try String(contentsOfFile: logPath("vfio-srclegacy-dstnew-2.\(side).log"), encoding: .utf8)
+            let scalars = (hasMark ? [0xFEFF] : []) + text.unicodeScalars.map(\.value)
+            let bytes = scalars.flatMap { scalar in
+                let bytes = (0..<4).map { UInt8(truncatingIfNeeded: scalar >> (8 * $0)) }
+                return isBigEndian ? bytes.reversed() : bytes
+            }
+            return LogSource(name: "\(side).log", bytes: bytes)
+        }
+        #expect(try judgeAll(logs).migrations.first?.judgement.verdict == .twoGuests)
+    }
+
+    /// What `tail -F` and `stern` print of several logs is told apart by their names.
+    @Test(arguments: ["tail", "tags"]) func bothSidesInOneFileAreToldApartByTheirNames(kind: String) throws {
+        var lines: [String] = []
+        let sides = try ["src", "dst"].map {
+            try String(contentsOfFile: logPath("vfio-srclegacy-dstnew-2.\($0).log"), encoding: .utf8).split(separator: "\n")
+        }
+        for chunk in 0..<((sides.map(\.count).max() ?? 0) / 50 + 1) {
+            for (name, side) in zip(["src", "dst"], sides) {
+                let part = side.dropFirst(chunk * 50).prefix(50)
+                if kind == "tail" { lines += ["", "==> /logs/\(name).log <=="] + part.map(String.init) }
+                if kind == "tags" { lines += part.map { "[\(name).log] \($0)" } }
+            }
+        }
+        let judged = try judgeAll([LogSource(name: "both.log", bytes: Array((lines.joined(separator: "\n") + "\n").utf8))]).migrations
+        #expect(judged.count == 1 && judged.first?.judgement.verdict == .twoGuests, "\(judged.map(\.judgement.reason))")
+    }
+
     struct Form: Sendable {
         let name: String
         var expected: String?
@@ -149,11 +185,37 @@ import Testing
         text.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
     }
 
+    private static func quoted(_ text: String) -> String { "\"\(text.replacingOccurrences(of: "\"", with: "\"\""))\"" }
+
     /// A line without QEMU's own time.
     private static func bare(_ line: String) -> String { line.split(separator: " ", maxSplits: 1).last.map(String.init) ?? line }
 
     private static func time(_ number: Int) -> String {
         "10:54:\(10 + number / 1000 % 50).\(String(1_000_000 + number % 1000 * 1000).dropFirst())"
+    }
+
+    /// The line as `simpletrace.py` prints the record of the event: the values of the format, numbers in hexadecimal of 64 bits.
+    private static func simpletrace(_ line: String, _ number: Int) -> String {
+        let name = line.prefix { $0 != " " }
+        for form in Event.vocabulary where form.name == name {
+            var (rest, arguments, format) = (line.dropFirst(name.count + 1), "", form.format[...])
+            while let percent = format.firstIndex(of: "%") {
+                let literal = format[..<percent]
+                guard rest.hasPrefix(literal) else { break }
+                rest = rest.dropFirst(literal.count)
+                let kind = format[format.index(after: percent)]
+                format = format[format.index(percent, offsetBy: 2)...]
+                let next = format.prefix { $0 != "%" }
+                let end = next.isEmpty ? rest.endIndex : rest.firstRange(of: next)?.lowerBound ?? rest.endIndex
+                let value = rest[..<end]
+                rest = rest[end...]
+                let bits = kind == "x" ? UInt64(value, radix: 16) : UInt64(value) ?? Int64(value).map { UInt64(bitPattern: $0) }
+                if kind != "s", bits == nil { break }
+                arguments += " a\(arguments.count)=" + (kind == "s" ? "b'\(value)'" : "0x" + String(bits!, radix: 16))
+            }
+            if !format.contains("%"), rest == format { return "\(name) \(number).\(100 + number % 900) pid=4242\(arguments)" }
+        }
+        return "\(name) 0.001 pid=4242"
     }
 
     static let forms: [Form] = [
@@ -223,6 +285,39 @@ import Testing
         Form(name: "wrapped from the middle on", expected: "journalctl -o short") {
             $0 < 100 ? $1 : "Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)"
         },
+        Form(name: "stern", expected: "a prefix such as 'virt-launcher-web01 compute '") { "virt-launcher-web01 compute \($1)" },
+        Form(name: "stern with colours") {
+            "\u{1B}[38;5;2mvirt-launcher-web01\u{1B}[0m \u{1B}[38;5;8mcompute\u{1B}[0m \($1)"
+        },
+        Form(name: "a file in brackets", expected: "a prefix such as '[qemu.log] '") { "[qemu.log] \($1)" },
+        Form(name: "a file in brackets, without a space") { "[qemu.log]\($1)" },
+        Form(name: "tail of several files", expected: "tail") { $0 % 100 == 0 ? "\n==> /var/log/qemu.log <==\n\($1)" : $1 },
+        Form(name: "CSV", expected: "CSV") {
+            let header = $0 == 0 ? "\"@timestamp\",\"host\",\"message\"\n" : ""
+            return header + "\"Nov 29, 2026 @ \(time($0))\",\"hosta\",\(quoted($1))"
+        },
+        Form(name: "CSV with the message first", expected: "CSV") { "\(quoted(bare($1))),hosta,\($0)" },
+        Form(name: "libvirtd", expected: "libvirtd") {
+            "2026-11-29 \(time($0).prefix(12))+0000: 4242: debug : qemuProcessReadLog:2143 : \($1)"
+        },
+        Form(name: "multilog", expected: "multilog") { "@4000000065f3\(String(0x1000_0000 + $0, radix: 16))00000000 \($1)" },
+        Form(name: "logger -t", expected: "syslog") { "Nov 29 10:54:49 hosta qemu: \($1)" },
+        Form(name: "RFC 5424 with structured data", expected: "syslog") {
+            "<14>1 2026-11-29T\(time($0))Z hosta qemu 4242 ID47 [meta sequenceId=\"\($0)\"][origin ip=\"::1\" a=\"]\"] \($1)"
+        },
+        Form(name: "RFC 5424 without a process", expected: "syslog") { "<14>1 2026-11-29T\(time($0))Z hosta qemu - - - \($1)" },
+        Form(name: "logcli", expected: "logcli") { "2026-11-29T10:54:49+01:00 {app=\"qemu\", pod=\"web01\"} \($1)" },
+        Form(name: "podman logs --timestamps") { "2026-11-29T\(time($0))000+01:00 \($1)" },
+        Form(name: "CloudWatch", expected: "JSON") {
+            "{\"timestamp\":\(1_795_949_761_000 + $0),\"message\":\"\(json($1))\",\"ingestionTime\":1}"
+        },
+        Form(name: "Google Cloud", expected: "JSON") { "{\"insertId\":\"\($0)\",\"textPayload\":\"\(json($1))\",\"severity\":\"INFO\"}" },
+        Form(name: "Splunk", expected: "JSON") { "{\"preview\":false,\"result\":{\"_raw\":\"\(json($1))\",\"host\":\"hosta\"}}" },
+        Form(name: "aws logs tail") { "2026-11-29T\(time($0))+00:00 guests/web01 \($1)" },
+        Form(name: "a prefix of a CI") { "##[step 3/7] \(time($0)) |worker-2| \($1)" },
+        Form(name: "a prefix with a counter") { "line=\($0 + 1) t=\($0 * 3)ms >> \($1)" },
+        Form(name: "a prefix from the middle on") { $0 < 100 ? $1 : "runner-7 \(time($0)) out: \($1)" },
+        Form(name: "simpletrace", expected: "simpletrace") { simpletrace(bare($1), $0) },
         Form(name: "a grep in a journal", expected: "journalctl -o short") { "\($0 + 1):Nov 29 10:54:49 hosta qemu-kvm[4242]: \($1)" },
     ]
 }

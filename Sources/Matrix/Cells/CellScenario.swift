@@ -136,6 +136,7 @@ extension Recipe {
     func initialBytes(ofHeld scenario: Scenario) -> Int {
         guard let held = heldDevice(scenario) else { return initialSize }
         let isAcknowledgedEach = scenario.source.mode == .perDevice && scenario.destination.mode == .perDevice
-        return initialSize + (isAcknowledgedEach ? scenario.devices[held].reinits * reinitSize : 0)
+        let isOfFirstRound = scenario.late == .beforeMarker && scenario.devices[held].source == .reinit
+        return initialSize + (isAcknowledgedEach ? scenario.devices[held].reinits * reinitSize : 0) + (isOfFirstRound ? reinitSize : 0)
     }
 }

@@ -60,8 +60,9 @@ extension Recipe {
         // The first query after the gate drops the estimate, the second lets the source decide, and the third is the last check.
         let placed = "on gate wait do estimate stop-copy 1G\non gate-query decide 1 do estimate stop-copy exact\n"
         switch late {
-        // The first query is that of the set-up. There is a second one once the first window has given a threshold.
-        case .beforeMarker: return "on call precopy-info when=2 do reinit 4K\n"
+        // The first query is that of the set-up. There is a second one once the first window of 100 ms has given a threshold, and reading
+        // the initial bytes takes longer.
+        case .beforeMarker: return "rate read 96K/s\non call read do short 2K\non call precopy-info when=2 do reinit \(reinitSize)\n"
         case .decidingQuery: return index == last ? placed + "on gate-query decide 2 do reinit 4K\n" : ""
         case .lastCheck, .afterCheck:
             // The device is not queried again; it re-initialises before its second change of state, which stops it.

@@ -163,8 +163,8 @@ func measure(_ paths: [String], size: Int) throws {
 
     print("log       \(bytes) bytes, \(summary.lines) lines, \(summary.episodes) migrations")
     for (name, spent) in [("reader", reader), ("check", check), ("log", fold), ("wc -l", wc), ("grep -c", grep), ("awk", awk)] {
-        let ratio = number(awk.cpu / spent.cpu, 2)
-        print(name.padded(to: 9), "\(number(rate(spent.cpu))) MB per CPU second, \(ratio) times the speed of awk")
+        let ratios = [("awk", awk), ("grep", grep)].map { "\(number($0.1.cpu / spent.cpu, 2)) times the speed of \($0.0)" }
+        print(name.padded(to: 9), "\(number(rate(spent.cpu))) MB per CPU second, \(ratios.joined(separator: ", "))")
     }
     print(
         "pair      \(number(2 * rate(pair.clock))) MB a second for two logs, \(number(pair.clock / check.clock, 2)) times the time of one")
