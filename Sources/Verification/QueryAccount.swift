@@ -11,8 +11,8 @@ struct QueryAccount: Sendable {
     private var due: (spot: Spot, total: UInt64)?
     /// The line that gives the threshold; nil before the first window of 100 ms ended, when the threshold is 0.
     private var window: Place?
-    /// Lines are missing, and with them perhaps the end of the first window.
-    private var mayLackWindow = false
+    /// False after missing lines, until the next window ends.
+    private var knowsThreshold = true
     /// ACKs counted when the step began: up to 11.0 a source asks its ledger before its queries.
     private(set) var acksAtStep = 0
 
@@ -39,12 +39,12 @@ struct QueryAccount: Sendable {
     /// A query of any release has ended. `mustDecide`: it finds no more than the threshold, and nothing else holds the decision back.
     mutating func queryEnded(total: UInt64, exact: Bool, mustDecide: Bool, at spot: Spot) {
         last = (spot.place, exact)
-        due = exact && mustDecide ? (spot, total) : nil
+        due = exact && mustDecide && knowsThreshold ? (spot, total) : nil
     }
 
     mutating func windowEnded(at place: Place) {
         window = place
-        mayLackWindow = false
+        knowsThreshold = true
     }
 
     /// The next iteration begins.
@@ -64,7 +64,7 @@ struct QueryAccount: Sendable {
     ) {
         due = nil
         let isTooMuch = pending > threshold || pending == threshold && pending > 0 && decidesBelow == true
-        if isTooMuch, !mayLackWindow {
+        if isTooMuch, knowsThreshold {
             reporter.report(
                 .decisionFits, with: [window],
                 found: "the source decided to complete with \(pending) bytes pending, and the threshold is \(threshold)",
@@ -85,6 +85,6 @@ struct QueryAccount: Sendable {
         (precopy, stopCopy) = (0, 0)
         last = nil
         due = nil
-        mayLackWindow = mayLackWindow || window == nil
+        knowsThreshold = false
     }
 }

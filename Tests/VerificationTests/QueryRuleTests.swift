@@ -57,16 +57,20 @@ import Testing
         let decision = try #require(recording.number(.source, "migration_thread_low_pending"))
         let pending = try #require(text(recording, decision).split(separator: " ").last)
         let query = try #require(recording.numbers(.source, "qemu_savevm_query_pending exact=1").last { $0 < decision })
+        if pending != "0" {
+            let estimate = recording.replacing(.source, query, "exact=1", "exact=0")
+            try expect(estimate, breaks: .exactDecision, at: decision, "estimate")
+        }
+        // Behind missing lines the threshold is not known.
+        guard !recording.gap(.source, before: decision, since: "migrate_transferred") else { return }
         // More is pending than any link carries.
         let much = recording.replacing(.source, decision, "low_pending \(pending)", "low_pending 9999999999999")
         try expect(much, breaks: .decisionFits, at: decision, "too much")
-        // The source goes on although nothing holds it back.
+        // The source goes on although nothing holds it back. A query that still waits for an ACK holds it back.
+        guard text(recording, query).contains("total switchover ack pending=0") else { return }
         let iterate = try #require(recording.number(.source, "savevm_state_iterate"))
         let late = recording.inserting(.source, text(recording, iterate), before: decision)
         try expect(late, breaks: .decisionDue, at: query, "late")
-        guard pending != "0" else { return }
-        let estimate = recording.replacing(.source, query, "exact=1", "exact=0")
-        try expect(estimate, breaks: .exactDecision, at: decision, "estimate")
     }
 
     @Test(arguments: MutationTests.counting) func dirtyBytesComeFromNowhere(name: String) throws {

@@ -60,8 +60,8 @@ import Testing
     ])
     func theListBringsWhatEachDriverNeeds(cell: String) throws {
         let recording = try Recording.cell(cell)
-        // A snapshot is not loaded while it is written.
-        let sides: [StreamName] = cell == "snapshot" ? [.source] : [.source, .destination]
+        // Neither a snapshot nor a file is loaded while it is written.
+        let sides: [StreamName] = ["snapshot", "file"].contains(cell) ? [.source] : [.source, .destination]
         let logs = try sides.map { side in
             let traced = try #require(recording.lines[side]).filter { Self.isTraced($0.prefix { $0 != " " }) }
             return LogSource(name: side.rawValue, bytes: Array((traced.joined(separator: "\n") + "\n").utf8))
