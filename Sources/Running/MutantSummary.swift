@@ -6,6 +6,7 @@ import Verification
 extension Mutant {
     /// The mutants that no log can tell from the release, and why.
     package static let equivalents = [
+        "with-final-returns-early": "the final query decides nothing with its bytes, which the second posting left out",
         "with-request-handler": "the source counts the same requests in the same query; it prints one event more, which no rule forbids",
         "with-thread-leaves-postcopy-device": "only a race shows it, as ackmatrix schedules --experiment package-flag does",
         "without-stores-load-errors": "only the wording of an error shows it, which no rule judges",

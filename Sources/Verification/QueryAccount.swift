@@ -13,8 +13,8 @@ struct QueryAccount: Sendable {
     private var window: Place?
     /// False after missing lines, until the next window ends.
     private var knowsThreshold = true
-    /// ACKs counted when the step began: up to 11.0 a source asks its ledger before its queries.
-    private(set) var acksAtStep = 0
+    /// True if an ACK was missing when the step began: up to 11.0 a source asks its ledger, and whether its guest runs, before its queries.
+    private(set) var wasWaitingAtStep = true
 
     // MARK: Queries of 11.1
 
@@ -26,12 +26,14 @@ struct QueryAccount: Sendable {
     }
 
     mutating func queryEnded(_ query: PendingQuery, _ reporter: inout RuleReporter) {
+        defer { (precopy, stopCopy) = (0, 0) }
+        // The final query is about requests: in the second posting of the per-device series it reports nothing else.
+        guard !query.final else { return }
         for (kind, sum, found) in [("precopy", precopy, query.precopy), ("stop-copy", stopCopy, query.stopCopy)] where sum > found {
             reporter.report(
                 .querySums, with: [last?.place], found: "the query found \(found) \(kind) bytes, but its devices alone report \(sum)",
                 legal: "\(sum) bytes or more")
         }
-        (precopy, stopCopy) = (0, 0)
     }
 
     // MARK: The decision
@@ -48,8 +50,8 @@ struct QueryAccount: Sendable {
     }
 
     /// The next iteration begins.
-    mutating func iterates(acks: Int, _ reporter: inout RuleReporter) {
-        acksAtStep = acks
+    mutating func iterates(waits: Bool, _ reporter: inout RuleReporter) {
+        wasWaitingAtStep = waits
         guard let due else { return }
         reporter.report(
             .decisionDue, at: due.spot, with: [reporter.spot.place, window],

@@ -91,7 +91,7 @@ extension Rule {
         on: "vfio_query_precopy_size")
     static let querySums = Rule(
         "query-sums", "11.1", "trace-events 6.1",
-        "A query finds at least the bytes that its devices report: their precopy bytes, and what is left of the stop-copy size.",
+        "A query before the final one finds at least what its devices report: their precopy bytes, and what is left of the stop-copy size.",
         on: "qemu_savevm_query_pending")
     static let oneDecision = Rule(
         "one-decision", "8.1 and later", "states-and-iteration 6",

@@ -100,7 +100,7 @@ struct SourceSide: LoggedSide {
         case .migratePendingExact(let total, _, _): oldQueryEnded(total, exact: true)
         case .savevmStateIterate:
             progress.iterated()
-            queries.iterates(acks: ledger.acks, &reporter)
+            queries.iterates(waits: ledger.acks == 0 && guestRuns, &reporter)
             if progress.settled == EndlessProof.confirmations / 2 { sectionsHalfway = progress.sections }
             switchover.iterates(&reporter)
             heldBack.iterated()
@@ -245,7 +245,7 @@ struct SourceSide: LoggedSide {
         progress.query(query.total, exact: query.exact)
         let ackMissing = query.pendingAcks > 0 && !query.final
         noteStep(
-            query.total, exact: query.exact, fits: query.total <= limit, ackMissing: ackMissing, wasMissing: ackMissing)
+            query.total, exact: query.exact, fits: query.total <= limit, ackMissing: ackMissing, waits: ackMissing && guestRuns)
         if query.collectedAcks > 0 {
             progress.happened()
             showsCapability("a query collected \(count(Int(query.collectedAcks), "request"))")
@@ -260,15 +260,16 @@ struct SourceSide: LoggedSide {
         let decidesAtThreshold = circumstances.decidesBelowThreshold == false
         noteStep(
             total, exact: exact, fits: total == 0 || total < limit || total == limit && decidesAtThreshold,
-            ackMissing: ledger.acks == 0, wasMissing: queries.acksAtStep == 0)
+            ackMissing: ledger.acks == 0, waits: queries.wasWaitingAtStep)
     }
 
     private var limit: UInt64 { UInt64(max(threshold ?? 0, 0)) }
 
-    /// `wasMissing`: an ACK is missing at the moment of the step at which the source asks its ledger.
-    private mutating func noteStep(_ total: UInt64, exact: Bool, fits: Bool, ackMissing: Bool, wasMissing: Bool) {
-        let guestRuns = guest.runs != false && !guest.isQuitting
-        let mustWait = wasMissing && guestRuns && circumstances.sourceCapability != false
+    private var guestRuns: Bool { guest.runs != false && !guest.isQuitting }
+
+    /// `waits`: an ACK is missing, and the guest runs, at the moment of the step at which the source asks.
+    private mutating func noteStep(_ total: UInt64, exact: Bool, fits: Bool, ackMissing: Bool, waits: Bool) {
+        let mustWait = waits && circumstances.sourceCapability != false
         let isPrecopy = status.status == .active && switchover.decision == nil && !isSnapshot && cancelled == nil
         queries.queryEnded(
             total: total, exact: exact, mustDecide: fits && !mustWait && isPrecopy && threshold != nil, at: reporter.spot)
