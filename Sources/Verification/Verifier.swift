@@ -395,7 +395,7 @@ package struct Verifier: Sendable {
     /// Markers that the destination read and never approved, while the source has gone on for long. The same thread approves a device as
     /// soon as it has read the marker. The end of somebody else's log may be cut.
     private var unapproved: [Finding] {
-        guard traced.isEmpty, source.progress.settled >= EndlessProof.confirmations else { return [] }
+        guard traced.isEmpty, (brokenOff ?? source).progress.settled >= EndlessProof.confirmations else { return [] }
         return destination.devices.compactMap { device in
             guard let marker = device.marker else { return nil }
             return Finding(
