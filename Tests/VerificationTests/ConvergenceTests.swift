@@ -146,7 +146,7 @@ import Testing
         let query = script.query(total: 500)
         script.counted()
         script.source += [query, "savevm_state_iterate "]
-        script.iterate(1)
+        script.iterate(1, total: { _ in 2000 })
         #expect(try script.verifier().judgement().broken == ["truncated"])
         // Without a device's line between it is a number that nothing explains.
         script.source.remove(at: script.source.count - 6)

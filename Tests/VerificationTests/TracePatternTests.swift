@@ -56,12 +56,12 @@ import Testing
 
     /// A migration of each driver that the corpus has as a trace, printed as logs and cut to exactly the list: nothing is missing.
     @Test(arguments: [
-        "colo", "file", "legacy-10.0-11.1", "libvirt", "multifd", "postcopy", "postcopy-recovered", "snapshot", "two-devices",
+        "colo", "legacy-10.0-11.1", "libvirt", "multifd", "postcopy", "postcopy-recovered", "snapshot", "two-devices",
     ])
     func theListBringsWhatEachDriverNeeds(cell: String) throws {
         let recording = try Recording.cell(cell)
-        // Neither a snapshot nor a file is loaded while it is written.
-        let sides: [StreamName] = ["snapshot", "file"].contains(cell) ? [.source] : [.source, .destination]
+        // A snapshot is not loaded while it is written.
+        let sides: [StreamName] = cell == "snapshot" ? [.source] : [.source, .destination]
         let logs = try sides.map { side in
             let traced = try #require(recording.lines[side]).filter { Self.isTraced($0.prefix { $0 != " " }) }
             return LogSource(name: side.rawValue, bytes: Array((traced.joined(separator: "\n") + "\n").utf8))
