@@ -27,6 +27,7 @@ extension ProbedFeatures {
             modes: generation.has(.perDeviceAcks)
                 ? Dictionary(uniqueKeysWithValues: machines.map { ($0, isLegacy($0) ? .legacy : .perDevice) }) : [:])
         announcesRequests = generation.has(.requestMessage)
+        losesBandwidthFraction = !generation.has(.fractionalBandwidth)
     }
 }
 

@@ -28,6 +28,9 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
     package var parts: BuildParts?
     /// Whether the core announces requests by a command that no release has: only an engine does, so that no probe asks.
     package var announcesRequests = false
+    /// Whether a binary with both modes computes the user's bandwidth without its fraction: only the engine of a posting does, so that no
+    /// probe asks.
+    package var losesBandwidthFraction = false
 
     /// What is kept of a probe.
     private enum CodingKeys: CodingKey {
@@ -101,7 +104,7 @@ package struct ProbedFeatures: Hashable, Sendable, Codable {
 
     /// Computes the user's bandwidth with its fraction of a byte per millisecond (11.1). It is told by the property that came with the same
     /// release.
-    package var keepsBandwidthFraction: Bool { hasLegacyProperty }
+    package var keepsBandwidthFraction: Bool { hasLegacyProperty && !losesBandwidthFraction }
 
     /// What a side that runs a machine type does, as far as the verifier depends on it.
     package func traits(machine: String) -> SideTraits {

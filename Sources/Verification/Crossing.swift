@@ -222,15 +222,17 @@ struct Crossing {
         else { return }
         let wanted = sourceMode == .legacy ? 1 : source.ledger.collected
         let shown = source.ledger.underflow?.place ?? source.switchover.decision?.spot.place ?? source.last?.place
-        found.append(
-            Finding(
-                rule: .sameMode,
-                found:
-                    "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), but the destination in "
-                    + "\(mode.rawValue) mode sent \(destination.sent)",
-                places: [shown, destination.acks.last?.place].compactMap { $0 },
-                lastGood: (source.ledger.underflow ?? source.switchover.decision?.spot)?.lastGood,
-                legal: "the same machine type, or the same value of switchover-ack-legacy, on both sides"))
+        var finding = Finding(
+            rule: .sameMode,
+            found:
+                "the source in \(sourceMode.rawValue) mode waits for \(count(wanted, "ACK")), but the destination in "
+                + "\(mode.rawValue) mode sent \(destination.sent)",
+            places: [shown, destination.acks.last?.place].compactMap { $0 },
+            lastGood: (source.ledger.underflow ?? source.switchover.decision?.spot)?.lastGood,
+            legal: "the same machine type, or the same value of switchover-ack-legacy, on both sides")
+        // As many were sent as were asked for: only the lines of those counted show that one is still owed.
+        if destination.sent == wanted { finding.evidence.append(.source("source_return_path_thread_switchover_acked")) }
+        found.append(finding)
     }
 
     /// True if the destination sends more ACKs than the source waits for, or not all of them. A destination that fails for another reason

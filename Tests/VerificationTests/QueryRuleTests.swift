@@ -49,7 +49,7 @@ import Testing
         let recording = try Recording.named(name)
         var altersALine = false
         defer { #expect(altersALine) }
-        for query in try some(recording, "qemu_savevm_query_pending exact=1") {
+        for query in try some(recording, "qemu_savevm_query_pending exact=1, final=0") {
             let words = text(recording, query).split(separator: " ").first { $0.hasPrefix("stopcopy=") }
             guard let words, words != "stopcopy=0," else { continue }
             altersALine = true
