@@ -22,7 +22,8 @@ remove_device() {
 
 # knob UUID NAME: writes standard input to a knob of a scripted device.
 knob() {
-    cat >"/sys/bus/mdev/devices/$1/$2" || { echo "knob $2: $(cat "/sys/bus/mdev/devices/$1/refusal")"; exit 2; }
+    # The driver takes each write for a whole text, and a pipe may bring the text in pieces.
+    dd of="/sys/bus/mdev/devices/$1/$2" bs=64K iflag=fullblock conv=notrunc status=none || { echo "knob $2: $(cat "/sys/bus/mdev/devices/$1/refusal")"; exit 2; }
 }
 
 first=11111111-1111-4111-8111-111111111111
