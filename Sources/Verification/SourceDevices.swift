@@ -202,6 +202,20 @@ struct SourceDevices: Sendable {
         for index in all.indices { missedRequest(index, &reporter, on: [Self.requestLine, "vfio_state_pending"]) }
     }
 
+    /// Compares the bytes of a line with those that the lines before it give; false if they differ. `what`: what the line says.
+    @discardableResult
+    private func checkBytes(_ index: Int, initial: UInt64, dirty: UInt64, _ what: String, _ reporter: inout RuleReporter) -> Bool {
+        guard let known = all[index].initial, all[index].knowsSection else { return true }
+        let isInitial = known != initial
+        guard isInitial || all[index].dirty != dirty else { return true }
+        let (rule, kind, found, legal): (Rule, String, UInt64, UInt64) =
+            isInitial ? (.initialBytes, "initial", initial, known) : (.dirtyBytes, "dirty", dirty, all[index].dirty)
+        reporter.report(
+            rule, device: all[index].name, found: "\(what) \(found) \(kind) bytes, but the lines before it give \(legal)",
+            legal: "precopy \(kind) size \(legal)")
+        return false
+    }
+
     /// An exact query asks each device for the size of its stop-copy data, and in PRE_COPY for its precopy bytes.
     private func checkQuestions(_ device: SourceDevice, _ reporter: inout RuleReporter) {
         guard let lastQuery else { return }
@@ -226,18 +240,9 @@ struct SourceDevices: Sendable {
         if pending.exact, !pending.final { checkQuestions(all[index], &reporter) }
         // A query without the request shows by itself that there was none.
         missedRequest(index, &reporter, on: pending.requestsAck ? [Self.requestLine] : ["vfio_state_pending"])
-        if let initial = all[index].initial, initial != pending.initial, all[index].knowsSection {
-            reporter.report(
-                .initialBytes, device: pending.device,
-                found: "the device reports \(pending.initial) initial bytes, but the lines before it give \(initial)",
-                legal: "precopy initial size \(initial)")
-            all[index].initial = pending.initial
-        } else if all[index].initial != nil, all[index].dirty != pending.dirty, all[index].knowsSection {
-            reporter.report(
-                .dirtyBytes, device: pending.device,
-                found: "the device reports \(pending.dirty) dirty bytes, but the lines before it give \(all[index].dirty)",
-                legal: "precopy dirty size \(all[index].dirty)")
-            all[index].dirty = pending.dirty
+        if !checkBytes(index, initial: pending.initial, dirty: pending.dirty, "the device reports", &reporter) {
+            // Each is reported once, not with each query that follows.
+            if all[index].initial != pending.initial { all[index].initial = pending.initial } else { all[index].dirty = pending.dirty }
         }
         guard pending.requestsAck else {
             if pending.final, mode == .perDevice, let check = all[index].failedCheck, all[index].markerIsWritten == true {
@@ -378,17 +383,7 @@ struct SourceDevices: Sendable {
     ) {
         guard let index = index(name) else { return }
         if !all[index].hasBlockInSection, all[index].knowsSection { all[index].clearCache() }
-        if printsMarkers, let known = all[index].initial, known != initial, all[index].knowsSection {
-            reporter.report(
-                .initialBytes, device: name,
-                found: "the section left \(initial) initial bytes, but the lines before it give \(known)",
-                legal: "precopy initial size \(known)")
-        } else if printsMarkers, all[index].initial != nil, all[index].dirty != dirty, all[index].knowsSection {
-            reporter.report(
-                .dirtyBytes, device: name,
-                found: "the section left \(dirty) dirty bytes, but the lines before it give \(all[index].dirty)",
-                legal: "precopy dirty size \(all[index].dirty)")
-        }
+        if printsMarkers { checkBytes(index, initial: initial, dirty: dirty, "the section left", &reporter) }
         if let marker = all[index].markerInSection, initial > 0 {
             reporter.report(
                 .markerDrained, device: name, at: marker, with: [reporter.spot.place],
