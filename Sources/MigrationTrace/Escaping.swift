@@ -38,6 +38,12 @@ package func escapedJSON(_ json: String) -> String {
     return result
 }
 
+/// The text in one line, as the content of an element or the value of an attribute in HTML, SVG and XML.
+package func escapedMarkup(_ text: String) -> String {
+    escaped(text).replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+        .replacing("'", with: "&#39;")
+}
+
 /// True if the character may not reach a reader's screen as it is.
 package func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
     if 0x20..<0x7F ~= scalar.value { return false }

@@ -421,9 +421,9 @@ package struct Verifier: Sendable {
     }
 
     private func precedes(_ a: Finding, _ b: Finding) -> Bool {
-        // A wrong sum says less than the line that makes it wrong.
-        let (first, second) = (Rule.ofSums.contains(a.rule), Rule.ofSums.contains(b.rule))
-        guard first == second else { return second }
+        // A wrong sum says less than the line that makes it wrong, and the end of a log less than what broke before it.
+        func rank(_ rule: Rule) -> Int { rule == .truncated ? 2 : Rule.ofSums.contains(rule) ? 1 : 0 }
+        guard rank(a.rule) == rank(b.rule) else { return rank(a.rule) < rank(b.rule) }
         func key(_ finding: Finding) -> (Int, Int, String, String, String) {
             let place = finding.places.first ?? Place(stream: .source, line: 0)
             return (StreamName.allCases.firstIndex(of: place.stream)!, place.line, finding.rule.id, finding.device ?? "", finding.found)

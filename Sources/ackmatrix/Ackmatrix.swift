@@ -17,9 +17,9 @@ struct Ackmatrix: AsyncParsableCommand {
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
         subcommands: [
             RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, MutantsCommand.self, ListCommand.self,
-            CheckCommand.self,
+            CheckCommand.self, AttachCommand.self,
             ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
-            DeviceCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+            DeviceCommand.self, LabCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.

@@ -32,6 +32,10 @@ enum ComparedSide: ExpressibleByArgument, Equatable {
         }
     }
 
+    /// True if each entry of the list of differences is due to show in a whole comparison of these sides: the list is about the engine
+    /// beside a QEMU, and two runs of one kind need none of its entries.
+    static func showWholeList(_ sides: [ComparedSide]) -> Bool { sides.contains(.engine) && sides.contains { $0 != .engine } }
+
     /// A place of several runs as the newest of them.
     var newestRun: ComparedSide {
         guard case .recorded(let folder) = self else { return self }
@@ -148,7 +152,8 @@ struct CompareCommand: EndsInOrder {
         comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         for reason in leftOut { report.leaveOut(reason.description) }
-        try await run(comparison, cells, report, sides, isWhole: matrix.cell.isEmpty && matrix.tier ?? .default >= .default)
+        let isWhole = ComparedSide.showWholeList(sides) && matrix.cell.isEmpty && matrix.tier ?? .default >= .default
+        try await run(comparison, cells, report, sides, isWhole: isWhole)
     }
 
     /// Compares the engine with recorded traces, and these with the predictions.

@@ -1,12 +1,13 @@
 /// `ackmatrix device`: checks a VFIO migration driver.
 import ArgumentParser
 import DeviceCheck
+import Foundation
 import Plan
 import VFIO
 
 struct DeviceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "device", abstract: "Check the migration driver of a VFIO device.", subcommands: [CheckDevice.self])
+        commandName: "device", abstract: "Check the migration driver of a VFIO device.", subcommands: [CheckDevice.self, DiffDevices.self])
 
     struct CheckDevice: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,6 +19,9 @@ struct DeviceCommand: ParsableCommand {
 
                 No guest memory is mapped, so a device that needs some to be saved fails. Checks that can cost the device what it holds, \
                 resets and refused loads, are made with --destructive only.
+
+                --sheet keeps the results: FOLDER/validation.json, which `ackmatrix device diff` compares with that of another driver, \
+                firmware or kernel, and FOLDER/validation.html, the same for people.
 
                 Exit status: 0 if no check has failed, 1 if one has, 2 if the device cannot be opened or cannot be brought back to RUNNING.
                 """)
@@ -37,6 +41,12 @@ struct DeviceCommand: ParsableCommand {
         @Option(help: "The number that chunk sizes follow from.")
         var seed: UInt64 = 1
 
+        @Option(help: ArgumentHelp("Write validation.json and validation.html there.", valueName: "folder"))
+        var sheet: String?
+
+        @Option(help: ArgumentHelp("The firmware's version, for the sheet: the kernel has no common place for it.", valueName: "text"))
+        var firmware: String?
+
         @Flag(help: "Make the checks that can cost the device what it holds, too.")
         var destructive = false
 
@@ -44,6 +54,7 @@ struct DeviceCommand: ParsableCommand {
         var dryRun = false
 
         func validate() throws {
+            if firmware != nil && sheet == nil { throw ValidationError("--firmware is for the sheet: it needs --sheet") }
             if script != nil && device != "mock" { throw ValidationError("--script is for the device mock, found: \(device)") }
         }
 
@@ -52,28 +63,45 @@ struct DeviceCommand: ParsableCommand {
                 for (number, check) in allChecks.enumerated() { say(TAPReport.listed(check, number: number + 1)) }
                 return
             }
+            let folder = try sheet.map(SheetFolder.init)
             let first = try opened(device)
             let second = try target.map(opened)
-            var remarks = [
-                "device: \(first.name)", "abilities: \(try CheckRun.abilities(of: first).joined(separator: ", "))", "seed: \(seed)",
+            let abilities = try CheckRun.abilities(of: first).joined(separator: ", ")
+            var facts = [
+                ResultSheet.Fact("device", first.name), ResultSheet.Fact("abilities", abilities), ResultSheet.Fact("seed", "\(seed)"),
             ]
-            if let second { remarks.insert("target: \(second.name)", at: 1) }
-            for line in TAPReport.head(remarks) { say(line) }
-            var number = 0
-            var failed: [String] = []
+            if let second { facts.insert(ResultSheet.Fact("target", second.name), at: 1) }
+            for line in TAPReport.head(facts.map { "\($0.name): \($0.value)" }) { say(line) }
+            facts += try furtherFacts()
+            var lines: [ResultSheet.Line] = []
             do {
                 try CheckRun(isDestructive: destructive, seed: seed).run(on: first, target: second) { result in
-                    number += 1
-                    for line in TAPReport.lines(result, number: number) { say(line) }
-                    if case .deviates = result.outcome { failed.append(result.check.name) }
+                    lines.append(ResultSheet.Line(result))
+                    for line in TAPReport.lines(result, number: lines.count) { say(line) }
                 }
             } catch {
                 say("Bail out! \(error)")
+                try folder?.write(ResultSheet(facts: facts, checks: lines, brokenOff: "\(error)"))
                 throw Environment("\(device): \(error)")
             }
-            if !failed.isEmpty {
-                throw Finding(description: "\(failed.count) of \(number) checks failed: \(failed.joined(separator: ", "))")
+            let result = ResultSheet(facts: facts, checks: lines)
+            if let folder {
+                try folder.write(result)
+                note("\(result.summary); \(folder.page)")
             }
+            let failed = lines.filter { $0.outcome == .failed }.map(\.name)
+            if !failed.isEmpty {
+                throw Finding(description: "\(failed.count) of \(lines.count) checks failed: \(failed.joined(separator: ", "))")
+            }
+        }
+
+        /// What else a sheet is filed under.
+        private func furtherFacts() throws -> [ResultSheet.Fact] {
+            var facts = [ResultSheet.Fact("destructive checks", destructive ? "made" : "not made")]
+            if let firmware { facts.append(ResultSheet.Fact("firmware", firmware)) }
+            if device == "mock" { return facts }
+            if let access { facts.append(ResultSheet.Fact("access", access.rawValue)) }
+            return facts + (try KernelDevicePath(device).facts.map { ResultSheet.Fact($0.name, $0.value) })
         }
 
         private func opened(_ given: String) throws -> any DeviceRequests {

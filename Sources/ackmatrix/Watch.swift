@@ -9,7 +9,7 @@ struct Watch {
     private static let pause: UInt32 = 200_000
     /// The looks without a new line after which an ended migration is judged: what follows the last status, such as the start of a guest,
     /// is written at once.
-    private static let quietLooks = 3
+    static let quietLooks = 3
 
     private var logs: WatchedLogs
     private let json: Bool
@@ -31,7 +31,7 @@ struct Watch {
         while !interruption.hasCome {
             if let news = try logs.update(unless: { interruption.hasCome }) {
                 quiet = 0
-                for item in news { tell(item) }
+                for item in news { Self.tell(item, json: json) }
             } else {
                 quiet += 1
             }
@@ -41,12 +41,12 @@ struct Watch {
             }
             usleep(Self.pause)
         }
-        for item in try logs.finish() { tell(item) }
+        for item in try logs.finish() { Self.tell(item, json: json) }
         if let refusal = logs.refusal { throw refusal }
         return (logs.read, logs.migrations)
     }
 
-    private func tell(_ news: WatchedLogs.News) {
+    static func tell(_ news: WatchedLogs.News, json: Bool) {
         switch news {
         case .file(let path, .appeared): note("\(path): following it")
         case .file(let path, .replaced): note("\(path): rotated; going on with the new file, whose lines are counted on")

@@ -5,9 +5,15 @@ import TestSupport
 
 /// A program that plays QEMU as far as a monitor goes, and misbehaves as the variable FAKE says. It is compiled once for all tests.
 enum FakeQEMU {
-    static let path: String? = {
+    /// The folder of the program and of the caches of its environments, which is removed when the tests end.
+    private static let folder: String = {
         let folder = FileManager.default.temporaryDirectory.path + "/ackmatrix-fake-\(ProcessInfo.processInfo.processIdentifier)"
         try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: FakeQEMU.folder) }
+        return folder
+    }()
+
+    static let path: String? = {
         try? source.write(toFile: folder + "/fake.c", atomically: true, encoding: .utf8)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -27,7 +33,7 @@ enum FakeQEMU {
     }
 
     /// A cache without binaries and without features of an earlier probe.
-    static func emptyCache() -> String { FileManager.default.temporaryDirectory.path + "/ackmatrix-cache-\(UUID().uuidString)" }
+    static func emptyCache() -> String { folder + "/cache-\(UUID().uuidString)" }
 
     /// It has switchover-ack in legacy mode alone and one machine type, q35.
     private static let source = #"""

@@ -19,7 +19,7 @@ struct StandaloneTests {
 
     /// The early ACK needs the legacy source: without it the same migration is healthy.
     @Test func whatIsNotThereIsNotReproduced() async throws {
-        let place = try Place()
+        let place = try Elsewhere()
         defer { place.remove() }
         let script = try place.script("11.1-11.1+q35-11.1+0-devices+legacy-source")
         let global = "-global migration.switchover-ack-legacy=on"
@@ -34,7 +34,7 @@ struct StandaloneTests {
 
     /// A cell of two migrations from one process.
     @Test func everyLegIsDriven() async throws {
-        let place = try Place()
+        let place = try Elsewhere()
         defer { place.remove() }
         let result = try await place.run(try place.script("11.1-11.1+q35-11.1+2-devices+cancel-waiting"))
         #expect(result.status == 0, "\(result.output)")
@@ -43,7 +43,7 @@ struct StandaloneTests {
     }
 
     @Test func aBrokenEnvironmentIsNoAnswer() async throws {
-        let place = try Place()
+        let place = try Elsewhere()
         defer { place.remove() }
         let script = try place.script("11.1-11.1+q35-11.1")
         for (variables, words) in [
@@ -60,7 +60,7 @@ struct StandaloneTests {
 
     /// Its QEMUs end with it, however it ends: by its own trap, or by the shim's, whose parent is gone.
     @Test(arguments: [SIGTERM, SIGKILL]) func nothingOutlivesTheScript(signal: Int32) throws {
-        let place = try Place()
+        let place = try Elsewhere()
         defer { place.remove() }
         try place.write(try place.script("11.1-11.1+q35-11.1+estimate-above-threshold"))
         let process = Process()
@@ -89,7 +89,7 @@ struct StandaloneTests {
 }
 
 /// A folder that has nothing to do with the repository.
-private struct Place {
+struct Elsewhere {
     let folder: String
 
     init() throws {
