@@ -28,10 +28,11 @@ let package = Package(
         .target(
             name: "CVFIOMock",
             path: "harness/vfio",
-            exclude: ["bench", "tests", "shim.c", "Makefile"],
+            exclude: ["bench", "tests", "shim.c", "recorder.c", "Makefile"],
             publicHeadersPath: "include",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"), .define("_GNU_SOURCE")]
         ),
+        .systemLibrary(name: "CSQLite", path: "harness/sqlite", providers: [.apt(["libsqlite3-dev"])]),
         .executableTarget(name: "EventGenerator", path: "harness/events", exclude: ["trace-events"], swiftSettings: strict),
         .target(name: "MigrationTrace", swiftSettings: strict),
         .target(
@@ -42,6 +43,7 @@ let package = Package(
             dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: once),
         .target(name: "HostCheck", swiftSettings: once),
+        .target(name: "Recording", dependencies: ["VFIO", "MigrationTrace"], swiftSettings: once),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
         .target(name: "MigrationStream", swiftSettings: strict),
         .target(
@@ -70,6 +72,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Prediction", swiftSettings: strict),
         .target(name: "Verification", dependencies: ["MigrationTrace"], swiftSettings: strict),
+        .target(name: "Pictures", dependencies: ["MigrationTrace", "Verification"], swiftSettings: once),
         .target(
             name: "Matrix",
             dependencies: [
@@ -88,11 +91,23 @@ let package = Package(
         .target(
             name: "Reports",
             dependencies: [
-                "Running", "Matrix", "Plan", "QEMUPeer", "VFIO", "MigrationTrace", "Verification", "Prediction",
+                "Running", "Matrix", "Plan", "QEMUPeer", "VFIO", "MigrationTrace", "Verification", "Prediction", "Pictures",
                 .product(name: "XMLCoder", package: "XMLCoder"),
             ],
             swiftSettings: once
         ),
+        // The archive, so that ackmatrix starts where the library is not installed: on a node of a cluster, in the lab's guest.
+        .target(
+            name: "History", dependencies: ["CSQLite", "Running", "Matrix", "Plan"], swiftSettings: once,
+            linkerSettings: [.linkedLibrary(":libsqlite3.a"), .linkedLibrary("m")]),
+        .target(
+            name: "Bisect",
+            dependencies: [
+                "Reports", "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "MigrationEngine", "SwitchoverProtocol", "MigrationTrace",
+                "Verification",
+                .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: once),
         .target(
             name: "Exploration",
             dependencies: ["Plan", "EnginePeer", "VFIO", "MigrationTrace", "SwitchoverProtocol", "Verification"], swiftSettings: strict),
@@ -100,8 +115,9 @@ let package = Package(
         .executableTarget(
             name: "ackmatrix",
             dependencies: [
-                "Matrix", "Running", "Reports", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer", "MigrationTrace",
-                "SwitchoverProtocol", "Verification", "VFIO", "DeviceCheck", "HostCheck",
+                "Matrix", "Running", "Reports", "History", "Bisect", "Exploration", "Experiment", "Plan", "QEMUPeer", "EnginePeer",
+                "MigrationTrace", "SwitchoverProtocol", "Verification", "VFIO", "DeviceCheck", "HostCheck", "Recording", "Pictures",
+                "Prediction",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -125,6 +141,9 @@ let package = Package(
             swiftSettings: once),
         .testTarget(name: "DeviceCheckTests", dependencies: ["DeviceCheck", "TestSupport", "VFIO"], swiftSettings: once),
         .testTarget(name: "HostCheckTests", dependencies: ["HostCheck"], swiftSettings: once),
+        .testTarget(
+            name: "RecordingTests", dependencies: ["Recording", "TestSupport", "VFIO", "MigrationTrace"],
+            swiftSettings: once),
         .testTarget(name: "SwitchoverProtocolTests", dependencies: ["SwitchoverProtocol"], swiftSettings: once),
         .testTarget(
             name: "MigrationEngineTests",
@@ -141,6 +160,9 @@ let package = Package(
             swiftSettings: once),
         .testTarget(
             name: "VerificationTests", dependencies: ["Verification", "MigrationTrace", "TestSupport"], exclude: ["Format1"],
+            swiftSettings: once),
+        .testTarget(
+            name: "PicturesTests", dependencies: ["Pictures", "MigrationTrace", "Verification", "TestSupport"], exclude: ["Golden"],
             swiftSettings: once),
         .testTarget(name: "PredictionTests", dependencies: ["Prediction", "TestSupport"], swiftSettings: once),
         .testTarget(
@@ -160,6 +182,9 @@ let package = Package(
                 "Prediction", .product(name: "XMLCoder", package: "XMLCoder"),
             ],
             exclude: ["Golden"], swiftSettings: once),
+        .testTarget(name: "HistoryTests", dependencies: ["History", "Running", "Plan", "TestSupport"], swiftSettings: once),
+        .testTarget(
+            name: "BisectTests", dependencies: ["Bisect", "MigrationTrace", "Plan", "TestSupport", "ackmatrix"], swiftSettings: once),
         .testTarget(
             name: "ExplorationTests", dependencies: ["Exploration", "Plan", "EnginePeer", "VFIO", "MigrationTrace"], swiftSettings: once),
         .testTarget(name: "ExperimentTests", dependencies: ["Experiment", "MigrationTrace", "VFIO"], swiftSettings: once),

@@ -93,10 +93,12 @@ extension HostSettings {
 }
 
 extension SideConfiguration {
-    /// The generation of a side that is an engine. Throws for a QEMU, and for a name that no generation has.
+    /// The generation of a side that is an engine or a variant of one. Throws for a QEMU, and for a name that no generation has.
     package var generation: Generation {
         get throws {
-            guard case .engine(let name) = binary, let generation = Generation(named: name) else {
+            guard case .engine(let name) = binary,
+                let generation = Generation(named: String(name.prefix { $0 != SideImplementation.variantMark }))
+            else {
                 throw UnmetNeed("\(binary.name) is no engine")
             }
             return generation

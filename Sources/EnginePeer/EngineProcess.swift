@@ -33,15 +33,15 @@ package final class EngineProcess {
     var incoming: Incoming?
     /// Decides, for a device by its name, which of its calls fail.
     private let fault: ((String) -> DeviceFault)?
-    /// Devices of the kernel that take the place of mock devices.
-    private let devices: KernelDevices?
+    /// Devices that take the place of those of the plan.
+    private let devices: (any DeviceSupply)?
     package var wasKilled = false
 
     /// Starts the process: plugs and resets its devices, and starts the guest unless it starts paused. `generation` replaces that of the
     /// configuration.
     init(
         _ configuration: SideConfiguration, role: Role, leg: EngineLeg, _ simulation: Simulation, generation: Generation? = nil,
-        devices: KernelDevices? = nil, fault: ((String) -> DeviceFault)? = nil
+        devices: (any DeviceSupply)? = nil, fault: ((String) -> DeviceFault)? = nil
     ) throws {
         self.fault = fault
         self.devices = devices
@@ -95,7 +95,8 @@ package final class EngineProcess {
     }
 
     func plug(_ planned: PlannedDevice) throws {
-        let (device, script) = try backend(of: planned)
+        let supplied = try backend(of: planned)
+        let (device, script) = (supplied.device, supplied.scripted)
         let name = host.generation.has(.namesDevicesByID) ? planned.name : "VFIO_FD\(100 + modules.count)"
         let module = VFIOModule(device: device, name: name, idstr: planned.idstr)
         // A device that does not migrate has no section.
@@ -109,19 +110,10 @@ package final class EngineProcess {
         }
     }
 
-    /// Makes a device's backend: the one place in the engine that knows which backend a device has.
-    private func backend(of planned: PlannedDevice) throws -> (any MigrationDevice, scripted: (any ScriptedDevice)?) {
-        if let devices {
-            let device = try devices.device(planned, delay: host.delay) { [log] in log.appendDevice($0) }
-            return (device, device)
-        }
-        switch planned.backend {
-        case .mock(let script):
-            let mock = MockMigrationDevice(name: planned.name, script: script, delay: host.delay, fault: fault?(planned.name)) { [log] in
-                log.appendDevice($0)
-            }
-            return (mock, mock)
-        }
+    private func backend(of planned: PlannedDevice) throws -> SuppliedDevice {
+        let append: (Event) -> Void = { [log] in log.appendDevice($0) }
+        if let devices { return try devices.supply(planned, delay: host.delay, log: append) }
+        return SuppliedDevice(planned, delay: host.delay, fault: fault?(planned.name), log: append)
     }
 
     func refused(_ command: String, _ text: String) -> SideRefusal {

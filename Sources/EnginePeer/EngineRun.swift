@@ -18,15 +18,15 @@ package protocol EngineLog: AnyObject {
 package func engineLacks(_ plan: MigrationPlan) -> UnmetNeed? { plan.unmetNeed(EngineProcess.obstacle(of:to:)) }
 
 /// Drives the plan, and returns a record for each leg that was driven. `isRough`: threads often wait long for a processor. Throws
-/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse. `mutant` takes the place of the generation of its name,
-/// and kernel devices that of mock devices.
+/// `UnmetNeed` before anything runs, or `SideRefusal` for what a QEMU would refuse. `mutant` takes the place of the engine of its name, and
+/// supplied devices that of planned ones.
 package func migrateInEngine(
-    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, mutant: Generation? = nil, devices: KernelDevices? = nil,
+    _ plan: MigrationPlan, seed: UInt64, isRough: Bool = false, mutant: Generation? = nil, devices: (any DeviceSupply)? = nil,
     log: some EngineLog
 ) throws -> [MigrationRecord] {
     func generation(_ configuration: SideConfiguration) throws -> Generation {
-        let own = try configuration.generation
-        return mutant?.name == own.name ? mutant ?? own : own
+        if let mutant, configuration.binary == .engine(generation: mutant.name) { return mutant }
+        return try configuration.generation
     }
     if let unmet = engineLacks(plan) ?? devices?.obstacle(of: plan) { throw unmet }
     devices?.begin()

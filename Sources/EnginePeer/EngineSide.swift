@@ -87,6 +87,15 @@ extension ProbedBinary {
     /// The engine of the generation with this name; nil if there is none.
     package static func engine(_ generation: String) -> ProbedBinary? { all[generation] }
 
+    /// A variant of the engine of a generation under a label of its own, with the features of that generation; nil if there is none.
+    package static func variant(of generation: String, label: String) -> ProbedBinary? {
+        engine(generation).map { engine in
+            ProbedBinary(
+                binary: .engine(generation: "\(generation)\(SideImplementation.variantMark)\(label)"), features: engine.features,
+                generation: generation, obstacle: EngineProcess.obstacle(to:))
+        }
+    }
+
     /// Kept, since each start of a side looks its features up.
     private static let all = Dictionary(
         uniqueKeysWithValues: Generation.all.flatMap { [$0, $0.corrected] }.map {

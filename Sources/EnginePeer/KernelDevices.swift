@@ -6,7 +6,7 @@ import VFIO
 
 /// Devices by their paths, lent to the processes of one run after the other.
 // Sendable without a lock: a device has one opener, so the caller runs one cell at a time.
-package final class KernelDevices: @unchecked Sendable {
+package final class KernelDevices: DeviceSupply, @unchecked Sendable {
     private let paths: [KernelDevicePath]
     private var lent: [KernelScriptedDevice] = []
     private let offersInfoV2: Bool
@@ -50,20 +50,20 @@ package final class KernelDevices: @unchecked Sendable {
     }
 
     /// Ends what an earlier run has left open.
-    func begin() {
+    package func begin() {
         for device in lent { device.shut() }
         lent = []
     }
 
     /// The next device that is not in use.
-    func device(_ planned: PlannedDevice, delay: DeviceDelay, log: @escaping (Event) -> Void) throws -> KernelScriptedDevice {
+    package func supply(_ planned: PlannedDevice, delay: DeviceDelay, log: @escaping (Event) -> Void) throws -> SuppliedDevice {
         guard let script = planned.script, lent.count < paths.count else {
             throw SideError("no kernel device is left for \(planned.name): \(paths.count) are given")
         }
         do {
             let device = try KernelScriptedDevice(name: planned.name, path: paths[lent.count], script: script, delay: delay, log: log)
             lent.append(device)
-            return device
+            return SuppliedDevice(device, scripted: device)
         } catch { throw SideError("\(error)") }
     }
 }

@@ -40,8 +40,18 @@ package func escapedJSON(_ json: String) -> String {
 
 /// The text in one line, as the content of an element or the value of an attribute in HTML, SVG and XML.
 package func escapedMarkup(_ text: String) -> String {
-    escaped(text).replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
-        .replacing("'", with: "&#39;")
+    var result = ""
+    for scalar in escaped(text).unicodeScalars {
+        switch scalar {
+        case "&": result += "&amp;"
+        case "<": result += "&lt;"
+        case ">": result += "&gt;"
+        case "\"": result += "&quot;"
+        case "'": result += "&#39;"
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result
 }
 
 /// True if the character may not reach a reader's screen as it is.

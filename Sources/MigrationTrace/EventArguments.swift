@@ -56,6 +56,36 @@ package struct DevicePrecopyInfo: Hashable, Sendable {
     package init() {}
 }
 
+/// The arguments of `recorded_precopy_info`. Sizes are bytes.
+package struct RecordedPrecopyInfo: Hashable, Sendable {
+    package var device = ""
+    package var initial: UInt64 = 0
+    package var dirty: UInt64 = 0
+    /// The flags of the answer: 1 is VFIO_PRECOPY_INFO_REINIT, which means something only after the opt-in to INFOv2.
+    package var flags: UInt64 = 0
+    /// 0, or a negative errno.
+    package var result: Int64 = 0
+    /// Nanoseconds from call to return.
+    package var took: UInt64 = 0
+
+    package init() {}
+}
+
+/// The arguments of `recorded_read` and `recorded_write`.
+package struct RecordedTransfer: Hashable, Sendable {
+    package var device = ""
+    /// The bytes that the call asked for.
+    package var size: UInt64 = 0
+    /// The bytes that were moved, or a negative errno.
+    package var result: Int64 = 0
+    /// XXH3 (64 bits) of the bytes that were moved; 0 if none were.
+    package var hash: UInt64 = 0
+    /// Nanoseconds from call to return.
+    package var took: UInt64 = 0
+
+    package init() {}
+}
+
 extension Event {
     /// True if the harness caused this by a device script; false if the harness observed it.
     package var isInjected: Bool {

@@ -172,6 +172,21 @@ package enum DeviceSegment: String, TraceWord {
     case final
 }
 
+/// What a descriptor of a recording is.
+package enum RecordedDescriptor: String, TraceWord {
+    case iommufd
+    case container
+    case group
+    case device
+    case data
+}
+
+/// The direction of an access to a region of a recorded device.
+package enum RecordedAccess: String, TraceWord {
+    case read
+    case write
+}
+
 /// The thread that prints an event. Since 10.1 a line no longer names its thread, so the thread follows from the event.
 package enum ThreadRole: Character, CaseIterable, Hashable, Sendable {
     case main = "M"

@@ -6,6 +6,8 @@ package struct PlannedDevice: Hashable, Sendable {
     package enum Backend: Hashable, Sendable {
         /// The C mock, which follows a script.
         case mock(DeviceScript)
+        /// A recording that is replayed.
+        case replay(ReplayText)
     }
 
     /// QEMU's `id=`, and the name in the device log.
@@ -33,6 +35,7 @@ package struct PlannedDevice: Hashable, Sendable {
     package var script: DeviceScript? {
         switch backend {
         case .mock(let script): script
+        case .replay: nil
         }
     }
 }

@@ -161,5 +161,8 @@ package struct ProbedBinary: Sendable {
 package let allowedTraceEvents: [String] = {
     let chatter: Set = ["migration_transferred_bytes", "vfio_container_query_dirty_bitmap", "vfio_get_dirty_bitmap"]
     var seen: Set<String> = []
-    return Event.vocabulary.map(\.name).filter { !$0.hasPrefix("device_") && !chatter.contains($0) && seen.insert($0).inserted }
+    return Event.vocabulary.map(\.name).filter { name in
+        // The shim and the recorder print these.
+        !name.hasPrefix("device_") && !name.hasPrefix("recorded_") && !chatter.contains(name) && seen.insert(name).inserted
+    }
 }()

@@ -12,11 +12,14 @@ package enum SideKind: String, CaseIterable, Hashable, Sendable {
 package enum SideImplementation: Hashable, Sendable {
     /// A QEMU executable, started as a process.
     case qemu(QEMUBinary)
-    /// The engine, in virtual time, as the generation of this name.
+    /// The engine, in virtual time, as the generation of this name. What follows a tilde in it is the label of a variant, which may have
+    /// something wrong: `11.1~build`.
     case engine(generation: String)
 
     /// What the name of a side that is an engine begins with: `engine@11.1`.
     package static let enginePrefix = "engine@"
+    /// What stands between a generation and the label of a variant of it.
+    package static let variantMark: Character = "~"
 
     /// `10.0`, `11.1`, the name that the user gave, or `engine@11.1`.
     package var name: String {
@@ -39,6 +42,8 @@ package struct QEMUBinary: Hashable, Sendable {
     /// The name of the side: `10.0`, `11.1`, or what the user called it.
     package let name: String
     package let start: Start
+    /// Arguments of the command line that belong to the binary, as a wrapper script adds them: it is probed with them, too.
+    package let arguments: [String]
 
     package enum Start: Hashable, Sendable {
         /// A folder that holds a whole package closure; started through its own dynamic loader, unprivileged.
@@ -47,9 +52,10 @@ package struct QEMUBinary: Hashable, Sendable {
         case executable(String)
     }
 
-    package init(name: String, start: Start) {
+    package init(name: String, start: Start, arguments: [String] = []) {
         self.name = name
         self.start = start
+        self.arguments = arguments
     }
 
     /// The file that is QEMU.

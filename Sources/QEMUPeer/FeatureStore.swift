@@ -1,6 +1,5 @@
 /// The features of probed binaries, stored so that each binary is probed once.
 import Foundation
-import Glibc
 import Plan
 
 package struct FeatureStore: Sendable {
@@ -25,21 +24,16 @@ package struct FeatureStore: Sendable {
     private static let questions = 3
 
     /// The name of an entry is made of what changes with the file (device, inode, size, modification time) and of what was asked (the
-    /// questions, and the trace events of the vocabulary).
+    /// questions, the trace events of the vocabulary, and the arguments that belong to the binary).
     private func file(of binary: QEMUBinary) throws -> String {
-        var status = stat()
-        guard stat(binary.path, &status) == 0 else {
-            throw Environment("\(binary.name): \(binary.path): \(String(cString: strerror(errno)))")
+        let identity: FileIdentity
+        do { identity = try FileIdentity(binary.path) } catch {
+            throw Environment("\(binary.name): \(binary.path): \(error.reason)")
         }
-        let identity = [
-            UInt64(status.st_dev), UInt64(status.st_ino), UInt64(status.st_size), UInt64(status.st_mtim.tv_sec),
-            UInt64(status.st_mtim.tv_nsec),
-        ]
         // FNV-1a, since the seed of a Hasher differs from run to run.
-        let asked = ([String(Self.questions)] + allowedTraceEvents).joined(separator: " ").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
-            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
-        }
-        return folder + "/" + (identity + [asked]).map { String($0, radix: 16) }.joined(separator: "-") + ".json"
+        let questions = ([String(Self.questions)] + allowedTraceEvents + binary.arguments).joined(separator: " ")
+        let asked = questions.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return folder + "/" + identity.name([asked]) + ".json"
     }
 }
 

@@ -217,6 +217,7 @@ package func qemuArguments(_ configuration: SideConfiguration, role: Role, monit
         }
     }
     if configuration.filledMiB > 0 { arguments += ["-device", "loader,file=\(files.filling),addr=0x400000,force-raw=on"] }
+    if case .qemu(let binary) = configuration.binary { arguments += binary.arguments }
     arguments += configuration.extraArguments
     if configuration.startsPaused { arguments.append("-S") }
     if role == .destination { arguments += ["-incoming", "defer"] }
@@ -375,9 +376,12 @@ package func filesBeforeStart(_ configuration: SideConfiguration, _ files: SideF
     var list = "ackmatrix-side 1\niommufd \(iommufdDescriptor)\n"
     for (index, device) in configuration.devices.enumerated() {
         list += "device \(firstDeviceDescriptor + index) \(device.name) \(files.script(device.name))\n"
-        switch device.backend {
-        case .mock(let script): contents.append(("\(files.folder)/\(files.script(device.name))", Data(script.text.utf8)))
-        }
+        let text =
+            switch device.backend {
+            case .mock(let script): script.text
+            case .replay(let replay): replay.text
+            }
+        contents.append(("\(files.folder)/\(files.script(device.name))", Data(text.utf8)))
     }
     if let gate = configuration.connectGate { list += "connect \(gate)\n" }
     return contents + [(files.devices, Data(list.utf8))]

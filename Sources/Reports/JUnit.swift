@@ -25,9 +25,11 @@ package struct JUnit: Hashable, Sendable {
     var suites: Suites
 
     /// Lines in the order of the run; suites in that of their first cell. `wholeRun` are findings that belong to no cell; they make a suite
-    /// of their own, which is there without any, too. `seconds` is the wall time of the run.
+    /// of their own, which is there without any, too. `seconds` is the wall time of the run. A finding of a cell that is one of `flaky` has
+    /// that type.
     package init(
-        _ lines: [ResultLine], leftOut: [LeftOut] = [], wholeRun: [String] = [], deviations: [Deviation], began: Date, seconds: Double
+        _ lines: [ResultLine], leftOut: [LeftOut] = [], wholeRun: [String] = [], deviations: [Deviation], began: Date, seconds: Double,
+        flaky: Set<String> = []
     ) {
         let reasons = Dictionary(deviations.map { ($0.id, $0) }) { first, _ in first }
         var cases: [(product: String, cases: [Case])] = []
@@ -38,7 +40,11 @@ package struct JUnit: Hashable, Sendable {
                 cases.append((product, [testCase]))
             }
         }
-        for line in lines { add(Case(line, reasons), to: line.product) }
+        for line in lines {
+            var result = Case(line, reasons)
+            if flaky.contains(line.cell) { result.failure?.type = "flaky" }
+            add(result, to: line.product)
+        }
         for cell in leftOut { add(Case(cell), to: cell.product) }
         let whole = Case(classname: Self.wholeRun, name: "findings of the whole run", seconds: 0, findings: wholeRun, text: wholeRun)
         let stamp = began.formatted(
@@ -168,16 +174,9 @@ extension JUnit.Case {
 
     fileprivate init(_ line: ResultLine, _ deviations: [String: Deviation]) {
         let sides = "\(line.source.version) \(line.source.machine) -> \(line.destination.version) \(line.destination.machine)"
-        let broken = line.legs.enumerated().flatMap { number, leg in
-            leg.broken.map { (leg: line.legs.count > 1 ? "leg \(number + 1): " : "", rule: $0) }
-        }
-        let rules = broken.map { leg, rule in
-            "\(leg)\(rule.rule)" + (rule.device.map { " (\($0))" } ?? "")
-                + " at \(rule.places.joined(separator: ", ")): \(rule.found); legal: \(rule.legal)"
-        }
         self.init(
             classname: line.product, name: line.cell, seconds: line.seconds, findings: line.findings,
-            text: line.findings + [sides] + rules + [line.reproduce])
+            text: line.findings + [sides] + line.explanation + [line.reproduce])
         let known = line.deviations.explained.map { shown in
             let deviation = deviations[shown.id]
             return [

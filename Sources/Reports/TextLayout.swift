@@ -50,7 +50,7 @@ func fit(_ parts: [TextPart], within limit: Int, order: [Int]? = nil, whole: Str
 
 /// Words on lines of at most `width` columns, escaped; lines after the first begin with `indent`. A word longer than a line is cut into
 /// pieces.
-func wrap(_ text: String, width: Int, indent: String = "") -> [String] {
+package func wrap(_ text: String, width: Int, indent: String = "") -> [String] {
     var lines: [String] = []
     var line = ""
     for word in text.split(whereSeparator: \.isWhitespace) {
@@ -112,8 +112,8 @@ func table(_ rows: [[String]]) -> [String] {
     }
 }
 
-func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 0)) }
+package func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 0)) }
 
 private func rightPadded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(width - text.count, 0)) + text }
 
-func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }
+package func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }

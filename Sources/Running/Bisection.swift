@@ -38,7 +38,7 @@ package struct Bisection: Sendable {
 
 extension ResultLine {
     /// Why the result tells nothing of the build; nil if it does. What is as predicted always does.
-    var tellsNothing: String? {
+    package var tellsNothing: String? {
         guard finding else { return nil }
         let mode = legs.flatMap(\.differences).first { $0.hasPrefix(Comparison.modeDiffers) }
         if let mode { return mode }
@@ -62,7 +62,4 @@ extension Cell {
         }
         return nil
     }
-
-    /// The mode of the cell's source, which decides.
-    package var mode: SwitchoverAckMode? { SwitchoverAckMode(rawValue: forecasts[0].scenario.source.mode.rawValue) }
 }

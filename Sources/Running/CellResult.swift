@@ -32,7 +32,7 @@ package struct CellResult: Sendable {
         }
     }
 
-    static let brokenEnding = "could not be driven"
+    package static let brokenEnding = "could not be driven"
 
     package let cell: Cell
     /// The result of each leg in order, at least one. The last one ended the cell: no leg after it was driven.

@@ -41,7 +41,7 @@ func traceHeader(_ cell: Cell, leg index: Int, record: MigrationRecord, binaries
 }
 
 /// Both logs of a side, folded.
-private struct SideLogs {
+struct SideLogs {
     var qemu = FoldedStream()
     var devices = FoldedStream()
     var unknown = UnknownLineCounts()
@@ -67,7 +67,7 @@ private struct SideLogs {
     }
 }
 
-private func describe(
+func describe(
     _ binary: ProbedBinary, _ configuration: SideConfiguration, _ role: Role, _ capabilities: [String: Bool]
 ) -> TraceSide {
     var side = TraceSide()

@@ -191,13 +191,16 @@ package struct MatrixRun: Sendable {
         case ended(CellResult, folder: String)
     }
 
-    /// Runs the cells in order, so many rounds of them, and tells of each as it comes; stops at the first that the environment does not
-    /// allow.
-    package func run(_ cells: [Cell], rounds: Int = 1, report: (Progress) async throws -> Void) async throws {
+    /// Runs the cells in order, so many rounds of them but for what ran earlier, and tells of each as it comes; stops at the first that the
+    /// environment does not allow.
+    package func run(
+        _ cells: [Cell], rounds: Int = 1, earlier: EarlierResults = EarlierResults(), report: (Progress) async throws -> Void
+    ) async throws {
         let count = cells.count * rounds
         try await withThrowingTaskGroup(of: (CellResult, String).self) { group in
             var next = 0
             func start() async throws {
+                while next < count, next / cells.count < earlier.rounds(of: cells[next % cells.count].name) { next += 1 }
                 guard next < count else { return }
                 let (cell, place) = (cells[next % cells.count], "\(folder.path)/\(next)")
                 next += 1

@@ -15,6 +15,8 @@ package struct WholeRun {
     package var keepsAll = false
     /// Makes the command that runs a cell again, with the seed of the first round.
     package let reproduction: Reproduction
+    /// What earlier attempts of the run have left; those results are not made again.
+    package var earlier = EarlierResults()
 
     package init(
         runner: CellRunner, jobs: Int, rounds: Int, folder: RunFolder, keepsAll: Bool, reproduction: Reproduction
@@ -39,8 +41,9 @@ package struct WholeRun {
     package func run(_ cells: [Cell], report: (Event) throws -> Void) async throws {
         let (qemuCells, engineCells) = (cells.filter { $0.kind == .qemu }, cells.filter { $0.kind == .engine })
         var witnesses = Witnesses(Array(runner.binaries.values))
-        try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run(qemuCells, rounds: rounds) {
-            if case .ended(let result, _) = $0 { witnesses.append(result) }
+        for cell in qemuCells { for ending in earlier.endings(of: cell.name) { witnesses.append(cell, ending: ending) } }
+        try await MatrixRun(runner: runner, jobs: jobs, folder: folder).run(qemuCells, rounds: rounds, earlier: earlier) {
+            if case .ended(let result, _) = $0 { witnesses.append(result.cell, ending: result.ending.text) }
             try report(.qemu($0))
         }
         guard !engineCells.isEmpty else { return }
@@ -48,13 +51,15 @@ package struct WholeRun {
         // The endings of tampered logs judge nothing.
         if runner.tampering == nil { runner.witnesses = witnesses.endings }
         for round in 0..<rounds {
+            let cells = engineCells.filter { earlier.rounds(of: $0.name) <= round }
+            guard !cells.isEmpty else { continue }
             runner.seed = self.runner.seed &+ UInt64(round)
             var pool = EnginePool(runner: runner, threads: jobs, folder: folder)
             pool.keepsAll = keepsAll
             pool.reproduction = reproduction
             pool.reproduction.seed = runner.seed
             try report(.engineRoundBegan)
-            try await pool.run(engineCells) { try report(.engine($0)) }
+            try await pool.run(cells) { try report(.engine($0)) }
             try report(.engineRoundEnded)
         }
     }
@@ -64,4 +69,23 @@ package struct WholeRun {
         let chosen = (cells.filter { $0.kind == .qemu } + cells.filter { $0.kind == .engine }).filter(Canary.fits)
         return try await Canary(chosen.isEmpty ? try others().filter(Canary.fits) : chosen, runner: runner, folder: folder)
     }
+}
+
+/// The results that earlier attempts of a run have left, as far as the rest of the run depends on them.
+package struct EarlierResults: Sendable {
+    private var rounds: [String: Int] = [:]
+    private var endings: [String: Set<String>] = [:]
+
+    package init() {}
+
+    package mutating func add(_ line: ResultLine) {
+        rounds[line.cell, default: 0] += 1
+        endings[line.cell, default: []].insert(line.ending)
+    }
+
+    /// The number of rounds that the cell has run.
+    package func rounds(of cell: String) -> Int { rounds[cell] ?? 0 }
+
+    /// How the cell ended, each way once, sorted.
+    func endings(of cell: String) -> [String] { endings[cell, default: []].sorted() }
 }

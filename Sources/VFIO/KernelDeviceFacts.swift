@@ -36,8 +36,8 @@ private func firstLine(_ path: String) -> String? {
 
 /// The last part of what a symbolic link names.
 private func linked(_ path: String) -> String? {
-    var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = bytes.withUnsafeMutableBytes { readlink(path, $0.baseAddress, $0.count) }
+    var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink(path, &bytes, bytes.count)
     guard count > 0 else { return nil }
-    return String(decoding: bytes[..<count], as: UTF8.self).split(separator: "/").last.map(String.init)
+    return String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: "/").last.map(String.init)
 }

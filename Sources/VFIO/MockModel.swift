@@ -17,12 +17,7 @@ struct MockModel: ~Copyable {
             bytes.withMemoryRebound(to: CChar.self) { device_script_parse($0.baseAddress, $0.count, parsed, &refusal) }
         }
         precondition(accepted, "a device script that was accepted is so again")
-        var callbacks = mock_world(
-            context: Unmanaged.passUnretained(world).toOpaque(),
-            event: { context, event in MockWorld.of(context).log(event.unsafelyUnwrapped.pointee) },
-            pin: { context, address, length, writable in MockWorld.of(context).pin(address, length, writable: writable) },
-            open_data: { _, session in Int32(bitPattern: session) },
-            fault: world.fault == nil ? nil : { context, call, state in MockWorld.of(context).error(of: call, in: state) })
+        var callbacks = world.callbacks
         guard let device = mock_device_create(name, parsed, &callbacks) else { fatalError("no memory for a mock device") }
         self.device = device
     }
@@ -45,6 +40,16 @@ final class MockWorld {
         self.name = name
         self.fault = fault
         emit = log
+    }
+
+    /// The world as the C models see it, which does not keep it.
+    var callbacks: mock_world {
+        mock_world(
+            context: Unmanaged.passUnretained(self).toOpaque(),
+            event: { context, event in MockWorld.of(context).log(event.unsafelyUnwrapped.pointee) },
+            pin: { context, address, length, writable in MockWorld.of(context).pin(address, length, writable: writable) },
+            open_data: { _, session in Int32(bitPattern: session) },
+            fault: fault == nil ? nil : { context, call, state in MockWorld.of(context).error(of: call, in: state) })
     }
 
     static func of(_ context: UnsafeMutableRawPointer?) -> MockWorld {
@@ -100,6 +105,8 @@ final class MockWorld {
             entered.append(.running)
             emit(.deviceReset(device: name, from: VFIOState(number: event.a)))
         case MOCK_EVENT_CLOSE: emit(.deviceClose(device: name, VFIOState(number: event.a)))
+        case MOCK_EVENT_DEPARTED:
+            emit(.deviceDeparted(device: name, position: event.a, expected: Words.text(event.word), found: Words.text(event.found)))
         default: fatalError("a device event of unknown kind \(event.kind.rawValue)")
         }
     }

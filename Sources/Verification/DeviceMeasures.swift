@@ -9,6 +9,7 @@ package struct DeviceMeasures: Hashable, Sendable {
         package fileprivate(set) var queries = 0
         /// Queries that told of a REINIT (11.1 and later; older releases log none).
         package fileprivate(set) var reinits = 0
+        /// Queries that collected a request (11.1 and later; older sources do not know who requests).
         package fileprivate(set) var requests = 0
         package fileprivate(set) var markers = 0
         /// From a marker's line to that of the ACK that answers it, in nanoseconds by the source's clock; without those of lines that have
@@ -50,13 +51,16 @@ package struct DeviceMeasures: Hashable, Sendable {
                 if result == 0 { $0.initial = initial }
                 if reinit { $0.reinits += 1 }
             }
-        case .vfioStatePending(let pending): change(pending.device) { $0.initial = pending.initial }
+        case .vfioStatePending(let pending):
+            change(pending.device) {
+                $0.initial = pending.initial
+                if pending.requestsAck { $0.requests += 1 }
+            }
         case .vfioStatePendingEstimate(let device, _, _, let initial, _), .vfioStatePendingExact(let device, _, _, _, let initial, _):
             change(device) {
                 $0.queries += 1
                 $0.initial = initial
             }
-        case .vfioQueryPrecopySizeRequestSwitchoverAck(let device): change(device) { $0.requests += 1 }
         case .vfioSendInitDataFlag(let device):
             guard let index = index(of: device) else { return }
             devices[index].markers += 1

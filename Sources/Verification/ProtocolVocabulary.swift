@@ -78,6 +78,7 @@ extension Event {
     /// - `devicePrecopyInfo`: only those that report a REINIT.
     /// - `deviceRead`: the sum at the end of STOP_COPY, and failed reads: the size of a read depends on the buffers.
     /// - `deviceLoaded`: initial and final data; dirty data in between depends on how often it was read.
+    /// - `recordedState` and the other events of a recorder: a device's own events, or QEMU's, tell the same.
     /// - `deviceHoldBegin`, `deviceHoldEnd`: holding a call at a gate has no effect of its own.
     var relevance: ProtocolRelevance {
         switch self {
@@ -135,6 +136,11 @@ extension Event {
             .compared(.device)
         case .deviceInjected, .deviceHoldBegin, .deviceHoldEnd:
             .leftOut(.script)
+        case .deviceDeparted:
+            .compared(.failure)
+        case .recordedBegin, .recordedEnd, .recordedOpen, .recordedClose, .recordedIoctl, .recordedState, .recordedPrecopyInfo,
+            .recordedDataSize, .recordedRead, .recordedWrite, .recordedAccess:
+            .leftOut(.redundant)
         }
     }
 }

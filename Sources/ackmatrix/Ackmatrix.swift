@@ -15,11 +15,35 @@ struct Ackmatrix: AsyncParsableCommand {
             cannot be written; check has 3 for a migration that has not ended yet. SIGINT and SIGTERM end every command within a second.
             """,
         version: "ackmatrix 1.0.0; writes traces of format 2, reads formats 1 and 2",
-        subcommands: [
-            RunCommand.self, CompareCommand.self, SchedulesCommand.self, InjectCommand.self, MutantsCommand.self, ListCommand.self,
-            CheckCommand.self, AttachCommand.self,
-            ResultsCommand.self, ExplainCommand.self, ReportCommand.self, FindingsCommand.self, ExperimentCommand.self, QEMUCommand.self,
-            DeviceCommand.self, LabCommand.self, ScriptCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Matrix",
+                subcommands: [
+                    RunCommand.self, ListCommand.self, CompareCommand.self, BisectCommand.self, BisectStepCommand.self,
+                    FindingsCommand.self,
+                ]),
+            CommandGroup(
+                name: "Result",
+                subcommands: [
+                    ResultsCommand.self, ExplainCommand.self, ReportCommand.self, MergeCommand.self, HistoryCommand.self,
+                    RegressionsCommand.self,
+                ]),
+            CommandGroup(
+                name: "Log and trace",
+                subcommands: [
+                    CheckCommand.self, ShowCommand.self, DiffCommand.self, LogCommand.self, TraceCommand.self, TraceEventsCommand.self,
+                ]),
+            CommandGroup(
+                name: "Device and lab",
+                subcommands: [
+                    DeviceCommand.self, LabCommand.self, AttachCommand.self, RecordCommand.self, DistillCommand.self, ReplayCommand.self,
+                    ScriptCommand.self,
+                ]),
+            CommandGroup(
+                name: "Engine and QEMU",
+                subcommands: [
+                    SchedulesCommand.self, InjectCommand.self, MutantsCommand.self, ExperimentCommand.self, QEMUCommand.self,
+                ]),
         ])
 
     /// Everything that goes wrong outside a migration is usage or environment: 2, and never 1, which is a finding.
@@ -28,14 +52,14 @@ struct Ackmatrix: AsyncParsableCommand {
         // Without a thread to run on, a task waits forever.
         guard taskRoom(upTo: 4) == 4 else {
             note("threads that can be started: expected at least 4, found fewer; raise the limit with ulimit -u, or that of the container")
-            Glibc.exit(bisects ? Inconclusive.status : 2)
+            Glibc.exit(statusOfTrouble)
         }
         let status = await outcome()
         if StandardOutput.isLost {
             note("standard output cannot be written, so the results are lost")
-            Glibc.exit(bisects ? Inconclusive.status : 2)
+            Glibc.exit(statusOfTrouble)
         }
-        Glibc.exit(bisects && status == 2 ? Inconclusive.status : status)
+        Glibc.exit(status == 2 ? statusOfTrouble : status)
     }
 
     /// Runs the command of the command line; the exit status.
@@ -109,6 +133,12 @@ struct Ackmatrix: AsyncParsableCommand {
     private static func inWords(_ error: any Error) -> any Error {
         guard let error = error as? CocoaError else { return error }
         return Environment("\(error.filePath ?? error.url?.path ?? "a file"): \(systemReason(error))")
+    }
+
+    /// The exit status of wrong usage and of a broken environment. `git bisect run` takes 2 for "bad".
+    private static var statusOfTrouble: Int32 {
+        if CommandLine.arguments.dropFirst().first == BisectStepCommand.name { return 255 }
+        return bisects ? Inconclusive.status : 2
     }
 
     /// True if the command line asks for the exit statuses of git bisect run, also where it is wrong otherwise.

@@ -135,7 +135,7 @@ struct AttachCommand: EndsInOrder {
             throw Environment("the \(side.role.rawValue) at \(address): \(error)")
         }
         let capability = qemu.capabilities["switchover-ack"].map { $0 ? "on" : "off" } ?? "not there"
-        note("\(side.role.rawValue): QEMU \(qemu.version) at \(address); switchover-ack is \(capability)")
+        note("\(side.role.rawValue): QEMU \(qemu.version) at \(address); switchover-ack is \(capability) now")
         guard !qemu.untraced.isEmpty else { return qemu }
         if trace {
             try await qemu.trace(qemu.untraced, isOn: true)
@@ -179,7 +179,7 @@ struct AttachCommand: EndsInOrder {
         var arguments = side.flatMap { ["--\($0.role.rawValue)", $0.log] } + ["--migration", "\(logs.migrations.count)"]
         if json { arguments.append("--json") }
         guard failed.isEmpty else { throw Environment("a workload failed, so the migration is not the one asked for: \(failed[0])") }
-        var check = try CheckCommand.parse(arguments)
+        let check = try CheckCommand.parse(arguments)
         try check.run()
     }
 

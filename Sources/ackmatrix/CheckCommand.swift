@@ -243,15 +243,4 @@ private struct Inputs {
         if let last = parts.last, Int(last) != nil { parts.removeLast() }
         return parts.count > 1 && parts.last == "log"
     }
-
-    private func isTrace(_ path: String) throws -> Bool {
-        guard !path.hasPrefix("/dev/fd/"), !path.hasPrefix("/proc/self/fd/") else { return false }
-        // Opening a pipe waits for its writer.
-        guard try isReadTwice(path) else {
-            throw Environment("\(path): expected a file, which is read twice, found a pipe or the like; save it to a file first")
-        }
-        guard let file = FileHandle(forReadingAtPath: path) else { throw Environment("\(path): cannot be read") }
-        defer { try? file.close() }
-        return file.readData(ofLength: 16).starts(with: Data("ackmatrix-trace ".utf8))
-    }
 }

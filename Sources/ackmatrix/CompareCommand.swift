@@ -152,7 +152,7 @@ struct CompareCommand: EndsInOrder {
         comparison.seeds = left == .engine ? seeds ?? 64 : 0
         var report = CompareReport(total: cells.count, list: list, left: left.name, verbose: verbose)
         for reason in leftOut { report.leaveOut(reason.description) }
-        let isWhole = ComparedSide.showWholeList(sides) && matrix.cell.isEmpty && matrix.tier ?? .default >= .default
+        let isWhole = ComparedSide.showWholeList(sides) && matrix.isWholeTier && matrix.tier ?? .default >= .default
         try await run(comparison, cells, report, sides, isWhole: isWhole)
     }
 
@@ -164,18 +164,26 @@ struct CompareCommand: EndsInOrder {
         let runner = CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: deviationFile, policy: .ignore)
         let recording = try RecordedCells(
             traces, file: file, isWanted: { name in matrix.cell.isEmpty || matrix.cell.contains { name.contains($0) } })
+        let wanted = try matrix.condition.map { condition in
+            let binaries =
+                recording.cells.map(\.qemu.plan.source.binary.name) + recording.cells.map(\.qemu.plan.leg.destination.binary.name)
+            let chosen = try WhereCondition(condition, file, sides: Set(binaries).sorted(), deviationFile).select(
+                recording.cells.map(\.qemu))
+            return Set(chosen.map(\.name))
+        }
+        let cells = recording.cells.filter { wanted?.contains($0.qemu.name) ?? true }
         var comparison = EngineComparison(
             found: { cell, seed in try await runner.comparedRun(cell.engine, seed: seed, folder: "") },
             expected: { cell, _ in try ComparedRun(traces.traces(of: cell.qemu.name)) }, list: list)
         comparison.jobs = try jobs.allowed([.engine])
         comparison.seeds = seeds ?? 64
-        var report = CompareReport(total: recording.cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
+        var report = CompareReport(total: cells.count, list: list, left: ComparedSide.engine.name, verbose: verbose)
         for reason in recording.leftOut { report.leaveOut(reason) }
-        for cell in recording.cells {
+        for cell in cells {
             let result = try runner.judgeRecorded(cell.qemu, traces.traces(of: cell.name))
             if let finding = result.findings.first { report.add(finding: "\(cell.name): \(finding)") }
         }
-        try await run(comparison, recording.cells, report, [], isWhole: false)
+        try await run(comparison, cells, report, [], isWhole: false)
     }
 
     private func differences(_ file: MatrixFile, _ deviations: DeviationFile) throws -> DifferenceList {
@@ -221,7 +229,7 @@ struct CompareCommand: EndsInOrder {
         // A cell is asked for by the name of either kind.
         var options = matrix
         options.cell = matrix.cell.map(sharedCellName)
-        let qemus = try options.cells(of: file, probed)
+        let qemus = try options.cells(of: file, probed, known: deviations.file(file))
         guard needsEngine else { return (qemus.cells.map(SharedCell.init(both:)), [], qemus.skipped) }
         let tier = matrix.tier ?? (matrix.cell.isEmpty ? .default : .full)
         let engines = try Recipe.cells(of: file, tier: tier, binaries: probed.compactMap(\.counterpart))

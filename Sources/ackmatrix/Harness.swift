@@ -51,17 +51,20 @@ enum Harness {
     }
 
     /// The preload shim: `$ACKMATRIX_SHIM`, or the one that `harness/run` builds.
-    static func shim() throws -> String {
-        let path = try ProcessInfo.processInfo.environment["ACKMATRIX_SHIM"] ?? root() + "/.build/vfio/libackmatrix-shim.so"
+    static func shim() throws -> String { try library("shim", variable: "ACKMATRIX_SHIM") }
+
+    /// A preload library of the C layer: the one that an environment variable names, or the one that `harness/run` builds.
+    static func library(_ name: String, variable: String) throws -> String {
+        let path = try ProcessInfo.processInfo.environment[variable] ?? root() + "/.build/vfio/libackmatrix-\(name).so"
         guard FileManager.default.fileExists(atPath: path) else {
-            throw Environment("\(path): the preload shim is not there; run: bash harness/run")
+            throw Environment("\(path): the preload \(name) is not there; run: bash harness/run")
         }
         // The head of an ELF file: its class is 64 bits, its type a shared object, its machine x86-64.
         let head = FileHandle(forReadingAtPath: path).flatMap { try? $0.read(upToCount: 20) } ?? Data()
         guard head.count == 20, head.starts(with: Data("\u{7f}ELF\u{2}".utf8)), head[16] == 3, head[18] == 62 else {
             throw Environment(
-                "\(path): expected the preload shim, a shared library for x86-64, found another kind of file; run: bash harness/run, or "
-                    + "name the shim in ACKMATRIX_SHIM")
+                "\(path): expected the preload \(name), a shared library for x86-64, found another kind of file; run: bash harness/run, or "
+                    + "name the \(name) in \(variable)")
         }
         return URL(fileURLWithPath: path).path
     }

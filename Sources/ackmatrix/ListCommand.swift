@@ -29,6 +29,7 @@ struct ListCommand: EndsInOrder {
         guard coverage || drivers else { return }
         let selecting = [
             ("--sides", sides.sides != nil), ("--engine", !sides.engine.isEmpty), ("--cell", !matrix.cell.isEmpty),
+            ("--where", matrix.condition != nil),
             ("--qemu", !binaries.own.isEmpty), ("--tier", drivers && matrix.tier != nil), ("--matrix", drivers && matrix.matrix != nil),
             ("--coverage", drivers && coverage),
         ]

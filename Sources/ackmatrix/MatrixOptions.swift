@@ -95,13 +95,31 @@ struct MatrixOptions: ParsableArguments {
     )
     var cell: [String] = []
 
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Of the cells that the other options select, only those for which this holds: 'source = 11.1 & reinits > 0 & !driver(colo)'.",
+            discussion: "Asks axes, name, machine, mode, kind, product, legs, racy, verdict and rule with = != < <= > >= ~ (contains) or "
+                + "AXIS(VALUE, ...); & | ! and parentheses join; 'failed in FOLDER', passed, ran, and 'rule(ends) in FOLDER' ask a run.",
+            valueName: "CONDITION"))
+    var condition: String?
+
+    /// True if the cells of a tier are selected as a whole.
+    var isWholeTier: Bool { cell.isEmpty && condition == nil }
+
     func file() throws -> MatrixFile {
         try MatrixFile(path: matrix ?? Harness.root() + "/harness/matrix/default.yaml")
     }
 
     /// The cells of `file` that are selected, and what cannot be shown with these binaries. Without `--cell` they are those of the tier, in
-    /// the file's order.
-    func cells(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
+    /// the file's order. `known`: the deviations that the condition asks; nil: the default list.
+    func cells(of file: MatrixFile, _ binaries: [ProbedBinary], known: DeviationFile? = nil) throws -> Recipe.Made {
+        var made = try cellsWithoutCondition(of: file, binaries)
+        if let condition { made.cells = try WhereCondition(condition, file, binaries, known).select(made.cells) }
+        return made
+    }
+
+    private func cellsWithoutCondition(of file: MatrixFile, _ binaries: [ProbedBinary]) throws -> Recipe.Made {
         guard cell.isEmpty else { return try CellSelection(texts: cell, tier: tier).cells(of: file, binaries) }
         let made = try Recipe.cells(of: file, tier: tier ?? .default, binaries: binaries)
         guard !made.cells.isEmpty else {
@@ -112,8 +130,10 @@ struct MatrixOptions: ParsableArguments {
 
     /// What is selected, in words.
     var selectionInWords: String {
-        guard cell.isEmpty else { return tier.map { "of tier \($0.rawValue), selected by --cell" } ?? "selected by --cell" }
-        return "of tier \((tier ?? .default).rawValue)"
+        let selected = (cell.isEmpty ? [] : ["--cell"]) + (condition == nil ? [] : ["--where"])
+        let tier = tier ?? (cell.isEmpty ? .default : nil)
+        let parts = [tier.map { "of tier \($0.rawValue)" }, selected.isEmpty ? nil : "selected by " + selected.joined(separator: " and ")]
+        return parts.compactMap(\.self).joined(separator: ", ")
     }
 }
 

@@ -14,7 +14,8 @@ struct ResultsCommand: ParsableCommand {
             take one of these, or the place of all runs, which stands for its newest run.
 
             The newest \(ResultPlace.mostRuns) runs are kept. A run that begins removes older ones, but none to which something was added. \
-            Memory stays below 50 MB: of each run, only its record is read.
+            A shard is named as such, and so is a run that was merged of shards. Memory stays below 50 MB: of each run, only its record \
+            and the first line of its results are read.
             """)
 
     @Option(help: ArgumentHelp("The place of the results. (default: .build/results)", valueName: "FOLDER"))
@@ -39,7 +40,12 @@ struct ResultsCommand: ParsableCommand {
         let cells = record.done.map { $0 == record.cells ? counted($0, "cell") : "\($0) of \(counted(record.cells, "cell"))" }
         let findings = record.findings.map { counted($0, "finding") }
         let command = record.command.dropFirst().joined(separator: " ")
-        return ([run.name, run.state] + [cells ?? counted(record.cells, "cell"), findings].compactMap { $0 } + [command]).joined(
+        // A first line that is no header is told by the commands that read the results.
+        let header = try? ResultReader.header(ofRunIn: run.path)
+        let part = header.flatMap { header in
+            header.shard.map { "shard \($0)" } ?? header.merged.map { "merged of \(counted($0.count, "shard"))" }
+        }
+        return ([run.name, run.state] + [part, cells ?? counted(record.cells, "cell"), findings].compactMap { $0 } + [command]).joined(
             separator: "  ")
     }
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import EnginePeer
 import Foundation
 import Glibc
+import History
 import Matrix
 import MigrationTrace
 import Plan
@@ -32,6 +33,11 @@ struct RunCommand: EndsInOrder {
             A run holds each cell once, and of --repeat only what differs: its memory does not grow with the number of repetitions. It \
             stays below 200 MB for the default matrix; each QEMU takes some 60 MB beside that.
 
+            A large run is split (--shard K/N, on as many machines as there are shards; ackmatrix merge makes one of the results), goes on \
+            after an interruption (--resume FOLDER), and runs only what failed again (--rerun-failed FOLDER). The first line of \
+            results.jsonl, its header, has whatever may decide a result: the commit, the binaries with their SHA-256, the options, and the \
+            digests of the matrix file and of the known deviations. Runs that differ in these are not resumed and not merged.
+
             The output formats (--format) are
             \(RunFormat.allCases.map { "  \($0.rawValue): \($0.about)" }.joined(separator: "\n"))
 
@@ -41,6 +47,9 @@ struct RunCommand: EndsInOrder {
               ackmatrix run --qemu mine=build/qemu-system-x86_64 --tier quick
                                                                    a custom build among the other binaries
               ackmatrix run --sides engine --tier engine           every cell of the engine
+              ackmatrix run --shard 2/4 --results shards/2         the second quarter of the default matrix
+              ackmatrix run --resume shards/2                      the rest of it, after it was killed
+              ackmatrix run --rerun-failed .build/results          the cells that were findings in the newest run
 
             Exit status: 0 every cell is as predicted, 1 there is a finding, 2 wrong usage or a broken environment. With --bisect-exit, as \
             `git bisect run` reads it: 0 the build is good, 1 it is bad (a finding), 125 for everything else, which tells nothing of \
@@ -56,8 +65,10 @@ struct RunCommand: EndsInOrder {
     @OptionGroup var deviations: DeviationOptions
 
     @OptionGroup var jobs: JobOptions
+    @OptionGroup var scale: ScaleOptions
 
-    @Option(help: "The number of times that each cell runs, up to a billion.")
+    @Option(
+        help: "The number of times that each cell runs, up to a billion. The report tells cells that fail each time from flaky ones.")
     var `repeat` = 1
 
     @Option(help: "The seed of everything that is random in the engine; 0 makes nothing random. Each repetition has the next seed.")
@@ -116,6 +127,9 @@ struct RunCommand: EndsInOrder {
     var verbose = false
 
     func validate() throws {
+        guard scale.shard == nil || tamper == nil else {
+            throw ValidationError("--shard with --tamper: expected one of them, since a tampered run is not merged")
+        }
         guard 1...1_000_000_000 ~= `repeat` else {
             throw ValidationError("--repeat: expected 1 or more, at most a billion, found \(`repeat`)")
         }
@@ -143,55 +157,67 @@ struct RunCommand: EndsInOrder {
     }
 
     func run() async throws {
+        if let folder = scale.resume { return try await resume(ResultPlace.run(at: folder)) }
+        if let folder = scale.rerunFailed { return try await rerunFailed(ResultPlace.run(at: folder)) }
+        try await run(resuming: nil)
+    }
+
+    /// Runs the cells, or what earlier attempts of the run have left of them.
+    func run(resuming earlier: RunToResume?) async throws {
         let kinds = sides.kinds(matrix)
+        // A history that cannot be written is told before the first cell.
+        if let file = scale.history { _ = try History(path: file, creates: true) }
         // A file that reaches its limit is an error of the write, with words.
         signal(SIGXFSZ, SIG_IGN)
         let devices = try kernelDevices()
         let jobs = try devices != nil ? 1 : self.jobs.allowed(kinds == .engine ? [.engine] : kinds == .qemu ? [.qemu] : [.qemu, .engine])
         let binaries = try await sides.probed(self.binaries, matrix)
         let matrixFile = try matrix.file()
-        let selected = try matrix.cells(of: matrixFile, binaries)
-        try requireQEMU(kinds, selected.cells)
         let known = try deviations.file(matrixFile)
+        let selected = try matrix.cells(of: matrixFile, binaries, known: known)
+        try requireQEMU(kinds, selected.cells)
         var skipped = selected.skipped
-        let asked = try cellsToRun(inMode(selected.cells), binaries).filter { cell in
+        let asked = try failed(cellsToRun(inMode(selected.cells), binaries)).filter { cell in
             guard let unmet = devices?.obstacle(of: cell.plan) else { return true }
             skipped.insert(cell.name, Unavailable(description: unmet.description))
             return false
         }
-        let usesQEMU = asked.contains { $0.kind == .qemu }
+        var header = try await header(of: asked, binaries, skipped: skipped, of: selected.cells.count)
+        if kinds == .all, !binaries.contains(where: { $0.binary.kind == .qemu }) { header.notes.append(Self.engineAlone) }
+        header.findings = buildFindings(binaries, asked)
+        header.notes += try losses(matrixFile, selected.cells, binaries)
+        try earlier?.check(header)
+        let mine = asked.filter { scale.shard?.contains($0.name) ?? true }
         var runner = CellRunner(
-            binaries: binaries, shim: usesQEMU ? try Harness.shim() : "", deviations: known, policy: deviations.deviations,
-            tampering: tamper)
+            binaries: binaries, shim: mine.contains { $0.kind == .qemu } ? try Harness.shim() : "", deviations: known,
+            policy: deviations.deviations, tampering: tamper)
         runner.seed = seed
         runner.devices = devices
         let folder = try RunFolder()
-        try await Harness.checkStart(of: binaries, for: asked, folder: folder)
-        let made = try await Harness.checkPairings(of: binaries, for: asked, jobs: jobs, folder: folder)
+        try await Harness.checkStart(of: binaries, for: mine, folder: folder)
+        let made = try await Harness.checkPairings(of: binaries, for: mine, jobs: jobs, folder: folder)
         let cells = made.cells
         skipped.formUnion(made.skipped)
-        let place = try ResultPlace(results ?? Harness.root() + "/.build/results")
+        let place = try ResultPlace(earlier?.place ?? results ?? Harness.root() + "/.build/results")
         let reproduction = try reproduction(place)
-        let kept = try place.begin(
-            RunRecord(command: CommandLine.arguments, cells: cells.count * `repeat`), keepsAll: keepAll)
+        var kept =
+            try earlier.map { try ResultFolder(resuming: $0.path, keepsAll: keepAll) }
+            ?? place.begin(
+                RunRecord(command: CommandLine.arguments, cells: cells.count * `repeat`), keepsAll: keepAll)
+        kept.notRun = made.skipped
+        if earlier == nil { try kept.begin(header) }
         var report = try RunReport(
             RunReport.Setting(
                 cells: cells, rounds: `repeat`, axes: matrixFile.axes, deviations: known.deviations,
-                isWhole: matrix.cell.isEmpty && tamper == nil && cells.count == selected.cells.count, reproduction: reproduction,
+                isWhole: header.isWhole && scale.shard == nil && cells.count == asked.count, reproduction: reproduction,
                 format: format, isVerbose: verbose, corpus: Corpus(folder: try Harness.root() + "/Traces", mode: record),
                 skipped: skipped),
             place: kept, output: Screen())
-        var notes: [String] = []
-        if kinds == .all, !usesQEMU, !binaries.contains(where: { $0.binary.kind == .qemu }) { notes.append(Self.engineAlone) }
-        for note in notes { report.say(note) }
-        judgeBuilds(binaries, cells, &report)
-        notes += try losses(matrixFile, selected.cells, binaries)
-        let used = binaries.filter { binary in cells.contains { $0.uses(binary) } }
-        report.say("sides: " + used.map(\.label).joined(separator: ", "))
-        report.say("\(counted(cells.count * `repeat`, "cell")) \(matrix.selectionInWords); results in \(kept.path)")
-        let run = WholeRun(
+        introduce(&report, header, binaries, cells, of: asked.count, place: kept)
+        var run = WholeRun(
             runner: runner, jobs: jobs, rounds: `repeat`, folder: folder, keepsAll: keepAll, reproduction: reproduction)
-        try await conduct(run, cells, &report, notes: notes) {
+        run.earlier = try earlier?.results(of: mine, rounds: `repeat`) { report.receive(earlier: $0) } ?? EarlierResults()
+        try await conduct(run, cells, &report, notes: header.notes) {
             // The quick tier has a canary for most sides.
             for tier in [Tier.quick, .full] {
                 let cells = try Recipe.cells(of: matrixFile, tier: tier, binaries: binaries).cells.filter(Canary.fits)
@@ -200,8 +226,24 @@ struct RunCommand: EndsInOrder {
             return []
         }
         if let reason = made.skipped.reasons.first {
-            throw Environment("\(counted(made.skipped.count, "cell")) of \(asked.count) did not run: \(reason.description)")
+            throw Environment("\(counted(made.skipped.count, "cell")) of \(mine.count) did not run: \(reason.description)")
         }
+    }
+
+    /// Prints what runs, before the first cell.
+    private func introduce(
+        _ report: inout RunReport, _ header: RunHeader, _ binaries: [ProbedBinary], _ cells: [Cell], of all: Int, place: ResultFolder
+    ) {
+        if header.notes.contains(Self.engineAlone) { report.say(Self.engineAlone) }
+        let used = binaries.filter { binary in cells.contains { $0.uses(binary) } }
+        for binary in used where binary.binary.kind == .qemu {
+            if let short = binary.features.fallsShort { report.say("\(binary.binary.name): \(short)") }
+        }
+        for finding in header.findings { report.add(wholeRunFinding: finding) }
+        report.say("sides: " + used.map(\.label).joined(separator: ", "))
+        let part = scale.shard.map { " (shard \($0) of \(all))" } ?? ""
+        let selection = scale.rerunFailed.map { "that were findings in \($0)" } ?? matrix.selectionInWords
+        report.say("\(counted(cells.count * `repeat`, "cell")) \(selection)\(part); results in \(place.path)")
     }
 
     /// The devices of --vfio; nil: mock devices.
@@ -232,7 +274,8 @@ struct RunCommand: EndsInOrder {
             notes.append(canary.text)
         }
         if bisectExit { notes.append(verdict.note) }
-        try report.finish(notes: notes)
+        try report.finish(notes: notes, canary: canary.map { RunRecord.Canary(text: $0.text, isAccepted: $0.isAccepted) })
+        if let file = scale.history { note("history: \(try History(path: file, creates: true).add(endedRunIn: report.folder).inWords)") }
         if bisectExit, case .cannotTell(let reason) = verdict { throw Inconclusive(description: reason) }
         if report.findings > 0 {
             throw Finding(
@@ -274,24 +317,22 @@ struct RunCommand: EndsInOrder {
         return fit
     }
 
-    /// Reports the builds that are not as their release is: another mode than the machine type stands for is a finding, since the cells of
-    /// that mode are gone without a word.
-    private func judgeBuilds(_ binaries: [ProbedBinary], _ cells: [Cell], _ report: inout RunReport) {
-        for binary in binaries where binary.binary.kind == .qemu && cells.contains(where: { $0.uses(binary) }) {
-            let name = binary.binary.name
-            if let short = binary.features.fallsShort { report.say("\(name): \(short)") }
+    /// The builds that are not as their release is: another mode than the machine type stands for is a finding, since the cells of that
+    /// mode are gone without a word.
+    private func buildFindings(_ binaries: [ProbedBinary], _ cells: [Cell]) -> [String] {
+        guard !ownModes, !bisectExit else { return [] }
+        return binaries.filter { binary in binary.binary.kind == .qemu && cells.contains { $0.uses(binary) } }.compactMap { binary in
             let types = binary.features.typesAgainstTheRule
-            guard !types.isEmpty, !ownModes, !bisectExit else { continue }
+            guard !types.isEmpty else { return nil }
             let shown = types.map { "\($0) in \(binary.features.modes[$0]?.rawValue ?? "no") mode" }.joined(separator: ", ")
-            report.add(
-                wholeRunFinding: "\(name) runs \(shown): expected legacy mode for versioned machine types up to 11.0 and per-device mode "
-                    + "for all others; its compat entries differ from QEMU's (--own-modes takes them as they are)")
+            return "\(binary.binary.name) runs \(shown): expected legacy mode for versioned machine types up to 11.0 and per-device mode "
+                + "for all others; its compat entries differ from QEMU's (--own-modes takes them as they are)"
         }
     }
 
     /// A sentence for each pairing that has lost many of its cells; the closing block has room for a few.
     private func losses(_ file: MatrixFile, _ cells: [Cell], _ binaries: [ProbedBinary]) throws -> [String] {
-        guard matrix.cell.isEmpty else { return [] }
+        guard matrix.isWholeTier else { return [] }
         let most = 3
         let losses = try Recipe.losses(of: file, tier: matrix.tier ?? .default, binaries: binaries, cells: cells)
         let rest = losses.dropFirst(most)

@@ -57,60 +57,73 @@ import Testing
 @Suite(
     .enabled(if: qemuAtHand, "needs fetched QEMU binaries (ackmatrix qemu fetch) and the shim named by ACKMATRIX_SHIM: run harness/test"))
 struct AttachTests {
-    /// Starts the script and, once both monitors are there, the harness; then lets the script migrate.
-    private func attached(
-        _ cell: String, _ options: [String], body: (_ harness: Process, _ letMigrate: () -> Void) async throws -> Void
-    ) async throws -> (script: ScriptResult, output: String, status: Int32) {
-        let place = try Elsewhere()
-        defer { place.remove() }
-        var script = try place.script(cell)
-        for side in ["source", "destination"] {
-            let start = "start \(side) \"$QEMU_\(side.uppercased())\" "
-            #expect(script.contains(start))
-            script = script.replacing(start, with: start + "-qmp unix:\(place.folder)/\(side).qmp,server=on,wait=off ")
-        }
-        script = script.replacing(
-            "\nleg source destination ", with: "\nwhile [ ! -e \"$TMPDIR/go\" ]; do sleep 0.02; done\nleg source destination ")
-        let edited = script
-        async let migrated = place.run(edited, ["KEEP": "1"])
-        let begun = Deadline.after(seconds: 60)
-        func folder() throws -> String? { try place.leftOver().first.map { place.folder + "/" + $0 } }
-        func hasMonitors() -> Bool {
-            ["source", "destination"].allSatisfy { FileManager.default.fileExists(atPath: "\(place.folder)/\($0).qmp") }
-        }
-        while !hasMonitors(), begun.remaining > 0 { try await Task.sleep(for: .milliseconds(5)) }
-        let run = try #require(try folder())
-        let harness = Process()
-        harness.executableURL = URL(fileURLWithPath: command)
-        harness.arguments =
-            ["attach"] + options
-            + [("src", "source"), ("dst", "destination")].flatMap {
-                ["--side", "\($0.0)=ATTACH,qmp=\(place.folder)/\($0.1).qmp,log=\(run)/\($0.1)/qemu.log"]
-            }
-        let shown = place.folder + "/shown"
-        FileManager.default.createFile(atPath: shown, contents: nil)
-        let file = try #require(FileHandle(forWritingAtPath: shown))
-        (harness.standardOutput, harness.standardError) = (file, file)
-        try harness.run()
-        func text() -> String { (try? String(contentsOfFile: shown, encoding: .utf8)) ?? "" }
-        while !text().contains("destination: QEMU "), harness.isRunning, begun.remaining > 0 { try await Task.sleep(for: .milliseconds(5)) }
-        try await body(harness) { FileManager.default.createFile(atPath: place.folder + "/go", contents: nil) }
-        let result = try await migrated
-        // A harness whose logs do not end would wait forever.
-        let ends = Deadline.after(seconds: 60)
-        while harness.isRunning, ends.remaining > 0 { try await Task.sleep(for: .milliseconds(20)) }
-        if harness.isRunning { kill(harness.processIdentifier, SIGKILL) }
-        harness.waitUntilExit()
-        return (result, text(), harness.terminationStatus)
+    private struct Seen {
+        let script: (status: Int32, output: String)
+        let output: String
+        let status: Int32
     }
 
-    @Test func aMigrationOfSomebodyElseIsJudged() async throws {
-        let seen = try await attached("11.1-11.1+q35-11.1+2-devices", ["--workload", "active=echo the workload ran >&2"]) { _, letMigrate in
-            letMigrate()
+    /// Starts the script and, once both monitors are there, the harness; then lets the script migrate. Both are processes of their own from
+    /// the start, since tasks may wait long for a thread while all tests run.
+    private func attached(
+        _ cell: String, _ options: [String], body: (_ harness: Process, _ letMigrate: () throws -> Void) throws -> Void
+    ) throws -> Seen {
+        let place = try Elsewhere()
+        defer { place.remove() }
+        var text = try place.script(cell)
+        for side in ["source", "destination"] {
+            let start = "start \(side) \"$QEMU_\(side.uppercased())\" "
+            #expect(text.contains(start))
+            text = text.replacing(start, with: start + "-qmp unix:\(place.folder)/\(side).qmp,server=on,wait=off ")
+        }
+        text = text.replacing(
+            "\nleg source destination ", with: "\nwhile [ ! -e \"$TMPDIR/go\" ]; do sleep 0.02; done\nleg source destination ")
+        try place.write(text)
+        func started(_ program: String, _ arguments: [String], output: String) throws -> Process {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: program)
+            process.arguments = arguments
+            if program == "/bin/sh" {
+                process.environment = ["SHIM": place.folder + "/shim.so", "TMPDIR": place.folder, "KEEP": "1", "PATH": "/usr/bin:/bin"]
+            }
+            try Data().write(to: URL(fileURLWithPath: output))
+            let file = try #require(FileHandle(forWritingAtPath: output))
+            (process.standardOutput, process.standardError) = (file, file)
+            try process.run()
+            return process
+        }
+        func read(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
+        func wait(_ process: Process, until holds: () -> Bool) {
+            let deadline = Deadline.after(seconds: 120)
+            while !holds(), process.isRunning, deadline.remaining > 0 { usleep(5_000) }
+        }
+        let (said, shown) = (place.folder + "/said", place.folder + "/shown")
+        let script = try started("/bin/sh", [place.folder + "/finding.sh"], output: said)
+        defer { if script.isRunning { script.terminate() } }
+        wait(script) { ["source", "destination"].allSatisfy { FileManager.default.fileExists(atPath: "\(place.folder)/\($0).qmp") } }
+        let run = try #require(try place.leftOver().first.map { place.folder + "/" + $0 }, "\(read(said))")
+        let sides = [("src", "source"), ("dst", "destination")].flatMap {
+            ["--side", "\($0.0)=ATTACH,qmp=\(place.folder)/\($0.1).qmp,log=\(run)/\($0.1)/qemu.log"]
+        }
+        let harness = try started(command, ["attach"] + options + sides, output: shown)
+        defer { if harness.isRunning { kill(harness.processIdentifier, SIGKILL) } }
+        wait(harness) { read(shown).contains("destination: QEMU ") }
+        try body(harness) { try Data().write(to: URL(fileURLWithPath: place.folder + "/go")) }
+        wait(script) { false }
+        wait(harness) { false }
+        try #require(!script.isRunning && !harness.isRunning, "\(read(said))\n\(read(shown))")
+        return Seen(
+            script: (script.terminationStatus, read(said)), output: read(shown),
+            status: harness.terminationStatus)
+    }
+
+    @Test func aMigrationOfSomebodyElseIsJudged() throws {
+        let seen = try attached("11.1-11.1+q35-11.1+2-devices", ["--workload", "active=echo the workload ran >&2"]) { _, letMigrate in
+            try letMigrate()
         }
         #expect(seen.script.status == 0, "\(seen.script.output)")
         #expect(seen.status == 0, "\(seen.output)")
-        #expect(seen.output.contains("source: QEMU 11.1") && seen.output.contains("switchover-ack is on"), "\(seen.output)")
+        #expect(seen.output.contains("source: QEMU 11.1") && seen.output.contains("switchover-ack is off now"), "\(seen.output)")
         #expect(seen.output.contains("\nthe workload ran\n"), "\(seen.output)")
         let devices = seen.output.split(separator: "\n").filter { $0.hasPrefix("device ") }
         #expect(devices.count == 2, "\(seen.output)")
@@ -121,18 +134,18 @@ struct AttachTests {
         #expect(seen.output.contains("completed  ") && seen.output.contains("1 checked, 0 with findings"), "\(seen.output)")
     }
 
-    @Test func aWorkloadThatFailsIsNoAnswer() async throws {
-        let seen = try await attached("11.1-11.1+q35-11.1", ["--workload", "active=exit 7"]) { _, letMigrate in letMigrate() }
+    @Test func aWorkloadThatFailsIsNoAnswer() throws {
+        let seen = try attached("11.1-11.1+q35-11.1", ["--workload", "active=exit 7"]) { _, letMigrate in try letMigrate() }
         #expect(seen.script.status == 0, "\(seen.script.output)")
         #expect(seen.status == 2 && seen.output.contains("a workload failed"), "\(seen.output)")
     }
 
     /// However the harness ends, the migration is as it would have been.
-    @Test(arguments: [SIGKILL, SIGTERM]) func aKilledHarnessLeavesBothAlone(signal: Int32) async throws {
-        let seen = try await attached("11.1-11.1+q35-11.1", []) { harness, letMigrate in
+    @Test(arguments: [SIGKILL, SIGTERM]) func aKilledHarnessLeavesBothAlone(signal: Int32) throws {
+        let seen = try attached("11.1-11.1+q35-11.1", []) { harness, letMigrate in
             kill(harness.processIdentifier, signal)
             harness.waitUntilExit()
-            letMigrate()
+            try letMigrate()
         }
         #expect(seen.script.status == 0, "\(seen.script.output)")
         #expect(seen.status == signal, "\(seen.output)")

@@ -107,7 +107,12 @@ enum FuzzedKind: String, CaseIterable, Sendable, CustomStringConvertible {
         case .deviations, .differences, .findings: return try files([repositoryFile("harness/matrix/\(rawValue).yaml")])
         case .results:
             let line = try files([repositoryFile("Tests/ReportsTests/Golden/result.json")])[0].filter { $0 != 0x0A }
-            return [line + [0x0A] + line + [0x0A]]
+            let header = RunHeader(
+                tool: .init(version: "1", commit: "a", digest: "b"), binaries: [.init(name: "11.1", version: "11.1.3", file: nil)],
+                shim: nil,
+                matrix: .init(path: "/m", digest: "a"), deviations: .init(path: "/d", digest: "a"), options: [.init("--seed", "5")],
+                otherOptions: [], rounds: 2, cells: CellTally(["c"]), shard: Shard("1/2"), isWhole: true, skipped: SkippedCells())
+            return [line + [0x0A] + line + [0x0A], try [UInt8](header.jsonLine()) + line + [0x0A]]
         case .trace:
             return try all(TestCorpus.path("hostile"), ".trace", atMost: 64 << 10)
                 + all(TestCorpus.path("cells"), ".trace", atMost: 64 << 10)

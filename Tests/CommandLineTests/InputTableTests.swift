@@ -59,6 +59,18 @@ import Testing
         Row(["device", "check", "/sys/class"], 2, "neither an IOMMU group"),
         Row(["device", "check", "nothing", "--script", "T/long.script"], 2, "--script is for the device mock"),
         Row(["device", "check", "mock", "--script", "T/long.script"], 2, "expected at most 65536"),
+        Row(["record"], 2, "expected a command after --"), Row(["record", "--read", "T", "--device", "mock:x"], 2, "found 2 of them"),
+        Row(["record", "--device", "disk"], 2, "expected kernel:PATH or mock:SCRIPT"),
+        Row(["record", "--device", "kernel:nothing"], 2, "nothing: no such device"),
+        Row(["record", "--device", "mock:/dev/zero"], 2, "expected at most 65536"), Row(["record", "--read", "T"], 2, "no VFIO call"),
+        Row(["record", "--read", "T/pipe"], 2, "cannot be read"),
+        Row(["record", "--target", "mock:x", "--", "true"], 2, "--target is for"),
+        Row(["distill", trace], 2, "found a trace without recorded calls"), Row(["distill", hostile("bomb1e12")], 2, "line 37"),
+        Row(["distill", "T/pipe"], 2, "found a named pipe"), Row(["distill", "T/binary.script"], 2, "line 1"),
+        Row(["replay", trace], 2, "expected --strict or --tolerant, found neither"),
+        Row(["replay", trace, "--strict", "--tolerant"], 2, "found both"),
+        Row(["replay", trace, "--tolerant", "--free-polls"], 2, "is for"),
+        Row(["replay", trace, "--strict"], 2, "found a trace without recorded calls"),
         Row(["run", "--vfio", "disk"], 2, "expected mock or kernel:DEVICE"), Row(["run", "--vfio", "kernel:a,b"], 2, "--sides engine"),
         Row(["run", "--sides", "engine", "--vfio", "kernel:nothing"], 2, "nothing: no such device"),
         Row(["run", "--sides", "engine", "--vfio", "kernel:"], 2, "no device is named"),
@@ -122,7 +134,8 @@ import Testing
     static let memory: [Row] = [
         ["run"], ["compare"], ["schedules"], ["inject"], ["list"], ["check"], ["results"], ["explain"], ["report"], ["findings"],
         ["mutants"],
-        ["experiment", "downtime"], ["qemu", "list"], ["qemu", "fetch"], ["script", "check"], ["log"], ["trace", "check"], ["trace-events"],
+        ["experiment", "downtime"], ["qemu", "list"], ["qemu", "fetch"], ["script", "check"], ["record"], ["distill"], ["replay"], ["log"],
+        ["trace", "check"], ["trace-events"],
     ].map { Row(["help"] + $0, 0, $0 == ["script", "check"] ? "65536 bytes" : "emory") }
 
     /// Every command that prints something, with each kind of output that takes nothing.

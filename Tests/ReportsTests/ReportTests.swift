@@ -119,17 +119,17 @@ private func summary(_ lines: [ResultLine]) -> Summary {
     @Test func aCellShowsTheSameEachTime() {
         var repetition = Repetition()
         var shown = line("c")
-        #expect(repetition.difference(shown) == nil)
+        #expect(repetition.add(shown) == nil)
         shown.legs[0].counts.requests = ["v0": 7]
-        #expect(repetition.difference(shown) == nil)
+        #expect(repetition.add(shown) == nil)
         shown.legs[0].counts.acksSent += 1
-        #expect(repetition.difference(shown)?.contains("expected the same counts each time") == true)
+        #expect(repetition.add(shown)?.contains("expected the same counts each time") == true)
         shown.legs[0].ending = "failed, source running"
-        #expect(repetition.difference(shown)?.contains("expected the same ending each time") == true)
+        #expect(repetition.add(shown)?.contains("expected the same ending each time") == true)
         shown.legs[0].predicted.endings = ["completed", "failed, source running"]
-        #expect(repetition.difference(shown) == nil)
+        #expect(repetition.add(shown) == nil)
         shown.cell = "d"
-        #expect(repetition.difference(shown) == nil)
+        #expect(repetition.add(shown) == nil)
     }
 }
 

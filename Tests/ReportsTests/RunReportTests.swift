@@ -179,4 +179,45 @@ import Testing
         let junit = try String(contentsOfFile: place.junit, encoding: .utf8)
         #expect(junit.components(separatedBy: "<testcase").count - 1 == 1 + Summary.mostFindings + 1)
     }
+
+    /// A cell that is a finding in one of three runs is flaky, in the block, in the tables and in JUnit; one that always is fails.
+    @Test(arguments: [1, 3]) func aFlakyCellIsToldFromAFailingOne(findings: Int) throws {
+        let run = try RunFolder()
+        defer { withExtendedLifetime(run) {} }
+        let matrix = try MatrixFile(path: repositoryFile("harness/matrix/default.yaml"))
+        let known = try DeviationFile(path: repositoryFile("harness/matrix/deviations.yaml"), axes: matrix.axes)
+        let cell = try #require(try Recipe.cells(of: matrix, tier: .quick, binaries: ProbedBinary.engines).cells.first)
+        let result = try CellRunner(binaries: ProbedBinary.engines, shim: "", deviations: known).runInEngine(cell)
+        let place = try ResultPlace(run.path + "/r").begin(RunRecord(command: [], cells: 3), keepsAll: false)
+        let pipe = Pipe()
+        var report = try RunReport(
+            RunReport.Setting(
+                cells: [cell], rounds: 3, axes: matrix.axes, deviations: known.deviations, isWhole: false, reproduction: .inRepository,
+                format: .brief, isVerbose: false, corpus: Corpus(folder: run.path, mode: .never), skipped: SkippedCells()),
+            place: place, output: pipe)
+        for round in 0..<3 {
+            var line = ResultLine(result)
+            if round < findings { (line.finding, line.findings) = (true, ["ACKs counted: expected 2, found 1"]) }
+            // The first result was left by an earlier attempt.
+            if round == 0 {
+                report.receive(earlier: line)
+            } else {
+                try report.receive(.engine(.init(result: result, line: line, json: line.jsonLine(), folder: run.path + "/none")))
+            }
+        }
+        try report.finish(notes: [])
+        #expect(report.findings == findings)
+        let isFlaky = findings == 1
+        let told =
+            isFlaky
+            ? "repeated: 0 cells failed in each run, 1 cell flaky: \(cell.name), a finding in 1 of 3 runs"
+            : "repeated: 1 cell failed in each run, 0 cells flaky"
+        #expect(pipe.lines.contains(told), "\(pipe.lines)")
+        let summary = try String(contentsOfFile: place.summary, encoding: .utf8)
+        #expect(summary.contains("\(isFlaky ? "flaky" : "failed in each run")\n  \(cell.name), a finding in \(findings) of 3 runs\n"))
+        let junit = try String(contentsOfFile: place.junit, encoding: .utf8)
+        #expect(junit.contains("type=\"flaky\"") == isFlaky && junit.contains("type=\"finding\"") == !isFlaky)
+        // The first result is in no log here: only what this attempt ran was appended.
+        #expect(try ResultLog.read(path: place.log).count == 2)
+    }
 }

@@ -16,13 +16,19 @@ import Testing
         .vfioQueryPrecopySize(device: device, initial: initial, dirty: 0, reinit: reinit, result: 0)
     }
 
+    private func pending(_ device: String, requestsAck: Bool) -> Event {
+        var pending = DevicePending()
+        (pending.device, pending.requestsAck) = (device, requestsAck)
+        return .vfioStatePending(pending)
+    }
+
     /// Two devices, of which the second re-initialises: markers are answered in their order.
     @Test func theTimeFromAMarkerToItsACK() {
         let found = measures([
             (0, .migrateSetState(.setup)), (1, query("a", 10)), (2, query("b", 20)), (3, .vfioSendInitDataFlag(device: "a")),
             (5, .vfioSendInitDataFlag(device: "b")), (9, .sourceReturnPathThreadSwitchoverAcked(pending: 1)),
             (10, .sourceReturnPathThreadSwitchoverAcked(pending: 0)), (11, query("b", 8, reinit: true)),
-            (12, .vfioQueryPrecopySizeRequestSwitchoverAck(device: "b")), (13, .vfioSendInitDataFlag(device: "b")),
+            (12, pending("b", requestsAck: true)), (12, pending("a", requestsAck: false)), (13, .vfioSendInitDataFlag(device: "b")),
             (20, .sourceReturnPathThreadSwitchoverAcked(pending: 0)),
         ])
         #expect(found.devices.map(\.name) == ["a", "b"])

@@ -31,6 +31,9 @@ static inline int mock_copy_out(const struct mock_world *world, uint64_t to, con
     return 0;
 }
 
+/* The next state on the way of a device with these abilities, by single arcs; ERROR where there is no way. */
+enum vfio_device_mig_state mock_next_state(const struct device_script *script, enum vfio_device_mig_state from, uint32_t to);
+
 /* The system call's form of a result that is >= 0, or -errno. */
 static inline struct mock_outcome mock_outcome_of(int64_t result) {
     if (result >= 0) return (struct mock_outcome){.result = result};

@@ -280,7 +280,7 @@ static bool exists(const struct device_script *script, uint32_t state) {
 }
 
 /* The next state on the way, or NO_WAY; steps to states the device lacks are looked through. */
-static enum vfio_device_mig_state next_state(const struct device_script *script, enum vfio_device_mig_state from, uint32_t to) {
+enum vfio_device_mig_state mock_next_state(const struct device_script *script, enum vfio_device_mig_state from, uint32_t to) {
     if (!exists(script, to)) return (enum vfio_device_mig_state)NO_WAY;
     uint8_t next = first_step[from][to];
     while (next != NO_WAY && !exists(script, next)) next = first_step[next][to];
@@ -369,7 +369,7 @@ static int enter(struct mock_device *device, struct call *call, enum vfio_device
 /* Goes all the way to a state. A rule may put the device into ERROR on the way: that ends it, unless the state was reached. */
 static int go(struct mock_device *device, struct call *call, uint32_t to, int32_t *data_fd) {
     for (;;) {
-        enum vfio_device_mig_state next = next_state(&device->script, device->state, to);
+        enum vfio_device_mig_state next = mock_next_state(&device->script, device->state, to);
         if ((int)next == NO_WAY) return -EINVAL;
         if (next == device->state) return 0;
         int refusal = enter(device, call, next, data_fd);

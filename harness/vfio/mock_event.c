@@ -30,6 +30,7 @@ size_t mock_event_text(const struct mock_event *event, char *text, size_t size) 
     case MOCK_EVENT_UNKNOWN: TEXT("unknown_ioctl", "request 0x%" PRIx64, a);
     case MOCK_EVENT_RESET: TEXT("reset", "from %s", device_state_name((enum vfio_device_mig_state)a));
     case MOCK_EVENT_CLOSE: TEXT("close", "state %s", device_state_name((enum vfio_device_mig_state)a));
+    case MOCK_EVENT_DEPARTED: TEXT("departed", "at %" PRIu64 ", expected %s; found %s", a, word, event->found);
     case MOCK_EVENT_KINDS: break;
     }
 #undef TEXT

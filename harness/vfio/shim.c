@@ -8,7 +8,7 @@
  * The side folder holds:
  *   devices      `ackmatrix-side 1`, then `iommufd FD` and `device FD NAME SCRIPT-FILE` lines; `connect GATE`
  *                has every connect() of an IP socket wait for the gate, as a slow network does
- *   *.script     the device scripts, see device_script.h
+ *   *.script     the device scripts, see device_script.h, or recordings to replay, see replay_device.h
  *   board        gates and progress, see gate_board.h
  *   device.log   made by the shim: one line per event, `TID#SEQ@SEC.NSEC+SEC.NSEC:EVENT TEXT`,
  *                thread, number in this file, CLOCK_REALTIME and CLOCK_MONOTONIC
@@ -31,6 +31,7 @@
 
 #include "gate_board.h"
 #include "mock_device.h"
+#include "replay_device.h"
 #include "system_calls.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -63,6 +64,7 @@ static uint64_t lookup(int fd) {
 struct mocked_device {
     pthread_mutex_t lock; /* guards every field below */
     struct mock_device *model;
+    struct replay_device *replay; /* what answers in place of the model, which answers the rest; NULL for a device that follows a script */
     char name[SCRIPT_NAME_SIZE];
     int board_index;
     int board_gates[SCRIPT_MAX_GATES];
@@ -153,7 +155,7 @@ static int open_data(void *context, uint32_t session) {
 /* ---- a call, from begin to return ---- */
 
 static void publish(struct mocked_device *device) {
-    struct mock_progress now = mock_device_progress(device->model);
+    struct mock_progress now = device->replay ? replay_device_progress(device->replay) : mock_device_progress(device->model);
     struct board_progress progress = {
         .state = (uint64_t)now.state,
         .queries = now.queries,
@@ -257,7 +259,8 @@ static void pace(struct mocked_device *device, uint32_t session, struct mock_out
         device->asked_session = session;
         device->asked = 0;
     }
-    bool waits = ++device->asked > BRISK_QUERIES && mock_device_progress(device->model).state == VFIO_DEVICE_STATE_PRE_COPY;
+    struct mock_progress now = device->replay ? replay_device_progress(device->replay) : mock_device_progress(device->model);
+    bool waits = ++device->asked > BRISK_QUERIES && now.state == VFIO_DEVICE_STATE_PRE_COPY;
     if (waits && outcome->cost_ns < QUERY_PACE_NS)
         outcome->cost_ns = QUERY_PACE_NS;
 }
@@ -274,8 +277,9 @@ static int64_t mocked_ioctl(uint64_t what, unsigned long request, uint64_t argum
     struct mocked_device *device = device_of(what);
     begin(device);
     if ((what & 0xff) == DEVICE)
-        return finish(device, mock_device_ioctl(device->model, request, argument));
-    struct mock_outcome outcome = mock_data_ioctl(device->model, session_of(what), request, argument);
+        return finish(device, device->replay ? replay_device_ioctl(device->replay, request, argument) : mock_device_ioctl(device->model, request, argument));
+    struct mock_outcome outcome = device->replay ? replay_data_ioctl(device->replay, session_of(what), request, argument)
+                                                 : mock_data_ioctl(device->model, session_of(what), request, argument);
     if (request == VFIO_MIG_GET_PRECOPY_INFO)
         pace(device, session_of(what), &outcome);
     return finish(device, outcome);
@@ -286,7 +290,8 @@ static int64_t mocked_read(uint64_t what, void *buffer, size_t length) {
         return refuse(EINVAL);
     struct mocked_device *device = device_of(what);
     begin(device);
-    return finish(device, mock_data_read(device->model, session_of(what), (uintptr_t)buffer, length));
+    return finish(device, device->replay ? replay_data_read(device->replay, session_of(what), (uintptr_t)buffer, length)
+                                         : mock_data_read(device->model, session_of(what), (uintptr_t)buffer, length));
 }
 
 static int64_t mocked_write(uint64_t what, const void *buffer, size_t length) {
@@ -294,7 +299,8 @@ static int64_t mocked_write(uint64_t what, const void *buffer, size_t length) {
         return refuse(EINVAL);
     struct mocked_device *device = device_of(what);
     begin(device);
-    return finish(device, mock_data_write(device->model, session_of(what), (uintptr_t)buffer, length));
+    return finish(device, device->replay ? replay_data_write(device->replay, session_of(what), (uintptr_t)buffer, length)
+                                         : mock_data_write(device->model, session_of(what), (uintptr_t)buffer, length));
 }
 
 static int64_t mocked_pread(uint64_t what, void *buffer, size_t length, int64_t offset) {
@@ -321,6 +327,8 @@ static void mocked_close(int fd, uint64_t what) {
     begin(device);
     if ((what & 0xff) == DEVICE)
         mock_device_close(device->model);
+    else if (device->replay)
+        replay_data_close(device->replay, session_of(what));
     else
         mock_data_close(device->model, session_of(what));
     finish(device, (struct mock_outcome){ 0 });
@@ -477,18 +485,57 @@ static int add_iommufd(const struct place *place, unsigned line, int fd) {
     return side.iommufd ? occupy(place, line, fd, "ackmatrix-iommufd", meaning(IOMMUFD, 0, 0)) : wrong(place, "out of memory");
 }
 
-static int add_device(const struct place *place, unsigned line, int fd, const char *name, const char *file) {
+/* The model of a device that follows a script. */
+static int add_script(const struct place *place, const char *file, struct mocked_device *device, const struct mock_world *world) {
     static char text[SCRIPT_MAX_TEXT + 2]; /* before main there is one thread */
     static struct device_script script;
     struct script_refusal refusal;
-    if (side.device_count == MAX_DEVICES)
-        return wrong(place, "%s/devices:%u: expected at most %d devices, found more", place->folder, line, MAX_DEVICES);
     int64_t length = read_file(place, file, text, sizeof text);
     if (length < 0)
         return -1;
     if (!device_script_parse(text, (size_t)length, &script, &refusal))
         return wrong(place, "%s/%s:%u: %s", place->folder, file, refusal.line, refusal.reason);
+    for (unsigned gate = 0; gate < script.gate_count; gate++) {
+        device->board_gates[gate] = gate_board_gate(side.board, script.gates[gate]);
+        if (device->board_gates[gate] < 0)
+            return wrong(place, "%s/%s: the board has no room for gate '%s'", place->folder, file, script.gates[gate]);
+    }
+    device->model = mock_device_create(device->name, &script, world);
+    return device->model ? 0 : wrong(place, "out of memory");
+}
 
+/* 1 if the file is a recording, which is then replayed; 0 if it is something else; -1 for a recording that cannot be. */
+static int add_replay(const struct place *place, const char *file, struct mocked_device *device, const struct mock_world *world) {
+    char path[MAX_PATH], head[32];
+    struct script_refusal refusal;
+    if (join(place, path, file) < 0)
+        return -1;
+    int fd = sys_open(path, O_RDONLY, 0);
+    int64_t length = fd < 0 ? 0 : sys_pread(fd, head, sizeof head, 0), size = fd < 0 ? 0 : sys_file_size(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    if (length <= 0 || !replay_is_text(head, (size_t)length))
+        return 0;
+    if (size > REPLAY_MOST_TEXT)
+        return wrong(place, "%s: expected at most %d bytes, found more", path, REPLAY_MOST_TEXT);
+    char *text = malloc((size_t)size + 2);
+    if (!text)
+        return wrong(place, "out of memory");
+    length = read_file(place, file, text, (size_t)size + 2);
+    if (length >= 0)
+        device->replay = replay_device_create(device->name, text, (size_t)length, world, &refusal);
+    free(text);
+    if (length < 0)
+        return -1;
+    if (!device->replay)
+        return refusal.line ? wrong(place, "%s:%u: %s", path, refusal.line, refusal.reason) : wrong(place, "out of memory");
+    device->model = replay_device_rest(device->replay);
+    return 1;
+}
+
+static int add_device(const struct place *place, unsigned line, int fd, const char *name, const char *file) {
+    if (side.device_count == MAX_DEVICES)
+        return wrong(place, "%s/devices:%u: expected at most %d devices, found more", place->folder, line, MAX_DEVICES);
     for (unsigned i = 0; i < side.device_count; i++)
         if (strcmp(side.devices[i].name, name) == 0)
             return wrong(place, "%s/devices:%u: expected each device once, found '%s' a second time", place->folder, line, name);
@@ -498,15 +545,10 @@ static int add_device(const struct place *place, unsigned line, int fd, const ch
     device->board_index = gate_board_device(side.board, name);
     if (device->board_index < 0)
         return wrong(place, "%s/devices:%u: the board has no room for device '%s'", place->folder, line, name);
-    for (unsigned gate = 0; gate < script.gate_count; gate++) {
-        device->board_gates[gate] = gate_board_gate(side.board, script.gates[gate]);
-        if (device->board_gates[gate] < 0)
-            return wrong(place, "%s/%s: the board has no room for gate '%s'", place->folder, file, script.gates[gate]);
-    }
     struct mock_world world = { .context = device, .event = device_event, .pin = pin, .open_data = open_data };
-    device->model = mock_device_create(name, &script, &world);
-    if (!device->model)
-        return wrong(place, "out of memory");
+    int replays = add_replay(place, file, device, &world);
+    if (replays < 0 || (replays == 0 && add_script(place, file, device, &world) < 0))
+        return -1;
     side.device_count++;
     publish(device);
     return occupy(place, line, fd, "ackmatrix-device", meaning(DEVICE, side.device_count - 1, 0));
@@ -568,7 +610,10 @@ void shim_stop(void) {
             sys_close(fd);
         }
     for (unsigned i = 0; i < side.device_count; i++)
-        mock_device_destroy(side.devices[i].model);
+        if (side.devices[i].replay)
+            replay_device_destroy(side.devices[i].replay);
+        else
+            mock_device_destroy(side.devices[i].model);
     if (side.iommufd)
         mock_iommufd_destroy(side.iommufd);
     if (side.board)

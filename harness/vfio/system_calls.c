@@ -56,6 +56,10 @@ int sys_truncate(int fd, uint64_t length) {
     return (int)outcome(syscall(SYS_ftruncate, fd, (long)length));
 }
 
+int sys_allocate(int fd, uint64_t offset, uint64_t length) {
+    return (int)outcome(syscall(SYS_fallocate, fd, 0, (long)offset, (long)length));
+}
+
 int64_t sys_file_size(int fd) {
     return outcome(syscall(SYS_lseek, fd, 0L, SEEK_END));
 }
@@ -84,7 +88,11 @@ int sys_move(int fd, int target) {
 }
 
 void *sys_map_shared(int fd, size_t length, int *error) {
-    void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return sys_map_at(fd, length, 0, error);
+}
+
+void *sys_map_at(int fd, size_t length, uint64_t offset, int *error) {
+    void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
     if (address == MAP_FAILED) {
         *error = errno;
         return NULL;
@@ -144,6 +152,19 @@ void sys_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
 
 void sys_futex_wake_all(uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
+}
+
+int64_t sys_read_link(const char *path, char *target, size_t size) {
+    return outcome(syscall(SYS_readlinkat, AT_FDCWD, path, target, size));
+}
+
+int sys_process_id(void) {
+    return (int)syscall(SYS_getpid);
+}
+
+bool sys_copy(void *to, uint64_t from, size_t length) {
+    struct iovec local = { .iov_base = to, .iov_len = length }, remote = { .iov_base = (void *)(uintptr_t)from, .iov_len = length };
+    return from != 0 && syscall(SYS_process_vm_readv, syscall(SYS_getpid), &local, 1ul, &remote, 1ul, 0ul) == (long)length;
 }
 
 /*

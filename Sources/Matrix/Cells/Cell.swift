@@ -1,4 +1,5 @@
 /// A cell: one migration with everything that decides its outcome, and what it is predicted to show.
+import MigrationTrace
 import Plan
 import Prediction
 import VFIO
@@ -46,6 +47,9 @@ package struct Cell: Sendable {
 
     /// The name without the prefix of engines. A cell of QEMU sides and a cell of engines with the same shared name are the same migration.
     package var sharedName: String { sharedCellName(name) }
+
+    /// The mode of the cell's source, which decides.
+    package var mode: SwitchoverAckMode? { SwitchoverAckMode(rawValue: forecasts[0].scenario.source.mode.rawValue) }
 
     /// What the leg is predicted to show that the cell ends with.
     package var lastForecast: Forecast {

@@ -70,10 +70,12 @@ struct Draft {
 
     /// Adds lines to a device's script, on a leg's destination or on the source.
     mutating func script(_ role: Role, leg: Int = 0, _ device: Int, add lines: String) throws {
+        let replayed = unavailable("adds rules to the scripts of devices, and a device replays a recording")
         func extend(_ device: inout PlannedDevice) throws {
             switch device.backend {
             case .mock(let script):
                 device.backend = .mock(try DeviceScript(script.text + lines + "\n", file: "\(device.name) \(role.rawValue)"))
+            case .replay: throw replayed
             }
         }
         switch role {

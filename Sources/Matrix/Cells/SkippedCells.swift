@@ -9,7 +9,7 @@ package struct Unavailable: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The cells that the available sides cannot run, by reason. A selection that makes no cell counts as one.
-package struct SkippedCells: Equatable, Sendable {
+package struct SkippedCells: Hashable, Sendable {
     /// In the order in which the reasons were met.
     package private(set) var reasons: [Unavailable] = []
     /// The names of each reason's cells, or the changes of selections that make none. A cell that two products make counts once.
@@ -28,6 +28,9 @@ package struct SkippedCells: Equatable, Sendable {
         }
     }
 
+    /// The names of all cells, sorted; a cell that is skipped for two reasons is named once.
+    package var allNames: [String] { Set(names.values.joined()).sorted() }
+
     /// The reason why each cell is skipped, by the name that cells of both kinds of sides share.
     package var reasonBySharedName: [String: Unavailable] {
         Dictionary(names.flatMap { reason, names in names.map { (sharedCellName($0), reason) } }) { first, _ in first }
@@ -42,5 +45,24 @@ package struct SkippedCells: Equatable, Sendable {
         for reason in other.reasons {
             for name in other.names[reason] ?? [] { insert(name, reason) }
         }
+    }
+}
+
+extension SkippedCells: Codable {
+    private struct Row: Codable {
+        let reason: String
+        /// Sorted.
+        let cells: [String]
+    }
+
+    package init(from decoder: any Decoder) throws {
+        self.init()
+        for row in try [Row](from: decoder) {
+            for cell in row.cells { insert(cell, Unavailable(description: row.reason)) }
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try reasons.map { Row(reason: $0.description, cells: names[$0, default: []].sorted()) }.encode(to: encoder)
     }
 }

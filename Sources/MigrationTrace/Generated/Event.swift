@@ -341,4 +341,38 @@ package enum Event: Hashable, Sendable {
     case deviceHoldBegin(device: String, gate: String)
     /// The gate has opened, and the call goes on.
     case deviceHoldEnd(device: String, gate: String)
+
+    // MARK: Recorder: descriptors and requests
+
+    /// A process has made its first VFIO call. `contents`: what it reads and writes is kept, too.
+    case recordedBegin(process: Int64, contents: Bool)
+    /// The process has ended by itself. Without this event it was killed, or the recording was broken off.
+    case recordedEnd(calls: UInt64)
+    /// A descriptor was opened; `result` is its number, here and below 0 or more, or a negative errno. `found`: it was open before. `took`,
+    /// here and below, is the time from call to return in nanoseconds.
+    case recordedOpen(device: String, RecordedDescriptor, result: Int64, found: Bool, took: UInt64, path: String)
+    case recordedClose(device: String, RecordedDescriptor, descriptor: Int64, result: Int64, took: UInt64)
+    /// A request without an event for itself. `input` and `output` are the bytes of the argument in hexadecimal, at most 256, before and
+    /// after the call: `-` for none, `=` for an argument that is left as it was.
+    case recordedIoctl(device: String, call: String, request: UInt64, result: Int64, took: UInt64, input: String, output: String)
+
+    // MARK: Recorder: migration
+
+    /// The device was asked to enter a state. `data` is the data descriptor that was opened, or -1.
+    case recordedState(device: String, VFIOState, result: Int64, data: Int64, took: UInt64)
+    /// The device was asked for its precopy sizes. `flags` are those of the answer.
+    case recordedPrecopyInfo(RecordedPrecopyInfo)
+    /// The device was asked for its stop-copy size.
+    case recordedDataSize(device: String, size: UInt64, result: Int64, took: UInt64)
+    /// Data was read from the device. `hash` is the XXH3 of the bytes that came, 0 for none.
+    case recordedRead(RecordedTransfer)
+    /// Data was written to the device.
+    case recordedWrite(RecordedTransfer)
+    /// A region of the device was read or written by pread() or pwrite(), the configuration space among them.
+    case recordedAccess(device: String, RecordedAccess, offset: UInt64, size: UInt64, result: Int64, hash: UInt64, took: UInt64)
+
+    // MARK: Recorder: replayed device
+
+    /// A call is not the one that the recording has at this place. `position` is the number of the recording's entry, 0 behind its end.
+    case deviceDeparted(device: String, position: UInt64, expected: String, found: String)
 }

@@ -162,6 +162,18 @@ extension Event {
         EventForm(.deviceInjected(device: "", line: 0, action: "", value: 0)),
         EventForm(.deviceHoldBegin(device: "", gate: "")),
         EventForm(.deviceHoldEnd(device: "", gate: "")),
+        EventForm(.recordedBegin(process: 0, contents: false)),
+        EventForm(.recordedEnd(calls: 0)),
+        EventForm(.recordedOpen(device: "", .placeholder, result: 0, found: false, took: 0, path: "")),
+        EventForm(.recordedClose(device: "", .placeholder, descriptor: 0, result: 0, took: 0)),
+        EventForm(.recordedIoctl(device: "", call: "", request: 0, result: 0, took: 0, input: "", output: "")),
+        EventForm(.recordedState(device: "", .placeholder, result: 0, data: 0, took: 0)),
+        EventForm(.recordedPrecopyInfo(.init())),
+        EventForm(.recordedDataSize(device: "", size: 0, result: 0, took: 0)),
+        EventForm(.recordedRead(.init())),
+        EventForm(.recordedWrite(.init())),
+        EventForm(.recordedAccess(device: "", .placeholder, offset: 0, size: 0, result: 0, hash: 0, took: 0)),
+        EventForm(.deviceDeparted(device: "", position: 0, expected: "", found: "")),
     ]
 
     mutating func format<Codec: FieldCodec>(_ c: inout Codec) {
@@ -180,6 +192,9 @@ extension Event {
         case .vfioDestination: formatVfioDestination(&c)
         case .vfioMockDeviceCalls: formatVfioMockDeviceCalls(&c)
         case .vfioMockDeviceProgressAndScript: formatVfioMockDeviceProgressAndScript(&c)
+        case .recorderDescriptorsAndRequests: formatRecorderDescriptorsAndRequests(&c)
+        case .recorderMigration: formatRecorderMigration(&c)
+        case .recorderReplayedDevice: formatRecorderReplayedDevice(&c)
         }
     }
 
@@ -199,6 +214,9 @@ extension Event {
         case vfioDestination
         case vfioMockDeviceCalls
         case vfioMockDeviceProgressAndScript
+        case recorderDescriptorsAndRequests
+        case recorderMigration
+        case recorderReplayedDevice
     }
 
     private var section: Section {
@@ -259,6 +277,12 @@ extension Event {
             .vfioMockDeviceCalls
         case .deviceDrained, .deviceLoaded, .deviceInjected, .deviceHoldBegin, .deviceHoldEnd:
             .vfioMockDeviceProgressAndScript
+        case .recordedBegin, .recordedEnd, .recordedOpen, .recordedClose, .recordedIoctl:
+            .recorderDescriptorsAndRequests
+        case .recordedState, .recordedPrecopyInfo, .recordedDataSize, .recordedRead, .recordedWrite, .recordedAccess:
+            .recorderMigration
+        case .deviceDeparted:
+            .recorderReplayedDevice
         }
     }
 }

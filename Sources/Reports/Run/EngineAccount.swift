@@ -29,7 +29,7 @@ struct EngineAccount {
 
     mutating func append(_ result: CellResult) {
         cells += 1
-        if roundCount == rounds.count { rounds[roundCount - 1].cells += 1 }
+        if roundCount == rounds.count, let last = rounds.indices.last { rounds[last].cells += 1 }
         events += result.events
         let devices = result.cell.lastForecast.scenario.devices
         if roundCount == 1, devices.count >= 4, devices.contains(where: { $0.reinits >= 2 }) { many += 1 }
@@ -38,7 +38,7 @@ struct EngineAccount {
     mutating func endRound() {
         guard let began else { return }
         let passed = (clock.now - began) / .seconds(1)
-        if roundCount == rounds.count { rounds[roundCount - 1].seconds = passed }
+        if roundCount == rounds.count, let last = rounds.indices.last { rounds[last].seconds = passed }
         seconds += passed
         processorSeconds += Self.processorSeconds - beganProcessor
         self.began = nil

@@ -8,8 +8,10 @@ import Running
 package struct RunReport {
     /// What a report is made of beside the results.
     package struct Setting {
-        /// Each cell once.
+        /// Each cell once; empty where the results come from other runs.
         package var cells: [Cell]
+        /// The number of results that there will be.
+        package var total: Int
         /// The number of times that each cell runs.
         package var rounds: Int
         package var axes: [Axis]
@@ -24,12 +26,16 @@ package struct RunReport {
         package var corpus: Corpus
         /// What the available sides cannot run.
         package var skipped: SkippedCells
+        /// When the run began, and how long it took; nil: it begins now, and its time is measured.
+        package var began: Date?
+        package var durations: [SideKind: Double]?
 
         package init(
             cells: [Cell], rounds: Int = 1, axes: [Axis], deviations: [Deviation], isWhole: Bool, reproduction: Reproduction,
             format: RunFormat, isVerbose: Bool, corpus: Corpus, skipped: SkippedCells
         ) {
             self.cells = cells
+            total = cells.count * rounds
             self.rounds = rounds
             self.axes = axes
             self.deviations = deviations
@@ -43,10 +49,10 @@ package struct RunReport {
     }
 
     private let setting: Setting
-    private let place: ResultFolder
+    private var place: ResultFolder
     private let output: any ReportOutput
     private let log: ResultLog
-    private let began = Date()
+    private let began: Date
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
     private let nameWidth: Int
@@ -68,6 +74,9 @@ package struct RunReport {
     private var namesOfPassedGates: Set<String> = []
     private var bisection = Bisection()
     private var summaries: [SideKind: Summary]
+    private let emptySummary: Summary
+    /// The cells whose ACK must hold the decision back.
+    private let gateNames: Set<String>
     private var engine = EngineAccount()
     /// False where the engine has so many cells that a line for each would hide what matters.
     private let namesEngineCells: Bool
@@ -79,19 +88,25 @@ package struct RunReport {
         self.setting = setting
         self.place = place
         self.output = output
+        began = setting.began ?? Date()
         let cells = setting.cells
         log = try ResultLog(path: place.log)
-        namesEngineCells = cells.count { $0.kind == .engine } * setting.rounds <= 100
+        namesEngineCells = cells.count { $0.kind == .engine } * setting.rounds <= 100 && (!cells.isEmpty || setting.total <= 100)
         nameWidth = min(cells.map(\.name.count).max() ?? 0, 72)
-        progress = RunProgress(total: cells.count * setting.rounds)
-        let summary = Summary(axes: setting.axes, deviations: setting.deviations, isWhole: setting.isWhole)
+        progress = RunProgress(total: setting.total)
+        emptySummary = Summary(axes: setting.axes, deviations: setting.deviations, isWhole: setting.isWhole)
+        gateNames = Set(cells.lazy.filter(Canary.fits).map(\.name))
+        let summary = emptySummary
         summaries = Dictionary(uniqueKeysWithValues: Set(cells.map(\.kind)).map { ($0, summary) })
         start = clock.now
         counter = Counter(at: start)
         for line in setting.skipped.lines { transcript.append(line) }
     }
 
-    private var seconds: Double { (clock.now - start) / .seconds(1) }
+    private var seconds: Double { setting.durations?.values.reduce(0, +) ?? (clock.now - start) / .seconds(1) }
+
+    /// The folder of the results.
+    package var folder: String { place.path }
 
     package var hasResults: Bool { progress.done > 0 }
 
@@ -114,9 +129,10 @@ package struct RunReport {
         case .engineRoundBegan: engine.beginRound()
         case .engineRoundEnded: engine.endRound()
         case .engine(let outcome):
-            try append(outcome.result, outcome.line, json: outcome.json, folder: outcome.folder)
+            try append(outcome.line, json: outcome.json, folder: outcome.folder)
             engine.append(outcome.result)
-            tell(outcome.result, outcome.line)
+            tell(outcome.line)
+            tellLegs(outcome.result)
             // Drawing a line takes longer than a cell of the engine.
             guard progress.done.isMultiple(of: 100) else { return }
         }
@@ -127,18 +143,38 @@ package struct RunReport {
 
     private mutating func end(_ result: CellResult, folder: String) throws {
         let line = ResultLine(result, reproduction: setting.reproduction)
-        try append(result, line, json: line.jsonLine(), folder: folder)
+        try append(line, json: line.jsonLine(), folder: folder)
         for (name, file) in result.cell.traces {
             guard let golden = try setting.corpus.take(name, isFinding: result.isFinding, trace: folder + "/" + file) else { continue }
             say("recorded \(golden)")
         }
-        tell(result, line)
+        tell(line)
+        tellLegs(result)
     }
 
-    private mutating func append(_ result: CellResult, _ line: ResultLine, json: Data, folder: String) throws {
-        let kind = result.cell.kind
+    /// Takes a result that an earlier attempt of this run has left; it is told in summary.txt alone.
+    package mutating func receive(earlier line: ResultLine) {
+        account(line)
+        if namesEngineCells || line.kind == .qemu || line.finding { transcript.append(line.progressLine(nameWidth: nameWidth)) }
+    }
+
+    /// Takes a result of another run that is merged into this one.
+    package mutating func receive(merged result: ResultReader.Result) throws {
+        try append(result.line, json: result.json, folder: nil)
+        tell(result.line)
+    }
+
+    /// The folder is kept before the line is written, so that no line that a killed run leaves lacks its folder.
+    private mutating func append(_ line: ResultLine, json: Data, folder: String?) throws {
+        account(line)
+        if let folder { try place.keep(line, folder: folder) }
+        try log.append(json)
+    }
+
+    private mutating func account(_ line: ResultLine) {
         progress.end(line)
-        summaries[kind]?.add(line)
+        let empty = emptySummary
+        summaries[line.kind, default: empty].add(line)
         bisection.add(line)
         if namesOfLines.insert(line.cell).inserted {
             lines.append(line)
@@ -146,20 +182,18 @@ package struct RunReport {
             furtherFindings += 1
             lines.append(line)
         }
-        if Canary.fits(result.cell) {
+        if gateNames.contains(line.cell) {
             gates += 1
             if !line.finding {
                 passes += 1
                 if namesOfPassedGates.insert(line.cell).inserted { passedGates.append(line.cell) }
             }
         }
-        if let difference = repetition.difference(line) { summaries[kind]?.add(wholeRunFinding: difference) }
-        try log.append(json)
-        try place.keep(line, folder: folder)
+        if let difference = repetition.add(line) { summaries[line.kind]?.add(wholeRunFinding: difference) }
     }
 
-    private mutating func tell(_ result: CellResult, _ line: ResultLine) {
-        let isNamed = namesEngineCells || result.cell.kind == .qemu
+    private mutating func tell(_ line: ResultLine) {
+        let isNamed = namesEngineCells || line.kind == .qemu
         guard isNamed || line.finding || setting.isVerbose else { return }
         let text = line.progressLine(nameWidth: nameWidth)
         transcript.append(text)
@@ -169,6 +203,10 @@ package struct RunReport {
         if line.finding, printed == Self.mostPrinted, setting.format == .brief, !setting.isVerbose {
             output.say("from here on, cells that are not as predicted are counted; summary.txt names them")
         }
+    }
+
+    /// The account of each leg, where it is asked for.
+    private mutating func tellLegs(_ result: CellResult) {
         guard setting.isVerbose else { return }
         for leg in result.legs {
             guard let judgement = leg.judgement else { continue }
@@ -183,7 +221,8 @@ package struct RunReport {
 
     /// Adds a finding that belongs to no cell; it is told with those of QEMU's cells where there are any.
     package mutating func add(wholeRunFinding sentence: String) {
-        summaries[summaries[.qemu] == nil ? .engine : .qemu]?.add(wholeRunFinding: sentence)
+        let (kind, empty) = (summaries[.qemu] == nil ? SideKind.engine : .qemu, emptySummary)
+        summaries[kind, default: empty].add(wholeRunFinding: sentence)
     }
 
     /// How many of the cells that must gate were findings after their logs were tampered with.
@@ -208,17 +247,17 @@ extension RunReport {
             leftOut: stopped.prefix(Self.mostLeftOut).map {
                 LeftOut(name: $0.name, product: $0.product, reason: "the run was stopped")
             })
-        try place.end(.interrupted, done: progress.done, findings: findings)
+        try place.end(.interrupted, done: progress.done, findings: findings, seconds: durations)
     }
 
     /// The most cells that the JUnit report of an interrupted run lists as skipped: a report of 20,000 takes seconds to write.
     private static let mostLeftOut = 200
 
     /// Prints the closing block and writes summary.txt and junit.xml. `notes` are sentences of the run, such as that of the canary.
-    package mutating func finish(notes: [String]) throws {
+    package mutating func finish(notes: [String], canary: RunRecord.Canary? = nil) throws {
         output.clear()
-        var block = ClosingBlock(parts: parts, results: place.path)
-        block.notes = notes
+        var block = ClosingBlock(parts: parts, results: place.finalPath)
+        block.notes = repetitionNotes + notes
         block.skipped = setting.skipped
         let tables = self.tables
         for line in [""] + tables { transcript.append(line) }
@@ -227,15 +266,45 @@ extension RunReport {
         transcript.append("")
         for line in block.lines { say(line) }
         try writeFiles(leftOut: [])
-        try place.end(.complete, done: progress.done, findings: findings)
+        place.canary = canary
+        try place.end(.complete, done: progress.done, findings: findings, seconds: durations)
+    }
+
+    /// Wall time in seconds.
+    private var durations: [SideKind: Double] {
+        setting.durations ?? [.qemu: seconds - engine.seconds, .engine: engine.seconds].filter { summaries[$0.key] != nil }
     }
 
     private var parts: [ClosingBlock.Part] {
-        [SideKind.qemu, .engine].compactMap { kind in
-            summaries[kind].map {
-                ClosingBlock.Part(kind: kind, summary: $0, seconds: kind == .engine ? engine.seconds : seconds - engine.seconds)
-            }
+        let durations = durations
+        return [SideKind.qemu, .engine].compactMap { kind in
+            summaries[kind].map { ClosingBlock.Part(kind: kind, summary: $0, seconds: durations[kind] ?? 0) }
         }
+    }
+
+    /// Which cells with findings fail each time, and which are flaky; nothing where each cell runs once.
+    private var repetitionNotes: [String] {
+        guard setting.rounds > 1 else { return [] }
+        let (flaky, failing) = (repetition.flaky, repetition.failing)
+        guard !flaky.isEmpty || !failing.isEmpty else { return [] }
+        let shown = flaky.prefix(3).map(\.text).joined(separator: "; ")
+        let more = flaky.count > 3 ? "; and \(flaky.count - 3) more in summary.txt" : ""
+        return [
+            "repeated: \(counted(failing.count, "cell")) failed in each run, \(counted(flaky.count, "cell")) flaky"
+                + (flaky.isEmpty ? "" : ": " + shown + more)
+        ]
+    }
+
+    /// The cells of several rounds that had findings, in lines.
+    private var repetitionTable: [String] {
+        guard setting.rounds > 1 else { return [] }
+        func list(_ title: String, _ tallies: [Repetition.Tally]) -> [String] {
+            guard !tallies.isEmpty else { return [] }
+            let rest = tallies.count - Summary.mostFindings
+            return [title] + tallies.prefix(Summary.mostFindings).map { "  " + $0.text }
+                + (rest > 0 ? ["  and \(counted(rest, "further cell"))"] : []) + [""]
+        }
+        return list("failed in each run", repetition.failing) + list("flaky", repetition.flaky)
     }
 
     /// The whole summary of each kind of side, in lines.
@@ -251,14 +320,14 @@ extension RunReport {
             lines += text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             lines.append("")
         }
-        return lines
+        return lines + repetitionTable
     }
 
     private func writeFiles(leftOut: [LeftOut]) throws {
         try place.write(summary: transcript.lines.map(escaped))
         try JUnit(
             lines, leftOut: leftOut, wholeRun: parts.flatMap(\.summary.wholeRunFindings), deviations: setting.deviations, began: began,
-            seconds: seconds
+            seconds: seconds, flaky: Set(repetition.flaky.map(\.cell))
         ).write(path: place.junit)
     }
 }

@@ -1,28 +1,38 @@
 /// The folder of one run's results.
 import Foundation
 import Glibc
+import Matrix
 import Plan
 
 package struct ResultFolder: Sendable {
+    /// Where the folder is while the run goes on.
     package let path: String
+    /// Where the folder is when the run has ended: `path`, but for a folder that is hidden until it is complete.
+    package let finalPath: String
     /// Held while the run goes on, so that no other run removes the folder.
     private let lock: FolderLock
     private let record: RunRecord
     private let keepsAll: Bool
+    /// What the record gets when the run ends.
+    package var canary: RunRecord.Canary?
+    package var notRun = SkippedCells()
 
     /// What a run leaves beside `run.json`.
     static let names = ["cells", "results.jsonl", "junit.xml", "summary.txt"]
     /// The most runs of one cell whose folders are kept.
     private static let mostKept = 100
 
+    /// The name of the run.
+    package var id: String { URL(fileURLWithPath: finalPath).lastPathComponent }
     package var log: String { path + "/results.jsonl" }
     package var junit: String { path + "/junit.xml" }
     package var summary: String { path + "/summary.txt" }
     private var cells: String { path + "/cells" }
 
     /// Makes the folder, which must not exist. Throws `Environment`.
-    init(_ path: String, _ record: RunRecord, keepsAll: Bool) throws {
+    init(_ path: String, _ record: RunRecord, keepsAll: Bool, finalPath: String? = nil) throws {
         self.path = path
+        self.finalPath = finalPath ?? path
         self.record = record
         self.keepsAll = keepsAll
         func unusable(_ reason: String) -> Environment {
@@ -33,6 +43,43 @@ package struct ResultFolder: Sendable {
         self.lock = lock
         try record.write(path: path + "/run.json")
         guard mkdir(cells, 0o755) == 0 else { throw unusable(String(cString: strerror(errno))) }
+    }
+
+    /// Takes the folder of a run that goes on. Throws `Environment` where it is no run's, or where a process runs it.
+    package init(resuming path: String, keepsAll: Bool) throws {
+        guard var record = RunRecord(path: path + "/run.json") else {
+            throw Environment("\(path): expected the folder of a run with its run.json, found none; see: ackmatrix results")
+        }
+        guard let lock = FolderLock(path) else {
+            throw Environment("\(path): expected a run that has ended or was killed, found that a process runs it; wait until it has ended")
+        }
+        record.goOn()
+        (self.path, finalPath, self.lock, self.keepsAll) = (path, path, lock, keepsAll)
+        self.record = record
+        try record.write(path: path + "/run.json")
+        guard mkdir(cells, 0o755) == 0 || errno == EEXIST else {
+            throw Environment("\(cells): cannot be made: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Writes the first line of the result log. Throws `Environment`.
+    package func begin(_ header: RunHeader) throws {
+        var header = header
+        header.id = id
+        try ResultLog(path: log).append(header.jsonLine())
+    }
+
+    /// Copies the kept cells of another run. Throws `Environment`.
+    package func copyCells(ofRunIn other: String) throws {
+        let from = other + "/cells"
+        guard FileManager.default.fileExists(atPath: from) else { return }
+        do {
+            for name in try FileManager.default.contentsOfDirectory(atPath: from).sorted() {
+                try FileManager.default.copyItem(atPath: "\(from)/\(name)", toPath: "\(cells)/\(name)")
+            }
+        } catch {
+            throw Environment("\(from): the kept cells cannot be copied to \(cells): \(systemReason(error))")
+        }
     }
 
     /// Keeps the folder of a cell, with the command that runs the cell again, if the cell is a finding or every cell is kept.
@@ -58,9 +105,12 @@ package struct ResultFolder: Sendable {
         }
     }
 
-    /// Notes in `run.json` how the run ended.
-    package func end(_ state: RunRecord.State, done: Int, findings: Int) throws {
+    /// Notes in `run.json` how the run ended, after so many seconds of each kind of side.
+    package func end(_ state: RunRecord.State, done: Int, findings: Int, seconds: [SideKind: Double] = [:]) throws {
         var record = record
+        record.canary = canary
+        record.notRun = notRun.count > 0 ? notRun : nil
+        record.seconds = seconds.isEmpty ? nil : Dictionary(uniqueKeysWithValues: seconds.map { ($0.key.rawValue, $0.value) })
         record.end(state, done: done, findings: findings)
         try record.write(path: path + "/run.json")
     }
@@ -109,11 +159,11 @@ extension ResultFolder {
 }
 
 /// A lock on a folder, held until this is released or the process ends.
-final class FolderLock: Sendable {
+package final class FolderLock: Sendable {
     private let descriptor: Int32
 
     /// nil where another process holds the lock.
-    init?(_ path: String) {
+    package init?(_ path: String) {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             if descriptor >= 0 { close(descriptor) }

@@ -16,6 +16,10 @@ package struct ResultLine: Hashable, Sendable, Codable {
         package var version: String
         /// The machine type as `-M` takes it.
         package var machine: String
+
+        package init(binary: String, version: String, machine: String) {
+            (self.binary, self.version, self.machine) = (binary, version, machine)
+        }
     }
 
     /// What the closed form predicts for the leg.
@@ -149,6 +153,9 @@ extension ResultLine {
             findings: findings, seconds: (result.seconds * 1000).rounded() / 1000,
             reproduce: reproduction.command(cell.name, withQEMU: hasQEMUJudged ? cell.sharedName : nil))
     }
+
+    /// The kind of the cell's sides, by the name of the source.
+    package var kind: SideKind { source.binary.hasPrefix(SideImplementation.enginePrefix) ? .engine : .qemu }
 
     /// The leg that ended the cell.
     package var last: Leg { legs[legs.count - 1] }

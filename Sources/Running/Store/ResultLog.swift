@@ -59,41 +59,25 @@ package final class ResultLog: Sendable {
         }
     }
 
-    /// The log's lines. A last line without its end was cut and is left out. Throws `Environment`, or `ResultLogError` at the first other
-    /// line that is no result.
+    /// The log's results, without its header. A last line without its end was cut and is left out. Throws `Environment`, or
+    /// `ResultLogError` at the first other line that is no result. What is too large to be held is read line by line: `ResultReader`.
     package static func read(path: String) throws -> [ResultLine] {
-        let unreadable = Environment("\(path): cannot be read; expected the result log of a run")
-        guard let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int else { throw unreadable }
+        guard let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int else {
+            throw ResultReader.unreadable(path)
+        }
         guard size <= largestLog else {
             throw Environment("\(path): expected a result log of at most \(largestLog) bytes, found \(size)")
         }
-        guard let data = FileManager.default.contents(atPath: path) else { throw unreadable }
-        return try lines(data, path: path)
+        return try lines(ResultReader(path: path))
     }
 
-    static func lines(_ data: Data, path: String) throws -> [ResultLine] {
-        let decoder = JSONDecoder()
-        let whole = data.lastIndex(of: newline).map { data[...$0] } ?? Data()
-        return try whole.split(separator: newline, omittingEmptySubsequences: false).dropLast().enumerated().map { index, bytes in
-            func error(_ reason: String) -> ResultLogError { ResultLogError(path: path, line: index + 1, reason: reason) }
-            func otherFormat(_ format: Int) -> ResultLogError {
-                error("expected format \(ResultLine.currentFormat), found \(format); read it with the ackmatrix that wrote it")
-            }
-            guard bytes.count <= longestLine else { throw error("expected a line of at most \(longestLine) bytes, found \(bytes.count)") }
-            let line: ResultLine
-            do {
-                line = try decoder.decode(ResultLine.self, from: bytes)
-            } catch {
-                // A line of another format lacks keys; its format is what to tell.
-                if let head = try? decoder.decode(LineFormat.self, from: bytes), head.format != ResultLine.currentFormat {
-                    throw otherFormat(head.format)
-                }
-                throw ResultLogError(
-                    path: path, line: index + 1, reason: "expected a result as JSON, found \(shown(bytes)): \(summary(error))")
-            }
-            guard line.format == ResultLine.currentFormat else { throw otherFormat(line.format) }
-            return line
-        }
+    static func lines(_ data: Data, path: String) throws -> [ResultLine] { try lines(ResultReader(data, path: path)) }
+
+    private static func lines(_ reader: ResultReader) throws -> [ResultLine] {
+        var reader = reader
+        var lines: [ResultLine] = []
+        while let result = try reader.next() { lines.append(result.line) }
+        return lines
     }
 
     private func dropCutLine() throws {
@@ -109,27 +93,10 @@ package final class ResultLog: Sendable {
     }
 }
 
-private struct LineFormat: Decodable {
-    let format: Int
-}
-
 private let newline = UInt8(ascii: "\n")
 
 private func failure(_ what: String, _ path: String) -> Environment {
     Environment("\(path): cannot be \(what): \(String(cString: strerror(errno)))")
-}
-
-/// The beginning of a line.
-private func shown(_ bytes: Data) -> String { "'" + escaped(bytes: bytes.prefix(60)) + "'" }
-
-/// What is wrong with the JSON, in a few words.
-private func summary(_ error: any Error) -> String {
-    switch error {
-    case DecodingError.keyNotFound(let key, _): "'\(key.stringValue)' is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-        "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of another type"
-    default: "it is not JSON"
-    }
 }
 
 extension ResultLine {

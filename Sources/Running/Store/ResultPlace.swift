@@ -42,6 +42,31 @@ package struct ResultPlace: Sendable {
         return folder
     }
 
+    /// Makes the folder of a run that is hidden until `publish`, so that it is there whole or not at all. What killed processes have
+    /// left hidden is removed.
+    package func beginHidden(_ record: RunRecord, keepsAll: Bool) throws -> ResultFolder {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] where name.hasPrefix(Self.hidden) {
+            let left = "\(path)/\(name)"
+            // Without the lock, another process makes it.
+            guard RunRecord(path: left + "/run.json") != nil, let lock = FolderLock(left) else { continue }
+            try? FileManager.default.removeItem(atPath: left)
+            withExtendedLifetime(lock) {}
+        }
+        let name = Self.newName()
+        return try ResultFolder("\(path)/\(Self.hidden)\(name)", record, keepsAll: keepsAll, finalPath: "\(path)/\(name)")
+    }
+
+    private static let hidden = ".new-"
+
+    /// Shows a hidden folder under its name, lets `latest` point to it, and removes the oldest runs. Throws `Environment`.
+    package func publish(_ folder: ResultFolder) throws {
+        guard rename(folder.path, folder.finalPath) == 0 else {
+            throw Environment("\(folder.finalPath): cannot be made: \(String(cString: strerror(errno)))")
+        }
+        pointLatest(to: folder.finalPath)
+        prune()
+    }
+
     private static func newName() -> String {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)

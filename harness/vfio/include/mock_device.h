@@ -41,6 +41,7 @@ enum mock_event_kind {
     MOCK_EVENT_UNKNOWN,       /* device_unknown_ioctl  (NAME) request 0x%x */
     MOCK_EVENT_RESET,         /* device_reset  (NAME) from %s */
     MOCK_EVENT_CLOSE,         /* device_close  (NAME) state %s */
+    MOCK_EVENT_DEPARTED,      /* device_departed  (NAME) at %u, expected CALL; found CALL  (replay_device.h) */
     MOCK_EVENT_KINDS
 };
 
@@ -49,6 +50,7 @@ struct mock_event {
     enum mock_event_kind kind;
     const char *device; /* lives as long as the model */
     const char *word;   /* call, kind, action or gate name of the text; NULL where the text has none */
+    const char *found;  /* the call of a departure */
     uint64_t a, b, c; /* the text's numbers in their order; states as enum vfio_device_mig_state */
     int64_t ret;         /* >= 0, or -errno */
 };

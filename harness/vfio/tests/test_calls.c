@@ -1026,6 +1026,7 @@ static void texts(void **state) {
         {{.kind = MOCK_EVENT_UNKNOWN, .a = 0x3b99}, "device_unknown_ioctl  (v0) request 0x3b99"},
         {{.kind = MOCK_EVENT_RESET, .a = 0}, "device_reset  (v0) from ERROR"},
         {{.kind = MOCK_EVENT_CLOSE, .a = 4}, "device_close  (v0) state RESUMING"},
+        {{.kind = MOCK_EVENT_DEPARTED, .a = 7, .word = "set STOP", .found = "reset"}, "device_departed  (v0) at 7, expected set STOP; found reset"},
     };
     assert_int_equal(sizeof table / sizeof *table, MOCK_EVENT_KINDS);
     for (size_t i = 0; i < MOCK_EVENT_KINDS; i++) {
