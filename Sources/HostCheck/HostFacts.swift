@@ -2,6 +2,7 @@
 ///
 /// Reading opens no device and changes nothing.
 import Foundation
+import Glibc
 
 package struct HostFacts: Hashable, Sendable {
     /// A PCI function or a mediated device.
@@ -41,8 +42,8 @@ package struct HostFacts: Hashable, Sendable {
 
     package init() {}
 
-    /// The facts of the host whose file system begins at `root`.
-    package init(root: String = "") {
+    /// The facts of the host whose file system begins at `root`; an empty text is this host.
+    package init(root: String) {
         func text(_ path: String) -> String? { Self.text(root + path) }
         func names(_ path: String) -> [String] { Self.names(root + path) }
         func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: root + path) }
@@ -81,12 +82,15 @@ package struct HostFacts: Hashable, Sendable {
         return line?.dropFirst("Max locked memory".count).split(separator: " ").first.flatMap { UInt64($0) }
     }
 
-    /// The first 64 KiB of a file, without blanks at its ends.
+    /// The first 64 KiB of a file, without blanks at its ends. Files of /proc have no size, so they are read and not measured.
     private static func text(_ path: String) -> String? {
-        guard let file = FileHandle(forReadingAtPath: path) else { return nil }
-        defer { try? file.close() }
-        guard let data = try? file.read(upToCount: 64 << 10) else { return nil }
-        return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = read(file, &bytes, bytes.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: bytes[..<count], as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private static func names(_ folder: String) -> [String] {

@@ -34,7 +34,7 @@ struct LabCommand: ParsableCommand {
 
         func run() async throws {
             let qemus = withoutQEMU ? [] : try await known()
-            var lines = HostChecks.lines(HostFacts(), opened: device.map(opened), qemus: qemus)
+            var lines = HostChecks.lines(HostFacts(root: ""), opened: device.map(opened), qemus: qemus)
             if withoutQEMU { lines.removeAll { $0.subject == "QEMU" } }
             if json {
                 try sayJSON(Document(lines: lines.map(Document.Line.init)))

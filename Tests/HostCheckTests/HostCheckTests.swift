@@ -106,6 +106,12 @@ import Testing
         #expect(HostFacts.lockableBytes("") == nil)
     }
 
+    /// The kernel's files have no size.
+    @Test func thisHostTellsItsKernel() {
+        let facts = HostFacts(root: "")
+        #expect(HostChecks.version(facts.kernel) != nil, "\(facts.kernel)")
+    }
+
     @Test func factsAreReadBelowARoot() throws {
         let root = FileManager.default.temporaryDirectory.path + "/ackmatrix-host-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: root) }
