@@ -42,7 +42,7 @@ let package = Package(
             name: "DeviceCheck",
             dependencies: ["VFIO", "CVFIOMock", "MigrationTrace", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: once),
-        .target(name: "HostCheck", swiftSettings: once),
+        .target(name: "HostCheck", dependencies: ["VFIO"], swiftSettings: once),
         .target(name: "Recording", dependencies: ["VFIO", "MigrationTrace"], swiftSettings: once),
         .target(name: "SwitchoverProtocol", swiftSettings: strict),
         .target(name: "MigrationStream", swiftSettings: strict),
@@ -103,7 +103,8 @@ let package = Package(
         .target(
             name: "Bisect",
             dependencies: [
-                "Reports", "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "MigrationEngine", "SwitchoverProtocol", "MigrationTrace",
+                "Pictures", "Reports", "Running", "Matrix", "Plan", "QEMUPeer", "EnginePeer", "MigrationEngine", "SwitchoverProtocol",
+                "MigrationTrace",
                 "Verification",
                 .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -4,6 +4,7 @@
 /// of all threads are ranked: what a thread does otherwise comes before what it does not do any more, since most threads end early where
 /// one goes wrong; then the one that is nearer to the beginning of the chain from request over marker, approval and ACK to the decision.
 import MigrationTrace
+import Pictures
 import Reports
 import Verification
 

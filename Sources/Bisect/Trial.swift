@@ -86,7 +86,7 @@ package struct Trial: Sendable {
         } catch let reason where question.aim == .mode && (reason is Unavailable || reason is Untestable) {
             return (modeWithoutCell(build, wanted, "\(reason)"), nil)
         }
-        let runner = runner(build, other)
+        let runner = try runner(build, other)
         var runs = Runs(tested, build, wanted, seed: seed ^ question.seed, folder: folder, keep: keep, reproduction: reproduction)
         if question.aim == .mode {
             _ = try await runs.run(runner)
@@ -130,10 +130,10 @@ package struct Trial: Sendable {
         if let failure = pairings.failure(of: cell) { throw failure }
     }
 
-    private func runner(_ build: Build, _ other: ProbedBinary?) -> CellRunner {
+    private func runner(_ build: Build, _ other: ProbedBinary?) throws -> CellRunner {
         CellRunner(
-            binaries: [build.binary] + (other.map { [$0] } ?? []),
-            shim: build.binary.binary.kind == .qemu ? (try? reader.shim()) ?? "" : "", deviations: deviations, policy: policy)
+            binaries: [build.binary] + (other.map { [$0] } ?? []), shim: build.binary.binary.kind == .qemu ? try reader.shim() : "",
+            deviations: deviations, policy: policy)
     }
 
     /// Of a build that can run no such cell, the mode of the machine type as it was probed.

@@ -1,8 +1,8 @@
 /// What a host has that a migration of VFIO devices stands on, as its kernel tells it in /sys, /proc and /dev.
 ///
 /// Reading opens no device and changes nothing.
-import Foundation
 import Glibc
+import VFIO
 
 package struct HostFacts: Hashable, Sendable {
     /// A PCI function or a mediated device.
@@ -44,17 +44,16 @@ package struct HostFacts: Hashable, Sendable {
 
     /// The facts of the host whose file system begins at `root`; an empty text is this host.
     package init(root: String) {
-        func text(_ path: String) -> String? { Self.text(root + path) }
-        func names(_ path: String) -> [String] { Self.names(root + path) }
-        func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: root + path) }
-        kernel = text("/proc/sys/kernel/osrelease") ?? ""
+        func names(_ path: String) -> [String] { folderEntries(root + path) }
+        func exists(_ path: String) -> Bool { access(root + path, F_OK) == 0 }
+        kernel = firstLine(of: root + "/proc/sys/kernel/osrelease") ?? ""
         modules = Set(names("/sys/module"))
         hasIOMMUFD = exists("/dev/iommu")
         hasContainer = exists("/dev/vfio/vfio")
         iommus = names("/sys/class/iommu").count
         groups = names("/sys/kernel/iommu_groups").count
         hasKVM = exists("/dev/kvm")
-        lockableBytes = text("/proc/self/limits").flatMap(Self.lockableBytes)
+        lockableBytes = systemFile(root + "/proc/self/limits", most: 64 << 10).flatMap(Self.lockableBytes)
         for bus in ["pci", "mdev"] {
             for name in names("/sys/bus/\(bus)/devices").prefix(Self.mostDevices) {
                 devices.append(Self.device(name, at: "\(root)/sys/bus/\(bus)/devices/\(name)"))
@@ -67,12 +66,12 @@ package struct HostFacts: Hashable, Sendable {
 
     private static func device(_ name: String, at folder: String) -> Device {
         var device = Device(name: name)
-        device.driver = target(folder + "/driver")
-        device.physicalFunction = target(folder + "/physfn")
-        device.hasGroup = target(folder + "/iommu_group") != nil
-        device.characterDevice = names(folder + "/vfio-dev").first
-        device.mostFunctions = text(folder + "/sriov_totalvfs").flatMap { Int($0) } ?? 0
-        device.functions = text(folder + "/sriov_numvfs").flatMap { Int($0) } ?? 0
+        device.driver = linkedName(folder + "/driver")
+        device.physicalFunction = linkedName(folder + "/physfn")
+        device.hasGroup = linkedName(folder + "/iommu_group") != nil
+        device.characterDevice = folderEntries(folder + "/vfio-dev").first
+        device.mostFunctions = firstLine(of: folder + "/sriov_totalvfs").flatMap { Int($0) } ?? 0
+        device.functions = firstLine(of: folder + "/sriov_numvfs").flatMap { Int($0) } ?? 0
         return device
     }
 
@@ -80,25 +79,5 @@ package struct HostFacts: Hashable, Sendable {
     static func lockableBytes(_ limits: String) -> UInt64? {
         let line = limits.split(separator: "\n").first { $0.hasPrefix("Max locked memory") }
         return line?.dropFirst("Max locked memory".count).split(separator: " ").first.flatMap { UInt64($0) }
-    }
-
-    /// The first 64 KiB of a file, without blanks at its ends. Files of /proc have no size, so they are read and not measured.
-    private static func text(_ path: String) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: 64 << 10)
-        let count = read(file, &bytes, bytes.count)
-        guard count >= 0 else { return nil }
-        return String(decoding: bytes[..<count], as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    private static func names(_ folder: String) -> [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
-    }
-
-    /// The last part of what a symbolic link names.
-    private static func target(_ link: String) -> String? {
-        (try? FileManager.default.destinationOfSymbolicLink(atPath: link))?.split(separator: "/").last.map(String.init)
     }
 }

@@ -285,6 +285,4 @@ extension SideBySide {
                 + (index < second.count ? second[index] : "")
         }
     }
-
-    private func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }
 }

@@ -118,6 +118,9 @@ package struct TerminalPicture: Sendable {
     }
 }
 
+/// The line without blanks at its end.
+package func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }
+
 /// The text on lines of at most `width` characters, escaped; a word that is longer is cut into pieces.
 func wrapped(_ text: String, to width: Int) -> [String] {
     var lines: [String] = []

@@ -60,31 +60,20 @@ final class QMPListener: Sendable {
     let path: String
     private let descriptor: Int32
 
-    /// Binds and listens. An address has room for 107 bytes of a path, so it names the folder by a descriptor of this process, whose number
-    /// is short; QEMU names the socket from the folder itself.
+    /// Binds and listens. QEMU names the socket from its folder.
     init(path: String) throws(QMPError) {
-        let url = URL(fileURLWithPath: path)
-        let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw .socket(path: path, reason: String(cString: strerror(errno))) }
-        defer { Glibc.close(folder) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let name = "/proc/self/fd/\(folder)/\(url.lastPathComponent)"
-        let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard name.utf8.count < room else {
-            throw .socket(
-                path: path, reason: "expected a name of fewer than \(room - 32) bytes for a unix socket, found \(url.lastPathComponent)")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw .socket(path: path, reason: "socket: \(String(cString: strerror(errno)))") }
-        let bound = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
-        guard bound == 0, listen(descriptor, 1) == 0 else {
-            let reason = String(cString: strerror(errno))
+        do {
+            try withUnixAddress(path) { address throws(QMPError) in
+                let bound = bind(descriptor, address.assumingMemoryBound(to: sockaddr.self).baseAddress, socklen_t(address.count))
+                guard bound == 0, listen(descriptor, 1) == 0 else {
+                    throw .socket(path: path, reason: "cannot listen: \(String(cString: strerror(errno)))")
+                }
+            }
+        } catch {
             Glibc.close(descriptor)
-            throw .socket(path: path, reason: "cannot listen: \(reason)")
+            throw error
         }
         self.path = path
         self.descriptor = descriptor

@@ -1,5 +1,4 @@
 /// The address of a monitor that somebody else's QEMU listens at.
-import Foundation
 import Glibc
 import Plan
 
@@ -47,22 +46,8 @@ package enum QMPAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// An address has room for 107 bytes of a path, so it names the folder by a descriptor of this process, whose number is short.
     private func openUnix(_ path: String, _ deadline: Deadline) throws(QMPError) -> Int32 {
-        let url = URL(fileURLWithPath: path)
-        let folder = Glibc.open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw .socket(path: path, reason: String(cString: strerror(errno))) }
-        defer { close(folder) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let name = "/proc/self/fd/\(folder)/\(url.lastPathComponent)"
-        guard name.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw .socket(path: path, reason: "expected the name of a unix socket, found one that is too long")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
-        return try withUnsafeBytes(of: &address) { bytes throws(QMPError) in
-            try connected(AF_UNIX, UnsafeRawBufferPointer(rebasing: bytes[..<MemoryLayout<sockaddr_un>.size]), deadline)
-        }
+        try withUnixAddress(path) { address throws(QMPError) in try connected(AF_UNIX, address, deadline) }
     }
 
     private func openTCP(_ host: String, _ port: UInt16, _ deadline: Deadline) throws(QMPError) -> Int32 {

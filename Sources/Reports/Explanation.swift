@@ -1,6 +1,7 @@
 /// Why a cell is what it is, in a text for a mail: what ran, how it ended, which rule broke, where, and what is known of it.
 import Matrix
 import MigrationTrace
+import Pictures
 import Plan
 import Prediction
 import QEMUPeer

@@ -3,6 +3,7 @@
 import Foundation
 import Matrix
 import MigrationTrace
+import Pictures
 import Running
 import Verification
 

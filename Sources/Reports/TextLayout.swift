@@ -1,5 +1,6 @@
 /// Text for terminals and mails: wrapped, aligned, and kept within a number of lines, with what is left out said.
 import MigrationTrace
+import Pictures
 
 /// A part of a text that may be shortened.
 struct TextPart {
@@ -115,5 +116,3 @@ func table(_ rows: [[String]]) -> [String] {
 package func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(width - text.count, 0)) }
 
 private func rightPadded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(width - text.count, 0)) + text }
-
-package func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }

@@ -44,7 +44,7 @@ package struct KernelDevicePath: Hashable, Sendable {
         self.folder = folder
         name = lastPart(folder)
         group = fullPath(folder + "/iommu_group").map { "/dev/vfio/" + lastPart($0) }
-        cdev = entries(folder + "/vfio-dev").first.map { "/dev/vfio/devices/" + $0 }.flatMap { access($0, F_OK) == 0 ? $0 : nil }
+        cdev = folderEntries(folder + "/vfio-dev").first.map { "/dev/vfio/devices/" + $0 }.flatMap { access($0, F_OK) == 0 ? $0 : nil }
         guard group != nil || cdev != nil else {
             throw Failure(
                 description:
@@ -65,16 +65,4 @@ private func fullPath(_ path: String) -> String? {
     guard let full = realpath(path, nil) else { return nil }
     defer { free(full) }
     return String(cString: full)
-}
-
-/// The names in a folder, sorted; none if it cannot be read.
-private func entries(_ folder: String) -> [String] {
-    guard let stream = opendir(folder) else { return [] }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names.sorted()
 }

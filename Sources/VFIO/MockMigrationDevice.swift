@@ -31,33 +31,33 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
         gates = script.gates
         world = MockWorld(name: name, fault: fault, log: log)
         model = MockModel(name: name, script: script, world: world)
-        bind()
+        bindToIommufd()
     }
 
     // MARK: Calls
 
     package func request(_ number: UInt64, _ argument: UnsafeMutableRawBufferPointer) -> Result<Void, Errno> {
-        result(during(argument) { mock_device_ioctl(model.device, number, $0) }, ())
+        during(argument) { mock_device_ioctl(model.device, number, $0) }.result(())
     }
 
     package func dataRequest(
         _ descriptor: DataDescriptor, _ number: UInt64, _ argument: UnsafeMutableRawBufferPointer
     ) -> Result<Void, Errno> {
-        result(during(argument) { mock_data_ioctl(model.device, descriptor.session, number, $0) }, ())
+        during(argument) { mock_data_ioctl(model.device, descriptor.session, number, $0) }.result(())
     }
 
     package func read(_ descriptor: DataDescriptor, at address: UnsafeMutableRawPointer?, count: Int) -> Result<Int, Errno> {
         // Without an address there is no memory to write to.
         let memory = UnsafeMutableRawBufferPointer(start: address, count: address == nil ? 0 : count)
         let outcome = during(memory) { mock_data_read(model.device, descriptor.session, $0, count) }
-        return result(outcome, Int(outcome.result))
+        return outcome.result(Int(outcome.result))
     }
 
     package func write(_ descriptor: DataDescriptor, at address: UnsafeRawPointer?, count: Int) -> Result<Int, Errno> {
         let memory = UnsafeMutableRawBufferPointer(
             start: UnsafeMutableRawPointer(mutating: address), count: address == nil ? 0 : count)
         let outcome = during(memory, writable: false) { mock_data_write(model.device, descriptor.session, $0, count) }
-        return result(outcome, Int(outcome.result))
+        return outcome.result(Int(outcome.result))
     }
 
     package func close(_ descriptor: DataDescriptor) {
@@ -69,7 +69,7 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
     /// The next opener finds the device reset, as vfio-pci opens it.
     package func reopen() -> Result<Void, Errno> {
         mock_device_close(model.device)
-        bind()
+        bindToIommufd()
         return reset()
     }
 
@@ -77,11 +77,6 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
     package func openAgain() -> Result<Void, Errno>? { nil }
     package func isReadable(_ descriptor: DataDescriptor) -> Result<Bool, Errno>? { nil }
     package func seek(_ descriptor: DataDescriptor) -> Result<Void, Errno>? { nil }
-
-    private func bind() {
-        var argument = vfio_device_bind_iommufd(argsz: 16, flags: 0, iommufd: 0, out_devid: 0)
-        _ = withUnsafeMutableBytes(of: &argument) { request(UInt64(VFIO_DEVICE_BIND_IOMMUFD), $0) }
-    }
 
     // MARK: The script's inputs and the progress
 
@@ -116,15 +111,11 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
 
     // MARK: How a call reaches the model
 
-    /// Makes a call whose argument is this memory, and no other.
     private func during(
         _ memory: UnsafeMutableRawBufferPointer, writable: Bool = true, _ call: (UInt64) -> mock_outcome
     ) -> mock_outcome {
         hearOfGates()
-        // Memory of no bytes has no address; the model asks for none of it.
-        world.argument = memory
-        world.argumentIsWritable = writable
-        return finish(call(UInt64(UInt(bitPattern: memory.baseAddress))))
+        return finish(world.lend(memory, writable: writable, to: call))
     }
 
     /// Tells the model, before a call, which gates were opened.
@@ -135,7 +126,6 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
     }
 
     private func finish(_ outcome: mock_outcome) -> mock_outcome {
-        world.argument = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         calls += 1
         if outcome.cost_ns != 0 || outcome.gates != 0 { delay.add(cost: outcome.cost_ns, gates: outcome.gates, of: self) }
         if !world.entered.isEmpty { passOnEntered() }
@@ -147,13 +137,4 @@ package final class MockMigrationDevice: ScriptedDevice, DeviceRequests {
         world.entered.removeAll(keepingCapacity: true)
         if let entered { for state in states { entered(state) } }
     }
-
-    private func result<Value>(_ outcome: mock_outcome, _ value: @autoclosure () -> Value) -> Result<Value, Errno> {
-        outcome.result < 0 ? .failure(Errno(rawValue: outcome.error)) : .success(value())
-    }
-}
-
-extension DataDescriptor {
-    /// The mock's data descriptors are the numbers of its sessions.
-    fileprivate var session: UInt32 { UInt32(bitPattern: number) }
 }

@@ -1,6 +1,7 @@
 /// The C model of a mock device, and the world that it reaches: the log, the memory of the call in progress, and the faults.
 import CVFIOMock
 import MigrationTrace
+import SystemPackage
 
 /// Owns the C object.
 struct MockModel: ~Copyable {
@@ -50,6 +51,17 @@ final class MockWorld {
             pin: { context, address, length, writable in MockWorld.of(context).pin(address, length, writable: writable) },
             open_data: { _, session in Int32(bitPattern: session) },
             fault: fault == nil ? nil : { context, call, state in MockWorld.of(context).error(of: call, in: state) })
+    }
+
+    /// Makes a call of a model whose argument is this memory, and no other.
+    func lend(
+        _ memory: UnsafeMutableRawBufferPointer, writable: Bool = true, to call: (UInt64) -> mock_outcome
+    ) -> mock_outcome {
+        // Memory of no bytes has no address; the model asks for none of it.
+        argument = memory
+        argumentIsWritable = writable
+        defer { argument = UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+        return call(UInt64(UInt(bitPattern: memory.baseAddress)))
     }
 
     static func of(_ context: UnsafeMutableRawPointer?) -> MockWorld {
@@ -126,5 +138,24 @@ private enum Words {
     static func text(_ word: UnsafePointer<CChar>?) -> String {
         guard let word else { return "" }
         return calls[UInt(bitPattern: word)] ?? String(cString: word)
+    }
+}
+
+extension mock_outcome {
+    func result<Value>(_ value: @autoclosure () -> Value) -> Result<Value, Errno> {
+        result < 0 ? .failure(Errno(rawValue: error)) : .success(value())
+    }
+}
+
+extension DataDescriptor {
+    /// The data descriptors of a model are the numbers of its sessions.
+    var session: UInt32 { UInt32(bitPattern: number) }
+}
+
+extension DeviceRequests {
+    /// Binds the device as if by an iommufd, which no model has.
+    func bindToIommufd() {
+        var argument = vfio_device_bind_iommufd(argsz: 16, flags: 0, iommufd: 0, out_devid: 0)
+        _ = withUnsafeMutableBytes(of: &argument) { request(UInt64(VFIO_DEVICE_BIND_IOMMUFD), $0) }
     }
 }

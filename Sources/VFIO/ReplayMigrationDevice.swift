@@ -57,7 +57,7 @@ package final class ReplayMigrationDevice: DeviceRequests {
             fatalError("no memory for a replayed device")
         }
         self.model = model
-        bind()
+        bindToIommufd()
     }
 
     deinit { replay_device_destroy(model) }
@@ -66,26 +66,28 @@ package final class ReplayMigrationDevice: DeviceRequests {
     package var left: Int { Int(replay_device_left(model)) }
 
     package func request(_ number: UInt64, _ argument: UnsafeMutableRawBufferPointer) -> Result<Void, Errno> {
-        result(during(argument) { replay_device_ioctl(model, number, $0) }).map { _ in }
+        during(argument) { replay_device_ioctl(model, number, $0) }.result(())
     }
 
     package func dataRequest(
         _ descriptor: DataDescriptor, _ number: UInt64, _ argument: UnsafeMutableRawBufferPointer
     ) -> Result<Void, Errno> {
-        result(during(argument) { replay_data_ioctl(model, UInt32(bitPattern: descriptor.number), number, $0) }).map { _ in }
+        during(argument) { replay_data_ioctl(model, descriptor.session, number, $0) }.result(())
     }
 
     package func read(_ descriptor: DataDescriptor, at address: UnsafeMutableRawPointer?, count: Int) -> Result<Int, Errno> {
         let memory = UnsafeMutableRawBufferPointer(start: address, count: address == nil ? 0 : count)
-        return result(during(memory) { replay_data_read(model, UInt32(bitPattern: descriptor.number), $0, count) })
+        let outcome = during(memory) { replay_data_read(model, descriptor.session, $0, count) }
+        return outcome.result(Int(outcome.result))
     }
 
     package func write(_ descriptor: DataDescriptor, at address: UnsafeRawPointer?, count: Int) -> Result<Int, Errno> {
         let memory = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(mutating: address), count: address == nil ? 0 : count)
-        return result(during(memory) { replay_data_write(model, UInt32(bitPattern: descriptor.number), $0, count) })
+        let outcome = during(memory, writable: false) { replay_data_write(model, descriptor.session, $0, count) }
+        return outcome.result(Int(outcome.result))
     }
 
-    package func close(_ descriptor: DataDescriptor) { replay_data_close(model, UInt32(bitPattern: descriptor.number)) }
+    package func close(_ descriptor: DataDescriptor) { replay_data_close(model, descriptor.session) }
 
     /// A recording goes on where it was.
     package func reopen() -> Result<Void, Errno> { .success(()) }
@@ -93,22 +95,10 @@ package final class ReplayMigrationDevice: DeviceRequests {
     package func isReadable(_ descriptor: DataDescriptor) -> Result<Bool, Errno>? { nil }
     package func seek(_ descriptor: DataDescriptor) -> Result<Void, Errno>? { nil }
 
-    private func bind() {
-        var argument = vfio_device_bind_iommufd(argsz: 16, flags: 0, iommufd: 0, out_devid: 0)
-        _ = withUnsafeMutableBytes(of: &argument) { request(UInt64(VFIO_DEVICE_BIND_IOMMUFD), $0) }
-    }
-
-    private func during(_ memory: UnsafeMutableRawBufferPointer, _ call: (UInt64) -> mock_outcome) -> mock_outcome {
-        world.argument = memory
-        world.argumentIsWritable = true
-        defer {
-            world.argument = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-            world.entered.removeAll(keepingCapacity: true)
-        }
-        return call(UInt64(UInt(bitPattern: memory.baseAddress)))
-    }
-
-    private func result(_ outcome: mock_outcome) -> Result<Int, Errno> {
-        outcome.result < 0 ? .failure(Errno(rawValue: outcome.error)) : .success(Int(outcome.result))
+    private func during(
+        _ memory: UnsafeMutableRawBufferPointer, writable: Bool = true, _ call: (UInt64) -> mock_outcome
+    ) -> mock_outcome {
+        defer { world.entered.removeAll(keepingCapacity: true) }
+        return world.lend(memory, writable: writable, to: call)
     }
 }

@@ -176,11 +176,10 @@ struct AttachCommand: EndsInOrder {
             throw NotEnded(description: "no migration has begun in \(side.map(\.log).joined(separator: " and "))")
         }
         try measure(last)
-        var arguments = side.flatMap { ["--\($0.role.rawValue)", $0.log] } + ["--migration", "\(logs.migrations.count)"]
-        if json { arguments.append("--json") }
         guard failed.isEmpty else { throw Environment("a workload failed, so the migration is not the one asked for: \(failed[0])") }
-        let check = try CheckCommand.parse(arguments)
-        try check.run()
+        let names = side.map(\.log)
+        let options = ["--migration", "\(logs.migrations.count)"] + (json ? ["--json"] : [])
+        try CheckCommand.parse(options + names).conclude(logs.read, logs.migrations, of: names)
     }
 
     /// Reads the logs until the last migration has ended, the limit is over, or the command is cancelled.

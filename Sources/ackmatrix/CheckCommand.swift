@@ -115,8 +115,13 @@ struct CheckCommand: ParsableCommand {
         guard !judged.isEmpty else {
             throw NotEnded(description: "no migration has begun in \(logs.map(\.path).joined(separator: " and "))")
         }
+        try conclude(read, judged, of: logs.map(\.path))
+    }
+
+    /// Reports the migrations of some logs that were judged. Throws what decides the exit status.
+    func conclude(_ read: [ReadLog], _ judged: [JudgedMigration], of names: [String]) throws {
         var tally = Tally()
-        try report(read, judged, of: logs.map(\.path), &tally)
+        try report(read, judged, of: names, &tally)
         if !json { say("\(tally.checked) checked, \(tally.findings) with findings") }
         try tally.throwResult()
     }

@@ -61,14 +61,8 @@ struct SheetFolder {
     var page: String { folder + "/validation.html" }
 
     func write(_ sheet: ResultSheet) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let json = try encoder.encode(sheet) + Data("\n".utf8)
-        for (path, data) in [(folder + "/validation.json", json), (page, Data(SheetPage.html(sheet).utf8))] {
-            do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-                throw Environment("\(path): cannot be written: \(systemReason(error))")
-            }
-        }
+        try ackmatrix.write(try jsonText(sheet), to: folder + "/validation.json")
+        try ackmatrix.write(SheetPage.html(sheet), to: page)
     }
 
     /// Reads the sheet of a folder, or a file.
@@ -76,7 +70,9 @@ struct SheetFolder {
         var isFolder: ObjCBool = false
         let path =
             FileManager.default.fileExists(atPath: given, isDirectory: &isFolder) && isFolder.boolValue ? given + "/validation.json" : given
-        guard let file = FileHandle(forReadingAtPath: path) else { throw Environment("\(path): cannot be opened: \(reason(errno))") }
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            throw Environment("\(path): cannot be opened: \(String(cString: strerror(errno)))")
+        }
         defer { try? file.close() }
         let data = try file.read(upToCount: ResultSheet.longest + 1) ?? Data()
         guard data.count <= ResultSheet.longest else {
@@ -84,26 +80,9 @@ struct SheetFolder {
         }
         let sheet: ResultSheet
         do { sheet = try JSONDecoder().decode(ResultSheet.self, from: data) } catch {
-            throw Environment("\(path): expected the JSON of a device check (--sheet), found something else: \(inWords(error))")
+            throw Environment("\(path): expected the JSON of a device check (--sheet), found something else: \(jsonReason(error))")
         }
         if let flaw = sheet.flaw { throw Environment("\(path): expected the JSON of a device check (--sheet): \(flaw)") }
         return sheet
     }
-
-    private static func inWords(_ error: any Error) -> String {
-        guard let error = error as? DecodingError else { return "\(error)" }
-        switch error {
-        case .keyNotFound(let key, let context): return "no \(key.stringValue) in \(place(context))"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-            return "\(context.debugDescription) at \(place(context))"
-        @unknown default: return "\(error)"
-        }
-    }
-
-    private static func place(_ context: DecodingError.Context) -> String {
-        let path = context.codingPath.map { $0.intValue.map { "\($0)" } ?? $0.stringValue }
-        return path.isEmpty ? "the document" : path.joined(separator: ".")
-    }
-
-    private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 }

@@ -18,10 +18,13 @@ func sayLines(_ text: String) {
 }
 
 /// Prints a value as JSON, in ASCII where a character is no text.
-func sayJSON(_ value: some Encodable) throws {
+func sayJSON(_ value: some Encodable) throws { StandardOutput.write(try jsonText(value)) }
+
+/// A value as a JSON document that ends with a line end, in ASCII where a character is no text.
+func jsonText(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    StandardOutput.write(escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)) + "\n")
+    return escapedJSON(String(decoding: try encoder.encode(value), as: UTF8.self)) + "\n"
 }
 
 /// A message without the rest of each word that is longer than any name or path: what was typed, or found in a file, may have any length.

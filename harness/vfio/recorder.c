@@ -717,37 +717,14 @@ EXPORT int openat(int folder, const char *path, int flags, ...) {
     return recorded_open(folder, path, flags, mode);
 }
 
-/* The fortified twins: the same, once the buffer is known to be large enough, or the flags to need no mode. */
-static void check_fits(size_t length, size_t room) {
-    if (length <= room)
-        return;
-    static const char message[] = "ackmatrix-recorder: buffer overflow detected: a read asks for more than its buffer holds\n";
-    sys_write(2, message, sizeof message - 1);
-    abort();
-}
+#define LIBRARY "ackmatrix-recorder"
+#include "fortified_reads.h"
 
-ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);
-ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room);
-ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room);
+/* The fortified twins of the opens: the flags are known to need no mode. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int folder, const char *path, int flags);
 int __openat64_2(int folder, const char *path, int flags);
-
-EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room) {
-    check_fits(length, room);
-    return read(fd, buffer, length);
-}
-
-EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room) {
-    check_fits(length, room);
-    return pread64(fd, buffer, length, offset);
-}
-
-EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room) {
-    check_fits(length, room);
-    return pread64(fd, buffer, length, offset);
-}
 
 EXPORT int __open_2(const char *path, int flags) {
     return recorded_open(AT_FDCWD, path, flags, 0);

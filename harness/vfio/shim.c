@@ -390,33 +390,8 @@ EXPORT int close(int fd) {
     return (int)with_errno(sys_close(fd));
 }
 
-/* The fortified twins (QEMU 10.0 is built to call them): the same, once the buffer is known to be large enough. */
-static void check_fits(size_t length, size_t room) {
-    if (length <= room)
-        return;
-    static const char message[] = "ackmatrix-shim: buffer overflow detected: a read asks for more than its buffer holds\n";
-    sys_write(2, message, sizeof message - 1);
-    abort();
-}
-
-ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room);
-ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room);
-ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room);
-
-EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t room) {
-    check_fits(length, room);
-    return read(fd, buffer, length);
-}
-
-EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t room) {
-    check_fits(length, room);
-    return pread(fd, buffer, length, offset);
-}
-
-EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off64_t offset, size_t room) {
-    check_fits(length, room);
-    return pread64(fd, buffer, length, offset);
-}
+#define LIBRARY "ackmatrix-shim"
+#include "fortified_reads.h"
 
 /* ---- starting to use a side folder ---- */
 

@@ -82,7 +82,7 @@ package struct ResultReader {
             if let format = (try? decoder.decode(HeaderFormat.self, from: bytes))?.header.format, format != RunHeader.currentFormat {
                 throw error(RunHeader.unreadable(format: format))
             }
-            throw error("expected a run's header as JSON, found \(shown(bytes)): \(summary(wrong))")
+            throw error("expected a run's header as JSON, found \(shown(bytes)): \(jsonReason(wrong))")
         }
         if let flaw = header.flaw { throw error(flaw) }
         self.header = header
@@ -103,7 +103,7 @@ package struct ResultReader {
             if let head = try? decoder.decode(LineFormat.self, from: bytes), head.format != ResultLine.currentFormat {
                 throw otherFormat(head.format)
             }
-            throw error("expected a result as JSON, found \(shown(bytes)): \(summary(wrong))")
+            throw error("expected a result as JSON, found \(shown(bytes)): \(jsonReason(wrong))")
         }
         guard line.format == ResultLine.currentFormat else { throw otherFormat(line.format) }
         guard !line.legs.isEmpty else { throw error("expected a result with one leg or more, found none") }
@@ -163,15 +163,3 @@ private struct HeaderFormat: Decodable {
 
 /// The beginning of a line.
 private func shown(_ bytes: Data) -> String { "'" + escaped(bytes: bytes.prefix(60)) + "'" }
-
-/// What is wrong with the JSON, in a few words.
-private func summary(_ error: any Error) -> String {
-    switch error {
-    case DecodingError.keyNotFound(let key, _): "'\(key.stringValue)' is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-        "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of another type"
-    case DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
-        "'\(context.codingPath.map(\.stringValue).joined(separator: "."))': \(context.debugDescription)"
-    default: "it is not JSON"
-    }
-}
