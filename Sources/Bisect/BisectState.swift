@@ -51,18 +51,18 @@ package struct BisectQuestion: Codable, Hashable, Sendable {
         (self.repository, self.list, self.side, self.cell, self.lead) = (repository, list, side, cell, lead)
     }
 
-    /// A short text that differs where the question does: FNV-1a of its JSON form.
+    /// A short text that differs where the question does: the hash of its JSON form.
     package var digest: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        return fnv((try? encoder.encode(self)) ?? Data())
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            return hashName(try encoder.encode(self))
+        }
     }
 }
 
-/// FNV-1a in hexadecimal digits.
-func fnv(_ bytes: some Sequence<UInt8>) -> String {
-    String(bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
-}
+/// The hash of the bytes in hexadecimal digits.
+func hashName(_ bytes: some Sequence<UInt8>) -> String { String(stableHash(bytes), radix: 16) }
 
 /// What a revision showed.
 package struct RevisionRecord: Codable, Hashable, Sendable {

@@ -139,7 +139,7 @@ package struct RevisionBuilder: Sendable {
     package init(_ repository: BisectQuestion.Repository, tree: Repository, cache: String) {
         self.repository = repository
         self.tree = tree
-        kept = "\(cache)/bisect/" + fnv([repository.path, repository.build, repository.binary].joined(separator: "\0").utf8)
+        kept = "\(cache)/bisect/" + hashName([repository.path, repository.build, repository.binary].joined(separator: "\0").utf8)
     }
 
     /// The binary of the revision that is checked out. Throws `Untestable` where it does not build. `folder` gets the build's output.

@@ -32,7 +32,7 @@ package struct Search: Sendable {
             progress("\(title): \(known.verdict.rawValue), as known: \(known.reason)")
             return (known, nil)
         }
-        let seed = revision.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let seed = stableHash(revision.utf8)
         let outcome = try await trial.judge(wanted, keep: folder.revision(revision), seed: seed, open: open)
         let record = outcome.record
         state.add(record, of: revision)

@@ -30,10 +30,8 @@ package struct FeatureStore: Sendable {
         do { identity = try FileIdentity(binary.path) } catch {
             throw Environment("\(binary.name): \(binary.path): \(error.reason)")
         }
-        // FNV-1a, since the seed of a Hasher differs from run to run.
         let questions = ([String(Self.questions)] + allowedTraceEvents + binary.arguments).joined(separator: " ")
-        let asked = questions.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-        return folder + "/" + identity.name([asked]) + ".json"
+        return folder + "/" + identity.name([stableHash(questions.utf8)]) + ".json"
     }
 }
 

@@ -154,8 +154,7 @@ extension CellRunner {
 
     /// The seed of a cell: FNV-1a of its name, starting from the run's seed. It depends on neither the other cells nor their order.
     private func seed(of cell: Cell) -> UInt64 {
-        seed == 0
-            ? 0 : cell.name.utf8.reduce(0xcbf2_9ce4_8422_2325 ^ (seed &* 0x9e37_79b9_7f4a_7c15)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        seed == 0 ? 0 : stableHash(cell.name.utf8, seed: .emptyHash ^ (seed &* 0x9e37_79b9_7f4a_7c15))
     }
 }
 

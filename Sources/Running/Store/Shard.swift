@@ -1,5 +1,6 @@
 /// The part of a run's cells that one of several machines runs.
 import Matrix
+import Plan
 
 /// Shard K of N. Which shard a cell belongs to depends on its name and N alone: not on the machine, the order, or the other cells.
 package struct Shard: Hashable, Sendable, Codable, CustomStringConvertible {
@@ -65,9 +66,9 @@ package struct CellTally: Hashable, Sendable, Codable {
     }
 }
 
-/// FNV-1a with a final mix, so that the low bits depend on every byte. A `Hasher` has another seed in each process.
+/// With a final mix, so that the low bits depend on every byte.
 private func nameHash(_ name: String) -> UInt64 {
-    var hash = name.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    var hash = stableHash(name.utf8)
     hash = (hash ^ (hash >> 30)) &* 0xbf58_476d_1ce4_e5b9
     hash = (hash ^ (hash >> 27)) &* 0x94d0_49bb_1331_11eb
     return hash ^ (hash >> 31)
