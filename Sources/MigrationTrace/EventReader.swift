@@ -26,7 +26,7 @@ struct FieldReader: FieldCodec {
         cursor += length
     }
 
-    @inline(__always)
+    @inline(never)
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
         if failed { return }
         var negative = false
@@ -82,6 +82,7 @@ struct FieldReader: FieldCodec {
         }
     }
 
+    @inline(never)
     mutating func hexadecimal(_ value: inout UInt64) {
         if failed { return }
         let start = cursor
@@ -101,6 +102,7 @@ struct FieldReader: FieldCodec {
         value = magnitude
     }
 
+    @inline(never)
     mutating func boolean(_ value: inout Bool) {
         guard !failed, cursor < end, cursor.pointee == 0x30 || cursor.pointee == 0x31 else {
             failed = true
@@ -114,6 +116,7 @@ struct FieldReader: FieldCodec {
         if hexadecimal { self.hexadecimal(&value) } else { decimal(&value) }
     }
 
+    @inline(never)
     mutating func text(_ value: inout String, upTo delimiter: StaticString) {
         if failed { return }
         let length = lengthOfText(upTo: delimiter)

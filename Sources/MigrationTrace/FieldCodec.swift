@@ -2,6 +2,9 @@
 ///
 /// `Event.format` gives the parts of a text to a codec, in order. A codec that reads matches the literals and fills in the fields; a codec
 /// that prints appends both; a codec that describes collects the format in the notation of QEMU's `trace-events` files.
+///
+/// The parts of a codec are not inlined: `format` has some 600 of them, and each codec its own `format`. To inline them costs a third of
+/// the compiler's time for this module, and gains nothing that the trace benchmark shows.
 protocol FieldCodec {
     mutating func event(_ name: StaticString, _ thread: ThreadRole)
     mutating func literal(_ text: StaticString)
@@ -103,28 +106,36 @@ extension FieldCodec {
 struct FieldPrinter: FieldCodec {
     var bytes: [UInt8] = []
 
+    @inline(never)
     mutating func event(_ name: StaticString, _ thread: ThreadRole) {
         literal(name)
         bytes.append(UInt8(ascii: " "))
     }
 
+    @inline(never)
     mutating func literal(_ text: StaticString) {
         bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    @inline(never)
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) { append(value, radix: 10) }
 
+    @inline(never)
     mutating func hexadecimal(_ value: inout UInt64) { append(value, radix: 16) }
 
+    @inline(never)
     mutating func boolean(_ value: inout Bool) { bytes.append(value ? 0x31 : 0x30) }
 
+    @inline(never)
     mutating func code(_ value: inout UInt64, hexadecimal: Bool) { append(value, radix: hexadecimal ? 16 : 10) }
 
     /// Prints a line end in a text as a space, since a line cannot hold one.
+    @inline(never)
     mutating func text(_ value: inout String, upTo delimiter: StaticString) {
         for byte in value.utf8 { bytes.append(byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") ? UInt8(ascii: " ") : byte) }
     }
 
+    @inline(never)
     mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) {
         bytes.append(contentsOf: value.rawValue.utf8)
     }
@@ -133,6 +144,7 @@ struct FieldPrinter: FieldCodec {
 
     mutating func refuse() {}
 
+    @inline(never)
     mutating func append(_ value: some FixedWidthInteger, radix: Int, width: Int = 0) {
         var rest = value.magnitude
         let base = type(of: rest).init(radix)
@@ -148,6 +160,38 @@ struct FieldPrinter: FieldCodec {
     }
 }
 
+/// Collects the name, the thread and the format of an event.
+struct FieldDescriber: FieldCodec {
+    var name = ""
+    var thread = ThreadRole.any
+    var format = ""
+
+    @inline(never)
+    mutating func event(_ name: StaticString, _ thread: ThreadRole) {
+        self.name = name.description
+        self.thread = thread
+    }
+
+    @inline(never)
+    mutating func literal(_ text: StaticString) { format += text.description }
+    @inline(never)
+    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
+        format += Number.isSigned ? "%d" : "%u"
+    }
+    @inline(never)
+    mutating func hexadecimal(_ value: inout UInt64) { format += "%x" }
+    @inline(never)
+    mutating func boolean(_ value: inout Bool) { format += "%d" }
+    @inline(never)
+    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { format += hexadecimal ? "%x" : "%d" }
+    @inline(never)
+    mutating func text(_ value: inout String, upTo delimiter: StaticString) { format += "%s" }
+    @inline(never)
+    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) { format += "%s" }
+    mutating func hasRest(_ present: Bool) -> Bool { present }
+    mutating func refuse() {}
+}
+
 /// Takes the name and the thread of an event, and nothing of its text.
 struct FieldDeclaration: PartialFieldCodec {
     var name: StaticString = ""
@@ -155,30 +199,6 @@ struct FieldDeclaration: PartialFieldCodec {
 
     mutating func event(_ name: StaticString, _ thread: ThreadRole) { (self.name, self.thread) = (name, thread) }
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {}
-}
-
-/// Collects the name, the thread and the format of an event.
-struct FieldDescriber: FieldCodec {
-    var name = ""
-    var thread = ThreadRole.any
-    var format = ""
-
-    mutating func event(_ name: StaticString, _ thread: ThreadRole) {
-        self.name = name.description
-        self.thread = thread
-    }
-
-    mutating func literal(_ text: StaticString) { format += text.description }
-    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
-        format += Number.isSigned ? "%d" : "%u"
-    }
-    mutating func hexadecimal(_ value: inout UInt64) { format += "%x" }
-    mutating func boolean(_ value: inout Bool) { format += "%d" }
-    mutating func code(_ value: inout UInt64, hexadecimal: Bool) { format += hexadecimal ? "%x" : "%d" }
-    mutating func text(_ value: inout String, upTo delimiter: StaticString) { format += "%s" }
-    mutating func word<Word: TraceWord>(_ value: inout Word, upTo delimiter: StaticString) { format += "%s" }
-    mutating func hasRest(_ present: Bool) -> Bool { present }
-    mutating func refuse() {}
 }
 
 /// A codec that takes what it needs of an event, and passes over the rest. Codes and flags are no numbers here.
@@ -197,19 +217,28 @@ extension PartialFieldCodec {
     mutating func refuse() {}
 }
 
-/// Reads or replaces the numbers of an event.
+/// Reads, replaces or checks the numbers of an event.
 private struct NumberCodec: PartialFieldCodec {
-    /// There is room for the numbers of any event.
+    enum Task {
+        case read
+        case replace
+        /// Whether each number stays within its field when it grows by its step this often.
+        case check(times: Int)
+    }
+
+    let task: Task
+    /// The numbers of the event; for a check, their steps. There is room for those of any event.
     var numbers = EventNumbers.zero
     var count = 0
-    /// True if the event gets `numbers`; false if `numbers` gets those of the event.
-    var replaces = false
+    var isInRange = true
 
     mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
-        if replaces {
-            value = Number(truncatingIfNeeded: numbers[count])
-        } else {
-            numbers[count] = Int64(truncatingIfNeeded: value)
+        switch task {
+        case .read: numbers[count] = Int64(truncatingIfNeeded: value)
+        case .replace: value = Number(truncatingIfNeeded: numbers[count])
+        case .check(let times):
+            // 2^64 and 2^63 times 2^48 fit into 128 bits.
+            if Number(exactly: Int128(value) + Int128(numbers[count]) * Int128(times)) == nil { isInRange = false }
         }
         count += 1
     }
@@ -222,7 +251,7 @@ extension Event {
     /// The numbers of the event in the order of its text, and their count.
     var numbers: (values: EventNumbers, count: Int) {
         var copy = self
-        var codec = NumberCodec()
+        var codec = NumberCodec(task: .read)
         copy.format(&codec)
         return (codec.numbers, codec.count)
     }
@@ -230,33 +259,15 @@ extension Event {
     /// The same event with other numbers, each truncated to the width of its field.
     func replacing(_ numbers: EventNumbers) -> Event {
         var copy = self
-        var codec = NumberCodec(numbers: numbers, replaces: true)
+        var codec = NumberCodec(task: .replace, numbers: numbers)
         copy.format(&codec)
         return copy
     }
-}
 
-/// Finds whether the numbers of an event stay within their fields when each grows by its step again and again.
-private struct RangeCodec: PartialFieldCodec {
-    let steps: EventNumbers
-    /// How often each number grows.
-    let times: Int
-    var count = 0
-    var isInRange = true
-
-    mutating func decimal<Number: FixedWidthInteger>(_ value: inout Number) {
-        // 2^64 and 2^63 times 2^48 fit into 128 bits.
-        let last = Int128(value) + Int128(steps[count]) * Int128(times)
-        if Number(exactly: last) == nil { isInRange = false }
-        count += 1
-    }
-}
-
-extension Event {
     /// True if no number leaves its field in any of the repetitions: what grows steadily is in range if its last value is.
     func staysInRange(_ step: EventNumbers, repetitions: Int) -> Bool {
         var copy = self
-        var codec = RangeCodec(steps: step, times: repetitions - 1)
+        var codec = NumberCodec(task: .check(times: repetitions - 1), numbers: step)
         copy.format(&codec)
         return codec.isInRange
     }

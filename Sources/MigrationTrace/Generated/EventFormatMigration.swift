@@ -3,7 +3,7 @@
 
 extension Event {
     /// Migration: state of both sides
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationStateOfBothSides<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .migrateSetState(var newState):
@@ -44,7 +44,7 @@ extension Event {
     }
 
     /// Migration: course of both sides
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationCourseOfBothSides<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .migrationCancel:
@@ -99,7 +99,7 @@ extension Event {
     }
 
     /// Migration: source, commands and steps
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationSourceCommandsAndSteps<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .savevmStateHeader:
@@ -153,7 +153,7 @@ extension Event {
     }
 
     /// Migration: source, sections and memory
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationSourceSectionsAndMemory<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .savevmSectionStart(var idstr, var section):
@@ -195,7 +195,7 @@ extension Event {
     }
 
     /// Migration: source, decision
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationSourceDecision<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .savevmRequestSwitchoverAck(var stage, var requester, var pending):
@@ -275,7 +275,7 @@ extension Event {
     }
 
     /// Migration: source, return path
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationSourceReturnPath<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .openReturnPathOnSource:
@@ -340,7 +340,7 @@ extension Event {
     }
 
     /// Migration: destination, sections and commands
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationDestinationSectionsAndCommands<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .loadvmStateSetup:
@@ -407,7 +407,7 @@ extension Event {
     }
 
     /// Migration: destination, postcopy and answers
-    @inline(__always)
+    @inline(never)
     mutating func formatMigrationDestinationPostcopyAndAnswers<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .loadvmPostcopyHandleAdvise:

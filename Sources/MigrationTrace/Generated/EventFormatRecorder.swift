@@ -3,7 +3,7 @@
 
 extension Event {
     /// Recorder: descriptors and requests
-    @inline(__always)
+    @inline(never)
     mutating func formatRecorderDescriptorsAndRequests<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .recordedBegin(var process, var contents):
@@ -47,7 +47,7 @@ extension Event {
     }
 
     /// Recorder: migration
-    @inline(__always)
+    @inline(never)
     mutating func formatRecorderMigration<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .recordedState(var device, var state, var result, var data, var took):
@@ -105,7 +105,7 @@ extension Event {
     }
 
     /// Recorder: replayed device
-    @inline(__always)
+    @inline(never)
     mutating func formatRecorderReplayedDevice<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .deviceDeparted(var device, var position, var expected, var found):

@@ -3,7 +3,7 @@
 
 extension Event {
     /// VFIO: both sides
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioBothSides<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .vfioMigrationInit(var device, var flags, var precopyInfoV2, var dirtyPages):
@@ -81,7 +81,7 @@ extension Event {
     }
 
     /// VFIO: source, set-up and queries
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioSourceSetUpAndQueries<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .vfioSaveSetup(var device, var dataBufferSize):
@@ -141,7 +141,7 @@ extension Event {
     }
 
     /// VFIO: source, sending
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioSourceSending<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .vfioSaveIterateStart(var device):
@@ -200,7 +200,7 @@ extension Event {
     }
 
     /// VFIO: destination
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioDestination<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .vfioLoadState(var device, var tag):
@@ -267,7 +267,7 @@ extension Event {
     }
 
     /// VFIO: mock device, calls
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioMockDeviceCalls<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .deviceOpen(var device, var flags, var reinit):
@@ -339,7 +339,7 @@ extension Event {
     }
 
     /// VFIO: mock device, progress and script
-    @inline(__always)
+    @inline(never)
     mutating func formatVfioMockDeviceProgressAndScript<Codec: FieldCodec>(_ c: inout Codec) {
         switch consume self {
         case .deviceDrained(var device, var total):
