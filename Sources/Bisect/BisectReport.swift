@@ -104,7 +104,7 @@ package struct BisectReport: Sendable {
             return ["before: \(good.title)", "after:  \(bad.title)"] + builds
                 + ["", "  \(padded("mode", 14))\(padded(modeWord(good.record.mode), 40))\(modeWord(bad.record.mode))"]
         }
-        let table = SideBySide(before: before, after: after)
+        let table = BeforeAndAfter(before: before, after: after)
         return ["before: \(good.title)", "after:  \(bad.title)"] + builds + table.lines(before: "before", after: "after")
             + ["", "The first difference that matters (- before, + after):"] + table.partingLines
     }

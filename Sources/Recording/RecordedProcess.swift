@@ -54,13 +54,15 @@ package struct RecordedProcess: Sendable {
 
 extension Trace {
     /// The recording of one process that saves, one that loads, or both, as a trace: their calls are the streams of the devices.
-    /// `properties` tells of the host.
-    package init(recording source: RecordedProcess?, _ destination: RecordedProcess?, command: String, properties: [Setting]) {
+    /// `properties` tells of the host and the devices of a process.
+    package init(
+        recording source: RecordedProcess?, _ destination: RecordedProcess?, command: String, properties: (RecordedProcess) -> [Setting]
+    ) {
         var header = TraceHeader()
         header.cell = "recording of \(command)"
         header.outcome = "recorded"
-        header.source = TraceSide(source, properties)
-        header.destination = TraceSide(destination, properties)
+        header.source = TraceSide(source, source.map(properties) ?? [])
+        header.destination = TraceSide(destination, destination.map(properties) ?? [])
         self.init(
             header: header, source: FoldedStream(), sourceDevices: source?.calls ?? FoldedStream(), destination: FoldedStream(),
             destinationDevices: destination?.calls ?? FoldedStream())

@@ -1,4 +1,5 @@
 /// What the kernel tells of a device in sysfs, beside its migration: names that a result is filed under.
+import MigrationTrace
 
 extension KernelDevicePath {
     /// Facts with a name each, in the order in which a reader wants them; what the kernel does not tell is left out.
@@ -19,5 +20,12 @@ extension KernelDevicePath {
         add("IOMMU", firstLine(of: folder + "/iommu_group/type"))
         add("kernel", firstLine(of: "/proc/sys/kernel/osrelease"))
         return facts
+    }
+}
+
+extension KernelDevicePath {
+    /// The facts as properties of a trace's side: `v0.module-version`, for the device that the trace calls `v0`.
+    package func properties(of name: String) -> [Setting] {
+        facts.map { Setting("\(name).\($0.name.replacing(" ", with: "-"))", $0.value) }
     }
 }

@@ -53,6 +53,12 @@ struct RecordCommand: EndsInOrder {
     @Option(help: ArgumentHelp("The destination's device, with --device.", valueName: "kernel:PATH|mock:SCRIPT"))
     var target: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Keep a fact in the header of the trace, such as firmware=22.36.1010; may repeat. Kernel, machine and what the kernel tells of "
+                + "the devices (driver, module version, IOMMU mode) are kept anyway.", valueName: "NAME=VALUE"))
+    var fact: [RecordedFact] = []
+
     @Argument(parsing: .postTerminator, help: ArgumentHelp("The command and its arguments, after --.", valueName: "command"))
     var command: [String] = []
 
@@ -117,10 +123,23 @@ struct RecordCommand: EndsInOrder {
         do { outcome = try migration.inEngine(ObservedDevices(kernel: kernel, records: true)) } catch let error as SideRefusal {
             throw Environment("\(device): the engine refuses it: \(error.text)")
         } catch let error as SideError { throw Environment(error.description) }
-        try outcome.trace.write(path: output)
+        var trace = outcome.trace
+        trace.header.source.properties += properties + (kernel["v0"]?.properties(of: "v0") ?? [])
+        trace.header.destination.properties += properties + (kernel["w0"]?.properties(of: "w0") ?? [])
+        try trace.write(path: output)
         say("\(output): \(outcome.record.outcome.description)")
         if case .ended("completed") = outcome.record.outcome { return }
         note("the migration did not complete; the trace has it as far as it came")
+    }
+
+    /// What both sides of a trace have.
+    private var properties: [Setting] {
+        [Setting("kernel", kernelRelease()), Setting("host-machine", hostMachine())] + fact.map(\.setting)
+    }
+
+    /// What the kernel tells of the devices of a process; nothing of those that are gone.
+    private func properties(of process: RecordedProcess) -> [Setting] {
+        properties + process.devices.flatMap { name in (try? KernelDevicePath(name))?.properties(of: name) ?? [] }
     }
 
     /// Writes the traces, and removes the folder unless it is to be kept.
@@ -147,16 +166,26 @@ struct RecordCommand: EndsInOrder {
         if processes.count < all.count { note("\(all.count - processes.count) processes without a migration are left out") }
         let sources = processes.filter { !$0.loads }
         let destinations = processes.filter(\.loads)
-        let properties = [Setting("kernel", kernelRelease()), Setting("host-machine", hostMachine())]
         if sources.count <= 1, destinations.count <= 1 {
-            return [(output, Trace(recording: sources.first, destinations.first, command: command, properties: properties))]
+            return [(output, Trace(recording: sources.first, destinations.first, command: command, properties: properties(of:)))]
         }
         let stem = output.hasSuffix(".trace") ? String(output.dropLast(6)) : output
         return processes.map { process in
             let trace = Trace(
-                recording: process.loads ? nil : process, process.loads ? process : nil, command: command, properties: properties)
+                recording: process.loads ? nil : process, process.loads ? process : nil, command: command, properties: properties(of:))
             return ("\(stem)-\(process.id).trace", trace)
         }
+    }
+}
+
+/// A fact that the user knows of a recording.
+struct RecordedFact: ExpressibleByArgument {
+    let setting: Setting
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, !parts[0].isEmpty else { return nil }
+        setting = Setting(parts[0], parts[1])
     }
 }
 

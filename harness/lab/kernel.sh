@@ -127,9 +127,11 @@ kernel_build_module() {
     fi
 }
 
-# module_file FOLDER NAME: prints the file of a module below a folder; nothing if there is none.
+# module_file FOLDER NAME: prints the file of a module below a folder; nothing if there is none. The links to the kernel's source lead
+# to what is built there, and not to modules that are installed.
 module_file() {
-    find -L "$1" -type f -regextype posix-extended -regex ".*/${2//[-_]/[-_]}\.ko(\.xz|\.zst|\.gz)?" 2>/dev/null | head -n 1
+    find -L "$1" -regextype posix-extended \( -name build -o -name source \) -prune -o \
+        -type f -regex ".*/${2//[-_]/[-_]}\.ko(\.xz|\.zst|\.gz)?" -print -quit 2>/dev/null
 }
 
 # module_put FILE TO: copies a module, uncompressed.

@@ -304,3 +304,14 @@ unsigned __int128 __udivti3(unsigned __int128 dividend, unsigned __int128 diviso
 	}
 	return quotient;
 }
+
+/* gcc 12 names this one beside it, in a kernel that is optimised for size, and never calls it. */
+__int128 __divti3(__int128 dividend, __int128 divisor);
+__int128 __divti3(__int128 dividend, __int128 divisor)
+{
+	bool is_negative = (dividend < 0) != (divisor < 0);
+	unsigned __int128 quotient =
+		__udivti3(dividend < 0 ? -(unsigned __int128)dividend : dividend, divisor < 0 ? -(unsigned __int128)divisor : divisor);
+
+	return is_negative ? -(__int128)quotient : (__int128)quotient;
+}

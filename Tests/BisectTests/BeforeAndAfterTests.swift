@@ -5,7 +5,7 @@ import Testing
 @testable import Bisect
 
 /// Recorded migrations of two devices in per-device mode: one completes, and in the other the destination sends one ACK for all devices.
-@Suite struct SideBySideTests {
+@Suite struct BeforeAndAfterTests {
     private let completed: Trace
     private let waiting: Trace
 
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func theCountsThatDifferAreMarked() throws {
-        let table = SideBySide(before: completed, after: waiting)
+        let table = BeforeAndAfter(before: completed, after: waiting)
         let differing = Set(table.rows.filter(\.differs).map(\.label))
         #expect(differing.isSuperset(of: ["counted-in", "acks-sent", "acks-counted", "decision", "ending"]), "\(table.rows)")
         #expect(!differing.contains("requests") && !differing.contains("approvals"), "\(table.rows)")
@@ -26,12 +26,12 @@ import Testing
 
     /// The source waits since the ACK of the first approval is missing: that is the difference, and not what the source no longer does.
     @Test func theFirstDifferenceIsTheOneThatTheOthersFollowFrom() throws {
-        let parting = try #require(SideBySide(before: completed, after: waiting).parting)
+        let parting = try #require(BeforeAndAfter(before: completed, after: waiting).parting)
         #expect(!parting.thread.isSource, "\(parting)")
         #expect(
             [parting.before, parting.after].compactMap(\.self).contains { $0.contains("legacy") || $0.contains("rp_message") }, "\(parting)"
         )
-        #expect(SideBySide(before: completed, after: completed).parting == nil)
+        #expect(BeforeAndAfter(before: completed, after: completed).parting == nil)
     }
 
     @Test func aMigrationIsAsFarAsItsSourceHasLogged() {

@@ -3,12 +3,13 @@
 /// Both runs are brought into the canonical form in which two runs of one cell are equal. Threads have no common order, so the differences
 /// of all threads are ranked: what a thread does otherwise comes before what it does not do any more, since most threads end early where
 /// one goes wrong; then the one that is nearer to the beginning of the chain from request over marker, approval and ACK to the decision.
+/// `SideBySide` of Pictures shows every step of two runs in the order of the logs; here one difference is wanted, whatever threads log first.
 import MigrationTrace
 import Pictures
 import Reports
 import Verification
 
-package struct SideBySide: Sendable {
+package struct BeforeAndAfter: Sendable {
     package struct Row: Hashable, Sendable {
         package let label: String
         package let before: String
@@ -61,7 +62,7 @@ package struct SideBySide: Sendable {
     }
 }
 
-extension SideBySide.Parting {
+extension BeforeAndAfter.Parting {
     /// nil where the thread does the same in both runs.
     fileprivate init?(_ thread: ProtocolThread, _ before: [ProtocolStep], _ after: [ProtocolStep]) {
         let same = zip(before, after).prefix { $0 == $1 }.count
@@ -87,7 +88,7 @@ extension SideBySide.Parting {
     }
 }
 
-extension SideBySide {
+extension BeforeAndAfter {
     /// Columns, at most 100 wide; `≠` stands where the two differ.
     package func lines(before: String, after: String) -> [String] {
         let width = 38
