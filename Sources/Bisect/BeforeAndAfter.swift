@@ -3,7 +3,7 @@
 /// Both runs are brought into the canonical form in which two runs of one cell are equal. Threads have no common order, so the differences
 /// of all threads are ranked: what a thread does otherwise comes before what it does not do any more, since most threads end early where
 /// one goes wrong; then the one that is nearer to the beginning of the chain from request over marker, approval and ACK to the decision.
-/// `SideBySide` of Pictures shows every step of two runs in the order of the logs; here one difference is wanted, whatever threads log first.
+/// `SideBySide` of Pictures shows every step of two runs in the order of the logs; here one difference is wanted, in any order of threads.
 import MigrationTrace
 import Pictures
 import Reports

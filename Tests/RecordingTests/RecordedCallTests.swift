@@ -70,7 +70,10 @@ import VFIO
             #expect(process.calls.count == whole, "a prefix of \(end) bytes, seed \(testSeed)")
             #expect(process.hasEnded == (end == bytes.count))
             #expect(process.program == "qemu")
-            _ = try RecordedDevice.all(in: Trace(recording: process, nil, command: "qemu", properties: []))
+            let trace = Trace(recording: process, nil, command: "qemu") { [Setting("v0.driver", "mlx5_vfio_pci of process \($0.id)")] }
+            #expect(trace.header.source.properties.first == Setting("v0.driver", "mlx5_vfio_pci of process \(process.id)"))
+            #expect(trace.header.destination.properties == [])
+            _ = try RecordedDevice.all(in: trace)
         }
         // A line in the middle that is missing is no end.
         try Data((lines[0...3] + lines[5...]).map { $0 + "\n" }.joined().utf8).write(to: URL(fileURLWithPath: path))
