@@ -3,8 +3,9 @@
 /// `Event.format` gives the parts of a text to a codec, in order. A codec that reads matches the literals and fills in the fields; a codec
 /// that prints appends both; a codec that describes collects the format in the notation of QEMU's `trace-events` files.
 ///
-/// The parts of a codec are not inlined: `format` has some 600 of them, and each codec its own `format`. To inline them costs a third of
-/// the compiler's time for this module, and gains nothing that the trace benchmark shows.
+/// The parts of the codecs that read, print and describe are not inlined, but for the literals of a reader: `format` has some 600 of them,
+/// and each codec its own `format`. To inline them costs a third of the compiler's time for this module, and gains nothing that the trace
+/// benchmark shows.
 protocol FieldCodec {
     mutating func event(_ name: StaticString, _ thread: ThreadRole)
     mutating func literal(_ text: StaticString)
